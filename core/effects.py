@@ -1,0 +1,213 @@
+"""What MoySklad may be asked to do, as values. ``core.plan`` decides them, a gateway performs them, the call's stream records them.
+
+An effect is stored inside ``effect_started`` and its outcome, so names and fields here are part of the storage format too.
+Hrefs are built by the gateway: effects carry bare uuids. Times are ``*_ms`` UTC; the gateway turns them into Moscow time
+(CONTRACT-MOYSKLAD 1.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Final, NewType, Protocol
+
+import msgspec
+
+from core.events import Exchange
+
+IdempotencyKey = NewType("IdempotencyKey", str)
+"""Names one effect of one call; a retry of the same effect keeps it."""
+
+
+class CardAction(StrEnum):
+    """The four card events of the Phone API (CONTRACT-MOYSKLAD 1.5); there are no others."""
+
+    SHOW = "SHOW"
+    STARTTIME = "STARTTIME"
+    HIDE = "HIDE"
+    HIDE_ALL = "HIDE_ALL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardEvent:
+    """One card event inside a POST or PUT. ``sequence`` grows strictly within a call and stays the same for a retry.
+
+    ``extension`` is empty for HIDE_ALL only; ``employee`` is a uuid or empty.
+    """
+
+    action: CardAction
+    sequence: int
+    extension: str = ""
+    employee: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindContact:
+    """Look the customer up in the JSON API by number (PRODUCT C5). Result: ``contact`` (uuid or None), ``name``, ``rule``.
+
+    ``deadline_ms``: when to give up because a card must not wait longer (None: no hurry).
+    """
+
+    type: ClassVar[str] = "find_contact"
+    number: str
+    deadline_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateContact:
+    """Create the customer: name = the number, phone, tag; ``sync_id`` makes a repeat harmless (CONTRACT-MOYSKLAD 2.5).
+
+    Result: ``contact`` (uuid).
+    """
+
+    type: ClassVar[str] = "create_contact"
+    number: str
+    sync_id: str
+    owner: str = ""
+    deadline_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterCall:
+    """POST /call. Result: ``call`` (uuid), ``contact`` (uuid or None: whom MoySklad linked)."""
+
+    type: ClassVar[str] = "register_call"
+    external_id: str
+    number: str
+    incoming: bool
+    start_ms: int
+    contact: str = ""
+    cards: tuple[CardEvent, ...] = ()
+    extension: str = ""
+    employee: str = ""
+    end_ms: int | None = None
+    comment: str = ""
+    recordings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateCall:
+    """PUT /call/{id}: only what is set here is sent (fill-only-empty, CONTRACT-MOYSKLAD 1.4). Result: empty.
+
+    ``end_ms`` is accompanied by ``duration_ms`` in the request; ``recordings`` are appended by MoySklad.
+    """
+
+    type: ClassVar[str] = "update_call"
+    external_id: str
+    call: str
+    cards: tuple[CardEvent, ...] = ()
+    extension: str = ""
+    employee: str = ""
+    start_ms: int = 0
+    end_ms: int | None = None
+    comment: str = ""
+    recordings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmCall:
+    """Find out whether a POST /call of unknown fate took effect: PUT /call/extid with nothing to change (CONTRACT-MOYSKLAD 1.9).
+
+    Result: ``call`` (uuid, or None when MoySklad does not know the external id), ``contact``, ``recordings``.
+    """
+
+    type: ClassVar[str] = "confirm_call"
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectCall:
+    """Read the call back: which recordings it has, because a repeated ``recordUrl`` would be appended twice.
+
+    Result: ``recordings`` (list of URLs).
+    """
+
+    type: ClassVar[str] = "inspect_call"
+    call: str
+
+
+Effect = FindContact | CreateContact | RegisterCall | UpdateCall | ConfirmCall | InspectCall
+
+EFFECT_TYPES: Final[Mapping[str, type[Effect]]] = {
+    kind.type: kind
+    for kind in (FindContact, CreateContact, RegisterCall, UpdateCall, ConfirmCall, InspectCall)
+}
+
+
+def encode_effect(effect: Effect) -> dict[str, Any]:
+    """The effect as it is kept in events: its fields and its ``type``."""
+    data: dict[str, Any] = msgspec.to_builtins(effect)
+    return {"type": effect.type, **data}
+
+
+def decode_effect(data: Mapping[str, Any]) -> Effect:
+    """Read an effect back. Raises KeyError or msgspec.ValidationError for what this code does not know."""
+    fields = dict(data)
+    kind = EFFECT_TYPES[fields.pop("type")]
+    effect: Effect = msgspec.convert(fields, kind)
+    return effect
+
+
+def is_write(effect: Effect) -> bool:
+    """Whether MoySklad changes by it: such an effect is recorded as started before it is attempted."""
+    return isinstance(effect, CreateContact | RegisterCall | UpdateCall)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whose MoySklad it is: the credentials in force now. Never printed, logged or stored with an event."""
+
+    enterprise: str
+    phone_key: str = field(repr=False, default="")
+    api_token: str = field(repr=False, default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performed:
+    """What came of an effect: the ``result`` named in the effect's docstring and the requests it took."""
+
+    result: dict[str, Any]
+    exchanges: tuple[Exchange, ...] = ()
+
+
+class Refused(Exception):
+    """MoySklad refuses for good (validation, revoked key, missing right): the same request can never succeed.
+
+    ``error`` is MoySklad's own words without secrets, ``remedy`` what a person can do about it.
+    """
+
+    def __init__(
+        self, error: str, *, remedy: str = "", code: int | None = None, exchanges: tuple[Exchange, ...] = ()
+    ) -> None:
+        super().__init__(error)
+        self.error = error
+        self.remedy = remedy
+        self.code = code
+        self.exchanges = exchanges
+
+
+class Unavailable(Exception):
+    """The request may succeed later. ``ambiguous``: it may have taken effect although no good answer came."""
+
+    def __init__(
+        self,
+        error: str,
+        *,
+        ambiguous: bool,
+        retry_after_ms: int | None = None,
+        exchanges: tuple[Exchange, ...] = (),
+    ) -> None:
+        super().__init__(error)
+        self.error = error
+        self.ambiguous = ambiguous
+        self.retry_after_ms = retry_after_ms
+        self.exchanges = exchanges
+
+
+class Gateway(Protocol):
+    """The port to MoySklad: performs one effect for one account."""
+
+    async def perform(self, effect: Effect, account: Account) -> Performed:
+        """Do it. Raises :class:`Refused` or :class:`Unavailable`."""
+        ...

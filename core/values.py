@@ -1,0 +1,42 @@
+"""Small values that the whole house speaks: ids, directions, outcomes.
+
+Everything here is a value: frozen, comparable, free of behaviour that needs a clock or a socket.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NewType
+
+Enterprise = NewType("Enterprise", str)
+"""The company's number at the telephony provider, e.g. ``0367``. Every key begins with it."""
+
+CallId = NewType("CallId", str)
+"""What names a call within one enterprise: the PBX's UniqueId of the channel that placed it (opaque)."""
+
+Extension = NewType("Extension", str)
+"""An employee's short number, e.g. ``151``; a dialled mobile may stand in its place (CONTRACT-ASTERISK, quirks)."""
+
+ANONYMOUS = "anonymous"
+"""How a hidden caller's number is written, whatever the PBX wrote (``<unknown>``, ``Restricted``, empty)."""
+
+
+class Direction(StrEnum):
+    """Which way a call goes, seen from the enterprise (CONTRACT-ASTERISK: CallType 0, 1, 2)."""
+
+    INCOMING = "in"
+    OUTGOING = "out"
+    INTERNAL = "internal"
+
+
+class Outcome(StrEnum):
+    """How a call ended (PRODUCT B5). The PBX form tells only answered from not answered; AMI tells more."""
+
+    ANSWERED = "answered"
+    MISSED = "missed"
+    ABANDONED = "abandoned"
+    BUSY = "busy"
+    FAILED = "failed"
+    UNANSWERED = "unanswered"
+    INTERNAL = "internal"
+    LOST = "lost"
