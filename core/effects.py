@@ -55,6 +55,18 @@ class FindContact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindEmployees:
+    """Who has these extensions, where the settings' own mapping does not say (PRODUCT C7).
+
+    Result: ``employees``: extension -> ``{"id": uuid, "name": text}``, or None for an extension nobody has.
+    """
+
+    type: ClassVar[str] = "find_employees"
+    extensions: tuple[str, ...]
+    deadline_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateContact:
     """Create the customer: name = the number, phone, tag; ``sync_id`` makes a repeat harmless (CONTRACT-MOYSKLAD 2.5).
 
@@ -127,11 +139,10 @@ class InspectCall:
     call: str
 
 
-Effect = FindContact | CreateContact | RegisterCall | UpdateCall | ConfirmCall | InspectCall
+Effect = FindContact | FindEmployees | CreateContact | RegisterCall | UpdateCall | ConfirmCall | InspectCall
 
 EFFECT_TYPES: Final[Mapping[str, type[Effect]]] = {
-    kind.type: kind
-    for kind in (FindContact, CreateContact, RegisterCall, UpdateCall, ConfirmCall, InspectCall)
+    kind.type: kind for kind in (FindContact, FindEmployees, CreateContact, RegisterCall, UpdateCall, ConfirmCall, InspectCall)
 }
 
 
@@ -177,9 +188,7 @@ class Refused(Exception):
     ``error`` is MoySklad's own words without secrets, ``remedy`` what a person can do about it.
     """
 
-    def __init__(
-        self, error: str, *, remedy: str = "", code: int | None = None, exchanges: tuple[Exchange, ...] = ()
-    ) -> None:
+    def __init__(self, error: str, *, remedy: str = "", code: int | None = None, exchanges: tuple[Exchange, ...] = ()) -> None:
         super().__init__(error)
         self.error = error
         self.remedy = remedy

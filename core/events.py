@@ -287,9 +287,7 @@ OBSERVATIONS: Final[tuple[type[AnyObservation], ...]] = (
 TIME_FACTS: Final[tuple[type[TimeFact], ...]] = (CallSettled, CallOverdue, CallWrittenOff)
 OUTCOMES: Final[tuple[type[AnyOutcome], ...]] = (EffectStarted, EffectDone, EffectFailed, EffectRefused)
 
-EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
-    kind.type: kind for kind in (*OBSERVATIONS, *TIME_FACTS, *OUTCOMES)
-}
+EVENT_TYPES: Final[Mapping[str, type[Event]]] = {kind.type: kind for kind in (*OBSERVATIONS, *TIME_FACTS, *OUTCOMES)}
 
 SCHEMAS: Final[Mapping[str, int]] = dict.fromkeys(EVENT_TYPES, 1)
 """The version in which each type is written today. Raising one without an upcaster fails the tests."""

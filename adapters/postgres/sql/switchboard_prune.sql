@@ -1,0 +1,3 @@
+DELETE FROM switchboard_calls WHERE first_ms < $1;
+DELETE FROM switchboard_members WHERE heard_ms < $1;
+DELETE FROM switchboard_links WHERE heard_ms < $1;

@@ -1,0 +1,242 @@
+"""The switchboard: follows the log and tells each call what its legs said (rules: ``core/legs.py``).
+
+It runs before the reactor: a call is woken only once everything that was heard so far of its legs is in its stream.
+All it appends is named by what it copies (stream and version), so repeating a batch after a crash changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import structlog
+from core.errors import StoreUnavailable
+from core.ports import Append, EventStore, RecordedEvent, StreamId
+
+from adapters.reactor import new_event
+from core.events import ConsultationObserved, Event, LegAbsorbed, Observation, decode
+from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, KnownCall, Legs, Link, customer_digits, hear
+
+log = structlog.get_logger("switchboard")
+
+BATCH: Final = 500
+POLL_S: Final = 1.0
+RETRY_S: Final = 1.0
+KEEP_MS: Final = 172_800_000
+"""Legs older than two days are forgotten: no call lasts that long, and what they proved is in the calls' streams."""
+
+CHECKPOINT: Final = "switchboard"
+_SQL: Final = {path.stem: path.read_text() for path in (Path(__file__).parent / "postgres" / "sql").glob("switchboard_*.sql")}
+
+
+class Switchboard:
+    """Follows the log from its checkpoint. ``wake_call`` is told of every call stream that has something new."""
+
+    def __init__(
+        self,
+        *,
+        pool: asyncpg.Pool,
+        store: EventStore,
+        wake_call: Callable[[StreamId], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._wake_call = wake_call
+        self._now_ms = now_ms
+        self.position = 0
+
+    async def run(self) -> None:
+        """Follow until cancelled. While the database is away it waits, says so, and goes on where it was."""
+        wake = self._store.subscribe()
+        while True:
+            try:
+                while await self.step():
+                    pass
+            except (StoreUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                log.warning("switchboard_waits_for_database", reason=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+                continue
+            try:
+                await asyncio.wait_for(wake.wait(), POLL_S)
+            except TimeoutError:
+                continue
+
+    async def step(self) -> int:
+        """Take in one batch of the log; returns how many events it held."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            # One switchboard at a time over all instances: whoever holds the checkpoint's row.
+            after = await connection.fetchval(_SQL["switchboard_checkpoint"], CHECKPOINT)
+            if after is None:
+                return 0
+            batch = await self._store.read_log(after, BATCH)
+            if not batch:
+                self.position = after
+                return 0
+            touched = await self._take_in(connection, batch)
+            await connection.execute(_SQL["switchboard_advance"], CHECKPOINT, batch[-1].position)
+        self.position = batch[-1].position
+        for stream in touched:
+            self._wake_call(stream)
+        return len(batch)
+
+    async def prune(self) -> None:
+        """Forget legs that no call can need any more."""
+        async with self._pool.acquire() as connection:
+            for statement in _SQL["switchboard_prune"].split(";"):
+                if statement.strip():
+                    await connection.execute(statement, self._now_ms() - KEEP_MS)
+
+    async def _take_in(self, connection: Any, batch: Sequence[RecordedEvent]) -> list[StreamId]:
+        touched: dict[StreamId, None] = {}
+        heard: dict[str, list[tuple[RecordedEvent, Observation]]] = {}
+        for recorded in batch:
+            event = decode(recorded.type, recorded.schema, recorded.data)
+            if not isinstance(event, Observation):
+                continue
+            if recorded.stream.name.startswith("call/"):
+                touched[recorded.stream] = None
+            heard.setdefault(recorded.stream.enterprise, []).append((recorded, event))
+        for enterprise, observations in heard.items():
+            for stream in await self._enterprise(connection, enterprise, observations):
+                touched[stream] = None
+        return list(touched)
+
+    async def _enterprise(
+        self, connection: Any, enterprise: str, observations: list[tuple[RecordedEvent, Observation]]
+    ) -> list[StreamId]:
+        before = legs = await self._load(connection, enterprise, observations)
+        findings: list[Finding] = []
+        to_relay: dict[tuple[str, str], None] = {}
+        for recorded, event in observations:
+            legs, found = hear(legs, recorded.stream.name, event)
+            findings.extend(found)
+            for call in sorted(legs.links.get(recorded.stream.name, ())):
+                to_relay[(recorded.stream.name, call)] = None
+        for finding in findings:
+            if isinstance(finding, Link):
+                to_relay[(finding.leg, finding.call)] = None
+        heard_ms = max(event.heard_ms for _, event in observations)
+        await self._save(connection, enterprise, before, legs, heard_ms)
+        streams: list[StreamId] = []
+        for leg, call in to_relay:
+            if await self._relay(connection, enterprise, leg, call):
+                streams.append(StreamId(enterprise=enterprise, name=f"call/{call}"))
+        for finding in findings:
+            if isinstance(finding, Absorb):
+                streams.extend(await self._absorb(enterprise, finding, heard_ms))
+        return streams
+
+    async def _relay(self, connection: Any, enterprise: str, leg: str, call: str) -> bool:
+        """Copy what the leg's stream holds beyond what the call already has."""
+        relayed = await connection.fetchval(_SQL["switchboard_relayed"], enterprise, leg, call) or 0
+        fresh = await self._store.read(StreamId(enterprise=enterprise, name=leg), relayed)
+        if not fresh:
+            return False
+        target = StreamId(enterprise=enterprise, name=f"call/{call}")
+        copies = [
+            self._copy(target, f"{leg}:{recorded.version}", replace(event, wire=f"relayed from {leg}"))
+            for recorded in fresh
+            if isinstance(event := decode(recorded.type, recorded.schema, recorded.data), Observation)
+        ]
+        await self._store.append_many(copies)
+        await connection.execute(_SQL["switchboard_set_relayed"], enterprise, leg, call, fresh[-1].version)
+        return True
+
+    async def _absorb(self, enterprise: str, finding: Absorb, heard_ms: int) -> list[StreamId]:
+        leg = StreamId(enterprise=enterprise, name=f"call/{finding.leg}")
+        into = StreamId(enterprise=enterprise, name=f"call/{finding.into}")
+        absorbed = LegAbsorbed(heard_ms=heard_ms, wire="switchboard", into=finding.into, why=finding.why)
+        items = [self._copy(leg, f"absorbed:{finding.into}", absorbed)]
+        if finding.hangup is not None:
+            consultation = ConsultationObserved(
+                heard_ms=finding.hangup.heard_ms,
+                wire="switchboard",
+                leg=finding.leg,
+                extensions=finding.hangup.extensions,
+                answered=finding.hangup.answered,
+                ended_ms=finding.hangup.ended_ms,
+            )
+            items.append(self._copy(into, f"consultation:{finding.leg}", consultation))
+        await self._store.append_many(items)
+        return [leg, into]
+
+    def _copy(self, target: StreamId, source: str, event: Event) -> Append:
+        digest = hashlib.sha256(f"relay\0{target.name}\0{source}".encode()).digest()
+        return Append(stream=target, events=(new_event(event),), digest=digest, due_ms=self._now_ms())
+
+    async def _load(self, connection: Any, enterprise: str, observations: Iterable[tuple[RecordedEvent, Observation]]) -> Legs:
+        """The neighbourhood these observations can touch: their legs, the legs of those, and calls of the same numbers."""
+        names = {recorded.stream.name for recorded, _ in observations}
+        bridges = [name.removeprefix("bridge/") for name in names if name.startswith("bridge/")]
+        channels = {name.partition("/")[2] for name in names if not name.startswith("bridge/")}
+        channels |= {str(getattr(event, "channel", "")) for _, event in observations}
+        members: dict[str, dict[str, bool]] = {}
+        for row in await connection.fetch(_SQL["switchboard_members"], enterprise, bridges, list(channels)):
+            members.setdefault(row["bridge"], {})[row["channel"]] = row["trunk"]
+            channels.add(row["channel"])
+        leg_names = [*names, *(f"bridge/{name}" for name in members), *(f"channel/{name}" for name in channels)]
+        links: dict[str, frozenset[str]] = {}
+        linked: set[str] = set()
+        for row in await connection.fetch(_SQL["switchboard_links"], enterprise, leg_names):
+            links[row["leg"]] = links.get(row["leg"], frozenset()) | ({row["call"]} if row["call"] else frozenset())
+            linked.add(row["call"])
+        times = [event.heard_ms for _, event in observations]
+        numbers = sorted({number for _, event in observations if (number := _number(event))})
+        rows = await connection.fetch(
+            _SQL["switchboard_calls"],
+            enterprise,
+            list(channels | linked),
+            numbers,
+            min(times) - KEEP_MS,
+            min(times) - PARASITE_WINDOW_MS,
+        )
+        calls = {row["call"]: _known(row) for row in rows}
+        return Legs(calls=calls, members=members, links=links)
+
+    async def _save(self, connection: Any, enterprise: str, before: Legs, after: Legs, heard_ms: int) -> None:
+        calls = [call for id_, call in after.calls.items() if before.calls.get(id_) != call]
+        if calls:
+            await connection.executemany(
+                _SQL["switchboard_save_call"],
+                [
+                    (enterprise, call.id, call.kind.value, call.number, call.first_ms, call.ended_ms, call.absorbed)
+                    for call in calls
+                ],
+            )
+        members = [
+            (enterprise, bridge, channel, trunk, heard_ms)
+            for bridge, channels in after.members.items()
+            for channel, trunk in channels.items()
+            if before.members.get(bridge, {}).get(channel) != trunk
+        ]
+        if members:
+            await connection.executemany(_SQL["switchboard_save_member"], members)
+        links = [
+            (enterprise, leg, call, heard_ms)
+            for leg, owners in after.links.items()
+            for call in (owners or {""})
+            if leg not in before.links or call not in before.links[leg]
+        ]
+        if links:
+            await connection.executemany(_SQL["switchboard_save_link"], links)
+
+
+def _known(row: Any) -> KnownCall:
+    return KnownCall(
+        id=row["call"],
+        kind=Kind(row["kind"]),
+        number=row["number"],
+        first_ms=row["first_ms"],
+        ended_ms=row["ended_ms"],
+        absorbed=row["absorbed"],
+    )
+
+
+def _number(event: Observation) -> str:
+    return customer_digits(str(getattr(event, "number", "")))

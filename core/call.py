@@ -1,0 +1,438 @@
+"""A call as folded from its stream: what is known of it, where it stands, and what follows from that.
+
+``evolve`` is total: history has happened, so no event may raise. Events may come twice, late and in any order;
+whatever is derived here depends on what was said, not on the order in which it arrived, as far as the wire allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from core import talk
+from core.events import (
+    AnyOutcome,
+    ArrivalObserved,
+    BridgeClosed,
+    BridgeEntered,
+    BridgeLeft,
+    BridgeOpened,
+    CallerIdObserved,
+    CallOverdue,
+    CallSettled,
+    CallWrittenOff,
+    CardRequested,
+    ConsultationObserved,
+    DialObserved,
+    EffectDone,
+    EffectFailed,
+    EffectRefused,
+    EffectStarted,
+    Event,
+    HangupObserved,
+    LegAbsorbed,
+    Observation,
+)
+from core.lifecycle import LIVE, Phase, Trigger, next_phase
+from core.phone import looks_like_extension
+from core.remote import Remote, apply_outcome
+from core.talk import Bridges, Parties, Talk
+from core.values import ANONYMOUS, CallId, Direction, Enterprise, Outcome
+
+CLOCK_SKEW_MS: Final = 2_000
+"""How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """One Dial step: who was rung, in which direction, when it was heard."""
+
+    direction: Direction
+    extensions: tuple[str, ...]
+    heard_ms: int
+    trunk: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise."""
+
+    enterprise: Enterprise
+    id: CallId
+    phase: Phase = Phase.UNHEARD
+    settings_revision: int = 0
+    first_heard_ms: int | None = None
+    last_heard_ms: int | None = None
+    live_heard_ms: int | None = None
+    arrival_ms: int | None = None
+    number: str = ANONYMOUS
+    trunk: str = ""
+    dials: tuple[Dial, ...] = ()
+    requested: tuple[str, ...] = ()
+    bridges: Bridges = field(default_factory=Bridges)
+    hangup: HangupObserved | None = None
+    hangup_ms: int | None = None
+    consultations: tuple[ConsultationObserved, ...] = ()
+    recordings: tuple[str, ...] = ()
+    absorbed_into: str = ""
+    settled_ms: int | None = None
+    overdue_ms: int | None = None
+    remote: Remote = field(default_factory=Remote)
+    version: int = 0
+
+    @property
+    def direction(self) -> Direction:
+        """The direction that the strongest evidence names: trunk evidence beats CallType 2 (quirks 1 and 2)."""
+        if self.arrival_ms is not None:
+            return Direction.INCOMING
+        for dial in self.dials:
+            if dial.direction is not Direction.INTERNAL:
+                return dial.direction
+        if self.hangup is not None and self.hangup.direction is not Direction.INTERNAL:
+            return self.hangup.direction
+        if self.dials:
+            return Direction.INTERNAL
+        if self.hangup is not None:
+            return Direction.INCOMING if is_external_number(self.hangup.number) else Direction.INTERNAL
+        return Direction.INCOMING
+
+    @property
+    def has_external_evidence(self) -> bool:
+        """Whether something other than a CallType 2 hangup shows that this is a customer's call."""
+        return self.arrival_ms is not None or any(dial.direction is not Direction.INTERNAL for dial in self.dials)
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether a transfer rewrote the final hangup: CallType 2 on a customer's call (CONTRACT-ASTERISK, quirk 1)."""
+        return self.hangup is not None and self.hangup.direction is Direction.INTERNAL and self.direction is not Direction.INTERNAL
+
+    @property
+    def is_doubtful(self) -> bool:
+        """A lone CallType 2 hangup with a customer's number: a transferred call whose dial was lost, or another call's leg."""
+        return self.is_rewritten and not self.has_external_evidence
+
+    @property
+    def caller(self) -> str:
+        """The extension that is calling, for an outgoing call; empty when not known."""
+        if self.direction is not Direction.OUTGOING:
+            return ""
+        for dial in self.dials:
+            if dial.direction is Direction.OUTGOING and dial.extensions:
+                return dial.extensions[0]
+        if self.hangup is not None and self.hangup.extensions:
+            return self.hangup.extensions[0]
+        return ""
+
+    @property
+    def rung(self) -> tuple[str, ...]:
+        """Every extension that was rung, in the order heard; for an outgoing call the one who is calling."""
+        if self.direction is Direction.OUTGOING:
+            return (self.caller,) if self.caller else ()
+        seen = [extension for dial in self.steps for extension in dial.extensions]
+        return tuple(dict.fromkeys([*seen, *self.requested]))
+
+    @property
+    def steps(self) -> tuple[Dial, ...]:
+        """The Dial steps that count: an internal one inside a customer's call is a service leg (PRODUCT B4)."""
+        direction = self.direction
+        return tuple(dial for dial in self.dials if dial.direction is direction)
+
+    @property
+    def parties(self) -> Parties:
+        """How to tell the customer's channel from the employees' in a bridge."""
+        return Parties(
+            anchor=self.id,
+            direction=self.direction,
+            number=self.number,
+            dialled=tuple(extension for dial in self.dials for extension in dial.extensions),
+            caller=self.caller,
+        )
+
+    @property
+    def talks(self) -> tuple[Talk, ...]:
+        """Who talked with the customer, in order; empty for an internal call."""
+        if self.direction is Direction.INTERNAL or not self.bridges.stays:
+            return ()
+        return talk.talks(self.bridges, self.parties)
+
+    @property
+    def talking(self) -> tuple[str, ...]:
+        """Extensions that talk with the customer now."""
+        return tuple(dict.fromkeys(each.extension for each in self.talks if each.end_ms is None))
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the call goes on, as far as is known."""
+        return self.phase in LIVE
+
+
+def initial(enterprise: str, call: str) -> Call:
+    """A call of which nothing was heard yet."""
+    return Call(enterprise=Enterprise(enterprise), id=CallId(call))
+
+
+def fold(state: Call, events: Iterable[Event]) -> Call:
+    """The call after ``events``, in stream order."""
+    for event in events:
+        state = evolve(state, event)
+    return state
+
+
+def evolve(state: Call, event: Event) -> Call:
+    """The call after one more event. Total: never raises, whatever the order."""
+    match event:
+        case EffectStarted() | EffectDone() | EffectFailed() | EffectRefused():
+            after = _outcome(state, event)
+        case CallSettled():
+            after = _move(replace(state, settled_ms=event.at_ms), Trigger.SETTLE)
+        case CallOverdue():
+            after = _move(replace(state, overdue_ms=event.at_ms), Trigger.EXPIRE)
+        case CallWrittenOff():
+            after = _move(state, Trigger.WRITE_OFF)
+        case _:
+            after = _observe(_heard(state, event), event)
+    return replace(after, version=state.version + 1)
+
+
+def _outcome(state: Call, event: AnyOutcome) -> Call:
+    return replace(state, remote=apply_outcome(state.remote, event))
+
+
+def _heard(state: Call, event: Observation) -> Call:
+    downloaded = isinstance(event, HangupObserved) and event.downloaded
+    return replace(
+        state,
+        first_heard_ms=_least(state.first_heard_ms, event.heard_ms),
+        last_heard_ms=max(state.last_heard_ms or 0, event.heard_ms),
+        live_heard_ms=state.live_heard_ms if downloaded else _least(state.live_heard_ms, event.heard_ms),
+        settings_revision=state.settings_revision or event.settings_revision,
+    )
+
+
+def _observe(state: Call, event: Event) -> Call:
+    match event:
+        case ArrivalObserved():
+            known = replace(
+                state,
+                arrival_ms=_least(state.arrival_ms, event.heard_ms),
+                number=_known_number(state.number, event.number),
+                trunk=state.trunk or event.trunk,
+            )
+            return _follow(_move(known, Trigger.ARRIVE))
+        case DialObserved():
+            return _follow(_dialled(state, event))
+        case CardRequested():
+            known = replace(
+                state,
+                number=_known_number(state.number, event.number),
+                requested=tuple(dict.fromkeys([*state.requested, *event.extensions])),
+            )
+            if state.phase is Phase.UNHEARD:
+                step = Dial(direction=event.direction, extensions=event.extensions, heard_ms=event.heard_ms)
+                return _move(replace(known, dials=(step,)), Trigger.DIAL)
+            return known
+        case BridgeEntered():
+            return _follow(replace(state, bridges=talk.enter(state.bridges, event)))
+        case BridgeLeft():
+            return _follow(replace(state, bridges=talk.leave(state.bridges, event)))
+        case BridgeClosed():
+            return _follow(replace(state, bridges=talk.close(state.bridges, event)))
+        case HangupObserved():
+            return _hung_up(state, event)
+        case ConsultationObserved():
+            return replace(state, consultations=(*state.consultations, event))
+        case LegAbsorbed():
+            moved = _move(state, Trigger.ABSORB)
+            return replace(moved, absorbed_into=event.into) if moved.phase is Phase.ABSORBED else moved
+        case CallerIdObserved() | BridgeOpened():
+            return state
+        case _:
+            return state
+
+
+def _dialled(state: Call, event: DialObserved) -> Call:
+    step = Dial(direction=event.direction, extensions=event.extensions, heard_ms=event.heard_ms, trunk=event.trunk)
+    internal = event.direction is Direction.INTERNAL
+    known = replace(
+        state,
+        dials=(*state.dials, step),
+        number=state.number if internal else _known_number(state.number, event.number),
+        trunk=state.trunk or event.trunk,
+    )
+    return _move(known, Trigger.DIAL_INTERNAL if internal else Trigger.DIAL)
+
+
+def _hung_up(state: Call, event: HangupObserved) -> Call:
+    best = event if state.hangup is None else _better_hangup(state.hangup, event)
+    known = replace(
+        state,
+        hangup=best,
+        hangup_ms=_least(state.hangup_ms, event.heard_ms),
+        trunk=state.trunk or event.trunk,
+    )
+    if event.record_url and event.record_url not in state.recordings:
+        known = replace(known, recordings=(*known.recordings, event.record_url))
+    if known.direction is Direction.INTERNAL:
+        return _move(known, Trigger.HANG_UP_INTERNAL)
+    if is_external_number(event.number):
+        known = replace(known, number=_known_number(known.number, event.number))
+    return _move(known, Trigger.HANG_UP)
+
+
+def _better_hangup(known: HangupObserved, event: HangupObserved) -> HangupObserved:
+    """Of two hangups of one call the one that proves more: an answer, then who, then a known end."""
+
+    def proves(hangup: HangupObserved) -> tuple[bool, bool, bool, int]:
+        return (
+            hangup.answered,
+            bool(hangup.extensions),
+            hangup.ended_ms is not None,
+            hangup.ended_ms or 0,
+        )
+
+    return event if proves(event) > proves(known) else known
+
+
+def _follow(state: Call) -> Call:
+    """Let the phase follow the bridges: somebody talks with the customer now, or nobody does any more."""
+    if not state.bridges.stays or state.phase not in LIVE:
+        return state
+    talking = bool(state.talking)
+    if talking and state.phase is not Phase.TALKING:
+        return _move(state, Trigger.ANSWER)
+    if not talking and state.phase is Phase.TALKING:
+        return _move(state, Trigger.PART)
+    if not talking and state.phase is Phase.RINGING and state.talks and _dialled_before_talk(state):
+        # Answer and parting were both overtaken: the customer has talked all the same.
+        return _move(_move(state, Trigger.ANSWER), Trigger.PART)
+    return state
+
+
+def _dialled_before_talk(state: Call) -> bool:
+    steps = state.steps
+    return not steps or steps[-1].heard_ms <= state.talks[-1].start_ms + talk.OVERLAP_SLACK_MS
+
+
+def _move(state: Call, trigger: Trigger) -> Call:
+    target = next_phase(state.phase, trigger)
+    return state if target is state.phase else replace(state, phase=target)
+
+
+def _known_number(known: str, said: str) -> str:
+    return known if known != ANONYMOUS else said
+
+
+def _least(one: int | None, other: int) -> int:
+    return other if one is None else min(one, other)
+
+
+def is_external_number(number: str) -> bool:
+    """Whether this is a customer's number: not hidden, not an extension (CONTRACT-ASTERISK)."""
+    return number != ANONYMOUS and not looks_like_extension(number.lstrip("+"))
+
+
+# -- what follows from a call -------------------------------------------------------------------------------------
+
+
+class Unrecognised(Protocol):
+    """The one setting that attribution needs: the extension for calls nobody can be named for (PRODUCT D2)."""
+
+    @property
+    def unrecognized_extension(self) -> str:
+        """The extension, or empty for nobody."""
+        ...
+
+
+def start_ms(call: Call) -> int:
+    """When the call began (PRODUCT C3): its first live signal; the PBX's own time when only the hangup tells."""
+    hangup = call.hangup
+    heard = call.first_heard_ms or 0
+    lone = hangup is not None and call.live_heard_ms in (None, call.hangup_ms)
+    if not lone or hangup is None:
+        return call.live_heard_ms if call.live_heard_ms is not None else heard
+    told = hangup.received_ms
+    if call.is_rewritten and hangup.started_ms is not None:
+        # DateReceived of a rewritten hangup is the transfer; StartTime, where given, is the call (quirk 1).
+        told = hangup.started_ms if told is None else min(told, hangup.started_ms)
+    if told is None:
+        told = hangup.started_ms
+    if told is None:
+        told = hangup.ended_ms
+    return heard if told is None else min(told, heard)
+
+
+def end_ms(call: Call) -> int | None:
+    """When the call ended, or None while that is not known.
+
+    The PBX's EndTime is exact to the second it names; what we heard within that second refines it. A time that
+    contradicts what we heard live (a wrong zone, a stopped clock) gives way to the hearing.
+    """
+    if call.hangup is None:
+        return None
+    start = start_ms(call)
+    told, heard = call.hangup.ended_ms, call.hangup_ms or start
+    lone = call.live_heard_ms in (None, call.hangup_ms)
+    if told is None:
+        return max(start, heard if not call.hangup.downloaded else start)
+    if not lone and not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS and not call.hangup.downloaded:
+        return max(start, heard)
+    lefts = [stay.left_ms for stay in talk.customer_stays(call.bridges, call.parties) if stay.left_ms is not None]
+    refined = [at for at in (*lefts, heard) if told <= at < told + 1_000]
+    return max(start, refined[0] if refined else told)
+
+
+def best_known_end_ms(call: Call) -> int:
+    """The end to record for a call whose hangup never came: the last moment it was heard alive."""
+    known = end_ms(call)
+    return known if known is not None else max(start_ms(call), call.last_heard_ms or 0)
+
+
+def outcome(call: Call) -> Outcome | None:
+    """How the call ended (PRODUCT B5); None while it goes on."""
+    if call.phase in LIVE or call.phase is Phase.UNHEARD:
+        return None
+    if call.phase in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED) or call.direction is Direction.INTERNAL:
+        return Outcome.INTERNAL
+    if is_answered(call):
+        return Outcome.ANSWERED
+    if call.hangup is None:
+        return Outcome.LOST
+    if call.direction is Direction.OUTGOING:
+        return Outcome.UNANSWERED
+    return Outcome.MISSED if call.rung or call.hangup.status != "1" else Outcome.ABANDONED
+
+
+def is_answered(call: Call) -> bool:
+    """Whether customer and employee talked: seen in a bridge, said by CallStatus 2, or proved by a transfer."""
+    if call.talks:
+        return True
+    return call.hangup is not None and (call.hangup.answered or call.is_rewritten)
+
+
+def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
+    """Whose call it was (PRODUCT C3): ``(extension or "", the rule that says so)``."""
+    last = talk.last_talk(call.talks)
+    if last is not None:
+        return last.extension, "talked with the customer last"
+    if call.direction is Direction.OUTGOING:
+        return call.caller, "is the one who called"
+    hangup = call.hangup
+    consulted = [each for each in call.consultations if each.answered and each.extensions]
+    if consulted:
+        latest = max(consulted, key=lambda each: (each.ended_ms or 0, each.heard_ms))
+        return latest.extensions[-1], "took the call over in an attended transfer"
+    if hangup is not None and hangup.answered:
+        if len(hangup.extensions) == 1:
+            return hangup.extensions[0], "is named by the answered hangup"
+        return "", "the answered hangup does not say who answered"
+    if call.is_rewritten:
+        return "", "a transfer rewrote the hangup: who talked is not known, and nobody is better than the wrong one"
+    rung = call.rung or (hangup.extensions if hangup is not None else ())
+    if len(rung) == 1:
+        return rung[0], "is the only one who was rung"
+    if rung:
+        return "", "several were rung and nobody answered"
+    if settings.unrecognized_extension:
+        return settings.unrecognized_extension, "takes the calls nobody can be named for, by the settings"
+    return "", "nobody is known to have been rung"

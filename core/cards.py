@@ -1,0 +1,158 @@
+"""Which cards should stand on whose screen, and the card events that make it so (PRODUCT C2, C4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core import talk
+from core.call import Call
+from core.decisions import Limits, hold_ends_ms
+from core.effects import CardAction, CardEvent, RegisterCall, UpdateCall
+from core.lifecycle import Phase
+from core.phone import looks_like_extension
+from core.remote import Card, Refusal, Remote
+from core.settings import Settings
+from core.values import Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that was decided and why, or not done and why not; ``about`` names what it concerns."""
+
+    about: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The cards that should stand now: extension -> SHOWN or TIMING; ``unknown`` extensions need the directory first."""
+
+    cards: Mapping[str, Card]
+    unknown: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+NOTHING = Wanted(cards={})
+
+
+def wanted_cards(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Wanted:
+    """The cards that the call's state asks for, with the reason for each that is left out."""
+    if not call.is_live:
+        return NOTHING
+    targets = _targets(call, now_ms, limits)
+    if not targets:
+        return NOTHING
+    if not settings.cards_for(call.direction):
+        way = "incoming" if call.direction is Direction.INCOMING else "outgoing"
+        return Wanted(cards={}, notes=(Note(about="cards", text=f"the settings show no cards for {way} calls"),))
+    if refusal := shows_refused(call.remote):
+        text = f"MoySklad refused card events: {refusal.error}"
+        return Wanted(cards={}, notes=(Note(about="cards", text=text),))
+    cards: dict[str, Card] = {}
+    unknown: list[str] = []
+    notes: list[Note] = []
+    for extension, card in targets.items():
+        employee = employee_of(call.remote, settings, extension)
+        if employee is None and extension not in dict(call.remote.employees):
+            if looks_like_extension(extension):
+                unknown.append(extension)
+            else:
+                notes.append(Note(about=f"card {extension}", text="an outside number has no screen in MoySklad"))
+        elif employee is None:
+            notes.append(Note(about=f"card {extension}", text="no employee has this extension"))
+        elif _too_late(call, extension, now_ms, limits):
+            notes.append(Note(about=f"card {extension}", text="it has been ringing too long ago: a stale card is not shown"))
+        else:
+            cards[extension] = card
+    return Wanted(cards=cards, unknown=tuple(unknown), notes=tuple(notes))
+
+
+def employee_of(remote: Remote, settings: Settings, extension: str) -> str | None:
+    """The employee's uuid; empty when only the extension is known to be somebody's; None for nobody or not known yet."""
+    mapped = settings.employee_for(extension)
+    if mapped is not None:
+        return mapped.id
+    return dict(remote.employees).get(extension)
+
+
+def card_changes(remote: Remote, settings: Settings, wanted: Mapping[str, Card], *, over: bool) -> tuple[CardEvent, ...]:
+    """The card events that turn the cards as they stand into the wanted ones, numbered after all earlier ones.
+
+    ``over``: the call shows no card any more, so that one HIDE_ALL does for everybody.
+    """
+    standing = remote.cards_by_extension
+    changes: list[tuple[CardAction, str]] = []
+    for extension, card in wanted.items():
+        now = standing.get(extension, Card.HIDDEN)
+        if now in (Card.HIDDEN, Card.UNSURE):
+            changes.append((CardAction.SHOW, extension))
+        if card is Card.TIMING and now is not Card.TIMING:
+            changes.append((CardAction.STARTTIME, extension))
+    leaving = [extension for extension in remote.open_cards if extension not in wanted]
+    if leaving and over and not _hide_refused(remote):
+        changes.append((CardAction.HIDE_ALL, ""))
+    elif not over:
+        changes.extend((CardAction.HIDE, extension) for extension in leaving)
+    return tuple(
+        CardEvent(
+            action=action,
+            sequence=remote.sequence + number,
+            extension=extension,
+            employee=employee_of(remote, settings, extension) or "" if extension else "",
+        )
+        for number, (action, extension) in enumerate(changes, start=1)
+    )
+
+
+def shows_refused(remote: Remote) -> Refusal | None:
+    """The refusal that ended the showing of cards for this call, if there is one: the call itself goes on."""
+    for refusal in remote.refusals:
+        effect = refusal.effect
+        if isinstance(effect, RegisterCall | UpdateCall) and any(
+            event.action in (CardAction.SHOW, CardAction.STARTTIME) for event in effect.cards
+        ):
+            return refusal
+    return None
+
+
+def _hide_refused(remote: Remote) -> bool:
+    return any(
+        isinstance(refusal.effect, UpdateCall)
+        and refusal.effect.cards
+        and all(event.action is CardAction.HIDE_ALL for event in refusal.effect.cards)
+        for refusal in remote.refusals
+    )
+
+
+def _targets(call: Call, now_ms: int, limits: Limits) -> dict[str, Card]:
+    match call.phase:
+        case Phase.RINGING | Phase.TRANSFERRING:
+            return dict.fromkeys(_ringing(call), Card.SHOWN)
+        case Phase.TALKING:
+            return dict.fromkeys(call.talking, Card.TIMING)
+        case Phase.ON_HOLD:
+            last = talk.last_talk(call.talks)
+            ends_ms = hold_ends_ms(call, limits)
+            if last is None or (ends_ms is not None and now_ms >= ends_ms):
+                return {}
+            return {last.extension: Card.TIMING}
+        case _:
+            return dict.fromkeys(call.requested, Card.SHOWN)
+
+
+def _ringing(call: Call) -> tuple[str, ...]:
+    if call.direction is Direction.OUTGOING and call.phase is Phase.RINGING:
+        return (call.caller,) if call.caller else ()
+    steps = call.steps
+    latest = max(steps, key=lambda step: step.heard_ms).extensions if steps else ()
+    return tuple(dict.fromkeys([*latest, *call.requested]))
+
+
+def _too_late(call: Call, extension: str, now_ms: int, limits: Limits) -> bool:
+    if call.phase not in (Phase.RINGING, Phase.TRANSFERRING):
+        return False
+    if call.remote.cards_by_extension.get(extension, Card.HIDDEN) in (Card.SHOWN, Card.TIMING):
+        return False
+    rung_ms = max((step.heard_ms for step in call.steps), default=call.last_heard_ms or 0)
+    return now_ms - rung_ms > limits.ring_stale_ms

@@ -1,0 +1,103 @@
+"""What passing time decides about a call: when it is settled, overdue, written off. Pure: ``now_ms`` comes in, deadlines go out.
+
+Signals need no decision: what was said is recorded as it was said. Time does, because the same history means something
+else an hour later, and a replay must see when that was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from core import talk
+from core.call import Call
+from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
+from core.lifecycle import LIVE, Phase
+from core.values import Direction
+
+PART_TO_HANGUP_MS: Final = 4_000
+"""A hangup this soon after the customer left the last bridge is that parting; later, the customer was somewhere else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long things may take. ``call_max_ms`` is MS_CALL_MAX_S; the others are this service's own choices."""
+
+    call_max_ms: int = 7_200_000
+    settle_grace_ms: int = 5_000
+    hold_grace_ms: int = 5_000
+    write_off_ms: int = 86_400_000
+    contact_wait_ms: int = 1_500
+    ring_stale_ms: int = 120_000
+
+
+def decide(call: Call, now_ms: int, limits: Limits) -> tuple[TimeFact, ...]:
+    """The time facts that are due; empty when nothing is. Deciding again after evolving decides nothing."""
+    if call.phase is Phase.ENDING:
+        if reason := complete(call):
+            return (CallSettled(at_ms=now_ms, reason=reason),)
+        if now_ms >= _settle_due_ms(call, limits):
+            return (CallSettled(at_ms=now_ms, reason="no straggler came within the grace"),)
+    elif (call.phase in LIVE or call.phase is Phase.INTERNAL) and now_ms >= _expiry_ms(call, limits):
+        return (CallOverdue(at_ms=now_ms),)
+    elif call.phase is Phase.OVERDUE and now_ms >= (call.overdue_ms or 0) + limits.write_off_ms:
+        return (CallWrittenOff(at_ms=now_ms),)
+    return ()
+
+
+def next_deadline(call: Call, limits: Limits) -> int | None:
+    """When time will next decide something about this call, or change what is planned for it; None: never by itself."""
+    match call.phase:
+        case Phase.ENDING:
+            return _settle_due_ms(call, limits)
+        case Phase.OVERDUE:
+            return (call.overdue_ms or 0) + limits.write_off_ms
+        case Phase.ON_HOLD:
+            parted = hold_ends_ms(call, limits)
+            return _expiry_ms(call, limits) if parted is None else min(parted, _expiry_ms(call, limits))
+        case Phase.ARRIVED | Phase.RINGING | Phase.TALKING | Phase.TRANSFERRING | Phase.INTERNAL:
+            return _expiry_ms(call, limits)
+        case _:
+            return None
+
+
+def complete(call: Call) -> str:
+    """Why nothing that is still under way can change an ended call's record; empty when something could.
+
+    Only a talk whose every stay was heard to its end, and which the hangup confirms, is complete: any other
+    end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4).
+    """
+    hangup = call.hangup
+    if hangup is None or not hangup.answered or call.hangup_ms is None or call.direction is Direction.INTERNAL:
+        return ""
+    found = call.talks
+    last = talk.last_talk(found)
+    if last is None or last.end_ms is None:
+        return ""
+    customer = talk.customer_stays(call.bridges, call.parties)
+    if not customer or any(stay.left_ms is None for stay in customer):
+        return ""
+    named = hangup.extensions
+    confirmed = named == (last.extension,) if call.is_rewritten else any(each.extension in named for each in found)
+    if not confirmed:
+        return ""
+    parted = max(stay.left_ms or 0 for stay in customer)
+    if call.hangup_ms - parted > PART_TO_HANGUP_MS:
+        return ""
+    return "every bridge was heard to its end and the hangup confirms who talked"
+
+
+def hold_ends_ms(call: Call, limits: Limits) -> int | None:
+    """When the card of a customer who left every bridge goes; None while the customer waits inside a bridge."""
+    stays = talk.customer_stays(call.bridges, call.parties)
+    if not stays or any(stay.left_ms is None for stay in stays):
+        return None
+    return max(stay.left_ms or 0 for stay in stays) + limits.hold_grace_ms
+
+
+def _settle_due_ms(call: Call, limits: Limits) -> int:
+    return (call.last_heard_ms or 0) + limits.settle_grace_ms
+
+
+def _expiry_ms(call: Call, limits: Limits) -> int:
+    return (call.first_heard_ms or 0) + limits.call_max_ms

@@ -1,0 +1,254 @@
+"""Which signals belong to the same call: the switchboard's rules, pure.
+
+The PBX names channels and bridges, not calls. A call is anchored by the channel that placed its Dial (the UniqueId of
+its start, dial and hangup). Everything else is joined to it by what the wire proves:
+
+1. a bridge that holds a call's anchor belongs to the call;
+2. a trunk's channel in a bridge that belongs to a call is the customer's leg of it, unless it anchors a call itself;
+   an employee's channel is not: the employee may take part in another call next;
+3. every bridge that leg enters belongs to the call too (the customer of an outgoing call is transferred);
+4. an internal call that shares a bridge with a customer's call was its consultation, and is absorbed by it;
+5. a hangup with CallType 2 that names a customer who has a call of his own at that time is that call's leg
+   (CONTRACT-ASTERISK, quirk 2).
+
+Two calls between the same two numbers run at once in real life, so a number joins nothing but rule 5's parasitic
+hangup, and that only when it can be told whose it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from core.call import is_external_number
+from core.events import (
+    ArrivalObserved,
+    BridgeEntered,
+    BridgeLeft,
+    CardRequested,
+    DialObserved,
+    Event,
+    HangupObserved,
+    Observation,
+)
+from core.phone import digits, looks_like_extension, strip_technology
+from core.values import Direction
+
+PARASITE_WINDOW_MS: Final = 15_000
+"""A parasitic hangup and its call's end are heard within this time of each other."""
+
+
+class Kind(StrEnum):
+    """What is known of a call's nature. ``DOUBTFUL``: only a CallType 2 hangup with a customer's number was heard."""
+
+    CUSTOMER = "customer"
+    INTERNAL = "internal"
+    DOUBTFUL = "doubtful"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCall:
+    """What the switchboard remembers of a call. ``number`` is digits only, empty when hidden. ``*_ms`` as heard."""
+
+    id: str
+    kind: Kind
+    number: str = ""
+    first_ms: int = 0
+    ended_ms: int | None = None
+    absorbed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legs:
+    """The part of one enterprise's switchboard that a signal can touch.
+
+    ``members``: bridge -> channels ever in it, each with whether it is a trunk's; ``links``: leg stream
+    (``bridge/…``, ``channel/…``) -> calls it belongs to.
+    """
+
+    calls: Mapping[str, KnownCall] = field(default_factory=dict)
+    members: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    links: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A leg's stream belongs to a call from now on: everything it holds is to be relayed there."""
+
+    leg: str
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absorb:
+    """``leg`` is a call that turned out to be part of ``into``. ``hangup`` carries rule 5's evidence, if it was that."""
+
+    leg: str
+    into: str
+    why: str
+    hangup: HangupObserved | None = None
+
+
+Finding = Link | Absorb
+
+
+def hear(legs: Legs, stream: str, event: Event) -> tuple[Legs, tuple[Finding, ...]]:
+    """Take in one observation from its own stream; returns what it newly proves. Hearing it again proves nothing new."""
+    if not isinstance(event, Observation):
+        return legs, ()
+    kind, _, name = stream.partition("/")
+    if kind == "bridge":
+        if isinstance(event, BridgeEntered | BridgeLeft):
+            legs = _with_member(legs, name, event)
+    elif kind == "call":
+        legs = _with_call(legs, name, event)
+    elif kind == "channel":
+        legs = _with_channel(legs, name)
+    legs, links = _join(legs)
+    legs, absorbed = _absorb_consultations(legs)
+    legs, parasites = _absorb_parasites(legs, name, event) if kind == "call" else (legs, ())
+    return legs, (*links, *absorbed, *parasites)
+
+
+def _with_member(legs: Legs, bridge: str, event: BridgeEntered | BridgeLeft) -> Legs:
+    members = dict(legs.members.get(bridge, {}))
+    members[event.channel] = is_trunk(event)
+    return replace(legs, members={**legs.members, bridge: members})
+
+
+def is_trunk(event: BridgeEntered | BridgeLeft) -> bool:
+    """Whether the channel comes from a trunk rather than from an employee's telephone."""
+    return not looks_like_extension(strip_technology(event.channel_name)) and not looks_like_extension(event.caller_id)
+
+
+def _with_channel(legs: Legs, channel: str) -> Legs:
+    leg = f"channel/{channel}"
+    return legs if leg in legs.links else replace(legs, links={**legs.links, leg: frozenset()})
+
+
+def _with_call(legs: Legs, call: str, event: Observation) -> Legs:
+    """Remember the call; whatever proves a customer's call outweighs what makes it look internal."""
+    known = legs.calls.get(call)
+    kind, number = _nature(event)
+    if kind is None:
+        return legs
+    if known is None:
+        known = KnownCall(id=call, kind=kind, first_ms=event.heard_ms)
+    elif kind is Kind.CUSTOMER or (kind is Kind.INTERNAL and known.kind is Kind.DOUBTFUL):
+        known = replace(known, kind=kind)
+    known = replace(known, number=known.number or number, first_ms=min(known.first_ms, event.heard_ms))
+    if isinstance(event, HangupObserved):
+        known = replace(known, ended_ms=event.heard_ms)
+    return replace(legs, calls={**legs.calls, call: known})
+
+
+def _nature(event: Observation) -> tuple[Kind | None, str]:
+    match event:
+        case ArrivalObserved() | CardRequested():
+            return Kind.CUSTOMER, customer_digits(event.number)
+        case DialObserved() | HangupObserved() if event.direction is not Direction.INTERNAL:
+            return Kind.CUSTOMER, customer_digits(event.number)
+        case DialObserved():
+            return Kind.INTERNAL, ""
+        case HangupObserved():
+            number = customer_digits(event.number)
+            return (Kind.DOUBTFUL, number) if number else (Kind.INTERNAL, "")
+        case _:
+            return None, ""
+
+
+def customer_digits(number: str) -> str:
+    """A customer's number as the switchboard compares it: digits only; empty for hidden callers and extensions."""
+    return digits(number) if is_external_number(number) else ""
+
+
+def _join(legs: Legs) -> tuple[Legs, tuple[Link, ...]]:
+    """Rules 1 to 3 until nothing new follows. Ends: every round but the last adds a link, and links are finite."""
+    links = dict(legs.links)
+    fresh: list[Link] = []
+
+    def link(leg: str, call: str) -> None:
+        if call not in links.get(leg, frozenset()):
+            links[leg] = links.get(leg, frozenset()) | {call}
+            fresh.append(Link(leg=leg, call=call))
+
+    for leg in legs.links:
+        kind, _, name = leg.partition("/")
+        if kind == "channel" and name in legs.calls:
+            link(leg, name)
+    before = -1
+    while before != len(fresh):
+        before = len(fresh)
+        for bridge, members in legs.members.items():
+            for channel in members:
+                if channel in legs.calls:
+                    link(f"bridge/{bridge}", channel)
+                for call in links.get(f"channel/{channel}", frozenset()):
+                    link(f"bridge/{bridge}", call)
+            for call in links.get(f"bridge/{bridge}", frozenset()):
+                for channel, trunk in members.items():
+                    if trunk and channel not in legs.calls:
+                        link(f"channel/{channel}", call)
+    return replace(legs, links=links), tuple(fresh)
+
+
+def _absorb_consultations(legs: Legs) -> tuple[Legs, tuple[Absorb, ...]]:
+    """Rule 4."""
+    calls = dict(legs.calls)
+    found: list[Absorb] = []
+    for bridge in legs.members:
+        sharing = [calls[call] for call in sorted(legs.links.get(f"bridge/{bridge}", ())) if call in calls]
+        customers = [call for call in sharing if call.kind is Kind.CUSTOMER]
+        if len(customers) != 1:
+            continue
+        for call in sharing:
+            if call.kind is Kind.INTERNAL and not call.absorbed:
+                calls[call.id] = replace(call, absorbed=True)
+                why = "the customer joined its bridge: it was a consultation"
+                found.append(Absorb(leg=call.id, into=customers[0].id, why=why))
+    return (replace(legs, calls=calls), tuple(found)) if found else (legs, ())
+
+
+def _absorb_parasites(legs: Legs, heard: str, event: Observation) -> tuple[Legs, tuple[Absorb, ...]]:
+    """Rule 5, from either side: the parasitic hangup arrives, or the customer's call it belongs to does."""
+    calls = dict(legs.calls)
+    call = calls.get(heard)
+    if call is None:
+        return legs, ()
+    found: list[Absorb] = []
+    hangup = event if isinstance(event, HangupObserved) and event.direction is Direction.INTERNAL else None
+    if call.kind is not Kind.CUSTOMER and hangup is not None and customer_digits(hangup.number):
+        owners = _owners(calls, call, customer_digits(hangup.number), hangup.heard_ms)
+        if owners:
+            # One owner: the hangup is evidence of who took over. Several: it is somebody's leg, but nobody's evidence.
+            into, evidence = owners[-1].id, hangup if len(owners) == 1 else None
+            calls[call.id] = replace(call, absorbed=True, number=customer_digits(hangup.number))
+            why = "its hangup names a customer who has a call of his own"
+            found.append(Absorb(leg=call.id, into=into, why=why, hangup=evidence))
+    elif call.kind is Kind.CUSTOMER and call.number:
+        for other in list(calls.values()):
+            if other.kind is Kind.DOUBTFUL and not other.absorbed and other.number == call.number:
+                owners = _owners(calls, other, other.number, other.ended_ms or other.first_ms)
+                if [owner.id for owner in owners] == [call.id]:
+                    calls[other.id] = replace(other, absorbed=True)
+                    why = "the customer it names has a call of his own"
+                    found.append(Absorb(leg=other.id, into=call.id, why=why))
+    return (replace(legs, calls=calls), tuple(found)) if found else (legs, ())
+
+
+def _owners(calls: Mapping[str, KnownCall], leg: KnownCall, number: str, at_ms: int) -> list[KnownCall]:
+    """The customer's calls that were up when ``leg`` ended, oldest first."""
+    return sorted(
+        (
+            call
+            for call in calls.values()
+            if call.id != leg.id
+            and call.kind is Kind.CUSTOMER
+            and call.number == number
+            and call.first_ms <= at_ms + PARASITE_WINDOW_MS
+            and (call.ended_ms is None or call.ended_ms >= at_ms - PARASITE_WINDOW_MS)
+        ),
+        key=lambda call: (call.first_ms, call.id),
+    )

@@ -1,0 +1,364 @@
+"""What MoySklad should be told now, and why, and why not.
+
+``plan`` compares what the folded call says *should* be true at MoySklad with what its outcomes say *is* true, and
+returns the difference as effects. Performing the first, recording its outcome and asking again is the whole reactor:
+a crash loses nothing, a retry is not a special case, an outage collapses by itself. Planning after everything is
+done plans nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID, uuid5
+
+from core import call as calls
+from core.call import Call
+from core.cards import Note, Wanted, card_changes, employee_of, wanted_cards
+from core.decisions import Limits, next_deadline
+from core.effects import (
+    CardEvent,
+    ConfirmCall,
+    CreateContact,
+    Effect,
+    FindContact,
+    FindEmployees,
+    IdempotencyKey,
+    InspectCall,
+    RegisterCall,
+    UpdateCall,
+)
+from core.lifecycle import FINAL, LIVE, Phase
+from core.phone import looks_like_extension
+from core.record import Record, final_record
+from core.remote import Refusal
+from core.settings import Settings
+from core.values import ANONYMOUS, Direction
+
+REPOST_GUARD_MS: Final = 2_000
+"""A POST of unknown fate is looked for again this long after it was sent before it is repeated: it may still be under way."""
+
+_CONTACT_NAMESPACE: Final = UUID("6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One effect to perform, under which key, why, and not before when (None: now)."""
+
+    effect: Effect
+    key: IdempotencyKey
+    why: str
+    not_before_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do next (at most one step: the rest depends on its outcome), what was left undone and why, when to look again.
+
+    ``parked`` is set when a person is needed: what MoySklad refused and the remedy.
+    """
+
+    step: Step | None = None
+    notes: tuple[Note, ...] = ()
+    wake_ms: int | None = None
+    parked: str = ""
+
+
+def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
+    """Compare and decide. Pure and total."""
+    wake = next_deadline(call, limits)
+    if not settings.enabled:
+        return Plan(notes=(Note(about="call", text="the integration is switched off"),), wake_ms=wake)
+    if note := _not_ours(call):
+        return Plan(notes=(note,), wake_ms=wake)
+    wanted = wanted_cards(call, settings, now_ms, limits)
+    notes = [*wanted.notes]
+    found = next(_steps(call, settings, wanted, now_ms, limits, notes), None)
+    parked = _parked(call)
+    if found is None:
+        return Plan(notes=tuple(notes), wake_ms=wake, parked=parked)
+    due = max(found.not_before_ms or 0, call.remote.retry_ms or 0)
+    step = replace(found, not_before_ms=due if due > now_ms else None)
+    return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms), parked=parked)
+
+
+def external_id(call: Call) -> str:
+    """The call's stable name at MoySklad: the same for every attempt, on every instance, after every restart (PRODUCT C1)."""
+    return f"{calls_safe(call.enterprise)}-{call.id}"
+
+
+def calls_safe(text: str) -> str:
+    """An enterprise number as it may stand in a URL path."""
+    return "".join(char if char.isalnum() and char.isascii() else "~" for char in text) or "inline"
+
+
+def contact_sync_id(enterprise: str, number: str) -> str:
+    """The ``syncId`` under which one number of one enterprise becomes one client, however often it is asked for."""
+    return str(uuid5(_CONTACT_NAMESPACE, f"{enterprise}:{number}"))
+
+
+def _not_ours(call: Call) -> Note | None:
+    if call.remote.call is not None or call.remote.attempt is not None:
+        return None
+    match call.phase:
+        case Phase.INTERNAL | Phase.INTERNAL_ENDED:
+            return Note(about="call", text="an internal call is kept in the history and not sent")
+        case Phase.ABSORBED:
+            return Note(about="call", text=f"it is a leg of call {call.absorbed_into}, which is recorded instead")
+        case Phase.UNHEARD:
+            return Note(about="call", text="nothing was heard yet that says what this is")
+        case _:
+            return None
+
+
+def _steps(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: Limits, notes: list[Note]) -> Iterator[Step]:
+    """Every step that is open, the most urgent first. Lazy: only the first is used, and nothing is computed for the rest."""
+    if doubt := _in_doubt_for_good(call):
+        notes.append(Note(about="call", text=doubt))
+        return
+    yield from _resolve_doubt(call)
+    if wanted.unknown:
+        deadline = now_ms + limits.contact_wait_ms
+        yield _step(call, FindEmployees(extensions=wanted.unknown, deadline_ms=deadline), "the settings do not say who has them")
+    if call.remote.call is None:
+        yield from _register(call, settings, wanted, now_ms, limits, notes)
+        return
+    yield from _update(call, settings, wanted, notes)
+    if call.phase is not Phase.ABSORBED:
+        yield from _contact(call, settings, notes)
+
+
+def _in_doubt_for_good(call: Call) -> str:
+    """Why a registration in doubt cannot be resolved; empty when it can. Repeating it blindly could double the call."""
+    attempt, refusal = call.remote.attempt, call.remote.refused(ConfirmCall)
+    if attempt is None or refusal is None or not isinstance(attempt.effect, RegisterCall) or not attempt.in_doubt:
+        return ""
+    return f"whether MoySklad has the call cannot be found out: {refusal.error}"
+
+
+def _resolve_doubt(call: Call) -> Iterator[Step]:
+    attempt = call.remote.attempt
+    if attempt is None:
+        return
+    match attempt.effect:
+        case RegisterCall() if attempt.in_doubt:
+            yield _step(
+                call,
+                ConfirmCall(external_id=attempt.effect.external_id),
+                "the answer to the registration never came: MoySklad may have the call",
+            )
+        case RegisterCall() if call.remote.absent_ms is not None:
+            if call.remote.absent_ms - attempt.at_ms < REPOST_GUARD_MS:
+                again = _step(
+                    call,
+                    ConfirmCall(external_id=attempt.effect.external_id),
+                    "the first registration may still be under way: look once more before repeating it",
+                )
+                yield replace(again, not_before_ms=attempt.at_ms + REPOST_GUARD_MS)
+        case UpdateCall() if attempt.in_doubt and attempt.effect.recordings and call.remote.refused(InspectCall) is None:
+            yield _step(
+                call,
+                InspectCall(call=attempt.effect.call),
+                "a recording sent twice would be listed twice: see whether it arrived",
+            )
+        case _:
+            return
+
+
+def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: Limits, notes: list[Note]) -> Iterator[Step]:
+    if refusal := call.remote.refused(RegisterCall, with_cards=False):
+        notes.append(Note(about="call", text=f"MoySklad refused to register it: {refusal.error}"))
+        return
+    final = call.phase in FINAL
+    if call.is_live and settings.cards_for(call.direction):
+        yield from _contact(call, settings, notes, deadline_ms=_contact_deadline(call, limits), now_ms=now_ms)
+    elif final:
+        yield from _contact(call, settings, notes)
+    if not final and not wanted.cards:
+        notes.append(Note(about="call", text=_why_not_yet(call)))
+        return
+    cards = card_changes(call.remote, settings, wanted.cards, over=not call.is_live)
+    effect = RegisterCall(
+        external_id=external_id(call),
+        number=call.number,
+        incoming=call.direction is not Direction.OUTGOING,
+        start_ms=calls.start_ms(call),
+        contact=call.remote.contact.id or "",
+        cards=cards,
+    )
+    if not final:
+        yield _write(call, effect, f"the card belongs on a screen: {describe_cards(cards)}")
+        return
+    record = final_record(call, settings)
+    notes.append(_attributed(record))
+    effect = replace(
+        effect,
+        extension=record.extension,
+        employee=record.employee,
+        end_ms=record.end_ms,
+        comment=record.comment,
+        recordings=record.recordings,
+    )
+    yield _write(call, effect, f"the call is over ({call.phase}) and MoySklad does not have it: register it complete")
+
+
+def _update(call: Call, settings: Settings, wanted: Wanted, notes: list[Note]) -> Iterator[Step]:
+    remote = call.remote
+    if remote.call is None:
+        return
+    cards = card_changes(remote, settings, wanted.cards, over=call.phase not in LIVE)
+    effect = UpdateCall(
+        external_id=external_id(call),
+        call=remote.call,
+        cards=cards,
+        start_ms=remote.start_ms or calls.start_ms(call),
+    )
+    reasons = [f"cards: {describe_cards(cards)}"] if cards else []
+    if call.phase in FINAL:
+        effect = _with_record(call, final_record(call, settings), effect, reasons, notes)
+    elif call.phase is Phase.ENDING:
+        notes.append(Note(about="end", text="a straggler could still change it, and MoySklad never overwrites an end"))
+    if reasons:
+        yield _write(call, effect, "; ".join(reasons))
+
+
+def _with_record(call: Call, record: Record, effect: UpdateCall, reasons: list[str], notes: list[Note]) -> UpdateCall:
+    """Add the final fields that MoySklad does not hold yet; what it holds it keeps (CONTRACT-MOYSKLAD 1.4)."""
+    written = call.remote.written
+    refused = call.remote.refused(UpdateCall, with_cards=False)
+    notes.append(_attributed(record))
+    if refused is not None and not _named_somebody(refused):
+        notes.append(Note(about="call", text=f"MoySklad refused the update: {refused.error}"))
+        return effect
+    if written.end_ms is None and record.end_ms is not None:
+        effect = replace(effect, end_ms=record.end_ms)
+        reasons.append("the end is known")
+    elif record.end_ms not in (None, written.end_ms):
+        notes.append(Note(about="end", text="a different end was heard later; MoySklad never overwrites an end"))
+    if record.extension and not written.extension and refused is not None:
+        notes.append(Note(about="extension", text=f"MoySklad refused it: {refused.error}"))
+    elif record.extension and not written.extension:
+        effect = replace(effect, extension=record.extension, employee=record.employee)
+        reasons.append(f"{record.extension} {record.attributed}")
+    elif record.extension not in ("", written.extension):
+        notes.append(Note(about="extension", text="MoySklad never overwrites an extension that is set"))
+    if record.comment and record.comment != written.comment:
+        effect = replace(effect, comment=record.comment)
+        reasons.append("the comment says how it ended")
+    fresh = tuple(url for url in record.recordings if url not in written.recordings)
+    if fresh:
+        effect = replace(effect, recordings=fresh)
+        reasons.append("the recording is there")
+    return effect
+
+
+def _named_somebody(refusal: Refusal) -> bool:
+    return isinstance(refusal.effect, UpdateCall) and bool(refusal.effect.extension)
+
+
+def _attributed(record: Record) -> Note:
+    return Note(about="attribution", text=f"{record.extension or 'nobody'}: {record.attributed}")
+
+
+def _contact(
+    call: Call, settings: Settings, notes: list[Note], *, deadline_ms: int | None = None, now_ms: int = 0
+) -> Iterator[Step]:
+    """The customer, found or created. The contact comes before the call, but a card waits only until ``deadline_ms``."""
+    remote = call.remote
+    if reason := _no_contact_because(call, settings):
+        if reason != _KNOWN:
+            notes.append(Note(about="contact", text=reason))
+        return
+    if deadline_ms is not None and (now_ms >= deadline_ms or remote.contact.gave_up):
+        notes.append(Note(about="contact", text="the card did not wait longer than 1.5 s for it"))
+        return
+    if not remote.contact.searched:
+        yield _step(
+            call,
+            FindContact(number=call.number, deadline_ms=deadline_ms),
+            "MoySklad links a call to a contact only when the call is created",
+        )
+    elif not settings.create_client(call.direction):
+        notes.append(Note(about="contact", text="not in MoySklad, and the settings do not create clients for this direction"))
+    else:
+        owner = employee_of(remote, settings, call.caller) if call.caller else None
+        effect = CreateContact(
+            number=call.number,
+            sync_id=contact_sync_id(call.enterprise, call.number),
+            owner=owner or "",
+            deadline_ms=deadline_ms,
+        )
+        yield _write(call, effect, "the number is in nobody's card, and the settings ask for a client")
+
+
+_KNOWN: Final = "known"
+
+
+def _no_contact_because(call: Call, settings: Settings) -> str:
+    remote = call.remote
+    if remote.contact.id is not None or remote.linked is not None:
+        return _KNOWN
+    if call.number == ANONYMOUS:
+        return "a hidden caller is nobody's contact"
+    if not settings.has_main_api:
+        return "no main API token in the settings: MoySklad matches the number by itself"
+    if looks_like_extension(call.number.lstrip("+")):
+        return "an extension is nobody's contact"
+    if refusal := remote.refused(FindContact) or remote.refused(CreateContact):
+        return f"MoySklad refused the contact: {refusal.error}"
+    if call.remote.call is not None and not settings.create_client(call.direction):
+        return _KNOWN  # too late to link, and nobody asked for a client
+    if remote.contact.exhausted and remote.call is None:
+        return f"it failed too often for the record to wait: {remote.contact.exhausted}"
+    return ""
+
+
+def _contact_deadline(call: Call, limits: Limits) -> int:
+    rung = min((step.heard_ms for step in call.steps), default=None)
+    return (rung if rung is not None else call.first_heard_ms or 0) + limits.contact_wait_ms
+
+
+def _why_not_yet(call: Call) -> str:
+    if call.phase in (Phase.ENDING, Phase.OVERDUE):
+        return "it is registered complete, in one request, once its record is settled"
+    return "no card is wanted now: it is registered with the first card, or complete at its end"
+
+
+def _parked(call: Call) -> str:
+    if doubt := _in_doubt_for_good(call):
+        return doubt
+    for kind in (RegisterCall, UpdateCall):
+        refusal = call.remote.refused(kind, with_cards=False)
+        if refusal is not None and not (kind is UpdateCall and _named_somebody(refusal)):
+            return f"{refusal.error} {refusal.remedy}".strip()
+    return ""
+
+
+def describe_cards(cards: tuple[CardEvent, ...]) -> str:
+    """The card events in words a person reads: ``SHOW 101, HIDE 102``."""
+    return ", ".join(f"{card.action} {card.extension}".strip() for card in cards)
+
+
+def _step(call: Call, effect: Effect, why: str) -> Step:
+    return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.version}"), why=why)
+
+
+def _write(call: Call, effect: RegisterCall | UpdateCall | CreateContact, why: str) -> Step:
+    """A write; when the same one was attempted before, that attempt again: same key, same sequence numbers."""
+    attempt = call.remote.attempt
+    if attempt is not None and _content(attempt.effect) == _content(effect):
+        return Step(effect=attempt.effect, key=IdempotencyKey(attempt.key), why=f"again: {why}")
+    return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.remote.started + 1}"), why=why)
+
+
+def _content(effect: Effect) -> Effect:
+    if isinstance(effect, RegisterCall | UpdateCall):
+        return replace(effect, cards=tuple(replace(card, sequence=0) for card in effect.cards))
+    if isinstance(effect, CreateContact):
+        return replace(effect, deadline_ms=None)
+    return effect
+
+
+def _soonest(*times: int | None) -> int | None:
+    return min((at for at in times if at is not None), default=None)

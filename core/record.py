@@ -1,0 +1,70 @@
+"""What a finished call's record at MoySklad should say: end, whose call, comment, recordings (PRODUCT C3).
+
+Comments are read by managers in MoySklad, so they are Russian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.call import Call, attribution, best_known_end_ms, end_ms, outcome
+from core.cards import employee_of
+from core.lifecycle import Phase
+from core.phone import looks_like_extension
+from core.settings import Settings
+from core.values import ANONYMOUS, Direction, Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """The final fields. ``attributed`` is the rule that named ``extension``; an empty extension names nobody."""
+
+    extension: str
+    employee: str
+    attributed: str
+    end_ms: int | None
+    comment: str
+    recordings: tuple[str, ...]
+
+
+def final_record(call: Call, settings: Settings) -> Record:
+    """The record of a settled or written-off call."""
+    extension, rule = attribution(call, settings)
+    employee = employee_of(call.remote, settings, extension) or "" if extension else ""
+    if extension and not employee and not looks_like_extension(extension):
+        extension, rule = "", f"{rule}, but an outside number is nobody's extension"
+    return Record(
+        extension=extension,
+        employee=employee,
+        attributed=rule,
+        end_ms=best_known_end_ms(call) if call.phase is Phase.WRITTEN_OFF else end_ms(call),
+        comment=_comment(call),
+        recordings=call.recordings,
+    )
+
+
+def _comment(call: Call) -> str:
+    parts: list[str] = []
+    match outcome(call):
+        case Outcome.MISSED:
+            parts.append("Пропущенный вызов" + _rung(call))
+        case Outcome.ABANDONED:
+            parts.append("Пропущенный вызов: клиент положил трубку до соединения" + _rung(call))
+        case Outcome.BUSY:
+            parts.append("Занято" + _rung(call))
+        case Outcome.FAILED:
+            parts.append("Вызов не состоялся")
+        case Outcome.UNANSWERED:
+            parts.append("Клиент не ответил")
+        case Outcome.LOST:
+            parts.append("Сведений об окончании звонка нет")
+        case _:
+            pass
+    if call.number == ANONYMOUS:
+        parts.append("Номер скрыт")
+    return ". ".join(parts)
+
+
+def _rung(call: Call) -> str:
+    rung = call.rung if call.direction is Direction.INCOMING else ()
+    return f" (звонили: {', '.join(rung)})" if rung else ""

@@ -1,0 +1,308 @@
+"""What MoySklad has of one call, as far as the recorded outcomes tell. ``core.plan`` compares it with what should be there.
+
+A request whose answer never came (a crash, a timeout) leaves its effect *in doubt*: it may have taken effect or not.
+Nothing is guessed: a POST in doubt is resolved by asking for the external id, recordings in doubt by reading the call,
+card events in doubt are repeated under the same sequence numbers or overtaken by newer ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from core.effects import (
+    CardAction,
+    CardEvent,
+    ConfirmCall,
+    CreateContact,
+    Effect,
+    FindContact,
+    FindEmployees,
+    InspectCall,
+    RegisterCall,
+    UpdateCall,
+    decode_effect,
+    is_write,
+)
+from core.events import AnyOutcome, EffectDone, EffectFailed, EffectRefused, EffectStarted
+
+CONTACT_ATTEMPTS: Final = 4
+"""How often a contact that a finished call waits for may fail before the call is recorded without it."""
+
+
+class Card(StrEnum):
+    """How a call's card stands on one employee's screen. ``UNSURE``: an event about it is in doubt."""
+
+    SHOWN = "shown"
+    TIMING = "timing"
+    HIDDEN = "hidden"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Fields of the MoySklad call that hold a value: what is there is never overwritten (CONTRACT-MOYSKLAD 1.4)."""
+
+    extension: str = ""
+    employee: str = ""
+    end_ms: int | None = None
+    comment: str = ""
+    recordings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A write that was started. ``in_doubt``: it may have taken effect. ``confirmed_absent``: we looked, it had not."""
+
+    key: str
+    effect: Effect
+    at_ms: int
+    in_doubt: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Something MoySklad refused for good."""
+
+    effect: Effect
+    error: str
+    remedy: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there.
+
+    ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either.
+    """
+
+    id: str | None = None
+    name: str = ""
+    searched: bool = False
+    gave_up: str = ""
+    exhausted: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """MoySklad's side of one call, folded from outcomes."""
+
+    call: str | None = None
+    registered_ms: int | None = None
+    start_ms: int | None = None
+    linked: str | None = None
+    written: Written = field(default_factory=Written)
+    cards: tuple[tuple[str, Card], ...] = ()
+    contact: Contact = field(default_factory=Contact)
+    employees: tuple[tuple[str, str | None], ...] = ()
+    attempt: Attempt | None = None
+    absent_ms: int | None = None
+    started: int = 0
+    sequence: int = 0
+    failures: int = 0
+    retry_ms: int | None = None
+    last_error: str = ""
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def cards_by_extension(self) -> dict[str, Card]:
+        """Extension -> how its card stands."""
+        return dict(self.cards)
+
+    @property
+    def open_cards(self) -> tuple[str, ...]:
+        """Extensions on whose screen the card stands, or may stand."""
+        return tuple(extension for extension, card in self.cards if card is not Card.HIDDEN)
+
+    def refused(self, kind: type[Effect], *, with_cards: bool | None = None) -> Refusal | None:
+        """The last refusal of this kind of effect (with or without card events inside, when asked)."""
+        for refusal in reversed(self.refusals):
+            if isinstance(refusal.effect, kind) and (
+                with_cards is None or bool(getattr(refusal.effect, "cards", ())) == with_cards
+            ):
+                return refusal
+        return None
+
+
+def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
+    """Fold one outcome. Total: an effect this code cannot read changes nothing but the counters."""
+    try:
+        effect = decode_effect(event.effect)
+    except (KeyError, ValueError, TypeError):
+        return remote
+    match event:
+        case EffectStarted():
+            return _started(remote, event, effect)
+        case EffectDone():
+            cleared = replace(remote, failures=0, retry_ms=None, last_error="")
+            return _done(cleared, event, effect)
+        case EffectFailed():
+            return _failed(remote, event, effect)
+        case EffectRefused():
+            return _refused(remote, event, effect)
+
+
+def _started(remote: Remote, event: EffectStarted, effect: Effect) -> Remote:
+    if remote.attempt is None or remote.attempt.key != event.key:
+        remote = _overtake(remote)
+    return replace(
+        remote,
+        attempt=Attempt(key=event.key, effect=effect, at_ms=event.at_ms),
+        absent_ms=None,
+        started=remote.started + 1,
+        sequence=max([remote.sequence, *(card.sequence for card in card_events(effect))]),
+    )
+
+
+def _overtake(remote: Remote) -> Remote:
+    """A new write replaces one in doubt: whatever card events that one carried may or may not have been delivered."""
+    if remote.attempt is None or not remote.attempt.in_doubt:
+        return remote
+    return _unsure(replace(remote, attempt=None), remote.attempt.effect)
+
+
+def _done(remote: Remote, event: EffectDone, effect: Effect) -> Remote:
+    result = event.result
+    match effect:
+        case FindContact():
+            contact = Contact(id=result.get("contact"), name=result.get("name") or "", searched=True)
+            return replace(remote, contact=contact)
+        case FindEmployees():
+            return replace(remote, employees=_employees(remote, result.get("employees")))
+        case CreateContact():
+            return replace(remote, contact=replace(remote.contact, id=result.get("contact"), searched=True), attempt=None)
+        case RegisterCall():
+            return _registered(remote, event.at_ms, effect, result)
+        case UpdateCall():
+            return _wrote(replace(remote, attempt=None), effect)
+        case ConfirmCall():
+            return _confirmed(remote, event.at_ms, result)
+        case InspectCall():
+            return _inspected(remote, result)
+
+
+def _employees(remote: Remote, found: Any) -> tuple[tuple[str, str | None], ...]:
+    known = dict(remote.employees)
+    if isinstance(found, Mapping):
+        for extension, employee in found.items():
+            known[str(extension)] = str(employee.get("id", "")) if isinstance(employee, Mapping) else None
+    return tuple(known.items())
+
+
+def _registered(remote: Remote, at_ms: int, effect: RegisterCall, result: Mapping[str, Any]) -> Remote:
+    remote = replace(
+        remote,
+        call=result.get("call"),
+        registered_ms=at_ms,
+        start_ms=effect.start_ms,
+        linked=result.get("contact") or effect.contact or None,
+        attempt=None,
+    )
+    if result.get("existed"):
+        # Another attempt's row: which card events were delivered with it is unknown, what it holds is what we sent.
+        return _wrote_fields(_unsure(remote, effect), effect)
+    return _wrote(remote, effect)
+
+
+def _confirmed(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
+    attempt = remote.attempt
+    if attempt is None or not isinstance(attempt.effect, RegisterCall):
+        return remote
+    if result.get("call"):
+        # The row exists, so the one POST in doubt was carried out as a whole, its card events included.
+        return _registered(remote, at_ms, attempt.effect, {**result, "existed": False})
+    return replace(remote, attempt=replace(attempt, in_doubt=False), absent_ms=at_ms)
+
+
+def _inspected(remote: Remote, result: Mapping[str, Any]) -> Remote:
+    recordings = tuple(str(url) for url in result.get("recordings") or ())
+    remote = replace(remote, written=replace(remote.written, recordings=recordings))
+    if remote.attempt is not None and isinstance(remote.attempt.effect, UpdateCall):
+        effect = remote.attempt.effect
+        if set(effect.recordings) <= set(recordings):
+            return _wrote(replace(remote, attempt=None), replace(effect, recordings=()))
+        return replace(remote, attempt=replace(remote.attempt, in_doubt=False))
+    return remote
+
+
+def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:
+    remote = replace(remote, failures=remote.failures + 1, retry_ms=event.retry_ms, last_error=event.error)
+    match effect:
+        case FindContact() | CreateContact() if effect.deadline_ms is not None and event.at_ms >= effect.deadline_ms:
+            contact = replace(remote.contact, gave_up=event.error or "deadline")
+            return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
+        case FindContact() | CreateContact() if remote.call is None and remote.failures >= CONTACT_ATTEMPTS:
+            contact = replace(remote.contact, exhausted=event.error or "unavailable")
+            return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
+        case FindEmployees():
+            return replace(remote, employees=_by_extension_alone(remote, effect), failures=0, retry_ms=None)
+        case RegisterCall() | UpdateCall() | CreateContact() if remote.attempt is not None:
+            return replace(remote, attempt=replace(remote.attempt, in_doubt=event.ambiguous))
+        case _:
+            return remote
+
+
+def _refused(remote: Remote, event: EffectRefused, effect: Effect) -> Remote:
+    refusal = Refusal(effect=effect, error=event.error, remedy=event.remedy, at_ms=event.at_ms)
+    # A refused look-up settles nothing: the write it was to resolve stays in doubt.
+    attempt = None if is_write(effect) else remote.attempt
+    remote = replace(
+        remote, refusals=(*remote.refusals, refusal), failures=0, retry_ms=None, last_error=event.error, attempt=attempt
+    )
+    match effect:
+        case FindContact() | CreateContact():
+            return replace(remote, contact=replace(remote.contact, gave_up=event.error))
+        case FindEmployees():
+            return replace(remote, employees=_by_extension_alone(remote, effect))
+        case _:
+            return remote
+
+
+def _by_extension_alone(remote: Remote, effect: FindEmployees) -> tuple[tuple[str, str | None], ...]:
+    """Without a directory the extension alone must do: MoySklad knows whose it is."""
+    return tuple({**dict.fromkeys(effect.extensions, ""), **dict(remote.employees)}.items())
+
+
+def card_events(effect: Effect) -> tuple[CardEvent, ...]:
+    """The card events inside an effect; empty for those that carry none."""
+    return effect.cards if isinstance(effect, RegisterCall | UpdateCall) else ()
+
+
+def _wrote(remote: Remote, effect: RegisterCall | UpdateCall) -> Remote:
+    cards = remote.cards_by_extension
+    for event in effect.cards:
+        match event.action:
+            case CardAction.SHOW:
+                cards[event.extension] = Card.SHOWN
+            case CardAction.STARTTIME:
+                cards[event.extension] = Card.TIMING
+            case CardAction.HIDE:
+                cards[event.extension] = Card.HIDDEN
+            case CardAction.HIDE_ALL:
+                cards = dict.fromkeys(cards, Card.HIDDEN)
+    return _wrote_fields(replace(remote, cards=tuple(cards.items())), effect)
+
+
+def _wrote_fields(remote: Remote, effect: RegisterCall | UpdateCall) -> Remote:
+    was = remote.written
+    written = Written(
+        extension=was.extension or effect.extension,
+        employee=was.employee or effect.employee,
+        end_ms=was.end_ms if was.end_ms is not None else effect.end_ms,
+        comment=effect.comment or was.comment,
+        recordings=(*was.recordings, *(url for url in effect.recordings if url not in was.recordings)),
+    )
+    return replace(remote, written=written)
+
+
+def _unsure(remote: Remote, effect: Effect) -> Remote:
+    cards = remote.cards_by_extension
+    for event in card_events(effect):
+        if event.action is CardAction.HIDE_ALL:
+            cards = {name: Card.UNSURE if card is not Card.HIDDEN else card for name, card in cards.items()}
+        else:
+            cards[event.extension] = Card.UNSURE
+    return replace(remote, cards=tuple(cards.items()))

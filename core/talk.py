@@ -1,0 +1,217 @@
+"""Who talked with the customer, and when: read from the stays of channels in bridges.
+
+The PBX says when a channel enters and leaves a bridge. Two parties who are in one bridge at the same time talk.
+That is the only proof of an answer (CONTRACT-ASTERISK, quirk 8) and of who talked last (quirk 2); a hangup names
+the first answerer at best. Deliveries overtake each other by seconds, so a leave may be heard before its enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from core.events import BridgeClosed, BridgeEntered, BridgeLeft
+from core.phone import digits, looks_like_extension, same_number, strip_technology
+from core.values import ANONYMOUS, Direction
+
+OVERLAP_SLACK_MS: Final = 2_000
+"""Two stays that miss each other by less than this still met: deliveries jitter by seconds (quirk 4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stay:
+    """One channel's time in one bridge, ``*_ms`` as heard. ``entered_ms`` None: only the leave was heard so far."""
+
+    bridge: str
+    channel: str
+    channel_name: str = ""
+    caller_id: str = ""
+    connected: str = ""
+    entered_ms: int | None = None
+    left_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """The customer and ``extension`` in one bridge, from ``start_ms`` to ``end_ms`` (None: still talking)."""
+
+    extension: str
+    start_ms: int
+    end_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridges:
+    """Everything heard about bridges of one call. ``closed``: bridge id and when it was heard to be gone."""
+
+    stays: tuple[Stay, ...] = ()
+    closed: tuple[tuple[str, int], ...] = ()
+
+
+def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
+    """A channel entered. Fills a stay whose leave overtook it; a repeated enter only refreshes the names."""
+    gone_ms = dict(bridges.closed).get(event.bridge)
+    fresh = Stay(
+        bridge=event.bridge,
+        channel=event.channel,
+        channel_name=event.channel_name,
+        caller_id=event.caller_id,
+        connected=event.connected,
+        entered_ms=event.heard_ms if gone_ms is None else min(event.heard_ms, gone_ms),
+        left_ms=gone_ms,
+    )
+    index = _latest(bridges.stays, event.bridge, event.channel)
+    if index is None:
+        return replace(bridges, stays=(*bridges.stays, fresh))
+    known = bridges.stays[index]
+    if known.entered_ms is None and known.left_ms is not None:
+        filled = replace(fresh, entered_ms=min(event.heard_ms, known.left_ms), left_ms=known.left_ms)
+        return replace(bridges, stays=_put(bridges.stays, index, filled))
+    if known.left_ms is None:
+        return replace(bridges, stays=_put(bridges.stays, index, replace(fresh, entered_ms=known.entered_ms)))
+    return replace(bridges, stays=(*bridges.stays, fresh))
+
+
+def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
+    """A channel left. A leave without an enter is kept: its enter may still be under way."""
+    index = _latest(bridges.stays, event.bridge, event.channel)
+    if index is None:
+        early = Stay(
+            bridge=event.bridge,
+            channel=event.channel,
+            channel_name=event.channel_name,
+            caller_id=event.caller_id,
+            connected=event.connected,
+            left_ms=event.heard_ms,
+        )
+        return replace(bridges, stays=(*bridges.stays, early))
+    known = bridges.stays[index]
+    if known.left_ms is not None:
+        return bridges
+    return replace(bridges, stays=_put(bridges.stays, index, replace(known, left_ms=event.heard_ms)))
+
+
+def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
+    """The bridge is gone, and everybody in it has left."""
+    if event.bridge in dict(bridges.closed):
+        return bridges
+    stays = tuple(
+        replace(stay, left_ms=event.heard_ms) if stay.bridge == event.bridge and stay.left_ms is None else stay
+        for stay in bridges.stays
+    )
+    return Bridges(stays=stays, closed=(*bridges.closed, (event.bridge, event.heard_ms)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """What tells the customer's channel from an employee's: the call's own channel, direction, number, who was dialled."""
+
+    anchor: str
+    direction: Direction
+    number: str
+    dialled: tuple[str, ...] = ()
+    caller: str = ""
+
+    def is_customer(self, stay: Stay) -> bool:
+        """Whether this stay is the customer's: the call's own channel when incoming, the trunk's when outgoing."""
+        if self.direction is Direction.INCOMING:
+            return stay.channel == self.anchor
+        if stay.channel == self.anchor:
+            return False
+        if self.number != ANONYMOUS and same_number(stay.caller_id, self.number):
+            return True
+        return not looks_like_extension(strip_technology(stay.channel_name)) and stay.caller_id not in self.dialled
+
+    def extension(self, stay: Stay) -> str:
+        """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""
+        if self.direction is Direction.OUTGOING and stay.channel == self.anchor and self.caller:
+            return self.caller
+        peer = strip_technology(stay.channel_name)
+        if looks_like_extension(peer):
+            return peer
+        if looks_like_extension(stay.caller_id):
+            return stay.caller_id
+        said = digits(stay.caller_id)
+        return next((number for number in self.dialled if said and digits(number) == said), "")
+
+
+def customer_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
+    """The customer's stays in bridges, in the order heard; a stay whose enter was never heard does not count."""
+    return tuple(stay for stay in bridges.stays if stay.entered_ms is not None and parties.is_customer(stay))
+
+
+def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
+    """Who talked with the customer, in order of the start.
+
+    Where the customer's bridge shows no employee's channel, ``connected`` names the partner: enough to go on until
+    the other half arrives, and superseded by it (in an attended transfer it still names the previous one).
+    """
+    found: list[Talk] = []
+    for stay in bridges.stays:
+        if stay.entered_ms is None or not parties.is_customer(stay):
+            continue
+        others = [
+            other
+            for other in bridges.stays
+            if other.bridge == stay.bridge and other.entered_ms is not None and not parties.is_customer(other)
+        ]
+        found.extend(
+            Talk(
+                extension=extension,
+                start_ms=max(stay.entered_ms, other.entered_ms or 0),
+                end_ms=_earlier(stay.left_ms, other.left_ms),
+            )
+            for other in others
+            if (extension := parties.extension(other)) and _meet(stay, other)
+        )
+        if not others and looks_like_extension(stay.connected):
+            found.append(Talk(extension=stay.connected, start_ms=stay.entered_ms, end_ms=stay.left_ms))
+    if not found and parties.direction is Direction.OUTGOING:
+        found.extend(_by_connected_line(bridges, parties))
+    return tuple(sorted(found, key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0)))
+
+
+def last_talk(found: Iterable[Talk]) -> Talk | None:
+    """Who talked with the customer last: whoever still talks, else whose talk ended last, else whose began last."""
+    return max(
+        found,
+        key=lambda talk: (talk.end_ms is None, talk.end_ms or 0, talk.start_ms),
+        default=None,
+    )
+
+
+def _by_connected_line(bridges: Bridges, parties: Parties) -> list[Talk]:
+    """An outgoing call of which only the employee's half was heard: the connected line is the customer."""
+    return [
+        Talk(extension=parties.caller, start_ms=stay.entered_ms, end_ms=stay.left_ms)
+        for stay in bridges.stays
+        if stay.channel == parties.anchor
+        and stay.entered_ms is not None
+        and parties.caller
+        and same_number(stay.connected, parties.number)
+    ]
+
+
+def _meet(one: Stay, other: Stay) -> bool:
+    one_in, other_in = one.entered_ms or 0, other.entered_ms or 0
+    return (one.left_ms is None or other_in <= one.left_ms + OVERLAP_SLACK_MS) and (
+        other.left_ms is None or one_in <= other.left_ms + OVERLAP_SLACK_MS
+    )
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
+
+
+def _latest(stays: tuple[Stay, ...], bridge: str, channel: str) -> int | None:
+    for index in range(len(stays) - 1, -1, -1):
+        if stays[index].bridge == bridge and stays[index].channel == channel:
+            return index
+    return None
+
+
+def _put(stays: tuple[Stay, ...], index: int, stay: Stay) -> tuple[Stay, ...]:
+    return (*stays[:index], stay, *stays[index + 1 :])

@@ -1,0 +1,276 @@
+"""One call's history as a story: what came in, what was decided and why (and why not), what was asked and answered.
+
+Pure: the events of the call's stream and the settings of its revision in, values out. It never touches the network,
+so a replay shows what was recorded; only the reasons for what was *not* done are planned again, from the same history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.ports import RecordedEvent
+from core.settings import Settings
+
+from core import call as calls
+from core.call import Call, evolve, initial
+from core.cards import Note
+from core.decisions import Limits
+from core.effects import RegisterCall, UpdateCall, decode_effect
+from core.events import (
+    ArrivalObserved,
+    BridgeClosed,
+    BridgeEntered,
+    BridgeLeft,
+    BridgeOpened,
+    CallerIdObserved,
+    CallOverdue,
+    CallSettled,
+    CallWrittenOff,
+    CardRequested,
+    ConsultationObserved,
+    DialObserved,
+    EffectDone,
+    EffectFailed,
+    EffectRefused,
+    EffectStarted,
+    Event,
+    HangupObserved,
+    LegAbsorbed,
+    Observation,
+    decode,
+)
+from core.lifecycle import Phase
+from core.plan import describe_cards, plan
+from core.record import final_record
+from core.values import Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One step of the story. ``kind``: ``heard``, ``time``, ``asked``, ``answered``, ``failed`` or ``refused``.
+
+    ``phase_before`` and ``phase_after`` differ when this step moved the call. ``cards``: extension -> how its card
+    stands after the step. ``notes``: what was decided or left undone, with the reason, where that changed here.
+    ``exchanges``: requests and answers, secrets removed. ``raw``: the wire body, for what was heard.
+    """
+
+    version: int
+    position: int
+    at_ms: int
+    recorded_ms: int
+    kind: str
+    title: str
+    phase_before: str
+    phase_after: str
+    why: str = ""
+    cards: dict[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+    exchanges: tuple[dict[str, Any], ...] = ()
+    wire: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has."""
+
+    enterprise: str
+    call: str
+    settings_revision: int
+    phase: str
+    direction: str
+    number: str
+    outcome: str | None
+    rang: tuple[str, ...]
+    talked: tuple[str, ...]
+    attributed: str
+    attributed_because: str
+    start_ms: int | None
+    end_ms: int | None
+    moysklad: dict[str, Any]
+    open_cards: tuple[str, ...]
+    parked: str
+    entries: tuple[Entry, ...]
+
+
+def tell(enterprise: str, call_id: str, history: Sequence[RecordedEvent], settings: Settings, limits: Limits) -> Story:
+    """The story of one call from its stream. An empty history gives a story without entries."""
+    state = initial(enterprise, call_id)
+    entries: list[Entry] = []
+    known_notes: tuple[Note, ...] = ()
+    for recorded in history:
+        event = decode(recorded.type, recorded.schema, recorded.data)
+        before, state = state, evolve(state, event)
+        notes = plan(state, settings, at_ms(event), limits).notes
+        fresh = tuple(note for note in notes if note not in known_notes)
+        known_notes = notes
+        entries.append(_entry(recorded, event, before, state, fresh))
+    return _story(state, settings, limits, tuple(entries))
+
+
+def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry, ...]) -> Story:
+    outcome = calls.outcome(state)
+    told = outcome is not None and state.phase not in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED)
+    record = final_record(state, settings) if told else None
+    remote = state.remote
+    return Story(
+        enterprise=state.enterprise,
+        call=state.id,
+        settings_revision=state.settings_revision,
+        phase=state.phase,
+        direction=state.direction,
+        number=state.number,
+        outcome=outcome,
+        rang=state.rung,
+        talked=tuple(dict.fromkeys(talk.extension for talk in state.talks)),
+        attributed=record.extension if record else "",
+        attributed_because=record.attributed if record else "",
+        start_ms=calls.start_ms(state) if state.first_heard_ms is not None else None,
+        end_ms=calls.end_ms(state),
+        moysklad={
+            "call": remote.call,
+            "contact": remote.linked or remote.contact.id,
+            "extension": remote.written.extension,
+            "end_ms": remote.written.end_ms,
+            "comment": remote.written.comment,
+            "recordings": list(remote.written.recordings),
+        },
+        open_cards=remote.open_cards,
+        parked=plan(state, settings, state.last_heard_ms or 0, limits).parked,
+        entries=entries,
+    )
+
+
+def at_ms(event: Event) -> int:
+    """When it happened, as this service saw it."""
+    return event.heard_ms if isinstance(event, Observation) else event.at_ms
+
+
+def _entry(recorded: RecordedEvent, event: Event, before: Call, after: Call, notes: tuple[Note, ...]) -> Entry:
+    kind, title, why = _tell(event, after)
+    exchanges = tuple(_exchanges(event))
+    return Entry(
+        version=recorded.version,
+        position=recorded.position,
+        at_ms=at_ms(event),
+        recorded_ms=recorded.recorded_ms,
+        kind=kind,
+        title=title,
+        phase_before=before.phase,
+        phase_after=after.phase,
+        why=why,
+        cards={extension: card for extension, card in after.remote.cards},
+        notes=notes,
+        exchanges=exchanges,
+        wire=event.wire if isinstance(event, Observation) else "",
+        raw=event.raw if isinstance(event, Observation) else {},
+    )
+
+
+def _exchanges(event: Event) -> Iterator[dict[str, Any]]:
+    for exchange in getattr(event, "exchanges", ()):
+        yield {
+            "method": exchange.method,
+            "path": exchange.path,
+            "request": exchange.request,
+            "status": exchange.status,
+            "response": exchange.response,
+            "duration_ms": exchange.duration_ms,
+        }
+
+
+def _tell(event: Event, state: Call) -> tuple[str, str, str]:
+    """``(kind, title, why)`` of one event in words."""
+    match event:
+        case EffectStarted():
+            return "asked", _ask(event.effect), event.why
+        case EffectDone():
+            return "answered", f"MoySklad did it: {_ask(event.effect)}{_result(event.result)}", ""
+        case EffectFailed():
+            again = "MoySklad may have acted all the same" if event.ambiguous else "MoySklad did not act"
+            return "failed", f"{_ask(event.effect)}: {event.error}", f"{again}; it is tried again"
+        case EffectRefused():
+            return "refused", f"MoySklad refused: {_ask(event.effect)}: {event.error}", event.remedy
+        case CallSettled():
+            return "time", "the record is settled", event.reason
+        case CallOverdue():
+            return "time", "no hangup within the maximum: the cards go, the end stays open", ""
+        case CallWrittenOff():
+            return "time", "no hangup even after the long grace: recorded with what is known", ""
+        case _:
+            return "heard", _heard(event, state), ""
+
+
+def _heard(event: Event, state: Call) -> str:
+    match event:
+        case ArrivalObserved():
+            return f"incoming call from {event.number} on {event.trunk or 'a trunk'}"
+        case DialObserved() if event.direction is Direction.OUTGOING:
+            return f"{', '.join(event.extensions) or '?'} dials {event.number} by {event.trunk or 'a trunk'}"
+        case DialObserved():
+            internal = " (internal)" if event.direction is Direction.INTERNAL else ""
+            return f"ringing {', '.join(event.extensions) or 'nobody'} for {event.number}{internal}"
+        case CallerIdObserved():
+            return f"channel {event.channel_name or event.channel} is known as {event.caller_id}"
+        case BridgeOpened():
+            return f"bridge {_short(event.bridge)} opened"
+        case BridgeEntered():
+            return f"{_who(event.channel, event.channel_name, event.caller_id, state)} entered bridge {_short(event.bridge)}"
+        case BridgeLeft():
+            return f"{_who(event.channel, event.channel_name, event.caller_id, state)} left bridge {_short(event.bridge)}"
+        case BridgeClosed():
+            return f"bridge {_short(event.bridge)} closed"
+        case HangupObserved():
+            return _hangup(event)
+        case CardRequested():
+            return f"a card was asked for on {', '.join(event.extensions)}"
+        case LegAbsorbed():
+            return f"this is a leg of call {event.into}: {event.why}"
+        case ConsultationObserved():
+            return f"leg {event.leg} ended with this customer: {', '.join(event.extensions) or 'nobody'} took over"
+        case _:
+            return event.type
+
+
+def _hangup(event: HangupObserved) -> str:
+    how = "answered" if event.answered else "not answered"
+    rewritten = ", CallType 2" if event.direction is Direction.INTERNAL else ""
+    downloaded = ", downloaded later" if event.downloaded else ""
+    recording = ", with a recording" if event.record_url else ""
+    who = ", ".join(event.extensions) or "no extension"
+    return f"hangup: {how}, {who} (CallStatus {event.status or '?'}{rewritten}{downloaded}){recording}"
+
+
+def _who(channel: str, name: str, caller_id: str, state: Call) -> str:
+    if channel == state.id and state.direction is Direction.INCOMING:
+        return "the customer"
+    return name.rpartition("-")[0] or caller_id or channel
+
+
+def _short(bridge: str) -> str:
+    return bridge[:8]
+
+
+def _ask(effect: dict[str, Any]) -> str:
+    try:
+        known = decode_effect(effect)
+    except (KeyError, ValueError, TypeError):
+        return str(effect.get("type", "effect"))
+    match known:
+        case RegisterCall() | UpdateCall():
+            parts = [f"cards {describe_cards(known.cards)}"] if known.cards else []
+            parts += [f"extension {known.extension}"] if known.extension else []
+            parts += ["end"] if known.end_ms is not None else []
+            parts += [f"{len(known.recordings)} recording(s)"] if known.recordings else []
+            parts += ["comment"] if known.comment else []
+            what = "register the call" if isinstance(known, RegisterCall) else "update the call"
+            return f"{what} ({'; '.join(parts)})" if parts else what
+        case _:
+            return known.type.replace("_", " ")
+
+
+def _result(result: dict[str, Any]) -> str:
+    shown = {key: value for key, value in result.items() if value not in (None, "", [], {}) and key != "existed"}
+    return " -> " + ", ".join(f"{key} {value}" for key, value in shown.items()) if shown else ""

@@ -1,0 +1,93 @@
+"""The story as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+from projections.story import Entry, Story
+
+MARKS: Final = {"heard": "«", "time": "·", "asked": "»", "answered": "=", "failed": "!", "refused": "x"}
+LEGEND: Final = "« heard   · time   » asked of MoySklad   = answered   ! failed, tried again   x refused"
+
+
+def render(story: Story, zone: tzinfo, *, full: bool = False) -> str:
+    """The whole story as text; times in ``zone``. ``full`` adds raw bodies, requests and answers."""
+    return "\n".join(_lines(story, zone, full=full)) + "\n"
+
+
+def _lines(story: Story, zone: tzinfo, *, full: bool) -> Iterator[str]:
+    yield f"Call {story.call} of enterprise {story.enterprise}"
+    yield f"  {_way(story)}; {story.outcome or 'going on'} ({story.phase})"
+    if story.start_ms is not None:
+        end = _clock(story.end_ms, zone) if story.end_ms is not None else "?"
+        length = f", {(story.end_ms - story.start_ms) / 1000:.1f} s" if story.end_ms is not None else ""
+        yield f"  {_day(story.start_ms, zone)}  {_clock(story.start_ms, zone)} - {end}{length}"
+    if story.rang:
+        yield f"  rang {', '.join(story.rang)}; talked {', '.join(story.talked) or 'nobody'}"
+    if story.attributed_because:
+        yield f"  whose call: {story.attributed or 'nobody'} ({story.attributed_because})"
+    yield f"  at MoySklad: {_moysklad(story)}"
+    if story.parked:
+        yield f"  NEEDS A PERSON: {story.parked}"
+    yield ""
+    yield f"  {LEGEND}"
+    yield ""
+    cards: dict[str, str] = {}
+    for entry in story.entries:
+        yield from _entry(entry, zone, cards, full=full)
+        cards = entry.cards
+
+
+def _entry(entry: Entry, zone: tzinfo, cards_before: dict[str, str], *, full: bool) -> Iterator[str]:
+    yield f"{_clock(entry.at_ms, zone)}  {MARKS[entry.kind]} {entry.title}"
+    if entry.why:
+        yield f"{'':14}  because {entry.why}"
+    if entry.phase_before != entry.phase_after:
+        yield f"{'':14}  {entry.phase_before} → {entry.phase_after}"
+    if entry.cards != cards_before:
+        shown = ", ".join(f"{extension} {card}" for extension, card in entry.cards.items() if card != "hidden")
+        yield f"{'':14}  cards now: {shown or 'none'}"
+    for note in entry.notes:
+        yield f"{'':14}  {note.about}: {note.text}"
+    for exchange in entry.exchanges:
+        yield f"{'':14}  {exchange['method']} {exchange['path']} → {exchange['status']} in {exchange['duration_ms']} ms"
+        if full:
+            yield from _block("sent", exchange["request"])
+            yield from _block("got", exchange["response"])
+    if full and entry.raw:
+        yield from _block("raw", entry.raw)
+
+
+def _block(label: str, body: Any) -> Iterator[str]:
+    if body not in (None, "", {}):
+        yield f"{'':16}{label}: {json.dumps(body, ensure_ascii=False)}"
+
+
+def _way(story: Story) -> str:
+    arrow = {"in": "incoming from", "out": "outgoing to"}.get(story.direction, "internal,")
+    return f"{arrow} {story.number}"
+
+
+def _moysklad(story: Story) -> str:
+    if story.moysklad["call"] is None:
+        return "nothing"
+    parts = [f"call {story.moysklad['call']}"]
+    if story.moysklad["contact"]:
+        parts.append(f"contact {story.moysklad['contact']}")
+    if story.moysklad["extension"]:
+        parts.append(f"extension {story.moysklad['extension']}")
+    if story.moysklad["comment"]:
+        parts.append(f"«{story.moysklad['comment']}»")
+    parts.append(f"open cards: {', '.join(story.open_cards) or 'none'}")
+    return ", ".join(parts)
+
+
+def _clock(at_ms: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, zone).strftime("%H:%M:%S.%f")[:-3]
+
+
+def _day(at_ms: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, zone).strftime("%Y-%m-%d")
