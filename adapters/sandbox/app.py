@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
@@ -10,8 +11,10 @@ import aiohttp
 from aiohttp import web
 
 from adapters.sandbox.edge import CLIENT_MAX_SIZE, Edge
+from adapters.sandbox.entities import EntityWritten
 from adapters.sandbox.faults import Faults
-from adapters.sandbox.hrefs import PHONE_PATH
+from adapters.sandbox.hrefs import PHONE_PATH, REMAP_PATH
+from adapters.sandbox.json_api import REMAP_ROUTES
 from adapters.sandbox.limits import Limits
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.page import page_routes
@@ -23,6 +26,7 @@ from adapters.sandbox.seed import demo_account
 from adapters.sandbox.state import Json, State
 from adapters.sandbox.stream import Hub
 from adapters.sandbox.views import change_view
+from adapters.sandbox.webhooks import WebhookSender, deliveries_for
 
 
 class Sandbox:
@@ -35,6 +39,7 @@ class Sandbox:
         self.hub = Hub()
         self.faults = Faults()
         self.limits = Limits()
+        self.webhooks = WebhookSender()
         self.stopping = asyncio.Event()
         self.log = RequestLog(size=options.max_requests)
         self.state = self._fresh_state()
@@ -58,15 +63,18 @@ class Sandbox:
     def publish(self, headers: Mapping[str, str]) -> None:
         """Send what has changed to the live stream and to webhooks; ``headers`` are those of the write (2.8)."""
         for change in self.state.drain_changes():
-            if self.hub.watched:
-                account = self.state.accounts[change.account]
+            account = self.state.accounts[change.account]
+            if isinstance(change.data, EntityWritten):
+                for delivery in deliveries_for(self.state, account, change.data, headers):
+                    self.webhooks.offer(delivery)
+            elif self.hub.watched:
                 view = change_view(account, change)
                 if view is not None:
                     self.hub.publish(change.kind, view)
 
     def webhook_journal(self) -> list[Json]:
         """What the webhook sender did lately."""
-        return []
+        return list(self.webhooks.journal)
 
 
 SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
@@ -94,6 +102,8 @@ def build_sandbox(options: SandboxOptions) -> web.Application:
     app[SANDBOX] = world
     phone = Edge(world, "phone", PHONE_ROUTES)
     app.router.add_route("*", PHONE_PATH + "{tail:(?:/.*)?}", phone.serve)
+    remap = Edge(world, "remap", REMAP_ROUTES)
+    app.router.add_route("*", REMAP_PATH + "{tail:(?:/.*)?}", remap.serve)
     app.add_routes(ReadSide(world).routes())
     app.add_routes(page_routes())
     app.cleanup_ctx.append(_background)
@@ -105,7 +115,11 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     world = app[SANDBOX]
     async with aiohttp.ClientSession() as session:
         world.session = session
+        sending = asyncio.create_task(world.webhooks.run(session), name="sandbox webhooks")
         yield
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
 
 
 async def _stop(app: web.Application) -> None:
