@@ -1,0 +1,224 @@
+"""Performs ``core.effects`` at MoySklad, right under every behaviour its contract leaves open (CONTRACT-MOYSKLAD 6).
+
+One effect is a few requests at most. Nothing is retried here except where a refusal itself proves that nothing happened
+and a smaller request can still do the job (a customer deleted meanwhile must not cost the call).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from typing import Any, Final, assert_never
+
+from adapters.moysklad.directory import Directory
+from adapters.moysklad.errors import ApiRefusal, ApiUnavailable
+from adapters.moysklad.json_api import JsonApi, contact_persons, owner_of
+from adapters.moysklad.limits import Clock, wall_ms
+from adapters.moysklad.moments import to_moscow
+from adapters.moysklad.numbers import NumberKey, number_key
+from adapters.moysklad.phone_api import NOTHING_TO_CHANGE, PhoneApi, RemoteCall, update_body
+from adapters.moysklad.transport import Trail
+from core.effects import (
+    Account,
+    ConfirmCall,
+    CreateContact,
+    Effect,
+    FindContact,
+    FindEmployees,
+    InspectCall,
+    Performed,
+    Refused,
+    RegisterCall,
+    Unavailable,
+    UpdateCall,
+    is_write,
+)
+
+Result = dict[str, Any]
+Row = Mapping[str, Any]
+
+EXISTS: Final = 3006
+NOT_FOUND: Final = 1021
+RULE: Final = "own phone before contact person, not archived, most recently updated, smallest id"
+
+
+class MoySkladGateway:
+    """The port of :class:`core.effects.Gateway` to the two APIs."""
+
+    def __init__(self, phone: PhoneApi, json: JsonApi, *, now_ms: Clock = wall_ms) -> None:
+        self._phone = phone
+        self._json = json
+        self._now_ms = now_ms
+        self.directory = Directory(phone, json, now_ms=now_ms)
+
+    async def perform(self, effect: Effect, account: Account) -> Performed:
+        """Do it and return the result named in the effect's docstring, with all requests it took.
+
+        Raises Refused, or Unavailable whose ``ambiguous`` says whether MoySklad may have acted. A ``deadline_ms`` that
+        passes is Unavailable("deadline"): ambiguous only if a write had gone out.
+        """
+        trail = Trail()
+        try:
+            async with asyncio.timeout(self._seconds_left(effect)):
+                result = await self._perform(effect, account, trail)
+        except TimeoutError:
+            failure = Unavailable("deadline", ambiguous=is_write(effect) and trail.wrote)
+            failure.exchanges = tuple(trail.exchanges)
+            raise failure from None
+        except (Refused, Unavailable) as failure:
+            failure.exchanges = tuple(trail.exchanges)
+            raise
+        return Performed(result=result, exchanges=tuple(trail.exchanges))
+
+    def _seconds_left(self, effect: Effect) -> float | None:
+        match effect:
+            case FindContact() | FindEmployees() | CreateContact() if effect.deadline_ms is not None:
+                left_ms = effect.deadline_ms - self._now_ms()
+                if left_ms <= 0:
+                    raise TimeoutError
+                return left_ms / 1000
+            case _:
+                return None
+
+    async def _perform(self, effect: Effect, account: Account, trail: Trail) -> Result:
+        match effect:
+            case FindContact():
+                return await self._find_contact(effect, account, trail)
+            case FindEmployees():
+                return {"employees": await self.directory.find(account, effect.extensions, trail)}
+            case CreateContact():
+                return {"contact": await self._create_contact(effect, account, trail)}
+            case RegisterCall():
+                return await self._register(effect, account, trail)
+            case UpdateCall():
+                body = update_body(effect, self._phone.zone)
+                if body:
+                    await self._phone.update(effect.call, body, account.phone_key, trail)
+                return {}
+            case ConfirmCall():
+                found = await self._by_external_id(effect.external_id, account, trail)
+                if found is None:
+                    return {"call": None, "contact": None, "recordings": []}
+                return {"call": found.id, "contact": found.contact, "recordings": list(found.recordings)}
+            case InspectCall():
+                call = await self._phone.read(effect.call, account.phone_key, trail)
+                return {"recordings": list(call.recordings)}
+            case _ as never:
+                assert_never(never)
+
+    # -- calls -----------------------------------------------------------------------------------------------
+
+    async def _register(self, effect: RegisterCall, account: Account, trail: Trail) -> Result:
+        """POST /call. ``existed`` in the result: the row was there before, so the card events inside were not delivered."""
+        try:
+            call = await self._post(effect, account, trail)
+        except ApiRefusal as refusal:
+            if EXISTS not in refusal.codes:
+                raise
+            existing = await self._by_external_id(effect.external_id, account, trail)
+            if existing is None:
+                raise ApiUnavailable(
+                    "MoySklad says that the external id is taken, and does not find the call by it", ambiguous=True
+                ) from refusal
+            return {"call": existing.id, "contact": existing.contact, "existed": True}
+        result: Result = {"call": call.id, "contact": call.contact}
+        # A server that returns the existing row instead of refusing gives itself away when that row began at another time.
+        if call.start and call.start[:19] != to_moscow(effect.start_ms, self._phone.zone)[:19]:
+            result["existed"] = True
+        return result
+
+    async def _post(self, effect: RegisterCall, account: Account, trail: Trail) -> RemoteCall:
+        try:
+            return await self._phone.register(effect, account.phone_key, trail)
+        except ApiRefusal as refusal:
+            if not effect.contact or not _is_about(refusal, "counterparty"):
+                raise
+        # The customer was deleted since we found it: the call is worth more than the link.
+        return await self._phone.register(replace(effect, contact=""), account.phone_key, trail)
+
+    async def _by_external_id(self, external_id: str, account: Account, trail: Trail) -> RemoteCall | None:
+        """The call under this external id, found by a PUT that changes nothing (1.9); None when there is none."""
+        try:
+            return await self._phone.update_by_external_id(external_id, NOTHING_TO_CHANGE, account.phone_key, trail)
+        except ApiRefusal as refusal:
+            if refusal.not_found:
+                return None
+            raise
+        except Unavailable as failure:
+            failure.ambiguous = False  # a PUT that changes nothing leaves nothing in doubt
+            raise
+
+    # -- customers -------------------------------------------------------------------------------------------
+
+    async def _find_contact(self, effect: FindContact, account: Account, trail: Trail) -> Result:
+        key = number_key(effect.number)
+        if key is None:
+            return {"contact": None, "name": None, "matches": 0, "rule": "no number to search by", "owner": None}
+        if not account.api_token:
+            raise Refused("no main API token", remedy="enter the main API token in the integration's settings")
+        rows = await self._search(key, (key.digits,), account, trail)
+        if not rows:
+            # A server that compares text instead of digits (6.10) needs the end of the number as somebody typed it.
+            rows = await self._search(key, tuple(tail for tail in key.tails if tail != key.digits), account, trail)
+        return choose(key, rows)
+
+    async def _search(self, key: NumberKey, texts: tuple[str, ...], account: Account, trail: Trail) -> list[Row]:
+        found = await _all(
+            self._json.search_counterparties(text, account.api_token, trail, verified=lambda row: holds(key, row)) for text in texts
+        )
+        return list({str(row.get("id")): row for rows in found for row in rows if row.get("id")}.values())
+
+    async def _create_contact(self, effect: CreateContact, account: Account, trail: Trail) -> str:
+        if number_key(effect.number) is None:
+            raise Refused("a hidden number cannot become a customer")
+        if not account.api_token:
+            raise Refused("no main API token", remedy="enter the main API token in the integration's settings")
+        try:
+            return await self._json.create_counterparty(effect.number, effect.sync_id, account.api_token, trail, owner=effect.owner)
+        except ApiRefusal as refusal:
+            if not effect.owner or not _is_about(refusal, "owner"):
+                raise
+        # The employee is gone or may not own customers: a customer without this owner is better than none.
+        return await self._json.create_counterparty(effect.number, effect.sync_id, account.api_token, trail)
+
+
+def _is_about(refusal: ApiRefusal, field: str) -> bool:
+    """Whether a refusal concerns one field: it names it, or it says "not found" and names nothing."""
+    if refusal.parameters:
+        return any(name == field or name.startswith(field + ".") for name in refusal.parameters)
+    return NOT_FOUND in refusal.codes
+
+
+def holds(key: NumberKey, row: Row) -> bool:
+    """Whether a counterparty, or one of its contact persons, has this number."""
+    return key.is_in(row.get("phone")) or any(key.is_in(person.get("phone")) for person in contact_persons(row))
+
+
+def choose(key: NumberKey, rows: list[Row]) -> Result:
+    """One of several customers with the same number, by :data:`RULE`."""
+    if not rows:
+        return {"contact": None, "name": None, "matches": 0, "rule": "nobody has this number", "owner": None}
+    ordered = sorted(rows, key=lambda row: str(row["id"]))
+    ordered.sort(key=lambda row: str(row.get("updated") or ""), reverse=True)
+    ordered.sort(key=lambda row: (not key.is_in(row.get("phone")), row.get("archived") is True))
+    best = ordered[0]
+    where = "own phone" if key.is_in(best.get("phone")) else "contact person's phone"
+    return {
+        "contact": str(best["id"]),
+        "name": str(best.get("name") or ""),
+        "matches": len(rows),
+        "rule": where if len(rows) == 1 else f"{where}; of {len(rows)}: {RULE}",
+        "owner": owner_of(best),
+    }
+
+
+async def _all(requests: Any) -> list[list[Row]]:
+    """Everything at once; the first failure ends the others and is raised as itself."""
+    pending: list[Coroutine[Any, Any, list[Row]]] = list(requests)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(request) for request in pending]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

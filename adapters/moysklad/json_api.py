@@ -1,0 +1,148 @@
+"""The JSON (Remap 1.2) API as functions: customers, colleagues, and what the connection test asks (CONTRACT-MOYSKLAD 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from adapters.moysklad.errors import ApiUnavailable
+from adapters.moysklad.phone_api import flat_meta, linked_id
+from adapters.moysklad.transport import Outgoing, Trail, Transport
+
+MAIN_API_URL: Final = "https://api.moysklad.ru/api/remap/1.2"
+
+PAGE: Final = 100
+"""``expand`` is silently ignored above this limit (2.4)."""
+MAX_PAGES: Final = 3
+EMPLOYEE_PAGE: Final = 1000
+MAX_EMPLOYEE_PAGES: Final = 10
+CREATED_TAG: Final = "Создан автоматически"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Employee:
+    """A colleague as the JSON API knows one: no extension here (1.6, 2.6)."""
+
+    id: str
+    name: str
+    email: str
+    login: str
+    archived: bool
+
+
+class JsonApi:
+    """The JSON API over a transport. Every method raises Refused or Unavailable."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def search_counterparties(
+        self, text: str, token: str, trail: Trail, *, verified: Callable[[Mapping[str, Any]], bool]
+    ) -> list[Mapping[str, Any]]:
+        """Counterparties that ``search=text`` finds and ``verified`` accepts, contact persons inside, from a few pages.
+
+        The history keeps only the accepted ones: the others are customers this call has nothing to do with.
+        """
+
+        def digest(body: Any) -> Any:
+            rows = _rows(body)
+            kept = [_briefly(row) for row in rows if verified(row)]
+            return {"size": _size(body, rows), "received": len(rows), "matching": kept}
+
+        found: list[Mapping[str, Any]] = []
+        for page in range(MAX_PAGES):
+            query = [("search", text), ("expand", "contactpersons"), ("limit", str(PAGE))]
+            if page:
+                query.append(("offset", str(page * PAGE)))
+            outgoing = Outgoing(method="GET", path="/entity/counterparty", query=tuple(query), digest=digest)
+            body = await self._transport.send(outgoing, token, trail)
+            rows = _listed(body)
+            found.extend(row for row in rows if verified(row))
+            if not rows or _size(body, rows) <= (page + 1) * PAGE:
+                break
+        return found
+
+    async def create_counterparty(self, number: str, sync_id: str, token: str, trail: Trail, *, owner: str = "") -> str:
+        """POST /entity/counterparty; a repeat with the same ``sync_id`` returns the first one (2.5). The new uuid."""
+        outgoing = Outgoing(method="POST", path="/entity/counterparty", body=counterparty_body(number, sync_id, owner))
+        body = await self._transport.send(outgoing, token, trail)
+        found = body.get("id") if isinstance(body, dict) else None
+        if not isinstance(found, str) or not found:
+            raise ApiUnavailable("the answer names no counterparty", ambiguous=True)
+        return found
+
+    async def employees(self, token: str, trail: Trail) -> tuple[Employee, ...]:
+        """GET /entity/employee, all pages within the bound."""
+        found: list[Employee] = []
+        for page in range(MAX_EMPLOYEE_PAGES):
+            query = [("limit", str(EMPLOYEE_PAGE))] + ([("offset", str(page * EMPLOYEE_PAGE))] if page else [])
+            body = await self.get("/entity/employee", token, trail, query=tuple(query))
+            rows = _listed(body)
+            found.extend(_employee(row) for row in rows if isinstance(row.get("id"), str))
+            if not rows or _size(body, rows) <= (page + 1) * EMPLOYEE_PAGE:
+                break
+        return tuple(found)
+
+    async def employee(self, employee_id: str, token: str, trail: Trail) -> Employee:
+        """GET /entity/employee/{id}."""
+        body = await self.get(f"/entity/employee/{quote(employee_id, safe='')}", token, trail)
+        if not isinstance(body, dict) or not isinstance(body.get("id"), str):
+            raise ApiUnavailable("the answer names no employee", ambiguous=False)
+        return _employee(body)
+
+    async def get(self, path: str, token: str, trail: Trail, *, query: tuple[tuple[str, str], ...] = ()) -> Any:
+        """GET anything: the connection test looks at what an integration needs."""
+        return await self._transport.send(Outgoing(method="GET", path=path, query=query), token, trail)
+
+
+def counterparty_body(number: str, sync_id: str, owner: str) -> dict[str, Any]:
+    """A customer known by nothing but a number (PRODUCT C5). ``owner`` is an employee's uuid or empty."""
+    body: dict[str, Any] = {"name": number, "phone": number, "tags": [CREATED_TAG], "syncId": sync_id}
+    if owner:
+        body["owner"] = {"meta": flat_meta("employee", owner)}
+    return body
+
+
+def contact_persons(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The expanded contact persons of a counterparty; none when only their link came."""
+    return _rows(row.get("contactpersons"))
+
+
+def owner_of(row: Mapping[str, Any]) -> str | None:
+    """The uuid of the responsible employee: lists hold only a link (2.5)."""
+    return linked_id(row.get("owner"))
+
+
+def _employee(row: Mapping[str, Any]) -> Employee:
+    return Employee(
+        id=str(row["id"]),
+        name=str(row.get("name") or row.get("fullName") or ""),
+        email=str(row.get("email") or ""),
+        login=str(row.get("uid") or ""),
+        archived=row.get("archived") is True,
+    )
+
+
+def _rows(body: Any) -> list[Mapping[str, Any]]:
+    rows = body.get("rows") if isinstance(body, Mapping) else body
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+
+
+def _listed(body: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(body, Mapping) or not isinstance(body.get("rows"), list):
+        raise ApiUnavailable("the answer holds no list", ambiguous=False)
+    return _rows(body)
+
+
+def _size(body: Any, rows: list[Mapping[str, Any]]) -> int:
+    meta = body.get("meta") if isinstance(body, Mapping) else None
+    size = meta.get("size") if isinstance(meta, Mapping) else None
+    return size if isinstance(size, int) else len(rows)
+
+
+def _briefly(row: Mapping[str, Any]) -> dict[str, Any]:
+    brief = {name: row[name] for name in ("id", "name", "phone", "archived", "updated") if name in row}
+    phones = [person.get("phone") for person in contact_persons(row) if person.get("phone")]
+    return brief | ({"contactPersonPhones": phones[:20]} if phones else {})

@@ -1,0 +1,13 @@
+"""Times as MoySklad reads and writes them: local time of one zone, Moscow unless said otherwise (CONTRACT-MOYSKLAD 1.7)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_moscow(at_ms: int, zone: tzinfo) -> str:
+    """``at_ms`` (Unix epoch, UTC) as ``yyyy-MM-dd HH:mm:ss.SSS`` in ``zone``."""
+    local = (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03d}"
