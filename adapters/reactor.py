@@ -8,6 +8,7 @@ a question that the next plan resolves, never a hole.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import OrderedDict
 from collections.abc import Callable
@@ -103,10 +104,8 @@ class Reactor:
         try:
             while True:
                 await self._poll()
-                try:
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._nudge.wait(), POLL_S)
-                except TimeoutError:
-                    pass
                 self._nudge.clear()
         finally:
             tasks = list(self._running.values())

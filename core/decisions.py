@@ -45,7 +45,7 @@ def decide(call: Call, now_ms: int, limits: Limits) -> tuple[TimeFact, ...]:
     return ()
 
 
-def next_deadline(call: Call, limits: Limits) -> int | None:
+def next_deadline(call: Call, now_ms: int, limits: Limits) -> int | None:
     """When time will next decide something about this call, or change what is planned for it; None: never by itself."""
     match call.phase:
         case Phase.ENDING:
@@ -54,7 +54,7 @@ def next_deadline(call: Call, limits: Limits) -> int | None:
             return (call.overdue_ms or 0) + limits.write_off_ms
         case Phase.ON_HOLD:
             parted = hold_ends_ms(call, limits)
-            return _expiry_ms(call, limits) if parted is None else min(parted, _expiry_ms(call, limits))
+            return parted if parted is not None and parted > now_ms else _expiry_ms(call, limits)
         case Phase.ARRIVED | Phase.RINGING | Phase.TALKING | Phase.TRANSFERRING | Phase.INTERNAL:
             return _expiry_ms(call, limits)
         case _:

@@ -67,7 +67,7 @@ class Plan:
 
 def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     """Compare and decide. Pure and total."""
-    wake = next_deadline(call, limits)
+    wake = next_deadline(call, now_ms, limits)
     if not settings.enabled:
         return Plan(notes=(Note(about="call", text="the integration is switched off"),), wake_ms=wake)
     if note := _not_ours(call):
@@ -75,7 +75,7 @@ def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     wanted = wanted_cards(call, settings, now_ms, limits)
     notes = [*wanted.notes]
     found = next(_steps(call, settings, wanted, now_ms, limits, notes), None)
-    parked = _parked(call)
+    parked = parked_reason(call)
     if found is None:
         return Plan(notes=tuple(notes), wake_ms=wake, parked=parked)
     due = max(found.not_before_ms or 0, call.remote.retry_ms or 0)
@@ -325,7 +325,8 @@ def _why_not_yet(call: Call) -> str:
     return "no card is wanted now: it is registered with the first card, or complete at its end"
 
 
-def _parked(call: Call) -> str:
+def parked_reason(call: Call) -> str:
+    """Why a person is needed for this call; empty when nobody is."""
     if doubt := _in_doubt_for_good(call):
         return doubt
     for kind in (RegisterCall, UpdateCall):

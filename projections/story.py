@@ -161,7 +161,7 @@ def _entry(recorded: RecordedEvent, event: Event, before: Call, after: Call, not
         phase_before=before.phase,
         phase_after=after.phase,
         why=why,
-        cards={extension: card for extension, card in after.remote.cards},
+        cards={extension: card.value for extension, card in after.remote.cards},
         notes=notes,
         exchanges=exchanges,
         wire=event.wire if isinstance(event, Observation) else "",

@@ -1,0 +1,86 @@
+"""``calls``: one row per call as it stands now, for search and for naming a call by phone and time (PRODUCT F2).
+
+A row is folded anew from the call's whole stream up to the batch, so it depends on the events alone:
+rebuilt equals live by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from core.phone import digits
+from core.ports import ProjectionDb, RecordedEvent
+
+from core import call as calls
+from core.call import Call, attribution, fold, initial
+from core.events import EffectFailed, EffectRefused, Event, decode
+from core.plan import parked_reason
+from core.values import ANONYMOUS
+
+_SQL: Final = Path(__file__).parent / "sql"
+_HISTORY: Final = (_SQL / "calls_history.sql").read_text()
+_UPSERT: Final = (_SQL / "calls_upsert.sql").read_text()
+
+
+class _Nobody:
+    """Attribution without settings: a call nobody can be named for stays nobody's here."""
+
+    unrecognized_extension = ""
+
+
+class Calls:
+    """Keeps the ``calls`` table."""
+
+    name = "calls"
+
+    async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
+        """Fold every call that the batch touches, up to the batch's last position, and write its row."""
+        touched = {
+            (recorded.stream.enterprise, recorded.stream.name): None
+            for recorded in events
+            if recorded.stream.name.startswith("call/")
+        }
+        if not touched:
+            return
+        upto = events[-1].position
+        names = list(touched)
+        rows = await db.fetch(_HISTORY, [name[0] for name in names], [name[1] for name in names], upto)
+        histories: dict[tuple[str, str], list[Event]] = {name: [] for name in names}
+        for row in rows:
+            data = row["data"]
+            parsed = orjson.loads(data) if isinstance(data, str | bytes) else data
+            histories[row["enterprise"], row["stream"]].append(decode(row["type"], row["schema"], parsed))
+        await db.executemany(_UPSERT, [_row(*name, history) for name, history in histories.items()])
+
+    async def reset(self, db: ProjectionDb) -> None:
+        """Empty the table."""
+        await db.execute("TRUNCATE calls")
+
+
+def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
+    state: Call = fold(initial(enterprise, stream.removeprefix("call/")), history)
+    ended = calls.end_ms(state)
+    talk_ms = sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in state.talks)
+    outcome = calls.outcome(state)
+    return (
+        enterprise,
+        state.id,
+        state.version,
+        state.phase.value,
+        state.direction.value,
+        outcome.value if outcome else None,
+        state.number,
+        "" if state.number == ANONYMOUS else digits(state.number),
+        list(dict.fromkeys([*state.rung, *(talk.extension for talk in state.talks)])),
+        attribution(state, _Nobody())[0],
+        calls.start_ms(state),
+        ended,
+        max(0, talk_ms),
+        state.remote.call,
+        len(state.remote.open_cards),
+        sum(isinstance(event, EffectFailed | EffectRefused) for event in history),
+        parked_reason(state),
+    )

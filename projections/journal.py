@@ -1,0 +1,100 @@
+"""``integration_logs``: the table that people and scripts have always read (PRODUCT F5), now a read model of the events.
+
+One row per fact that concerns MoySklad: what was heard of a call, each request with its answer, each refusal. A row
+is named by the event's place in the log, so it is written exactly once; rows of other integrations are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from core.ports import ProjectionDb, RecordedEvent
+
+from core.events import (
+    CallOverdue,
+    CallSettled,
+    DialObserved,
+    EffectDone,
+    EffectFailed,
+    EffectRefused,
+    Event,
+    Exchange,
+    HangupObserved,
+    decode,
+)
+
+_SQL: Final = Path(__file__).parent / "sql"
+_INSERT: Final = (_SQL / "journal_insert.sql").read_text()
+_RESET: Final = (_SQL / "journal_reset.sql").read_text()
+
+
+class Journal:
+    """Feeds ``integration_logs`` with ``integration_type = 'ms'``."""
+
+    name = "journal"
+
+    async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
+        """Write the rows of one batch of the log; repeating a batch writes nothing new."""
+        rows = [row for recorded in events if recorded.stream.name.startswith("call/") and (row := _row(recorded)) is not None]
+        if rows:
+            await db.executemany(_INSERT, rows)
+
+    async def reset(self, db: ProjectionDb) -> None:
+        """Remove our own rows; those of the script that this service replaced stay."""
+        await db.execute(_RESET)
+
+
+def _row(recorded: RecordedEvent) -> tuple[Any, ...] | None:
+    event = decode(recorded.type, recorded.schema, recorded.data)
+    told = _tell(recorded, event)
+    if told is None:
+        return None
+    event_type, request, response, error = told
+    call = recorded.stream.name.removeprefix("call/")
+    return (
+        recorded.stream.enterprise,
+        event_type,
+        orjson.dumps({"call": call, **request}).decode(),
+        None if response is None else orjson.dumps(response).decode(),
+        "error" if error else "success",
+        error or None,
+        recorded.recorded_ms / 1000,
+        recorded.position,
+    )
+
+
+def _tell(recorded: RecordedEvent, event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
+    match event:
+        case DialObserved():
+            heard = {"direction": event.direction.value, "phone": event.number, "extensions": list(event.extensions)}
+            return "dial", heard, None, ""
+        case HangupObserved():
+            heard = {
+                "phone": event.number,
+                "extensions": list(event.extensions),
+                "answered": event.answered,
+                "downloaded": event.downloaded,
+            }
+            return "hangup", heard, None, ""
+        case EffectDone():
+            return str(event.effect.get("type")), _requests(event.exchanges), _answers(event), ""
+        case EffectFailed() | EffectRefused():
+            kind = f"{event.effect.get('type')}_{'failed' if isinstance(event, EffectFailed) else 'refused'}"
+            return kind, _requests(event.exchanges), _answers(event), event.error or "no answer"
+        case CallOverdue():
+            return "call_overdue", {}, None, "no hangup within the maximum"
+        case CallSettled():
+            return "call_settled", {"reason": event.reason}, None, ""
+        case _:
+            return None
+
+
+def _requests(exchanges: tuple[Exchange, ...]) -> dict[str, Any]:
+    return {"requests": [{"method": each.method, "path": each.path, "body": each.request} for each in exchanges]}
+
+
+def _answers(event: EffectDone | EffectFailed | EffectRefused) -> list[dict[str, Any]]:
+    return [{"status": each.status, "body": each.response, "duration_ms": each.duration_ms} for each in event.exchanges]
