@@ -1,0 +1,231 @@
+"""The ports of the core: what it needs from the outside world, said as protocols; ``adapters/`` implement them.
+
+The event store keeps one append-only stream per call (and per bridge and channel, until it is known which call they
+belong to) and one log over all streams. Three promises carry the rest of the house:
+
+* an append that returned is on disk (PRODUCT A9);
+* ``position`` numbers the log 1, 2, 3, ... in commit order: no gap, and nothing ever appears below a position that has
+  been read, so following the log is ``read_log(last position)`` and nothing else;
+* within a stream, ``version`` counts 1, 2, 3, ..., and versions rise with positions.
+
+``tests/contracts/event_store.py`` states them as tests that every implementation passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import orjson
+
+from core.errors import AppendRefused, VersionConflict
+
+MAX_NAME_BYTES: Final = 1_000
+"""Longest enterprise, stream name or event type, in UTF-8 bytes: all of them together fit an index entry."""
+
+MAX_APPEND_EVENTS: Final = 1_000
+MAX_APPEND_BYTES: Final = 4 * 1024 * 1024
+"""Most events, and bytes of their data, in one append."""
+
+MAX_DIGEST_BYTES: Final = 64
+MAX_SCHEMA: Final = 32_767
+MAX_MS: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamId:
+    """Names a stream: the enterprise first, then ``call/<id>``, ``bridge/<id>`` or ``channel/<id>``."""
+
+    enterprise: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.enterprise}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event about to be recorded. ``id`` is unique for ever: it is what makes a repeated append harmless."""
+
+    id: UUID
+    type: str
+    schema: int
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedEvent:
+    """A recorded event with its place in the stream (``version``, from 1) and in the log (``position``, from 1).
+
+    ``recorded_ms`` is the store's clock at the time of the append; it is for people, never for order.
+    """
+
+    stream: StreamId
+    version: int
+    position: int
+    id: UUID
+    type: str
+    schema: int
+    data: dict[str, Any]
+    recorded_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """Events to be recorded together at the end of one stream.
+
+    ``expected_version``: refuse unless the stream is at exactly this version (0: it does not exist yet; None: do not
+    care). ``digest``: recognises a signal by its content; a second append with the same digest in the same enterprise
+    records nothing, whatever its stream. ``due_ms``: the stream needs attention from then on (an earlier due stays).
+    """
+
+    stream: StreamId
+    events: Sequence[NewEvent]
+    expected_version: int | None = None
+    digest: bytes | None = None
+    due_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """Where an append ended up: the version and position of its last event.
+
+    ``duplicate``: the digest (or the very same event ids) had been recorded before; then ``stream``, ``version`` and
+    ``position`` are those of the first append, and this one recorded nothing.
+    """
+
+    stream: StreamId
+    version: int
+    position: int
+    duplicate: bool = False
+
+
+class Wakeup(Protocol):
+    """A bell that rings after commits made by this process. It is a hint: poll as well, other processes do not ring it."""
+
+    async def wait(self) -> None:
+        """Return once something was committed since the last return; at once if it already was."""
+        ...
+
+
+class EventStore(Protocol):
+    """Append-only streams with one gap-free log over them. Every method may raise :class:`core.errors.StoreUnavailable`."""
+
+    async def append(self, append: Append) -> Appended:
+        """Record events durably: when it returns they are on disk. Callers at the same time share one commit.
+
+        Raises VersionConflict (nothing recorded), AppendRefused (can never be stored), StoreUnavailable (unknown).
+        Checked in this order: event ids already recorded, digest already recorded, expected version.
+        """
+        ...
+
+    async def append_many(self, appends: Sequence[Append]) -> list[Appended | VersionConflict]:
+        """Record several appends in one commit, in the order given, each with its own result.
+
+        A conflict or a duplicate of one leaves the others alone. Raises AppendRefused if one of them can never be
+        stored, and then records none.
+        """
+        ...
+
+    async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
+        """The events of one stream after a version, in version order; an unknown stream is empty."""
+        ...
+
+    async def read_log(self, after_position: int, limit: int) -> list[RecordedEvent]:
+        """At most ``limit`` events of the log after a position, in position order."""
+        ...
+
+    async def head(self) -> int:
+        """The position of the last recorded event; 0 for an empty log."""
+        ...
+
+    def subscribe(self) -> Wakeup:
+        """A bell of one's own for this process's commits. Whoever drops it stops listening."""
+        ...
+
+    async def due(self, now_ms: int, limit: int, prefix: str = "call/") -> list[tuple[StreamId, int, int]]:
+        """Streams whose due time has come: ``(stream, version, due_ms)``, the longest overdue first."""
+        ...
+
+    async def set_due(self, stream: StreamId, version: int, due_ms: int | None) -> bool:
+        """Say when the stream next needs attention (None: never), but only if it is still at ``version``."""
+        ...
+
+    async def next_due_ms(self, prefix: str = "call/") -> int | None:
+        """The earliest due time of any stream; None when no stream is due at all."""
+        ...
+
+
+class ProjectionDb(Protocol):
+    """What a projection may do with the database: its statements run in the transaction that moves its checkpoint."""
+
+    async def execute(self, query: str, *args: Any) -> Any:
+        """Run one statement."""
+        ...
+
+    async def executemany(self, command: str, args: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for many rows."""
+        ...
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[Any]:
+        """Rows of a query; a column is ``row["name"]``; json and jsonb columns come parsed."""
+        ...
+
+
+class Projection(Protocol):
+    """A read model: derived from the log alone, so that rebuilt equals live (PRODUCT F8)."""
+
+    @property
+    def name(self) -> str:
+        """Names its checkpoint; never changes."""
+        ...
+
+    async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
+        """Take in one batch of the log. The batch may hold any streams; how the log is cut into batches must not matter."""
+        ...
+
+    async def reset(self, db: ProjectionDb) -> None:
+        """Forget everything that ``apply`` ever wrote."""
+        ...
+
+
+def encode_events(append: Append) -> tuple[bytes, ...]:
+    """Check an append and turn the data of its events into JSON, as every store keeps it.
+
+    Raises AppendRefused with the reason; what passes here is accepted by every store.
+    """
+    for what, text in (("enterprise", append.stream.enterprise), ("stream name", append.stream.name)):
+        _check_text(what, text)
+    if not 1 <= len(append.events) <= MAX_APPEND_EVENTS:
+        raise AppendRefused(f"an append holds 1 to {MAX_APPEND_EVENTS} events, not {len(append.events)}")
+    if append.digest is not None and not 1 <= len(append.digest) <= MAX_DIGEST_BYTES:
+        raise AppendRefused(f"a digest has 1 to {MAX_DIGEST_BYTES} bytes, not {len(append.digest)}")
+    if append.expected_version is not None and append.expected_version < 0:
+        raise AppendRefused(f"expected_version {append.expected_version} is below 0")
+    if append.due_ms is not None and not 0 <= append.due_ms <= MAX_MS:
+        raise AppendRefused(f"due_ms {append.due_ms} is no time")
+    encoded = []
+    for event in append.events:
+        _check_text("event type", event.type)
+        if not 1 <= event.schema <= MAX_SCHEMA:
+            raise AppendRefused(f"schema {event.schema} of {event.type} is not within 1 to {MAX_SCHEMA}")
+        try:
+            encoded.append(orjson.dumps(event.data))
+        except TypeError as error:
+            raise AppendRefused(f"the data of {event.type} cannot be kept as JSON: {error}") from error
+    if (size := sum(map(len, encoded))) > MAX_APPEND_BYTES:
+        raise AppendRefused(f"{size} bytes of data are more than the {MAX_APPEND_BYTES} an append may hold")
+    return tuple(encoded)
+
+
+def _check_text(what: str, text: str) -> None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise AppendRefused(f"the {what} is not valid text: {error.reason}") from error
+    if not 1 <= size <= MAX_NAME_BYTES:
+        raise AppendRefused(f"the {what} has {size} bytes, not 1 to {MAX_NAME_BYTES}")
+    if "\0" in text:
+        raise AppendRefused(f"the {what} holds a NUL character")
