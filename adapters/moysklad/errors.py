@@ -88,7 +88,7 @@ class ApiUnavailable(Unavailable):
         status: int | None = None,
         codes: tuple[int, ...] = (),
     ) -> None:
-        super().__init__(error, ambiguous=ambiguous, retry_after_ms=retry_after_ms)
+        super().__init__(str(error), ambiguous=ambiguous, retry_after_ms=retry_after_ms)
         self.status = status
         self.codes = codes
 

@@ -67,6 +67,7 @@ class AccountLimits:
         self._clock = clock
         self._sleep = sleep
         self._parallel = asyncio.Semaphore(limit().parallel)
+        self._turn = asyncio.Lock()  # one at a time waits for the period, so nobody is overtaken
         self._answered: deque[int] = deque()
         self._in_flight = 0
         self._waiting = 0
@@ -104,11 +105,18 @@ class AccountLimits:
 
     async def _enter(self, wait_ms: int) -> None:
         give_up_ms = self._clock() + wait_ms
+        admitted = False
         try:
             async with asyncio.timeout(wait_ms / 1000):
                 await self._parallel.acquire()
-        except TimeoutError:
-            raise _busy(self._limit().period_ms) from None
+                admitted = True
+                await self._turn.acquire()
+        except BaseException as failure:
+            if admitted:
+                self._parallel.release()
+            if isinstance(failure, TimeoutError):
+                raise _busy(self._limit().period_ms) from None
+            raise
         try:
             while (pause_ms := self._pause_ms()) > 0:
                 if self._clock() + pause_ms > give_up_ms:
@@ -117,6 +125,8 @@ class AccountLimits:
         except BaseException:
             self._parallel.release()
             raise
+        finally:
+            self._turn.release()
 
     def _most(self) -> int:
         """Never below the parallel limit: then a full period always holds an answered request to wait for."""

@@ -47,7 +47,7 @@ def build_moysklad(
         zone: MS_API_TIMEZONE, in which MoySklad reads times; Moscow by default (CONTRACT-MOYSKLAD 1.7).
         now_ms: the clock that ``deadline_ms`` of effects is compared with.
     """
-    limits = limits or LimitsRegistry(now_ms=now_ms)
+    limits = LimitsRegistry(now_ms=now_ms) if limits is None else limits
     phone_way = Transport(api=Api.PHONE, base_url=phone_url, limits=limits, timeout_s=timeout_s)
     json_way = Transport(api=Api.JSON, base_url=main_url, limits=limits, timeout_s=timeout_s)
     phone = PhoneApi(phone_way, zone=zone or ZoneInfo("Europe/Moscow"))
