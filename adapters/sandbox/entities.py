@@ -122,9 +122,7 @@ def update(state: State, account: Account, user: Employee, entity: Entity, body:
 
 def remove(state: State, account: Account, user: Employee, entity: Entity, *, now_ms: int) -> None:
     """Delete an entity that nothing in the sandbox hangs on (webhooks, tasks)."""
-    del account.of_type(entity.type)[entity.id]
-    if entity.sync_id is not None:
-        account.sync_ids.pop((entity.type, entity.sync_id), None)
+    account.forget(entity)
     _tell(state, account, user, entity, "DELETE", (), now_ms)
 
 
@@ -328,7 +326,7 @@ def _replace_persons(state: State, account: Account, user: Employee, owner: Enti
     shelf = account.of_type("contactperson")
     for old in account.children.pop(("contactperson", owner.id), []):
         state.index_phone(account, shelf[old].fields.get("phone"), None, (owner.id, True))
-        del shelf[old]
+        account.forget(shelf[old])
     for body in bodies:
         create(state, account, user, "contactperson", body, now_ms=now_ms, parent_id=owner.id)
 

@@ -24,7 +24,7 @@ def list_of(kind: str) -> Handler:
         found = lists.select(state, ask.account, kind, ask.query)
         renderer = Renderer(state, ask.account)
         rows = [renderer.entity(one, expand) for one in lists.cut(found, page)]
-        return Answer(body=renderer.envelope(f"/entity/{kind}", kind, rows, len(found), page))
+        return Answer(body=renderer.envelope(f"/entity/{kind}", kind, rows, len(found), page, ask.query))
 
     return handle
 
@@ -112,7 +112,7 @@ def attributes_of(kind: str) -> Handler:
         rows = renderer.attributes(kind)
         shown = rows[page.offset : page.offset + page.limit]
         path = f"/entity/{kind}/metadata/attributes"
-        return Answer(body=renderer.envelope(path, "attributemetadata", shown, len(rows), page))
+        return Answer(body=renderer.envelope(path, "attributemetadata", shown, len(rows), page, ask.query))
 
     return handle
 
@@ -128,7 +128,7 @@ def children_of(kind: str, name: str) -> Handler:
         all_of_them = [shelf[one] for one in ask.account.children.get((kind, parent.id), [])]
         rows = [renderer.entity(one) for one in lists.cut(all_of_them, page)]
         path = f"/entity/counterparty/{parent.id}/{name}"
-        return Answer(body=renderer.envelope(path, kind, rows, len(all_of_them), page))
+        return Answer(body=renderer.envelope(path, kind, rows, len(all_of_them), page, ask.query))
 
     return handle
 
@@ -157,7 +157,7 @@ def get_employees(state: State, ask: Ask, params: tuple[str, ...]) -> Answer:
     renderer = Renderer(state, ask.account)
     found = lists.select_employees(ask.account, ask.query)
     rows = [renderer.employee(one) for one in found[page.offset : page.offset + page.limit]]
-    return Answer(body=renderer.envelope("/entity/employee", "employee", rows, len(found), page))
+    return Answer(body=renderer.envelope("/entity/employee", "employee", rows, len(found), page, ask.query))
 
 
 def get_employee(state: State, ask: Ask, params: tuple[str, ...]) -> Answer:

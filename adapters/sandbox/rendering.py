@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid5
 
 from adapters.sandbox.hrefs import MEDIA_TYPE, REMAP_PATH
@@ -63,10 +64,11 @@ class Renderer:
             "offset": shown.offset,
         }
 
-    def envelope(self, path: str, kind: str, rows: Sequence[Json], size: int, page: Page) -> Json:
-        """A list answer: context, meta with neighbours, rows."""
+    def envelope(self, path: str, kind: str, rows: Sequence[Json], size: int, page: Page, query: Mapping[str, str]) -> Json:
+        """A list answer: context, meta with neighbours (which ask the same question of ``query``), rows."""
         link = self.collection(path, kind, size, page)
-        step = f"{self.href(path)}?limit={page.limit}&offset="
+        asked = {name: value for name, value in query.items() if name not in ("limit", "offset")}
+        step = f"{self.href(path)}?{urlencode({**asked, 'limit': page.limit})}&offset="
         if page.limit and page.offset + page.limit < size:
             link["nextHref"] = f"{step}{page.offset + page.limit}"
         if page.limit and page.offset > 0:

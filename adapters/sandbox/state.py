@@ -149,6 +149,12 @@ class Account:
         """All entities of one type, in the order they were created."""
         return self.entities.setdefault(kind, {})
 
+    def forget(self, entity: Entity) -> None:
+        """Take an entity off its shelf; its syncId may be used again."""
+        del self.of_type(entity.type)[entity.id]
+        if entity.sync_id is not None:
+            self.sync_ids.pop((entity.type, entity.sync_id), None)
+
     def employee_at(self, extension: str | None) -> Employee | None:
         """Whose extension this is."""
         found = self.by_extension.get(extension) if extension is not None else None

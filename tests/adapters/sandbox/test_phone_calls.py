@@ -297,7 +297,7 @@ async def test_extension_nobody_has(rig: Rig) -> None:
 
 async def test_the_journal_forgets_the_oldest_call_and_its_card() -> None:
     async with running() as rig:
-        rig.world.state.options = _bounded(rig, max_calls=2)
+        rig.world.state.options = replace(rig.world.state.options, max_calls=2)
         show = [{"eventType": "SHOW", "extension": "101", "sequence": 1}]
         first = await rig.call(externalId="a", events=show)
         for name in ("b", "c"):
@@ -306,10 +306,6 @@ async def test_the_journal_forgets_the_oldest_call_and_its_card() -> None:
         assert (await rig.phone("GET", f"/call/{first['id']}")).error == (404, [1021])
         assert (await rig.phone("PUT", "/call/extid/a", {})).error == (404, [1021])
         assert await rig.cards() == {}
-
-
-def _bounded(rig: Rig, **bounds: int) -> Any:
-    return replace(rig.world.state.options, **bounds)
 
 
 def _create() -> Json:
