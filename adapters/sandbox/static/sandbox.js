@@ -145,7 +145,7 @@ function callRow(call, fresh) {
   row.append(
     textCell(moment(call.start_time), "num"),
     textCell(call.number, "num"),
-    textCell(call.counterparty ? call.counterparty.name : ""),
+    textCell(call.counterparty ? call.counterparty.name : "", "contact"),
     direction,
     textCell(employee, "person"),
     lengthCell(call),
