@@ -99,7 +99,7 @@ def says(status: int = 200, body: Any = None, *, text: str | None = None, html: 
     return respond
 
 
-def complains(status: int, *codes: int, parameter: str | None = None, **headers: str) -> Responder:
+def complains(status: int, *codes: int, parameter: str | None = None, **headers: Any) -> Responder:
     """An error answer in MoySklad's shape."""
     entry: Json = {} if parameter is None else {"parameter": parameter}
     return says(status, {"errors": [{"error": f"Ошибка {code}", "code": code, **entry} for code in codes]}, **headers)
@@ -129,7 +129,11 @@ async def scripted(
     async with TestServer(app) as server:
         script.base = str(server.make_url(base_path))
         transport = Transport(
-            api=api, base_url=script.base, limits=LimitsRegistry() if limits is None else limits, timeout_s=timeout_s, connect_timeout_s=timeout_s
+            api=api,
+            base_url=script.base,
+            limits=LimitsRegistry() if limits is None else limits,
+            timeout_s=timeout_s,
+            connect_timeout_s=timeout_s,
         )
         try:
             yield script, transport
@@ -197,9 +201,7 @@ class Rig:
 async def facing_sandbox(*counterparties: CounterpartySeed, timeout_s: float = 5.0, **switches: Any) -> AsyncIterator[Rig]:
     """The demo account, or with ``counterparties`` an account of its own that has just these customers."""
     clock = FakeTime()
-    own = AccountSeed(
-        name="own", phone_key=SANDBOX_PHONE_KEY, api_token=SANDBOX_API_TOKEN, counterparties=counterparties
-    )
+    own = AccountSeed(name="own", phone_key=SANDBOX_PHONE_KEY, api_token=SANDBOX_API_TOKEN, counterparties=counterparties)
     options = SandboxOptions(
         demo=not counterparties, accounts=(own,) if counterparties else (), switches=Switches(**switches), clock=clock
     )

@@ -30,11 +30,7 @@ def test_the_full_create_request_of_the_contract() -> None:
         end_ms=START_MS,
         recordings=("http://some_url.ru",),
         comment="example comment",
-        cards=(
-            CardEvent(
-                action=CardAction.SHOW, sequence=1, extension="101", employee="88fc07ad-2c8d-11e6-8a84-bae500001325"
-            ),
-        ),
+        cards=(CardEvent(action=CardAction.SHOW, sequence=1, extension="101", employee="88fc07ad-2c8d-11e6-8a84-bae500001325"),),
     )
     assert register_body(effect, MOSCOW) == {
         "externalId": "AkjhDlkJDlkjD09D",
@@ -109,9 +105,7 @@ def test_the_minimal_life_cycle_of_the_contract() -> None:
 def test_only_what_is_set_is_sent() -> None:
     assert update_body(UpdateCall(external_id="x", call="1"), MOSCOW) == {}
     assert update_body(UpdateCall(external_id="x", call="1", extension="101"), MOSCOW) == {"extension": "101"}
-    assert update_body(UpdateCall(external_id="x", call="1", end_ms=START_MS), MOSCOW) == {
-        "endTime": "2017-01-01 00:00:05.000"
-    }
+    assert update_body(UpdateCall(external_id="x", call="1", end_ms=START_MS), MOSCOW) == {"endTime": "2017-01-01 00:00:05.000"}
 
 
 def test_an_end_before_the_start_has_no_negative_duration() -> None:

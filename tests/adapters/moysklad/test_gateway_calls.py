@@ -307,9 +307,7 @@ async def test_only_moysklad_itself_can_say_that_a_call_is_absent(answer: Respon
 
 async def test_one_card_event_by_itself(rig: Rig) -> None:
     call = (await rig.perform(ringing())).result["call"]
-    await rig.phone.send_event(
-        call, CardEvent(action=CardAction.HIDE, sequence=2, extension="101"), rig.account.phone_key, Trail()
-    )
+    await rig.phone.send_event(call, CardEvent(action=CardAction.HIDE, sequence=2, extension="101"), rig.account.phone_key, Trail())
     assert rig.cards() == {}
 
 
