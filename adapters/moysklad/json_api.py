@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
 from adapters.moysklad.errors import ApiUnavailable
 from adapters.moysklad.phone_api import flat_meta, linked_id
@@ -84,13 +83,6 @@ class JsonApi:
             if not rows or _size(body, rows) <= (page + 1) * EMPLOYEE_PAGE:
                 break
         return tuple(found)
-
-    async def employee(self, employee_id: str, token: str, trail: Trail) -> Employee:
-        """GET /entity/employee/{id}."""
-        body = await self.get(f"/entity/employee/{quote(employee_id, safe='')}", token, trail)
-        if not isinstance(body, dict) or not isinstance(body.get("id"), str):
-            raise ApiUnavailable("the answer names no employee", ambiguous=False)
-        return _employee(body)
 
     async def get(self, path: str, token: str, trail: Trail, *, query: tuple[tuple[str, str], ...] = ()) -> Any:
         """GET anything: the connection test looks at what an integration needs."""

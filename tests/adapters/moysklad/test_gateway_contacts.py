@@ -12,10 +12,11 @@ import pytest
 
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway, choose
-from adapters.moysklad.json_api import CREATED_TAG, MAX_PAGES, JsonApi
+from adapters.moysklad.json_api import CREATED_TAG, MAX_EMPLOYEE_PAGES, MAX_PAGES, JsonApi
 from adapters.moysklad.moments import to_moscow
 from adapters.moysklad.numbers import NumberKey, number_key
 from adapters.moysklad.phone_api import PhoneApi
+from adapters.moysklad.transport import Trail
 from adapters.sandbox.faults import FaultRule
 from adapters.sandbox.seed import ContactPersonSeed, CounterpartySeed
 from core.effects import Account, CreateContact, FindContact, FindEmployees, Refused, Unavailable
@@ -207,7 +208,8 @@ async def test_all_parallel_places_are_taken_by_another_program(rig: Rig) -> Non
     async with rig.another_program() as second:
         hanging = [asyncio.create_task(second.perform(FindContact(number="+79161234567"), rig.account)) for _ in range(5)]
         async with asyncio.timeout(5):
-            while sum(one.fault == "hang" for one in rig.world.log.entries) < 5:
+            # the sandbox tells of arrivals in its log only; each turn of the loop lets it work
+            while sum(one.fault == "hang" for one in rig.world.log.entries) < 5:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         with pytest.raises(Unavailable) as caught:
             await rig.perform(CreateContact(number="+79160000099", sync_id=SYNC))
@@ -287,6 +289,29 @@ async def test_an_owner_who_is_gone_does_not_cost_the_customer(rig: Rig) -> None
     assert performed.result["contact"] in rig.inside.of_type("counterparty")
     assert len(performed.exchanges) == 2
     assert "owner" not in performed.exchanges[1].request
+
+
+async def test_an_answer_that_names_no_customer_leaves_the_creation_in_doubt() -> None:
+    async with scripted(Api.JSON) as (script, transport):
+        script.then(says(200, {"name": "x"}))
+        gateway = MoySkladGateway(PhoneApi(transport, zone=MOSCOW), JsonApi(transport))
+        account = Account(enterprise="0367", phone_key=KEY, api_token=KEY)
+        with pytest.raises(Unavailable) as caught:
+            await gateway.perform(CreateContact(number="+79160000099", sync_id=SYNC), account)
+    assert caught.value.ambiguous
+
+
+@pytest.mark.parametrize("size", [1_000, 1_001, 50_000])
+async def test_colleagues_come_in_pages_within_a_bound(size: int) -> None:
+    pages = [
+        {"meta": {"size": size}, "rows": [{"id": f"e{page}-{number}"} for number in range(min(1_000, size - page * 1_000))]}
+        for page in range(min(MAX_EMPLOYEE_PAGES, -(-size // 1_000)))
+    ]
+    async with scripted(Api.JSON) as (script, transport):
+        script.then(*[says(200, page) for page in pages])
+        found = await JsonApi(transport).employees(KEY, Trail())
+    assert len(found) == min(size, MAX_EMPLOYEE_PAGES * 1_000)
+    assert len(script.seen) == len(pages)
 
 
 @pytest.mark.parametrize(
