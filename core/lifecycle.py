@@ -163,7 +163,7 @@ def build_machine() -> Machine:
 
 def _compile(machine: Machine) -> dict[tuple[Phase, Trigger], Phase]:
     return {
-        (Phase(transition.source), Trigger(trigger)): Phase(transition.dest)
+        (Phase(str(transition.source)), Trigger(trigger)): Phase(str(transition.dest))
         for trigger, event in machine.events.items()
         for transitions in event.transitions.values()
         for transition in transitions

@@ -206,6 +206,8 @@ def encode_events(append: Append) -> tuple[bytes, ...]:
         raise AppendRefused(f"expected_version {append.expected_version} is below 0")
     if append.due_ms is not None and not 0 <= append.due_ms <= MAX_MS:
         raise AppendRefused(f"due_ms {append.due_ms} is no time")
+    if len({event.id for event in append.events}) != len(append.events):
+        raise AppendRefused("two events of one append have the same id")
     encoded = []
     for event in append.events:
         _check_text("event type", event.type)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from core.settings import Settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,11 +155,9 @@ def test_every_fault_is_really_injected(fault: Fault) -> None:
     wire = Wire(call="1.1", number="+375290000001", direction=Direction.INCOMING, at_ms=EPOCH_MS)
     wire.arrive()
     wire.dial(("101",))
-    world = hear_all(World(settings=Settings_without_main_api(), faults={0: fault}), wire.heard)
+    world = hear_all(World(settings=SETTINGS, faults={0: fault}), wire.heard)
     kinds = [event.type for event in world.streams["call/1.1"]]
     assert kinds.count("effect_started") >= 1
     assert ("effect_failed" in kinds) == (fault in (Fault.LOST_BEFORE, Fault.LOST_AFTER, Fault.NOT_SENT))
 
 
-def Settings_without_main_api() -> Settings:
-    return SETTINGS
