@@ -51,6 +51,8 @@ def test_refused_without_a_code_is_judged_by_its_status(status: int, kind: str) 
         (503, 1095, True, 60_000),
         (429, 1095, False, 60_000),
         (500, 1999, True, None),
+        (400, 1095, True, 60_000),
+        (200, 1999, True, None),
     ],
 )
 def test_retryable_codes(status: int, code: int, ambiguous: bool, retry_after_ms: int | None) -> None:

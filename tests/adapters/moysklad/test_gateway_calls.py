@@ -21,6 +21,7 @@ from core.effects import (
     CardEvent,
     ConfirmCall,
     Effect,
+    Gateway,
     InspectCall,
     Performed,
     Refused,
@@ -59,6 +60,8 @@ async def failing(rig: Rig, effect: Effect) -> Unavailable:
 
 
 async def test_a_call_from_ring_to_end(rig: Rig) -> None:
+    port: Gateway = rig.gateway  # the port of core, as the reactor sees it
+    assert port is rig.gateway
     registered = await rig.perform(ringing(KNOWN, cards=(show("101", 1), show("102", 2))))
     assert registered.result == {
         "call": rig.calls()[0].id,
