@@ -1,0 +1,261 @@
+"""Who talked with the customer, read from bridges in whatever order they were heard."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from core import talk
+from core.events import BridgeClosed, BridgeEntered, BridgeLeft, Observation
+from core.talk import OVERLAP_SLACK_MS, Bridges, Parties, Stay, Talk
+from core.values import ANONYMOUS, Direction
+from tests.scenario import NUMBER, call_of, events, ms, seconds
+
+INCOMING = Parties(anchor="A", direction=Direction.INCOMING, number=NUMBER, dialled=("101", "102"))
+OUTGOING = Parties(anchor="A", direction=Direction.OUTGOING, number=NUMBER, dialled=("101",), caller="101")
+
+
+def bridges_of(heard: tuple[Observation, ...]) -> Bridges:
+    state = Bridges()
+    for event in heard:
+        match event:
+            case BridgeEntered():
+                state = talk.enter(state, event)
+            case BridgeLeft():
+                state = talk.leave(state, event)
+            case BridgeClosed():
+                state = talk.close(state, event)
+            case _:
+                pass
+    return state
+
+
+def talked(table: str, parties: Parties = INCOMING) -> list[tuple[str, float, float | None]]:
+    """``(extension, from, to)`` in seconds."""
+    found = talk.talks(bridges_of(events(table)), parties)
+    return [(each.extension, seconds(each.start_ms), None if each.end_ms is None else seconds(each.end_ms)) for each in found]
+
+
+def stays(table: str) -> list[tuple[str, float | None, float | None]]:
+    """``(channel, entered, left)`` in seconds."""
+    return [
+        (
+            stay.channel,
+            None if stay.entered_ms is None else seconds(stay.entered_ms),
+            None if stay.left_ms is None else seconds(stay.left_ms),
+        )
+        for stay in bridges_of(events(table)).stays
+    ]
+
+
+# -- stays --------------------------------------------------------------------------------------------------------
+
+
+def test_a_channel_stays_from_its_enter_to_its_leave() -> None:
+    assert stays("5 A enter b1 101\n9 A leave b1 101") == [("A-101", 5, 9)]
+
+
+def test_a_repeated_enter_changes_nothing_but_the_names() -> None:
+    state = bridges_of(events("5 A enter b1 101\n6 A enter b1 101 connected=+375290000002"))
+    assert [(stay.entered_ms, stay.connected) for stay in state.stays] == [(ms(5), "+375290000002")]
+
+
+def test_a_leave_that_overtook_its_enter_is_kept_and_filled() -> None:
+    assert stays("5 A leave b1 101") == [("A-101", None, 5)]
+    assert stays("5 A leave b1 101\n5.8 A enter b1 101") == [("A-101", 5, 5)]
+
+
+def test_a_second_leave_does_not_move_the_first() -> None:
+    assert stays("5 A enter b1 101\n9 A leave b1 101\n11 A leave b1 101") == [("A-101", 5, 9)]
+
+
+def test_coming_back_into_a_bridge_is_a_second_stay() -> None:
+    table = "5 A enter b1 101\n9 A leave b1 101\n12 A enter b1 101"
+    assert stays(table) == [("A-101", 5, 9), ("A-101", 12, None)]
+
+
+def test_a_leave_ends_the_latest_stay_only() -> None:
+    table = "5 A enter b1 101\n9 A leave b1 101\n12 A enter b1 101\n15 A leave b1 101"
+    assert stays(table) == [("A-101", 5, 9), ("A-101", 12, 15)]
+
+
+def test_a_closed_bridge_has_let_everybody_go() -> None:
+    table = "5 A enter b1 101\n5 A enter b1 customer\n5 A enter b2 102\n8 A leave b1 101\n9 A close b1"
+    assert stays(table) == [("A-101", 5, 8), ("A", 5, 9), ("A-102", 5, None)]
+
+
+def test_an_enter_that_comes_after_its_bridge_closed_is_over_at_once() -> None:
+    assert stays("9 A close b1\n9.4 A enter b1 101") == [("A-101", 9, 9)]
+
+
+def test_a_bridge_closes_once() -> None:
+    state = bridges_of(events("5 A enter b1 101\n9 A close b1\n11 A close b1"))
+    assert state.closed == (("b1", ms(9)),)
+    assert state.stays[0].left_ms == ms(9)
+
+
+# -- talks --------------------------------------------------------------------------------------------------------
+
+ANSWERED = """
+    5.0   A  enter  b1 customer
+    5.2   A  enter  b1 101
+    35.0  A  leave  b1 101
+    35.1  A  leave  b1 customer
+"""
+
+
+def test_two_in_one_bridge_talk_from_the_later_enter_to_the_earlier_leave() -> None:
+    assert talked(ANSWERED) == [("101", 5.2, 35)]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_order_of_hearing_does_not_change_who_talked(order: tuple[int, ...]) -> None:
+    lines = ["5 A enter b1 customer", "5 A enter b1 101", "6 A leave b1 101", "6 A leave b1 customer"]
+    found = talked("\n".join(lines[index] for index in order))
+    assert [extension for extension, _, _ in found] == ["101"]
+
+
+def test_somebody_in_another_bridge_does_not_talk_with_the_customer() -> None:
+    assert talked("5 A enter b1 customer\n5 A enter b2 101") == []
+
+
+def test_employees_alone_in_a_bridge_do_not_talk_with_the_customer() -> None:
+    assert talked("5 A enter b1 101\n5 A enter b1 102") == []
+
+
+def test_a_talk_goes_on_while_nobody_left() -> None:
+    assert talked("5 A enter b1 customer\n5 A enter b1 101") == [("101", 5, None)]
+
+
+def test_a_stay_whose_enter_was_never_heard_is_no_proof() -> None:
+    assert talked("5 A leave b1 101\n5 A enter b1 customer") == []
+    assert talked("5 A enter b1 101\n9 A leave b1 customer") == []
+
+
+@pytest.mark.parametrize(("gap_ms", "meets"), [(OVERLAP_SLACK_MS, True), (OVERLAP_SLACK_MS + 1, False)])
+@pytest.mark.parametrize("who_left", ["customer", "101"])
+def test_stays_that_miss_each_other_by_jitter_still_met(who_left: str, gap_ms: int, meets: bool) -> None:
+    other = "101" if who_left == "customer" else "customer"
+    table = f"5 A enter b1 {who_left}\n9 A leave b1 {who_left}\n{9 + gap_ms / 1000} A enter b1 {other}"
+    assert bool(talked(table)) is meets
+
+
+def test_without_the_employees_half_the_connected_line_names_the_partner() -> None:
+    assert talked("5 A enter b1 customer connected=101\n9 A leave b1 customer") == [("101", 5, 9)]
+    assert talked(f"5 A enter b1 customer connected={NUMBER}") == []
+
+
+def test_the_employees_half_supersedes_the_connected_line() -> None:
+    assert talked("5 A enter b1 customer connected=101\n5 A enter b1 102") == [("102", 5, None)]
+
+
+def test_talks_are_told_in_the_order_in_which_they_began() -> None:
+    table = """
+        20  A  enter  b2 customer
+        20  A  enter  b2 102
+        5   A  enter  b1 customer
+        5   A  enter  b1 101
+        19  A  close  b1
+    """
+    assert [extension for extension, _, _ in talked(table)] == ["101", "102"]
+
+
+# -- who is who ---------------------------------------------------------------------------------------------------
+
+
+def stay(channel: str, name: str = "", caller: str = "", connected: str = "") -> Stay:
+    return Stay(bridge="b", channel=channel, channel_name=name, caller_id=caller, connected=connected, entered_ms=1)
+
+
+def test_the_customer_of_an_incoming_call_is_its_own_channel() -> None:
+    assert INCOMING.is_customer(stay("A", "PJSIP/101-00000001", "101"))
+    assert not INCOMING.is_customer(stay("B", "PJSIP/trunk-00000001", NUMBER))
+
+
+def test_the_customer_of_an_outgoing_call_is_on_the_trunk() -> None:
+    assert not OUTGOING.is_customer(stay("A", "PJSIP/trunk-00000001", NUMBER))
+    assert OUTGOING.is_customer(stay("B", "PJSIP/trunk-00000001", "80290000001"))
+    assert OUTGOING.is_customer(stay("B", "PJSIP/trunk-00000001", "someline"))
+    assert not OUTGOING.is_customer(stay("B", "PJSIP/102-00000001", "102"))
+    assert not OUTGOING.is_customer(stay("B", "Local/mobile@ctx-0001;2", "101"))
+
+
+def test_a_hidden_number_makes_nobody_the_customer() -> None:
+    hidden = Parties(anchor="A", direction=Direction.OUTGOING, number=ANONYMOUS, caller="101")
+    assert not hidden.is_customer(stay("B", "PJSIP/102-00000001", ANONYMOUS))
+
+
+@pytest.mark.parametrize(
+    ("known", "extension"),
+    [
+        (stay("B", "PJSIP/150-0000001c", NUMBER), "150"),
+        (stay("B", "SIP/trunk-0000001c", "151"), "151"),
+        (stay("B", "PJSIP/trunk-0000001c", "+375 29 000-00-09"), "375290000009"),
+        (stay("B", "PJSIP/trunk-0000001c", "80290000008"), ""),
+        (stay("B", "PJSIP/trunk-0000001c", ""), ""),
+    ],
+)
+def test_the_extension_behind_a_channel(known: Stay, extension: str) -> None:
+    parties = Parties(anchor="A", direction=Direction.INCOMING, number=NUMBER, dialled=("150", "375290000009", ""))
+    assert parties.extension(known) == extension
+
+
+def test_the_callers_own_channel_is_the_callers() -> None:
+    assert OUTGOING.extension(stay("A", "PJSIP/999-0001", "999")) == "101"
+    assert INCOMING.extension(stay("A", "PJSIP/999-0001", "999")) == "999"
+
+
+def test_of_an_outgoing_call_the_callers_half_alone_is_enough() -> None:
+    half = Bridges(stays=(stay("A", "PJSIP/101-0001", "101", connected="80290000001"),))
+    assert [each.extension for each in talk.talks(half, OUTGOING)] == ["101"]
+    other = Bridges(stays=(stay("A", "PJSIP/101-0001", "101", connected="80290000002"),))
+    assert talk.talks(other, OUTGOING) == ()
+    nobody = Parties(anchor="A", direction=Direction.OUTGOING, number=NUMBER)
+    assert talk.talks(half, nobody) == ()
+    assert talk.talks(half, INCOMING) == ()
+
+
+def test_of_an_outgoing_call_somebody_elses_half_is_not() -> None:
+    half = Bridges(stays=(stay("B", "PJSIP/102-0001", "102", connected=NUMBER),))
+    assert talk.talks(half, OUTGOING) == ()
+
+
+def test_the_customer_of_an_outgoing_call_is_followed_to_whom_he_is_transferred() -> None:
+    table = """
+        0   A  dial   101 out
+        5   A  enter  b1 101
+        5   A  enter  b1 customer
+        20  A  leave  b1 101
+        20  A  leave  b1 customer
+        20  A  enter  b2 customer
+        20  A  enter  b2 102
+    """
+    assert [each.extension for each in call_of(table).talks] == ["101", "102"]
+
+
+# -- last of all --------------------------------------------------------------------------------------------------
+
+
+def spoke(extension: str, start: float, end: float | None) -> Talk:
+    return Talk(extension=extension, start_ms=ms(start), end_ms=None if end is None else ms(end))
+
+
+@pytest.mark.parametrize(
+    ("found", "last"),
+    [
+        ([], None),
+        ([spoke("101", 0, 9), spoke("102", 5, None), spoke("103", 6, 8)], "102"),
+        ([spoke("101", 0, 9), spoke("102", 5, 8)], "101"),
+        ([spoke("101", 0, 9), spoke("102", 5, 9)], "102"),
+        ([spoke("102", 5, 9), spoke("101", 0, 9)], "102"),
+    ],
+)
+def test_who_talked_last(found: list[Talk], last: str | None) -> None:
+    picked = talk.last_talk(found)
+    assert (picked.extension if picked else None) == last
+
+
+def test_the_customers_stays_are_those_that_were_heard_to_begin() -> None:
+    state = bridges_of(events("5 A enter b1 customer\n5 A enter b1 101\n6 A leave b2 customer"))
+    assert [each.bridge for each in talk.customer_stays(state, INCOMING)] == ["b1"]
