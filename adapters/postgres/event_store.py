@@ -1,0 +1,133 @@
+"""The event store on PostgreSQL (``core.ports.EventStore``): appends by group commit, reads from the pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Self, TypeVar
+
+import asyncpg
+
+from adapters.postgres.batch import Item
+from adapters.postgres.database import DATABASE_ERRORS, connect, explain, is_poison, load_sql
+from adapters.postgres.writer import GroupWriter
+from adapters.wakeup import Bell, Bells
+from core.errors import AppendRefused, StoreUnavailable, VersionConflict
+from core.ports import Append, Appended, RecordedEvent, StreamId, encode_events
+
+PATIENCE_S: Final = 5.0
+MAX_APPENDS: Final = 5_000
+"""Most appends in one ``append_many``: they are one statement and one commit."""
+
+_READ_PAUSE_S: Final = 0.1
+_READ_STREAM: Final = load_sql("read_stream")
+_READ_LOG: Final = load_sql("read_log")
+_HEAD: Final = load_sql("head")
+_DUE: Final = load_sql("due")
+_SET_DUE: Final = load_sql("set_due")
+_NEXT_DUE: Final = load_sql("next_due")
+
+T = TypeVar("T")
+
+
+class PostgresEventStore:
+    """One per process and database. ``patience_s``: how long an append or a read may wait for a database that is away.
+
+    The database must have been migrated. ``close`` commits what was accepted; the pool stays the caller's.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, dsn: str, *, patience_s: float = PATIENCE_S) -> None:
+        self._pool = pool
+        self._patience_s = patience_s
+        self._bells = Bells()
+        self._writer = GroupWriter(lambda: connect(dsn), patience_s=patience_s, committed=self._bells.ring)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Commit what was accepted, then refuse everything."""
+        await self._writer.close()
+
+    async def append(self, append: Append) -> Appended:
+        """See ``EventStore.append``."""
+        (result,) = await self._writer.write((Item(append=append, data=encode_events(append)),))
+        if isinstance(result, VersionConflict):
+            raise result
+        return result
+
+    async def append_many(self, appends: Sequence[Append]) -> list[Appended | VersionConflict]:
+        """See ``EventStore.append_many``."""
+        if not appends:
+            return []
+        if len(appends) > MAX_APPENDS:
+            raise AppendRefused(f"{len(appends)} appends at once are more than {MAX_APPENDS}")
+        return await self._writer.write(tuple(Item(append=append, data=encode_events(append)) for append in appends))
+
+    async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
+        """See ``EventStore.read``."""
+        rows = await self._query(lambda: self._pool.fetch(_READ_STREAM, stream.enterprise, stream.name, after_version))
+        return [recorded(row) for row in rows]
+
+    async def read_log(self, after_position: int, limit: int) -> list[RecordedEvent]:
+        """See ``EventStore.read_log``."""
+        return [recorded(row) for row in await self._query(lambda: self._pool.fetch(_READ_LOG, after_position, limit))]
+
+    async def head(self) -> int:
+        """See ``EventStore.head``."""
+        return int(await self._query(lambda: self._pool.fetchval(_HEAD)))
+
+    def subscribe(self) -> Bell:
+        """See ``EventStore.subscribe``."""
+        return self._bells.subscribe()
+
+    async def due(self, now_ms: int, limit: int, prefix: str = "call/") -> list[tuple[StreamId, int, int]]:
+        """See ``EventStore.due``."""
+        rows = await self._query(lambda: self._pool.fetch(_DUE, now_ms, limit, prefix))
+        return [
+            (StreamId(enterprise=row["enterprise"], name=row["stream"]), row["version"], row["due_ms"]) for row in rows
+        ]
+
+    async def set_due(self, stream: StreamId, version: int, due_ms: int | None) -> bool:
+        """See ``EventStore.set_due``."""
+        status = await self._query(
+            lambda: self._pool.execute(_SET_DUE, stream.enterprise, stream.name, version, due_ms)
+        )
+        return bool(status == "UPDATE 1")
+
+    async def next_due_ms(self, prefix: str = "call/") -> int | None:
+        """See ``EventStore.next_due_ms``."""
+        due_ms = await self._query(lambda: self._pool.fetchval(_NEXT_DUE, prefix))
+        return None if due_ms is None else int(due_ms)
+
+    async def _query(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until answered or out of patience; every statement asked this way may be repeated."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience_s
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await ask()
+            except DATABASE_ERRORS as error:
+                if is_poison(error):
+                    raise
+                if loop.time() + _READ_PAUSE_S >= deadline:
+                    raise StoreUnavailable(f"the database is away: {explain(error)}") from error
+            await asyncio.sleep(_READ_PAUSE_S)
+
+
+def recorded(row: Any) -> RecordedEvent:
+    """An event as the log's queries return it."""
+    return RecordedEvent(
+        stream=StreamId(enterprise=row["enterprise"], name=row["stream"]),
+        version=row["version"],
+        position=row["position"],
+        id=row["id"],
+        type=row["type"],
+        schema=row["schema"],
+        data=row["data"],
+        recorded_ms=row["recorded_ms"],
+    )

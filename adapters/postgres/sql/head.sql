@@ -1,0 +1,1 @@
+SELECT greatest(base, (SELECT max(position) FROM events)) FROM log_head
