@@ -113,6 +113,11 @@ class Reactor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def attending(self) -> int:
+        """How many calls are being attended to now."""
+        return len(self._running)
+
     async def idle(self) -> None:
         """Wait until no call is being attended to (tests, orderly stop)."""
         while self._running:

@@ -10,14 +10,13 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
 import structlog
 from core.errors import StoreUnavailable
 from core.ports import Append, EventStore, RecordedEvent, StreamId
 
+from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.reactor import new_event
 from core.events import ConsultationObserved, Event, LegAbsorbed, Observation, decode
 from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, KnownCall, Legs, Link, customer_digits, hear
@@ -31,7 +30,18 @@ KEEP_MS: Final = 172_800_000
 """Legs older than two days are forgotten: no call lasts that long, and what they proved is in the calls' streams."""
 
 CHECKPOINT: Final = "switchboard"
-_SQL: Final = {path.stem: path.read_text() for path in (Path(__file__).parent / "postgres" / "sql").glob("switchboard_*.sql")}
+_LOCK_CHECKPOINT: Final = load_sql("switchboard_lock")
+_MOVE_CHECKPOINT: Final = load_sql("switchboard_move")
+_CALLS: Final = load_sql("switchboard_calls")
+_LINKS: Final = load_sql("switchboard_links")
+_MEMBERS: Final = load_sql("switchboard_members")
+_PRUNE: Final = load_sql("switchboard_prune")
+_RELAYED: Final = load_sql("switchboard_relayed")
+_SAVE_CALL: Final = load_sql("switchboard_save_call")
+_SAVE_LINK: Final = load_sql("switchboard_save_link")
+_SAVE_MEMBER: Final = load_sql("switchboard_save_member")
+_SET_RELAYED: Final = load_sql("switchboard_set_relayed")
+
 
 
 class Switchboard:
@@ -40,7 +50,7 @@ class Switchboard:
     def __init__(
         self,
         *,
-        pool: asyncpg.Pool,
+        pool: Any,
         store: EventStore,
         wake_call: Callable[[StreamId], None],
         now_ms: Callable[[], int],
@@ -58,7 +68,7 @@ class Switchboard:
             try:
                 while await self.step():
                     pass
-            except (StoreUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except (StoreUnavailable, *DATABASE_ERRORS) as error:
                 log.warning("switchboard_waits_for_database", reason=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -71,7 +81,7 @@ class Switchboard:
         """Take in one batch of the log; returns how many events it held."""
         async with self._pool.acquire() as connection, connection.transaction():
             # One switchboard at a time over all instances: whoever holds the checkpoint's row.
-            after = await connection.fetchval(_SQL["switchboard_checkpoint"], CHECKPOINT)
+            after = await connection.fetchval(_LOCK_CHECKPOINT, CHECKPOINT)
             if after is None:
                 return 0
             batch = await self._store.read_log(after, BATCH)
@@ -79,7 +89,7 @@ class Switchboard:
                 self.position = after
                 return 0
             touched = await self._take_in(connection, batch)
-            await connection.execute(_SQL["switchboard_advance"], CHECKPOINT, batch[-1].position)
+            await connection.execute(_MOVE_CHECKPOINT, CHECKPOINT, batch[-1].position)
         self.position = batch[-1].position
         for stream in touched:
             self._wake_call(stream)
@@ -88,7 +98,7 @@ class Switchboard:
     async def prune(self) -> None:
         """Forget legs that no call can need any more."""
         async with self._pool.acquire() as connection:
-            for statement in _SQL["switchboard_prune"].split(";"):
+            for statement in _PRUNE.split(";"):
                 if statement.strip():
                     await connection.execute(statement, self._now_ms() - KEEP_MS)
 
@@ -134,7 +144,7 @@ class Switchboard:
 
     async def _relay(self, connection: Any, enterprise: str, leg: str, call: str) -> bool:
         """Copy what the leg's stream holds beyond what the call already has."""
-        relayed = await connection.fetchval(_SQL["switchboard_relayed"], enterprise, leg, call) or 0
+        relayed = await connection.fetchval(_RELAYED, enterprise, leg, call) or 0
         fresh = await self._store.read(StreamId(enterprise=enterprise, name=leg), relayed)
         if not fresh:
             return False
@@ -145,7 +155,7 @@ class Switchboard:
             if isinstance(event := decode(recorded.type, recorded.schema, recorded.data), Observation)
         ]
         await self._store.append_many(copies)
-        await connection.execute(_SQL["switchboard_set_relayed"], enterprise, leg, call, fresh[-1].version)
+        await connection.execute(_SET_RELAYED, enterprise, leg, call, fresh[-1].version)
         return True
 
     async def _absorb(self, enterprise: str, finding: Absorb, heard_ms: int) -> list[StreamId]:
@@ -177,19 +187,19 @@ class Switchboard:
         channels = {name.partition("/")[2] for name in names if not name.startswith("bridge/")}
         channels |= {str(getattr(event, "channel", "")) for _, event in observations}
         members: dict[str, dict[str, bool]] = {}
-        for row in await connection.fetch(_SQL["switchboard_members"], enterprise, bridges, list(channels)):
+        for row in await connection.fetch(_MEMBERS, enterprise, bridges, list(channels)):
             members.setdefault(row["bridge"], {})[row["channel"]] = row["trunk"]
             channels.add(row["channel"])
         leg_names = [*names, *(f"bridge/{name}" for name in members), *(f"channel/{name}" for name in channels)]
         links: dict[str, frozenset[str]] = {}
         linked: set[str] = set()
-        for row in await connection.fetch(_SQL["switchboard_links"], enterprise, leg_names):
+        for row in await connection.fetch(_LINKS, enterprise, leg_names):
             links[row["leg"]] = links.get(row["leg"], frozenset()) | ({row["call"]} if row["call"] else frozenset())
             linked.add(row["call"])
         times = [event.heard_ms for _, event in observations]
         numbers = sorted({number for _, event in observations if (number := _number(event))})
         rows = await connection.fetch(
-            _SQL["switchboard_calls"],
+            _CALLS,
             enterprise,
             list(channels | linked),
             numbers,
@@ -203,7 +213,7 @@ class Switchboard:
         calls = [call for id_, call in after.calls.items() if before.calls.get(id_) != call]
         if calls:
             await connection.executemany(
-                _SQL["switchboard_save_call"],
+                _SAVE_CALL,
                 [
                     (enterprise, call.id, call.kind.value, call.number, call.first_ms, call.ended_ms, call.absorbed)
                     for call in calls
@@ -216,7 +226,7 @@ class Switchboard:
             if before.members.get(bridge, {}).get(channel) != trunk
         ]
         if members:
-            await connection.executemany(_SQL["switchboard_save_member"], members)
+            await connection.executemany(_SAVE_MEMBER, members)
         links = [
             (enterprise, leg, call, heard_ms)
             for leg, owners in after.links.items()
@@ -224,7 +234,7 @@ class Switchboard:
             if leg not in before.links or call not in before.links[leg]
         ]
         if links:
-            await connection.executemany(_SQL["switchboard_save_link"], links)
+            await connection.executemany(_SAVE_LINK, links)
 
 
 def _known(row: Any) -> KnownCall:

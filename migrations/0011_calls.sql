@@ -20,6 +20,6 @@ CREATE TABLE calls (
     PRIMARY KEY (enterprise, call)
 );
 CREATE INDEX calls_started ON calls (enterprise, started_ms DESC);
-CREATE INDEX calls_digits ON calls (enterprise, digits, started_ms DESC) WHERE digits <> '';
+CREATE INDEX calls_digits ON calls (enterprise, right(digits, 9), started_ms DESC) WHERE digits <> '';
 CREATE INDEX calls_moysklad ON calls (moysklad_call) WHERE moysklad_call IS NOT NULL;
 CREATE INDEX calls_trouble ON calls (enterprise, started_ms DESC) WHERE failures > 0 OR parked <> '';

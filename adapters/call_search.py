@@ -1,0 +1,66 @@
+"""Finds calls in the index that ``projections/calls.py`` keeps (PRODUCT F2), and turns what a person says into a call id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+from adapters.postgres.database import load_sql
+from core.events import safe_id
+from core.phone import digits
+
+LIMIT: Final = 200
+NEAR_MS: Final = 300_000
+"""A call named by phone and time is the nearest one within five minutes of it."""
+
+_SEARCH, _NEAREST, _KNOWN = load_sql("call_search"), load_sql("call_nearest"), load_sql("call_known")
+
+
+async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> list[dict[str, Any]]:
+    """Calls that match, newest first. Raises ValueError(field, hint) for a value that cannot be understood."""
+    known = {"enterprise", "phone", "extension", "outcome", "from", "to", "failed", "limit"}
+    for key in query:
+        if key not in known:
+            raise ValueError(key, f"one of {', '.join(sorted(known))}")
+    limit = query.get("limit", "50")
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= LIMIT:
+        raise ValueError("limit", f"a number from 1 to {LIMIT}")
+    number = digits(query.get("phone", ""))
+    rows = await pool.fetch(
+        _SEARCH,
+        query.get("enterprise") or None,
+        number[-9:] or None,
+        query.get("extension") or None,
+        query.get("outcome") or None,
+        _moment(query.get("from"), "from", zone),
+        _moment(query.get("to"), "to", zone),
+        query.get("failed", "") not in ("", "0", "false"),
+        int(limit),
+    )
+    return [dict(row) for row in rows]
+
+
+async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | None:
+    """The call that ``name`` means: its UniqueId, MoySklad's id of it, or ``phone@time`` (``+375290000001@2026-11-23 15:30``)."""
+    known = await pool.fetchval(_KNOWN, enterprise, f"call/{safe_id(name)}", safe_id(name), name)
+    if known is not None:
+        return str(known)
+    phone, at, moment = name.partition("@")
+    if not at or not digits(phone):
+        return None
+    at_ms = _moment(moment, "time", zone)
+    found = await pool.fetchval(_NEAREST, enterprise, digits(phone)[-9:], at_ms, NEAR_MS)
+    return None if found is None else str(found)
+
+
+def _moment(text: str | None, field: str, zone: tzinfo) -> int | None:
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(field, "YYYY-MM-DD HH:MM:SS, local time of the PBX, or milliseconds") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)

@@ -1,0 +1,1 @@
+"""The HTTP edge: routes, who may call them, and how an error is told."""

@@ -1,0 +1,213 @@
+"""The administrator's JSON API (PRODUCT D1): settings, connection test, employees, test card, and the calls' replay."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from adapters.http.answers import Problem, answer, read_json
+from adapters.http.services import Services, services
+from adapters.moysklad.errors import Api
+from adapters.moysklad.explain import explain_failure_ru
+from adapters.settings_store import Current, SettingsConflict
+from core.effects import Refused, Unavailable
+from core.settings import SettingsError, masked
+
+TEST_CARD_S: Final = 15.0
+"""How long a test card stands before it is taken down by itself."""
+
+MAX_TEST_CARDS: Final = 20
+
+
+def routes() -> list[web.RouteDef]:
+    """Everything under ``/ms-admin/`` that answers JSON."""
+    return [
+        web.get("/ms-admin/api/config/{enterprise}", get_config),
+        web.put("/ms-admin/api/config/{enterprise}", put_config),
+        web.delete("/ms-admin/api/config/{enterprise}", delete_config),
+        web.get("/ms-admin/api/config/{enterprise}/history", get_history),
+        web.get("/ms-admin/api/test/{enterprise}", test_connection),
+        web.post("/ms-admin/test/{enterprise}", test_connection),
+        web.get("/ms-admin/api/employees/{enterprise}", get_employees),
+        web.post("/ms-admin/api/test-manager/{enterprise}", test_manager),
+        web.get("/ms-admin/api/calls", search_calls),
+        web.get("/ms-admin/api/calls/{enterprise}/{call}", get_call),
+    ]
+
+
+async def get_config(request: web.Request) -> web.Response:
+    """The settings in force, tokens masked, with their revision."""
+    return answer(_shown(await _known(request)))
+
+
+async def put_config(request: web.Request) -> web.Response:
+    """Store settings; creates the enterprise's row if there is none. A masked or absent token stays as it is."""
+    body = await read_json(request)
+    parts = services(request)
+    expected = body.get("revision") if isinstance(body, dict) else None
+    if expected is not None and (isinstance(expected, bool) or not isinstance(expected, int)):
+        raise Problem(400, "revision is not a number", field="revision", hint="Отправьте номер редакции, которую вы видели.")
+    try:
+        current = await parts.settings.save(
+            _enterprise(request),
+            body,
+            by=f"{request.remote or 'unknown'} (admin API)",
+            reason="saved by the administrator",
+            expected_revision=expected,
+        )
+    except SettingsError as error:
+        raise Problem(400, error.error, field=error.field, hint=error.hint) from error
+    except SettingsConflict as error:
+        hint = "Настройки изменил кто-то другой: обновите страницу и внесите изменения снова."
+        raise Problem(409, str(error), field="revision", hint=hint) from error
+    parts.moysklad.gateway.directory.forget(current.account)
+    return answer(_shown(current))
+
+
+async def delete_config(request: web.Request) -> web.Response:
+    """Remove the integration's settings; the history of changes and of calls stays."""
+    if not await services(request).settings.delete(_enterprise(request), by=f"{request.remote or 'unknown'} (admin API)"):
+        raise Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
+    return answer({"status": "deleted"})
+
+
+async def get_history(request: web.Request) -> web.Response:
+    """Who changed what and when, newest first, tokens masked."""
+    await _known(request)
+    revisions = await services(request).settings.history(_enterprise(request))
+    return answer(
+        {
+            "history": [
+                {
+                    "revision": each.revision,
+                    "at": each.at.isoformat(),
+                    "by": each.by,
+                    "reason": each.reason,
+                    "ms": masked(each.config),
+                }
+                for each in revisions
+            ]
+        }
+    )
+
+
+async def test_connection(request: web.Request) -> web.Response:
+    """Try both APIs and say in words what is right and what is wrong."""
+    current, accounts = await _known(request), services(request).moysklad.accounts
+    phone, main = await asyncio.gather(
+        accounts.check_phone_api(current.account), accounts.check_json_api(current.account)
+    )
+    verdicts = {
+        "phone_api": {"ok": phone.ok, "text": phone.text, "details": dict(phone.details)},
+        "main_api": {"ok": main.ok, "text": main.text, "details": dict(main.details)},
+    }
+    return answer({"success": phone.ok and main.ok, **verdicts, "problems": list(current.settings.problems)})
+
+
+async def get_employees(request: web.Request) -> web.Response:
+    """The account's employees with their extensions; ``?refresh=1`` asks MoySklad anew for calls too."""
+    current, parts = await _known(request), services(request)
+    if request.query.get("refresh"):
+        parts.moysklad.gateway.directory.forget(current.account)
+    found = await parts.moysklad.accounts.list_employees(current.account)
+    mapping = {number: employee.id for number, employee in current.settings.employees}
+    return answer(
+        {
+            "employees": [
+                {
+                    "employee_id": each.employee_id,
+                    "extension": each.extension,
+                    "name": each.name,
+                    "email": each.email,
+                    "login": each.login,
+                    "mapped_to": [number for number, id_ in mapping.items() if id_ == each.employee_id],
+                }
+                for each in found.employees
+            ],
+            "problems": list(found.problems),
+        }
+    )
+
+
+async def test_manager(request: web.Request) -> web.Response:
+    """Show one marked test card to one employee; it goes by itself. Body: ``{"extension"}`` and/or ``{"employee_id"}``."""
+    body = await read_json(request)
+    current, parts = await _known(request), services(request)
+    extension, employee = _text(body, "extension"), _text(body, "employee_id")
+    if not extension and employee:
+        extension = next((number for number, each in current.settings.employees if each.id == employee), "")
+    if not extension:
+        raise Problem(400, "extension is missing", field="extension", hint="Укажите добавочный номер сотрудника.")
+    if not employee:
+        mapped = current.settings.employee_for(extension)
+        employee = mapped.id if mapped is not None else ""
+    if len(parts.tasks) >= MAX_TEST_CARDS:
+        raise Problem(429, "too many test cards are shown", hint="Подождите полминуты и попробуйте снова.")
+    accounts = parts.moysklad.accounts
+    try:
+        card = await accounts.send_test_card(current.account, extension, employee, parts.now_ms())
+    except (Refused, Unavailable) as error:
+        return answer({"success": False, "message": explain_failure_ru(error, Api.PHONE)}, 502)
+    hiding = asyncio.create_task(_hide_later(parts, current, card))
+    parts.tasks.add(hiding)
+    hiding.add_done_callback(parts.tasks.discard)
+    message = f"Тестовая карточка показана сотруднику с номером {extension}; через {TEST_CARD_S:.0f} с она исчезнет."
+    return answer({"success": True, "message": message, "call": card.call})
+
+
+async def _hide_later(parts: Services, current: Current, card: Any) -> None:
+    for wait_s in (TEST_CARD_S, 5.0, 30.0):
+        await asyncio.sleep(wait_s)
+        try:
+            await parts.moysklad.accounts.hide_test_card(current.account, card, parts.now_ms())
+        except (Refused, Unavailable):
+            continue
+        return
+
+
+async def search_calls(request: web.Request) -> web.Response:
+    """Find calls: ``enterprise``, ``phone`` (any typing), ``extension``, ``outcome``, ``from``, ``to``, ``failed``, ``limit``."""
+    try:
+        calls = await services(request).search(dict(request.query))
+    except ValueError as error:
+        name, hint = (*map(str, error.args), "", "")[:2]
+        raise Problem(400, f"{name or 'the query'} is not understood", field=name, hint=hint) from error
+    return answer({"calls": calls})
+
+
+async def get_call(request: web.Request) -> web.Response:
+    """The replay of one call: every step with reasons, requests and answers. Never touches the network."""
+    story = await services(request).story(_enterprise(request), request.match_info["call"])
+    if story is None:
+        raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
+    return answer(story)
+
+
+async def _known(request: web.Request) -> Current:
+    current = await services(request).settings.current(_enterprise(request))
+    if current is None:
+        raise Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
+    return current
+
+
+def _enterprise(request: web.Request) -> str:
+    enterprise = request.match_info["enterprise"]
+    if not 1 <= len(enterprise) <= 64 or not enterprise.isprintable():
+        raise Problem(400, "the enterprise number is odd", field="enterprise_number", hint="Проверьте номер предприятия.")
+    return enterprise
+
+
+def _text(body: object, key: str) -> str:
+    value = body.get(key) if isinstance(body, dict) else None
+    return value.strip()[:64] if isinstance(value, str) else ""
+
+
+def _shown(current: Current) -> dict[str, Any]:
+    return {
+        "enterprise_number": current.enterprise,
+        "revision": current.revision,
+        "ms": masked(current.config),
+        "problems": list(current.settings.problems),
+    }

@@ -1,0 +1,76 @@
+"""How the HTTP edge answers: JSON by orjson, and errors as ``{"error", "field", "hint"}`` that a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+import structlog
+from aiohttp import web
+
+from core.errors import StoreUnavailable
+
+log = structlog.get_logger("http")
+
+BODY_LIMIT: Final = 1_048_576
+"""A PBX body is about 300 bytes; a megabyte is an error or an attack."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Problem(Exception):
+    """An answer that is an error: ``status``, what happened, which field, what to do."""
+
+    def __init__(self, status: int, error: str, *, field: str = "", hint: str = "", retry_after_s: int | None = None) -> None:
+        super().__init__(error)
+        self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        self.status = status
+        self.error = error
+        self.field = field
+        self.hint = hint
+
+    @property
+    def body(self) -> dict[str, str]:
+        """The JSON answer."""
+        return {"error": self.error, "field": self.field, "hint": self.hint}
+
+
+def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=orjson.dumps(data), status=status, content_type="application/json", headers=headers)
+
+
+async def read_json(request: web.Request) -> Any:
+    """The body as JSON. Raises Problem 400 (not JSON) or 413 (over the limit)."""
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise Problem(
+            413, f"the body is larger than {BODY_LIMIT} bytes", hint="send one event per request"
+        ) from None
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, "the body is not JSON", hint=f"send application/json: {error.msg}") from None
+
+
+@web.middleware
+async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error leaves as JSON in words; a bug is a 500 that names nothing, with its place in the log."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return answer(problem.body, problem.status, problem.headers)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        hint = "see /openapi.json for what exists" if error.status in (404, 405) else ""
+        return answer({"error": error.reason.lower(), "field": "", "hint": hint}, error.status)
+    except StoreUnavailable as error:
+        log.warning("database_unavailable", path=request.path, reason=str(error))
+        body = {"error": "the event store is unavailable", "field": "", "hint": "send it again: nothing was recorded"}
+        return answer(body, 503, headers={"Retry-After": "1"})
+    except Exception as error:  # the edge of the process: what escapes here is a bug, and the caller must still get an answer
+        log.error("request_failed", path=request.path, error=type(error).__name__, exc_info=error)
+        return answer({"error": "internal error", "field": "", "hint": "see the service's log"}, 500)

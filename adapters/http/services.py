@@ -1,0 +1,55 @@
+"""What the routes need, put together by ``server.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+
+from aiohttp import web
+
+from adapters.http.answers import Problem
+from adapters.ingest import Ingest
+from adapters.moysklad.wiring import MoySklad
+from adapters.settings_store import SettingsStore
+
+Story = Callable[[str, str], Awaitable[dict[str, Any] | None]]
+"""``(enterprise, call id or MoySklad id) -> the replay as JSON``, None for a call nobody knows."""
+
+Search = Callable[[Mapping[str, str]], Awaitable[list[dict[str, Any]]]]
+"""Query fields -> calls, newest first. Raises ValueError whose args are (field, hint)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """The service's parts as the edge sees them."""
+
+    ingest: Ingest
+    settings: SettingsStore
+    moysklad: MoySklad
+    story: Story
+    search: Search
+    metrics: Callable[[], bytes]
+    now_ms: Callable[[], int]
+    zone: tzinfo
+    tasks: set[Any] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Holder:
+    """The parts once there are any; until then ``waiting`` says in words what the service waits for."""
+
+    parts: Services | None = None
+    waiting: str = "the service is starting"
+
+
+SERVICES: web.AppKey[Holder] = web.AppKey("services", Holder)
+
+
+def services(request: web.Request) -> Services:
+    """The parts behind this request. Raises Problem 503 while the service is starting or waits for its database."""
+    holder = request.app[SERVICES]
+    if holder.parts is None:
+        raise Problem(503, holder.waiting, hint="try again in a moment: nothing was recorded", retry_after_s=1)
+    return holder.parts

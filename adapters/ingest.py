@@ -1,0 +1,154 @@
+"""Takes signals in: reads the wire, finds the settings in force, appends, and only then says yes (PRODUCT A1 to A9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import orjson
+import structlog
+
+from adapters.postgres.database import DATABASE_ERRORS
+from adapters.reactor import new_event
+from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
+from core.errors import AppendRefused
+from core.ports import Append, EventStore, StreamId
+from core.settings import Settings, SettingsError
+from core.signals import Envelope, SignalError, Wire, derived_call_ids, envelope, parse, redact
+
+log = structlog.get_logger("ingest")
+
+SAFETY_NET_MS: Final = 500
+"""A call is due this long after a signal even if nobody wakes it: normally the switchboard does, at once."""
+
+KEPT_BODY: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A signal that is on disk. ``status``: ``success``, or ``disabled`` when the enterprise's integration is off."""
+
+    status: str
+    enterprise: str
+    call: str
+    duplicate: bool
+    position: int
+
+
+class UnknownEnterprise(SignalError):
+    """Nobody knows this enterprise number or token."""
+
+
+class Ingest:
+    """Every way in ends here. Raises SignalError for bad input (kept in ``rejected_input``) and StoreUnavailable."""
+
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        settings: SettingsStore,
+        pool: Any,
+        zone: tzinfo,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._pool = pool
+        self._zone = zone
+        self._now_ms = now_ms
+        self.heard = 0
+        self.duplicates = 0
+        self.rejected = 0
+
+    async def take(self, wire: Wire, body: object) -> Taken:
+        """Take one signal in; when this returns it is on disk."""
+        try:
+            return await self._take(wire, body)
+        except SignalError as error:
+            await self.reject(wire.value, body, error)
+            raise
+
+    async def _take(self, wire: Wire, body: object) -> Taken:
+        signal, heard_ms = envelope(wire, body), self._now_ms()
+        enterprise, revision, settings = await self._whose(signal)
+        if not signal.unique_id and signal.event in ("dial", "hangup", "card_request"):
+            signal = await self._name_short_form(signal, enterprise, heard_ms)
+        heard = parse(signal, heard_ms=heard_ms, country=settings.country, zone=self._zone_of(settings))
+        event = replace(heard.event, settings_revision=revision)
+        try:
+            appended = await self._store.append(
+                Append(
+                    stream=StreamId(enterprise=enterprise, name=heard.stream),
+                    events=(new_event(event),),
+                    digest=heard.digest,
+                    due_ms=heard_ms + SAFETY_NET_MS if heard.stream.startswith("call/") else None,
+                )
+            )
+        except AppendRefused as error:
+            raise SignalError("the event cannot be kept", hint=str(error)) from error
+        self.heard += 1
+        self.duplicates += appended.duplicate
+        call = appended.stream.name.partition("/")[2] if appended.stream.name.startswith("call/") else ""
+        log.debug("signal_heard", call=call, enterprise=enterprise, event_type=event.type, duplicate=appended.duplicate)
+        return Taken(
+            status="success" if settings.enabled else "disabled",
+            enterprise=enterprise,
+            call=call,
+            duplicate=appended.duplicate,
+            position=appended.position,
+        )
+
+    async def reject(self, endpoint: str, body: object, error: SignalError) -> None:
+        """Keep what could not be understood, without its secrets, for ``doctor`` to show. Never raises for the database."""
+        self.rejected += 1
+        enterprise = body.get("enterprise_number") if isinstance(body, dict) else ""
+        kept = body if isinstance(body, str) else orjson.dumps(redact(body), default=str).decode()
+        log.info("signal_rejected", endpoint=endpoint, field=error.field)
+        try:
+            await self._pool.execute(
+                "INSERT INTO rejected_input (endpoint, enterprise, error, field, hint, body) VALUES ($1, $2, $3, $4, $5, $6)",
+                endpoint,
+                str(enterprise or "")[:64].replace("\x00", ""),
+                error.error,
+                error.field,
+                error.hint,
+                kept[:KEPT_BODY].replace("\x00", "").encode("utf-8", "replace").decode(),
+            )
+        except DATABASE_ERRORS as lost:
+            log.warning("rejected_input_not_kept", reason=type(lost).__name__)
+
+    async def _whose(self, signal: Envelope) -> tuple[str, int, Settings]:
+        """The enterprise, and the settings the call works under: those that came with it, or those in force."""
+        enterprise = signal.enterprise
+        if not enterprise and signal.token:
+            enterprise = await self._settings.by_token(signal.token) or ""
+            if not enterprise and signal.inline is None:
+                raise UnknownEnterprise("the token is nobody's", "token", "check the enterprise's secret")
+        if signal.inline is not None:
+            try:
+                revision, settings = await self._settings.inline(enterprise or INLINE_ENTERPRISE, signal.inline)
+            except SettingsError as error:
+                raise SignalError(error.error, f"ms_config.{error.field}".rstrip("."), error.hint) from error
+            return enterprise or INLINE_ENTERPRISE, revision, settings
+        current = await self._settings.current(enterprise)
+        if current is None:
+            raise UnknownEnterprise("the enterprise is unknown", "enterprise_number", "create it, or correct the number")
+        return enterprise, current.revision, current.settings
+
+    async def _name_short_form(self, signal: Envelope, enterprise: str, heard_ms: int) -> Envelope:
+        """A call without a UniqueId: the same content within a minute is the same call."""
+        now, before = derived_call_ids(signal, heard_ms)
+        known = await self._store.read(StreamId(enterprise=enterprise, name=f"call/{before}"))
+        recent = known and heard_ms - known[0].recorded_ms < 60_000
+        return replace(signal, unique_id=before if recent else now)
+
+    def _zone_of(self, settings: Settings) -> tzinfo:
+        if not settings.timezone:
+            return self._zone
+        try:
+            return ZoneInfo(settings.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            return self._zone

@@ -1,0 +1,1 @@
+SELECT integrations_config FROM public.enterprises WHERE number = $1

@@ -1,0 +1,282 @@
+"""Settings of enterprises: the row that we share with the dispatcher, and every revision that was ever in force.
+
+A call names the revision it began under, so a replay a year later still knows what was asked for (PRODUCT D3). Others
+write the row by SQL: such a change is noticed by its content and becomes a revision of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+import asyncpg
+import orjson
+
+from adapters.postgres.database import DATABASE_ERRORS, load_sql
+from adapters.vault import Vault
+from core.effects import Account
+from core.errors import StoreUnavailable
+from core.settings import Settings, SettingsError, fingerprint, merge_update, parse_settings, read_object
+
+INLINE_ENTERPRISE: Final = "inline"
+"""Under this name run calls that bring their settings along and name no enterprise (CONTRACT-ASTERISK, short form)."""
+
+FRESH_S: Final = 2.0
+CACHED_ENTERPRISES: Final = 10_000
+CACHED_REVISIONS: Final = 20_000
+
+_READ, _LOCK = load_sql("settings_read"), load_sql("settings_lock")
+_LAST, _ADD = load_sql("settings_last_revision"), load_sql("settings_add_revision")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Current:
+    """An enterprise's settings in force. ``config`` is the ``ms`` object with its tokens in the clear: never shown."""
+
+    enterprise: str
+    revision: int
+    settings: Settings
+    account: Account
+    config: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One entry of the change history."""
+
+    revision: int
+    at: datetime
+    by: str
+    reason: str
+    config: Mapping[str, Any] = field(repr=False)
+
+
+class SettingsConflict(Exception):
+    """Somebody else saved meanwhile: load the settings again before saving."""
+
+
+class SettingsStore:
+    """Reads and writes settings. Every method may raise StoreUnavailable or WrongKey."""
+
+    def __init__(
+        self, pool: Any, vault: Vault, *, public_url: str, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pool = pool
+        self._vault = vault
+        self._public_url = public_url.rstrip("/")
+        self._monotonic_s = monotonic_s
+        self._current: OrderedDict[str, tuple[float, Current | None]] = OrderedDict()
+        self._revisions: OrderedDict[tuple[str, int], tuple[Settings, Account, bool]] = OrderedDict()
+        self._tokens: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
+
+    async def current(self, enterprise: str) -> Current | None:
+        """The settings in force, at most two seconds old; None for an enterprise nobody knows."""
+        fresh = self._current.get(enterprise)
+        if fresh is not None and fresh[0] > self._monotonic_s():
+            return fresh[1]
+        try:
+            found = await self._look(enterprise)
+        except DATABASE_ERRORS as error:
+            if fresh is not None:
+                return fresh[1]  # what was in force two seconds ago is better than a lost call
+            raise StoreUnavailable("the settings cannot be read") from error
+        self._keep(self._current, enterprise, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
+        return found
+
+    async def by_token(self, token: str) -> str | None:
+        """The enterprise whose secret this is; None for nobody's."""
+        known = self._tokens.get(token)
+        if known is not None and known[0] > self._monotonic_s():
+            return known[1]
+        try:
+            number = await self._pool.fetchval(
+                "SELECT number FROM public.enterprises WHERE secret = $1 AND secret <> '' ORDER BY number LIMIT 1", token
+            )
+        except DATABASE_ERRORS as error:
+            raise StoreUnavailable("the settings cannot be read") from error
+        self._keep(self._tokens, token, (self._monotonic_s() + FRESH_S, number), CACHED_ENTERPRISES)
+        return None if number is None else str(number)
+
+    async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
+        """What a call works under: the settings of its revision, and the credentials in force now.
+
+        A revoked key that was replaced must serve calls that began before; an inline configuration brings its own.
+        """
+        settings, account, inline = await self._at(enterprise, revision)
+        if inline:
+            return settings, account
+        now = await self.current(enterprise)
+        return settings, now.account if now is not None else account
+
+    async def at_revision(self, enterprise: str, revision: int) -> Settings:
+        """The settings of one revision; switched off where the revision is not known."""
+        return (await self._at(enterprise, revision))[0]
+
+    async def save(
+        self, enterprise: str, body: object, *, by: str, reason: str, expected_revision: int | None = None
+    ) -> Current:
+        """Store an administrator's update; creates the enterprise's row if there is none.
+
+        Raises SettingsError for a bad field, SettingsConflict when ``expected_revision`` is not the one in force.
+        """
+
+        def change(config: dict[str, Any]) -> dict[str, Any]:
+            merged = merge_update(config, body)
+            merged["webhook_uuid"] = config.get("webhook_uuid") or str(uuid4())
+            merged["webhook_url"] = f"{self._public_url}/ms/webhook/{merged['webhook_uuid']}"
+            return merged
+
+        return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
+
+    async def delete(self, enterprise: str, *, by: str) -> bool:
+        """Remove our key from the row; the history of revisions stays. False for an enterprise nobody knows."""
+        if await self.current(enterprise) is None:
+            return False
+        await self._write(enterprise, lambda _: {}, by=by, reason="deleted", expected_revision=None)
+        return True
+
+    async def inline(self, enterprise: str, config: Mapping[str, Any]) -> tuple[int, Settings]:
+        """Keep settings that came with a call as a revision of their own (PRODUCT A8); the same ones are kept once."""
+        merged = merge_update({"enabled": True}, dict(config))
+        mark = fingerprint(merged)
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 8023))", enterprise)
+                revision = await connection.fetchval(
+                    "SELECT revision FROM settings_revisions WHERE enterprise = $1 AND fingerprint = $2 AND inline",
+                    enterprise,
+                    mark,
+                )
+                if revision is None:
+                    revision = await connection.fetchval(
+                        _ADD, enterprise, self._vault.encrypt_fields(merged), "caller", "inline", mark, True
+                    )
+        except DATABASE_ERRORS as error:
+            raise StoreUnavailable("the settings cannot be stored") from error
+        return int(revision), parse_settings(merged)
+
+    async def history(self, enterprise: str, limit: int = 50) -> list[Revision]:
+        """What changed, newest first; tokens in the clear, so mask before showing."""
+        rows = await self._pool.fetch(
+            "SELECT revision, at, by, reason, settings FROM settings_revisions"
+            " WHERE enterprise = $1 AND NOT inline ORDER BY revision DESC LIMIT $2",
+            enterprise,
+            limit,
+        )
+        return [
+            Revision(
+                revision=row["revision"],
+                at=row["at"],
+                by=row["by"],
+                reason=row["reason"],
+                config=self._vault.decrypt_fields(row["settings"]),
+            )
+            for row in rows
+        ]
+
+    async def _look(self, enterprise: str) -> Current | None:
+        async with self._pool.acquire() as connection:
+            row = await connection.fetchrow(_READ, enterprise)
+            if row is None:
+                return None
+            stored = read_object(read_object(row["integrations_config"]).get("ms"))
+            config = self._vault.decrypt_fields(stored)
+            revision = await self._revision_of(connection, enterprise, config, by="outside", reason="changed outside the service")
+        return self._as_current(enterprise, revision, config)
+
+    async def _revision_of(self, connection: Any, enterprise: str, config: dict[str, Any], *, by: str, reason: str) -> int:
+        """The revision with this content, made now if the last one has another."""
+        mark = fingerprint(config)
+        last = await connection.fetchrow(_LAST, enterprise)
+        if last is not None and last["fingerprint"] == mark:
+            return int(last["revision"])
+        if last is None and not config:
+            return 0
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 8023))", enterprise)
+            last = await connection.fetchrow(_LAST, enterprise)
+            if last is not None and last["fingerprint"] == mark:
+                return int(last["revision"])
+            encrypted = self._vault.encrypt_fields(config)
+            return int(await connection.fetchval(_ADD, enterprise, encrypted, by, reason, mark, False))
+
+    async def _write(
+        self,
+        enterprise: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        *,
+        by: str,
+        reason: str,
+        expected_revision: int | None,
+    ) -> Current:
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                row = await connection.fetchrow(_LOCK, enterprise)
+                whole = row["integrations_config"] if row is not None else None
+                config = self._vault.decrypt_fields(read_object(read_object(whole).get("ms")))
+                revision = await self._revision_of(connection, enterprise, config, by="outside", reason="found before a change")
+                if expected_revision is not None and expected_revision != revision:
+                    raise SettingsConflict(f"revision {revision} is in force, not {expected_revision}")
+                changed = change(config)
+                kept = {key: value for key, value in read_object(whole).items() if key != "ms"}
+                stored: Any = {**kept, "ms": self._vault.encrypt_fields(changed)} if changed else kept
+                if isinstance(whole, str):
+                    stored = orjson.dumps(stored).decode()  # whoever stored a JSON string reads one
+                await connection.execute(
+                    "UPDATE public.enterprises SET integrations_config = $2 WHERE number = $1", enterprise, stored
+                )
+                revision = await self._revision_of(connection, enterprise, changed, by=by, reason=reason)
+        except asyncpg.ForeignKeyViolationError as error:
+            raise SettingsError("the enterprise cannot be created", "", "Обратитесь к поддержке.") from error
+        except DATABASE_ERRORS as error:
+            raise StoreUnavailable("the settings cannot be stored") from error
+        current = self._as_current(enterprise, revision, changed)
+        self._keep(self._current, enterprise, (self._monotonic_s() + FRESH_S, current), CACHED_ENTERPRISES)
+        return current
+
+    async def _at(self, enterprise: str, revision: int) -> tuple[Settings, Account, bool]:
+        key = (enterprise, revision)
+        if key in self._revisions:
+            self._revisions.move_to_end(key)
+            return self._revisions[key]
+        try:
+            row = await self._pool.fetchrow(
+                "SELECT settings, inline FROM settings_revisions WHERE enterprise = $1 AND revision = $2", enterprise, revision
+            )
+        except DATABASE_ERRORS as error:
+            raise StoreUnavailable("the settings cannot be read") from error
+        if row is None:
+            return Settings(), Account(enterprise=enterprise), False
+        config = self._vault.decrypt_fields(read_object(row["settings"]))
+        found = (parse_settings(config), _account(enterprise, config), bool(row["inline"]))
+        self._keep(self._revisions, key, found, CACHED_REVISIONS)
+        return found
+
+    def _as_current(self, enterprise: str, revision: int, config: Mapping[str, Any]) -> Current:
+        return Current(
+            enterprise=enterprise,
+            revision=revision,
+            settings=parse_settings(config),
+            account=_account(enterprise, config),
+            config=config,
+        )
+
+    @staticmethod
+    def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any, limit: int) -> None:
+        cache[key] = value
+        cache.move_to_end(key)
+        while len(cache) > limit:
+            cache.popitem(last=False)
+
+
+def _account(enterprise: str, config: Mapping[str, Any]) -> Account:
+    return Account(
+        enterprise=enterprise,
+        phone_key=str(config.get("integration_code") or ""),
+        api_token=str(config.get("api_token") or ""),
+    )
