@@ -1,0 +1,186 @@
+"""What passing time decides: settled, overdue, written off, and when to look again."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.call import Call, fold, initial
+from core.decisions import PART_TO_HANGUP_MS, Limits, complete, decide, hold_ends_ms, next_deadline
+from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
+from core.lifecycle import Phase
+from tests.scenario import call_of, events, ms, seconds
+
+LIMITS = Limits()
+RING = "0 A start\n0.5 A dial 101 102\n"
+TALK = RING + "5 A enter b1 customer\n5 A enter b1 101\n"
+PARTED = TALK + "35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n"
+ANSWERED = PARTED + "35.4 A hangup 101 answered\n"
+MISSED = RING + "9 A hangup\n"
+
+
+def decided(call: Call, at: float) -> list[type[TimeFact]]:
+    return [type(fact) for fact in decide(call, ms(at), LIMITS)]
+
+
+def deadline(call: Call, at: float) -> float | None:
+    found = next_deadline(call, ms(at), LIMITS)
+    return None if found is None else seconds(found)
+
+
+# -- settling -----------------------------------------------------------------------------------------------------
+
+
+def test_a_complete_call_settles_at_once() -> None:
+    (fact,) = decide(call_of(ANSWERED), ms(35.4), LIMITS)
+    assert isinstance(fact, CallSettled)
+    assert fact.at_ms == ms(35.4)
+    assert "heard to its end" in fact.reason
+
+
+def test_a_call_that_a_straggler_could_change_waits_for_the_grace_after_the_last_hearing() -> None:
+    call = call_of(MISSED)
+    assert decided(call, 13.999) == []
+    assert deadline(call, 9) == 14
+    (fact,) = decide(call, ms(14), LIMITS)
+    assert isinstance(fact, CallSettled)
+    assert fact.reason == "no straggler came within the grace"
+    straggled = call_of(MISSED + "12 A dial 101")
+    assert decided(straggled, 14) == []
+    assert decided(straggled, 17) == [CallSettled]
+
+
+@pytest.mark.parametrize("table", [RING, TALK, PARTED, "0 A dial 102 internal"])
+def test_a_call_that_goes_on_does_not_settle(table: str) -> None:
+    assert decided(call_of(table), 100) == []
+
+
+def test_deciding_again_after_evolving_decides_nothing() -> None:
+    call = call_of(ANSWERED)
+    settled = fold(call, decide(call, ms(36), LIMITS))
+    assert settled.phase is Phase.SETTLED
+    assert decide(settled, ms(1_000_000), LIMITS) == ()
+    assert next_deadline(settled, ms(36), LIMITS) is None
+
+
+@pytest.mark.parametrize(
+    ("why", "table"),
+    [
+        ("no hangup", PARTED),
+        ("not answered", PARTED + "35.4 A hangup 101"),
+        ("nobody talked", RING + "35.4 A hangup 101 answered"),
+        ("still in the bridge", TALK + "35 A leave b1 101\n35.4 A hangup 101 answered"),
+        ("the talk has no end", TALK + "35.4 A hangup 101 answered"),
+        ("the hangup names somebody else", PARTED + "35.4 A hangup 102 answered"),
+        ("the hangup names nobody", PARTED + "35.4 A hangup answered"),
+        ("the parting was too long ago", PARTED + f"{35.001 + PART_TO_HANGUP_MS / 1000} A hangup 101 answered"),
+        ("an internal call", "0 A dial 101 internal\n9 A hangup 101 internal answered number=102"),
+        ("a rewritten hangup that names not the last", PARTED + "35.4 A hangup 103 internal answered"),
+        (
+            "a rewritten hangup that names more",
+            PARTED + "35.4 A hangup 101 103 internal answered",
+        ),
+        (
+            "the customer is in another bridge",
+            PARTED + "35 A enter b2 customer\n35.4 A hangup 101 answered",
+        ),
+    ],
+)
+def test_what_leaves_a_call_incomplete(why: str, table: str) -> None:
+    assert complete(call_of(table)) == "", why
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ANSWERED,
+        PARTED + f"{35 + PART_TO_HANGUP_MS / 1000} A hangup 101 answered",
+        PARTED + "35.4 A hangup 101 102 answered",
+        PARTED + "35.4 A hangup 101 internal answered",
+        # an attended transfer: the final hangup names the first answerer
+        PARTED + "35 A enter b2 customer\n35 A enter b2 103\n50 A leave b2 customer\n50 A close b2\n50.4 A hangup 101 answered",
+        "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer\n9 A close b1\n9.4 A hangup 101 out answered",
+    ],
+)
+def test_what_makes_a_call_complete(table: str) -> None:
+    assert complete(call_of(table)) != ""
+
+
+# -- the maximum --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["0 A start", RING, TALK, PARTED, PARTED + "36 A dial 103", "0 A dial 102 internal"])
+def test_a_call_without_a_hangup_runs_over_its_maximum(table: str) -> None:
+    call = call_of(table)
+    assert decided(call, 7_199.999) == []
+    assert decided(call, 7_200) == [CallOverdue]
+    assert deadline(call, 100) == 7_200
+    assert decided(fold(call, decide(call, ms(7_200), LIMITS)), 7_200) == []
+
+
+def test_the_maximum_counts_from_the_first_hearing() -> None:
+    assert decided(call_of("3 A start\n100 A dial 101"), 7_202.9) == []
+    assert decided(call_of("3 A start\n100 A dial 101"), 7_203) == [CallOverdue]
+
+
+def test_an_overdue_call_is_written_off_after_the_long_grace() -> None:
+    call = call_of(RING, CallOverdue(at_ms=ms(7_300)))
+    assert decided(call, 7_300 + 86_399.999) == []
+    assert deadline(call, 7_300) == 7_300 + 86_400
+    assert decided(call, 7_300 + 86_400) == [CallWrittenOff]
+    assert decided(fold(call, [CallWrittenOff(at_ms=ms(99_999))]), 999_999) == []
+
+
+def test_a_late_hangup_settles_an_overdue_or_written_off_call_after_the_grace() -> None:
+    for facts in ([CallOverdue(at_ms=ms(7_200))], [CallOverdue(at_ms=ms(7_200)), CallWrittenOff(at_ms=ms(93_600))]):
+        late = fold(fold(call_of(RING), facts), events("100000 A hangup 101 answered end=40"))
+        assert late.phase is Phase.ENDING
+        assert decided(late, 100_004) == []
+        assert decided(late, 100_005) == [CallSettled]
+
+
+def test_an_internal_call_that_expired_is_over() -> None:
+    call = call_of("0 A dial 102 internal")
+    assert fold(call, decide(call, ms(7_200), LIMITS)).phase is Phase.INTERNAL_ENDED
+
+
+# -- looking again ------------------------------------------------------------------------------------------------
+
+
+def test_a_customer_on_hold_outside_every_bridge_is_looked_at_when_his_card_goes() -> None:
+    call = call_of(PARTED)
+    assert hold_ends_ms(call, LIMITS) == ms(40)
+    assert deadline(call, 35) == 40
+    assert deadline(call, 40) == 7_200
+
+
+def test_a_customer_who_waits_inside_a_bridge_keeps_the_card() -> None:
+    call = call_of(TALK + "35 A leave b1 101")
+    assert call.phase is Phase.ON_HOLD
+    assert hold_ends_ms(call, LIMITS) is None
+    assert deadline(call, 35) == 7_200
+
+
+def test_the_hold_ends_after_the_last_of_several_bridges() -> None:
+    call = call_of(PARTED + "36 A enter b2 customer\n36 A enter b2 102\n50 A close b2")
+    assert hold_ends_ms(call, LIMITS) == ms(55)
+
+
+@pytest.mark.parametrize("table", ["1 A callerid A", "0 A dial 101 internal\n9 A hangup 101 internal number=102"])
+def test_some_calls_need_no_looking_at(table: str) -> None:
+    assert deadline(call_of(table), 10) is None
+
+
+def test_an_unheard_call_decides_nothing() -> None:
+    assert decide(initial("0367", "A"), ms(0), LIMITS) == ()
+    assert next_deadline(initial("0367", "A"), ms(0), LIMITS) is None
+
+
+def test_how_long_things_take() -> None:
+    assert LIMITS == Limits(
+        call_max_ms=7_200_000,
+        settle_grace_ms=5_000,
+        hold_grace_ms=5_000,
+        write_off_ms=86_400_000,
+        contact_wait_ms=1_500,
+        ring_stale_ms=120_000,
+    )

@@ -1,0 +1,346 @@
+"""What we believe MoySklad has, folded from outcomes: above all, what is in doubt and what resolves it."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.effects import (
+    CardAction,
+    CardEvent,
+    ConfirmCall,
+    CreateContact,
+    Effect,
+    FindContact,
+    FindEmployees,
+    InspectCall,
+    RegisterCall,
+    UpdateCall,
+)
+from core.events import AnyOutcome, EffectDone, EffectFailed, EffectRefused, EffectStarted
+from core.remote import CONTACT_ATTEMPTS, Card, Remote, Written, apply_outcome
+from tests.scenario import done, failed, ms, refused, started
+
+
+def show(extension: str, sequence: int = 1) -> CardEvent:
+    return CardEvent(action=CardAction.SHOW, sequence=sequence, extension=extension)
+
+
+def timer(extension: str, sequence: int = 1) -> CardEvent:
+    return CardEvent(action=CardAction.STARTTIME, sequence=sequence, extension=extension)
+
+
+def hide(extension: str, sequence: int = 1) -> CardEvent:
+    return CardEvent(action=CardAction.HIDE, sequence=sequence, extension=extension)
+
+
+HIDE_ALL = CardEvent(action=CardAction.HIDE_ALL, sequence=9)
+REGISTER = RegisterCall(external_id="x", number="n", incoming=True, start_ms=ms(0), cards=(show("101", 1), show("102", 2)))
+CONFIRM = ConfirmCall(external_id="x")
+FIND = FindContact(number="n", deadline_ms=ms(1.5))
+FIND_FOR_THE_RECORD = FindContact(number="n")
+CREATE = CreateContact(number="n", sync_id="s", deadline_ms=ms(1.5))
+CREATE_FOR_THE_RECORD = CreateContact(number="n", sync_id="s")
+
+
+def update(*cards: CardEvent, recordings: tuple[str, ...] = (), **fields: object) -> UpdateCall:
+    return UpdateCall(external_id="x", call="m", cards=cards, recordings=recordings, **fields)  # type: ignore[arg-type]
+
+
+def after(*outcomes: AnyOutcome, remote: Remote | None = None) -> Remote:
+    state = remote or Remote()
+    for outcome in outcomes:
+        state = apply_outcome(state, outcome)
+    return state
+
+
+def cards(remote: Remote) -> dict[str, str]:
+    return {extension: card.value for extension, card in remote.cards}
+
+
+REGISTERED = after(started(REGISTER, 1, "r"), done(REGISTER, 1.1, "r", call="m", contact="c"))
+
+
+# -- a write from start to outcome ----------------------------------------------------------------------------------
+
+
+def test_a_started_write_is_in_doubt_until_its_outcome() -> None:
+    remote = after(started(REGISTER, 1, "r"))
+    assert remote.attempt is not None
+    assert (remote.attempt.key, remote.attempt.effect, remote.attempt.at_ms, remote.attempt.in_doubt) == ("r", REGISTER, ms(1), True)
+    assert (remote.started, remote.sequence) == (1, 2)
+    assert remote.cards == ()
+
+
+def test_a_registration_that_succeeded() -> None:
+    assert (REGISTERED.call, REGISTERED.linked, REGISTERED.start_ms, REGISTERED.registered_ms) == ("m", "c", ms(0), ms(1.1))
+    assert REGISTERED.attempt is None
+    assert cards(REGISTERED) == {"101": "shown", "102": "shown"}
+    assert REGISTERED.open_cards == ("101", "102")
+
+
+def test_whom_moysklad_linked_counts_before_whom_we_asked_for() -> None:
+    asked = RegisterCall(external_id="x", number="n", incoming=True, start_ms=0, contact="ours")
+    assert after(done(asked, 1, call="m")).linked == "ours"
+    assert after(done(asked, 1, call="m", contact="theirs")).linked == "theirs"
+    assert after(done(REGISTER, 1, call="m")).linked is None
+
+
+def test_an_update_moves_the_cards() -> None:
+    remote = after(started(update(timer("101", 3), hide("102", 4)), 2), done(update(timer("101", 3), hide("102", 4)), 2), remote=REGISTERED)
+    assert cards(remote) == {"101": "timing", "102": "hidden"}
+    assert remote.open_cards == ("101",)
+    assert remote.sequence == 4
+    assert cards(after(done(update(HIDE_ALL), 3), remote=remote)) == {"101": "hidden", "102": "hidden"}
+
+
+def test_the_sequence_never_goes_back() -> None:
+    remote = after(started(update(hide("101", 7)), 2, "a"), started(update(hide("101", 3)), 3, "b"))
+    assert (remote.sequence, remote.started) == (7, 2)
+    assert after(started(update(end_ms=5), 4, "c"), remote=remote).sequence == 7
+
+
+def test_what_is_written_is_never_overwritten_but_the_comment() -> None:
+    first = update(extension="101", employee="e1", end_ms=ms(9), comment="one", recordings=("r1",))
+    second = update(extension="102", employee="e2", end_ms=ms(10), comment="two", recordings=("r2", "r1"))
+    remote = after(done(first, 1), done(second, 2), remote=REGISTERED)
+    assert remote.written == Written(extension="101", employee="e1", end_ms=ms(9), comment="two", recordings=("r1", "r2"))
+    assert after(done(update(), 3), remote=remote).written == remote.written
+    assert after(done(update(end_ms=0), 1), done(update(end_ms=5), 2)).written.end_ms == 0
+
+
+def test_a_success_clears_the_failures() -> None:
+    remote = after(failed(FIND_FOR_THE_RECORD, 1, retry=9), done(FIND_FOR_THE_RECORD, 2, contact=None))
+    assert (remote.failures, remote.retry_ms, remote.last_error) == (0, None, "")
+
+
+# -- a POST in doubt ------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_answer_leaves_the_registration_in_doubt_and_a_clear_failure_does_not() -> None:
+    lost = after(started(REGISTER, 1), failed(REGISTER, 1.2, ambiguous=True, retry=3))
+    clear = after(started(REGISTER, 1), failed(REGISTER, 1.2, ambiguous=False))
+    assert lost.attempt is not None
+    assert lost.attempt.in_doubt
+    assert (lost.failures, lost.retry_ms, lost.last_error) == (1, ms(4.2), "connection lost")
+    assert clear.attempt is not None
+    assert not clear.attempt.in_doubt
+
+
+def test_a_confirmed_registration_was_carried_out_with_its_cards() -> None:
+    remote = after(started(REGISTER, 1), failed(REGISTER, 1.2), done(CONFIRM, 2, call="m", contact="c"))
+    assert (remote.call, remote.linked, remote.attempt) == ("m", "c", None)
+    assert cards(remote) == {"101": "shown", "102": "shown"}
+    assert remote.start_ms == ms(0)
+
+
+def test_a_registration_that_is_not_there_is_absent_since_it_was_looked_for() -> None:
+    remote = after(started(REGISTER, 1, "r"), failed(REGISTER, 1.2), done(CONFIRM, 2, call=None))
+    assert remote.call is None
+    assert remote.absent_ms == ms(2)
+    assert remote.attempt is not None
+    assert (remote.attempt.in_doubt, remote.attempt.key) == (False, "r")
+
+
+def test_trying_again_makes_the_doubt_anew() -> None:
+    remote = after(started(REGISTER, 1, "r"), done(CONFIRM, 4, call=None), started(REGISTER, 5, "r"))
+    assert remote.absent_ms is None
+    assert remote.attempt is not None
+    assert (remote.attempt.in_doubt, remote.attempt.at_ms) == (True, ms(5))
+    assert remote.cards == ()
+
+
+def test_a_confirmation_without_a_registration_in_doubt_changes_nothing() -> None:
+    assert after(done(CONFIRM, 2, call="other"), remote=REGISTERED).call == "m"
+    held = after(started(CREATE, 1), done(CONFIRM, 2, call="other"))
+    assert held.call is None
+    assert held.attempt is not None
+
+
+def test_a_row_that_existed_holds_our_fields_but_its_cards_are_unsure() -> None:
+    full = RegisterCall(external_id="x", number="n", incoming=True, start_ms=0, cards=(show("101"),), end_ms=5, comment="c")
+    remote = after(started(full, 1), done(full, 1, call="m", existed=True))
+    assert (remote.call, remote.attempt) == ("m", None)
+    assert cards(remote) == {"101": "unsure"}
+    assert (remote.written.end_ms, remote.written.comment) == (5, "c")
+
+
+# -- card events in doubt -------------------------------------------------------------------------------------------
+
+
+def test_card_events_in_doubt_that_a_newer_write_overtakes_are_unsure() -> None:
+    remote = after(
+        started(update(show("103", 3), hide("101", 4)), 2, "a"),
+        failed(update(show("103", 3), hide("101", 4)), 2.1),
+        started(update(HIDE_ALL), 3, "b"),
+        remote=REGISTERED,
+    )
+    assert cards(remote) == {"101": "unsure", "102": "shown", "103": "unsure"}
+    assert remote.open_cards == ("101", "102", "103")
+
+
+def test_a_hide_all_in_doubt_makes_the_open_cards_unsure_and_leaves_the_hidden_hidden() -> None:
+    remote = after(done(update(hide("102", 3)), 2), started(update(HIDE_ALL), 3, "a"), started(update(), 4, "b"), remote=REGISTERED)
+    assert cards(remote) == {"101": "unsure", "102": "hidden"}
+
+
+def test_repeating_the_same_write_makes_nothing_unsure() -> None:
+    remote = after(started(update(hide("101", 3)), 2, "a"), started(update(hide("101", 3)), 3, "a"), remote=REGISTERED)
+    assert cards(remote) == {"101": "shown", "102": "shown"}
+
+
+def test_a_write_that_certainly_did_not_happen_leaves_nothing_unsure() -> None:
+    remote = after(
+        started(update(hide("101", 3)), 2, "a"),
+        failed(update(hide("101", 3)), 2.1, ambiguous=False),
+        started(update(HIDE_ALL), 3, "b"),
+        remote=REGISTERED,
+    )
+    assert cards(remote) == {"101": "shown", "102": "shown"}
+
+
+# -- recordings in doubt --------------------------------------------------------------------------------------------
+
+RECORDED = update(recordings=("r1", "r2"), end_ms=ms(9), extension="101")
+
+
+def test_recordings_that_arrived_prove_that_the_update_did() -> None:
+    remote = after(
+        started(RECORDED, 2), failed(RECORDED, 2.1), done(InspectCall(call="m"), 3, recordings=["r0", "r1", "r2"]), remote=REGISTERED
+    )
+    assert remote.attempt is None
+    assert remote.written == Written(extension="101", end_ms=ms(9), recordings=("r0", "r1", "r2"))
+
+
+@pytest.mark.parametrize("there", [[], ["r1"], None])
+def test_recordings_that_did_not_all_arrive_take_the_update_out_of_doubt(there: list[str] | None) -> None:
+    remote = after(
+        started(RECORDED, 2, "a"), failed(RECORDED, 2.1, "a"), done(InspectCall(call="m"), 3, recordings=there), remote=REGISTERED
+    )
+    assert remote.attempt is not None
+    assert (remote.attempt.key, remote.attempt.in_doubt) == ("a", False)
+    assert remote.written == Written(recordings=tuple(there or ()))
+
+
+def test_looking_without_a_doubt_only_tells_the_recordings() -> None:
+    remote = after(done(InspectCall(call="m"), 3, recordings=["r1"]), remote=REGISTERED)
+    assert remote.written.recordings == ("r1",)
+    assert remote.attempt is None
+
+
+# -- the customer ---------------------------------------------------------------------------------------------------
+
+
+def test_a_customer_is_found_not_found_or_created() -> None:
+    found = after(done(FIND, 1, contact="c", name="Ann")).contact
+    assert (found.id, found.name, found.searched) == ("c", "Ann", True)
+    missing = after(done(FIND, 1, contact=None, name=None)).contact
+    assert (missing.id, missing.name, missing.searched) == (None, "", True)
+    created = after(done(FIND, 1, contact=None), started(CREATE, 1.1), done(CREATE, 1.2, contact="new"))
+    assert (created.contact.id, created.contact.searched, created.attempt) == ("new", True, None)
+
+
+@pytest.mark.parametrize("effect", [FIND, CREATE])
+def test_at_the_deadline_the_card_gives_the_contact_up_and_nothing_is_held_back(effect: Effect) -> None:
+    before = after(started(CREATE, 1), failed(effect, 1.4, retry=9))
+    assert before.contact.gave_up == ""
+    assert before.retry_ms == ms(10.4)
+    late = after(started(CREATE, 1), failed(effect, 1.5, error="slow", retry=9))
+    assert (late.contact.gave_up, late.contact.exhausted) == ("slow", "")
+    assert (late.attempt, late.failures, late.retry_ms) == (None, 0, None)
+    assert after(failed(effect, 1.5, error="")).contact.gave_up == "deadline"
+
+
+@pytest.mark.parametrize("effect", [FIND_FOR_THE_RECORD, CREATE_FOR_THE_RECORD])
+def test_the_record_waits_for_the_contact_only_so_often(effect: Effect) -> None:
+    tries = [failed(effect, number, error="down", retry=1) for number in range(1, CONTACT_ATTEMPTS + 1)]
+    waiting = after(*tries[:-1])
+    assert (waiting.contact.exhausted, waiting.failures) == ("", CONTACT_ATTEMPTS - 1)
+    assert waiting.retry_ms == ms(CONTACT_ATTEMPTS)
+    tired = after(*tries)
+    assert (tired.contact.exhausted, tired.failures, tired.retry_ms, tired.attempt) == ("down", 0, None, None)
+
+
+def test_a_registered_call_goes_on_asking_for_its_contact() -> None:
+    remote = after(*[failed(FIND_FOR_THE_RECORD, number) for number in range(1, 9)], remote=REGISTERED)
+    assert (remote.contact.exhausted, remote.failures) == ("", 8)
+
+
+def test_a_contact_that_is_refused_is_given_up_with_the_reason() -> None:
+    remote = after(refused(FIND, 1, error="no right"))
+    assert remote.contact.gave_up == "no right"
+    assert remote.refused(FindContact) is not None
+
+
+# -- who has an extension -------------------------------------------------------------------------------------------
+
+DIRECTORY = FindEmployees(extensions=("101", "102"))
+
+
+def test_the_directory_says_who_has_an_extension_and_that_nobody_has() -> None:
+    remote = after(done(DIRECTORY, 1, employees={"101": {"id": "e1", "name": "Ann"}, "102": None}))
+    assert remote.employees == (("101", "e1"), ("102", None))
+    assert after(done(FindEmployees(extensions=("103",)), 2, employees={"103": {"id": "e3"}}), remote=remote).employees == (
+        ("101", "e1"),
+        ("102", None),
+        ("103", "e3"),
+    )
+    assert after(done(DIRECTORY, 1, employees="odd")).employees == ()
+
+
+@pytest.mark.parametrize("outcome", [failed(DIRECTORY, 2, retry=60), refused(DIRECTORY, 2)])
+def test_without_a_directory_the_extension_alone_must_do(outcome: EffectFailed | EffectRefused) -> None:
+    known = after(done(FindEmployees(extensions=("102",)), 1, employees={"102": None}))
+    remote = after(outcome, remote=known)
+    assert dict(remote.employees) == {"101": "", "102": None}
+    assert (remote.failures, remote.retry_ms) == (0, None)
+
+
+# -- refusals -------------------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_is_kept_with_its_reason_and_ends_the_attempt() -> None:
+    remote = after(started(REGISTER, 1), failed(REGISTER, 1.1), started(REGISTER, 2), refused(REGISTER, 2.1, error="no", remedy="do"))
+    (refusal,) = remote.refusals
+    assert (refusal.effect, refusal.error, refusal.remedy, refusal.at_ms) == (REGISTER, "no", "do", ms(2.1))
+    assert (remote.attempt, remote.failures, remote.retry_ms, remote.last_error) == (None, 0, None, "no")
+
+
+@pytest.mark.parametrize("look", [CONFIRM, InspectCall(call="m"), FIND, DIRECTORY])
+def test_a_refused_look_up_settles_nothing(look: Effect) -> None:
+    remote = after(started(REGISTER, 1), failed(REGISTER, 1.1), refused(look, 2))
+    assert remote.attempt is not None
+    assert remote.attempt.in_doubt
+
+
+def test_refusals_are_told_apart_by_kind_and_by_whether_cards_were_inside() -> None:
+    bare = update(end_ms=5)
+    remote = after(refused(REGISTER, 1, error="a"), refused(bare, 2, error="b"), refused(update(HIDE_ALL), 3, error="c"))
+
+    def told(kind: type[Effect], with_cards: bool | None = None) -> str:
+        found = remote.refused(kind, with_cards=with_cards)
+        return found.error if found else ""
+
+    assert told(RegisterCall) == "a"
+    assert told(RegisterCall, False) == ""
+    assert told(RegisterCall, True) == "a"
+    assert told(UpdateCall) == "c"
+    assert told(UpdateCall, False) == "b"
+    assert told(InspectCall) == ""
+
+
+# -- total ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("effect", [{}, {"type": "from_the_future"}, {"type": "inspect_call", "call": 5}])
+def test_an_effect_this_code_cannot_read_changes_nothing(effect: dict[str, object]) -> None:
+    for outcome in (
+        EffectStarted(key="k", at_ms=1, effect=effect),
+        EffectDone(key="k", at_ms=1, effect=effect),
+        EffectFailed(key="k", at_ms=1, effect=effect, error="", ambiguous=True, retry_ms=2),
+        EffectRefused(key="k", at_ms=1, effect=effect, error=""),
+    ):
+        assert apply_outcome(REGISTERED, outcome) == REGISTERED
+
+
+def test_how_a_card_may_stand() -> None:
+    assert {card.value for card in Card} == {"shown", "timing", "hidden", "unsure"}
