@@ -14,7 +14,7 @@ import orjson
 
 from adapters.wakeup import Bell, Bells
 from core.errors import AppendRefused, VersionConflict
-from core.ports import Append, Appended, RecordedEvent, StreamId, encode_events
+from core.ports import Append, Appended, RecordedEvent, StreamId, encode_events, encode_many
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class MemoryEventStore:
 
     async def append_many(self, appends: Sequence[Append]) -> list[Appended | VersionConflict]:
         """See ``EventStore.append_many``."""
-        encoded = [encode_events(append) for append in appends]
+        encoded = encode_many(appends)
         self._refuse_half_known(appends)
         results = [self._take(append, data) for append, data in zip(appends, encoded, strict=True)]
         if results:
@@ -139,5 +139,5 @@ class MemoryEventStore:
         """An append is recorded whole or not at all: one whose events are known only in part reuses somebody's ids."""
         for append in appends:
             known = [event.id in self._ids for event in append.events]
-            if any(known) and not known[-1]:
+            if any(known) and not all(known):
                 raise AppendRefused(f"an event id of this append to {append.stream} belongs to another append")

@@ -125,7 +125,7 @@ class EventStore(Protocol):
         """Record several appends in one commit, in the order given, each with its own result.
 
         A conflict or a duplicate of one leaves the others alone. Raises AppendRefused if one of them can never be
-        stored, and then records none.
+        stored (or two of them share an event id), and then records none.
         """
         ...
 
@@ -220,6 +220,14 @@ def encode_events(append: Append) -> tuple[bytes, ...]:
     if (size := sum(map(len, encoded))) > MAX_APPEND_BYTES:
         raise AppendRefused(f"{size} bytes of data are more than the {MAX_APPEND_BYTES} an append may hold")
     return tuple(encoded)
+
+
+def encode_many(appends: Sequence[Append]) -> list[tuple[bytes, ...]]:
+    """The same for the appends of one commit. Raises AppendRefused also when two of them share an event id."""
+    ids = [event.id for append in appends for event in append.events]
+    if len(set(ids)) != len(ids):
+        raise AppendRefused("two events of one commit have the same id")
+    return [encode_events(append) for append in appends]
 
 
 def _check_text(what: str, text: str) -> None:

@@ -13,7 +13,7 @@ from adapters.postgres.database import DATABASE_ERRORS, connect, explain, is_poi
 from adapters.postgres.writer import GroupWriter
 from adapters.wakeup import Bell, Bells
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
-from core.ports import Append, Appended, RecordedEvent, StreamId, encode_events
+from core.ports import Append, Appended, RecordedEvent, StreamId, encode_events, encode_many
 
 PATIENCE_S: Final = 5.0
 MAX_APPENDS: Final = 5_000
@@ -65,7 +65,8 @@ class PostgresEventStore:
             return []
         if len(appends) > MAX_APPENDS:
             raise AppendRefused(f"{len(appends)} appends at once are more than {MAX_APPENDS}")
-        return await self._writer.write(tuple(Item(append=append, data=encode_events(append)) for append in appends))
+        items = tuple(Item(append=append, data=data) for append, data in zip(appends, encode_many(appends), strict=True))
+        return await self._writer.write(items)
 
     async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
         """See ``EventStore.read``."""

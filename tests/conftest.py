@@ -1,0 +1,125 @@
+"""A PostgreSQL for the tests: one server per session (shared by xdist's workers), one fresh migrated database per test.
+
+``TEST_DATABASE_URL`` names a server to use instead (a role that may create databases); otherwise the embedded one
+runs with ``fsync`` off. Fixtures: ``database_url`` (a migrated database of this test's own), ``empty_database_url``
+(one without any table of ours), ``pg_pool``, ``pg_store``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from adapters.embedded_postgres import embedded_postgres
+from adapters.postgres.database import create_pool
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.migrations import load_migrations, migrate
+
+TEMPLATE_LOCK = 7_203_470_999
+
+
+def in_database(dsn: str, name: str) -> str:
+    """The same server, another database."""
+    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
+
+
+async def create_database(server: str, name: str, template: str = "template1") -> None:
+    """Make a database; cloning a small template takes some 20 ms."""
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+    finally:
+        await connection.close()
+
+
+async def drop_database(server: str, name: str) -> None:
+    """Remove a database, whoever is still connected."""
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The DSN of a server on which this run may create databases."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+    folder = Path(tempfile.gettempdir()) / f"ms-test-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
+    with asyncio.Runner() as runner:
+        server = embedded_postgres(folder, profile="tests", discard=True)
+        dsn = runner.run(server.__aenter__())
+        try:
+            yield dsn
+        finally:
+            runner.run(server.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: str) -> str:
+    """The name of a migrated, empty database to clone; made once for each state of ``migrations/``."""
+    state = hashlib.sha256("".join(m.name + m.checksum for m in load_migrations()).encode()).hexdigest()[:12]
+    name = f"ms_template_{state}"
+
+    async def make() -> None:
+        connection = await asyncpg.connect(postgres_server)
+        try:
+            # xdist's workers come at the same time. A template is complete once it has its final name.
+            await connection.execute("SELECT pg_advisory_lock($1)", TEMPLATE_LOCK)
+            if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+                return
+            raw = f"{name}_raw"
+            await connection.execute(f'DROP DATABASE IF EXISTS "{raw}" WITH (FORCE)')
+            await connection.execute(f'CREATE DATABASE "{raw}"')
+            await migrate(in_database(postgres_server, raw))
+            await connection.execute(f'ALTER DATABASE "{raw}" RENAME TO "{name}"')
+        finally:
+            await connection.close()
+
+    asyncio.run(make())
+    return name
+
+
+@pytest.fixture
+async def database_url(postgres_server: str, template_database: str) -> AsyncIterator[str]:
+    """A migrated database of this test's own."""
+    name = f"ms_test_{uuid4().hex[:16]}"
+    await create_database(postgres_server, name, template_database)
+    yield in_database(postgres_server, name)
+    await drop_database(postgres_server, name)
+
+
+@pytest.fixture
+async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
+    """A database of this test's own that nobody has migrated yet."""
+    name = f"ms_test_{uuid4().hex[:16]}"
+    await create_database(postgres_server, name)
+    yield in_database(postgres_server, name)
+    await drop_database(postgres_server, name)
+
+
+@pytest.fixture
+async def pg_pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """The service's pool on this test's database."""
+    pool = await create_pool(database_url, min_size=0, max_size=12)
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture
+async def pg_store(pg_pool: asyncpg.Pool, database_url: str) -> AsyncIterator[PostgresEventStore]:
+    """The event store on this test's database."""
+    async with PostgresEventStore(pg_pool, database_url) as store:
+        yield store
