@@ -1,0 +1,285 @@
+"""Which signals belong to the same call: the switchboard's five rules, each with what it must not do."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from core.events import BridgeEntered, CallSettled, HangupObserved
+from core.legs import PARASITE_WINDOW_MS, Absorb, Kind, Legs, Link, customer_digits, hear, is_trunk
+from core.values import ANONYMOUS
+from tests.scenario import NUMBER, heard
+
+OTHER = "+375290000002"
+
+
+def listen(table: str) -> tuple[Legs, list[str]]:
+    """The switchboard after a table and what it found, e.g. ``bridge/b1 -> A`` and ``L => A with proof``."""
+    legs = Legs()
+    found: list[str] = []
+    for stream, event in heard(table):
+        legs, findings = hear(legs, stream, event)
+        for finding in findings:
+            match finding:
+                case Link():
+                    found.append(f"{finding.leg} -> {finding.call}")
+                case Absorb():
+                    found.append(f"{finding.leg} => {finding.into}" + (" with proof" if finding.hangup else ""))
+    return legs, found
+
+
+def found(table: str) -> list[str]:
+    return listen(table)[1]
+
+
+def links(table: str) -> dict[str, set[str]]:
+    """Every leg and the calls it belongs to."""
+    return {leg: set(calls) for leg, calls in listen(table)[0].links.items() if calls}
+
+
+def kind(table: str, call: str = "A") -> Kind:
+    return listen(table)[0].calls[call].kind
+
+
+INCOMING = "0 A start\n0 A dial 101 102\n"
+OUTGOING = "0 A dial 101 out\n"
+
+# -- rule 1: a bridge that holds the anchor -----------------------------------------------------------------------
+
+
+def test_a_bridge_that_holds_the_calls_own_channel_belongs_to_it() -> None:
+    assert found(INCOMING + "5 A enter b1 101") == []
+    assert found(INCOMING + "5 A enter b1 101\n5 A enter b1 customer") == ["bridge/b1 -> A"]
+
+
+def test_it_does_so_in_either_order_of_hearing() -> None:
+    assert found("5 A enter b1 customer\n5.5 A dial 101") == ["bridge/b1 -> A"]
+
+
+def test_a_leave_alone_proves_the_bridge_too() -> None:
+    assert found(INCOMING + "9 A leave b1 customer") == ["bridge/b1 -> A"]
+
+
+def test_every_bridge_of_the_customer_belongs_to_the_call() -> None:
+    assert found(INCOMING + "5 A enter b1 customer\n9 A enter b2 customer") == ["bridge/b1 -> A", "bridge/b2 -> A"]
+
+
+def test_hearing_it_again_proves_nothing_new() -> None:
+    table = INCOMING + "5 A enter b1 customer\n5 A enter b1 101\n"
+    assert found(table + table) == found(table)
+
+
+def test_two_calls_keep_their_bridges_apart() -> None:
+    table = "0 A start\n0 B start\n5 A enter b1 customer\n5 A enter b1 101\n5 B enter b2 customer\n5 B enter b2 102"
+    assert links(table) == {"bridge/b1": {"A"}, "bridge/b2": {"B"}}
+
+
+def test_a_caller_id_of_the_calls_own_channel_belongs_to_it() -> None:
+    assert found("0 - callerid A\n1 A dial 101 out") == ["channel/A -> A"]
+    assert found("1 A dial 101 out\n2 - callerid A") == ["channel/A -> A"]
+    assert found("0 - callerid X\n1 A dial 101 out") == []
+
+
+# -- rules 2 and 3: the customer's leg ----------------------------------------------------------------------------
+
+
+def test_the_trunks_channel_of_an_outgoing_call_is_the_customers_leg_and_takes_its_next_bridges_along() -> None:
+    table = OUTGOING + "5 A enter b1 101\n5 A enter b1 customer\n20 A enter b2 customer\n20 A enter b2 102"
+    assert links(table) == {"bridge/b1": {"A"}, "channel/A-trunk": {"A"}, "bridge/b2": {"A"}}
+
+
+def test_an_employees_channel_takes_no_bridge_along() -> None:
+    table = INCOMING + "5 A enter b1 customer\n5 A enter b1 101\n20 A enter b2 101\n20 A enter b2 150"
+    assert links(table) == {"bridge/b1": {"A"}}
+
+
+def test_a_trunks_channel_that_anchors_a_call_is_not_another_calls_leg() -> None:
+    table = "0 A start\n0 B start number=+375290000002\n5 A enter b1 customer\n5 B enter b1 customer\n9 B enter b2 customer"
+    assert links(table) == {"bridge/b1": {"A", "B"}, "bridge/b2": {"B"}}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_order_of_hearing_does_not_change_what_belongs_together(order: tuple[int, ...]) -> None:
+    lines = ["0 A dial 101 out", "5 A enter b1 101 channel=A", "5 A enter b1 customer channel=T", "9 A enter b2 customer channel=T"]
+    assert links("\n".join(lines[index] for index in order)) == {"bridge/b1": {"A"}, "channel/T": {"A"}, "bridge/b2": {"A"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "caller_id", "trunk"),
+    [
+        ("PJSIP/trunk-00000001", NUMBER, True),
+        ("SIP/0001001-00000001", "anonymous", True),
+        ("PJSIP/101-00000001", NUMBER, False),
+        ("PJSIP/trunk-00000001", "101", False),
+    ],
+)
+def test_which_channels_come_from_a_trunk(name: str, caller_id: str, trunk: bool) -> None:
+    assert is_trunk(BridgeEntered(heard_ms=1, bridge="b", channel="c", channel_name=name, caller_id=caller_id)) is trunk
+
+
+# -- rule 4: consultations ----------------------------------------------------------------------------------------
+
+CONSULTATION = """
+    0     A  start
+    0     A  dial   101
+    5     A  enter  b1 customer
+    5     A  enter  b1 101
+    20    L  dial   102 internal number=101
+    22    L  enter  c1 102
+    22    L  enter  c1 101 channel=L
+"""
+
+
+def test_a_consultation_that_the_customer_joins_is_absorbed_by_his_call() -> None:
+    joined = CONSULTATION + "25 A enter c1 customer"
+    assert found(CONSULTATION)[-1] == "bridge/c1 -> L"
+    assert found(joined)[-2:] == ["bridge/c1 -> A", "L => A"]
+    assert listen(joined)[0].calls["L"].absorbed
+
+
+def test_a_consultation_that_the_customer_does_not_join_stays_an_internal_call() -> None:
+    assert [each for each in found(CONSULTATION) if "=>" in each] == []
+
+
+def test_it_is_absorbed_once() -> None:
+    table = CONSULTATION + "25 A enter c1 customer\n26 L leave c1 101 channel=L\n27 A leave c1 customer\n28 A enter c1 customer"
+    assert [each for each in found(table) if "=>" in each] == ["L => A"]
+
+
+def test_whose_consultation_a_conference_of_two_customers_was_cannot_be_told() -> None:
+    table = "0 B start\n" + CONSULTATION + "24 B enter c1 customer\n24 A enter c1 customer"
+    # the first customer who joined has it; had both been heard before the leg's nature was, nobody would
+    assert [each for each in found(table) if "=>" in each] == ["L => B"]
+    late = "0 A start\n0 B start\n1 A enter c1 customer\n1 B enter c1 customer\n2 L enter c1 101 channel=L\n3 L dial 102 internal"
+    assert [each for each in found(late) if "=>" in each] == []
+
+
+def test_a_customers_call_is_never_absorbed_as_a_consultation() -> None:
+    table = "0 A start\n0 B start\n5 A enter b1 customer\n5 B enter b1 customer"
+    assert [each for each in found(table) if "=>" in each] == []
+
+
+# -- rule 5: parasitic hangups ------------------------------------------------------------------------------------
+
+PARASITE = f"50 L hangup 102 internal answered number={NUMBER}"
+
+
+def test_a_hangup_that_names_a_customer_with_a_call_of_his_own_is_that_calls_leg_and_its_evidence() -> None:
+    assert found(INCOMING + PARASITE) == ["L => A with proof"]
+
+
+def test_the_number_may_be_written_differently() -> None:
+    assert found(INCOMING + "50 L hangup 102 internal answered number=375290000001") == ["L => A with proof"]
+
+
+def test_with_two_candidate_owners_it_is_the_latest_ones_leg_but_nobodys_evidence() -> None:
+    assert found("0 A start\n3 B start\n" + PARASITE) == ["L => B"]
+    assert found("3 B start\n0 A start\n" + PARASITE) == ["L => B"]
+
+
+def test_a_hangup_that_names_nobodys_customer_is_a_call_of_its_own() -> None:
+    assert found(INCOMING + f"50 L hangup 102 internal answered number={OTHER}") == []
+    assert kind(INCOMING + f"50 L hangup 102 internal answered number={OTHER}", "L") is Kind.DOUBTFUL
+
+
+def test_a_hangup_of_a_hidden_caller_or_an_extension_joins_nothing() -> None:
+    hidden = f"0 A start number={ANONYMOUS}\n50 L hangup 102 internal answered number={ANONYMOUS}"
+    assert found(hidden) == []
+    assert found(INCOMING + "50 L hangup 102 internal answered number=101") == []
+
+
+def test_a_rewritten_hangup_of_the_customers_own_call_is_not_parasitic() -> None:
+    assert found(INCOMING + f"0 B start\n50 A hangup 102 internal answered number={NUMBER}") == []
+
+
+def test_a_hangup_that_is_not_of_call_type_2_is_a_call_of_its_own() -> None:
+    assert found(INCOMING + "50 L hangup 102 answered") == []
+
+
+WINDOW_S = PARASITE_WINDOW_MS / 1000
+
+
+@pytest.mark.parametrize(("gap_s", "joined"), [(WINDOW_S, True), (WINDOW_S + 0.001, False)])
+def test_the_customers_call_must_have_been_up(gap_s: float, joined: bool) -> None:
+    ended_before = INCOMING + f"{50 - gap_s} A hangup 101 answered\n" + PARASITE
+    assert (found(ended_before) == ["L => A with proof"]) is joined
+    began_after = PARASITE + f"\n{50 + gap_s} A start"
+    assert (found(began_after) == ["L => A"]) is joined
+
+
+def test_the_parasite_may_come_first_and_then_it_proves_less() -> None:
+    assert found(PARASITE + "\n51 A dial 101") == ["L => A"]
+    assert found(PARASITE + "\n51 A hangup 101 answered") == ["L => A"]
+
+
+def test_a_parasite_that_came_first_is_left_alone_when_it_cannot_be_told_whose_it_is() -> None:
+    both = f"0 A start number={OTHER}\n1 B start number={OTHER}\n" + PARASITE
+    assert found(both + f"\n51 C start number={NUMBER}") == ["L => C"]
+    assert found(PARASITE + f"\n51 C start number={OTHER}") == []
+
+
+def test_an_absorbed_leg_is_not_absorbed_again() -> None:
+    assert found(PARASITE + "\n51 A dial 101\n52 A dial 102") == ["L => A"]
+
+
+def test_an_internal_leg_that_hangs_up_with_the_customers_number_is_one() -> None:
+    leg = "20 L dial 102 internal number=101\n"
+    assert found(INCOMING + leg + PARASITE) == ["L => A with proof"]
+    assert kind(INCOMING + leg + PARASITE, "L") is Kind.INTERNAL
+
+
+# -- what is known of a call --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("0 A start", Kind.CUSTOMER),
+        ("0 A card 101", Kind.CUSTOMER),
+        ("0 A dial 101", Kind.CUSTOMER),
+        ("0 A dial 101 out", Kind.CUSTOMER),
+        ("0 A dial 101 internal", Kind.INTERNAL),
+        ("9 A hangup 101 answered", Kind.CUSTOMER),
+        ("9 A hangup 101 internal number=102", Kind.INTERNAL),
+        ("9 A hangup 101 internal", Kind.DOUBTFUL),
+        ("9 A hangup 101 internal\n9 A dial 101 internal", Kind.INTERNAL),
+        ("9 A hangup 101 internal\n9 A dial 101", Kind.CUSTOMER),
+        ("0 A dial 101 internal\n9 A hangup 101 internal", Kind.INTERNAL),
+        ("0 A dial 101\n9 A hangup 101 internal", Kind.CUSTOMER),
+        ("0 A dial 101\n9 A dial 102 internal", Kind.CUSTOMER),
+    ],
+)
+def test_what_proves_a_customers_call_outweighs_what_makes_it_look_internal(table: str, expected: Kind) -> None:
+    assert kind(table) is expected
+
+
+def test_the_number_of_a_call_is_the_first_that_was_said_and_its_times_the_extremes() -> None:
+    legs, _ = listen(f"3 A dial 101 number={OTHER}\n1 A start {NUMBER}\n9 A hangup 101")
+    call = legs.calls["A"]
+    assert call.number == customer_digits(OTHER)
+    assert call.first_ms == heard("1 A start")[0][1].heard_ms
+    assert call.ended_ms == heard("9 A hangup")[0][1].heard_ms
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(NUMBER, "375290000001"), ("+375 (29) 000-00-01", "375290000001"), ("+151", ""), ("151", ""), (ANONYMOUS, "")]
+)
+def test_what_of_a_number_is_compared(number: str, expected: str) -> None:
+    assert customer_digits(number) == expected
+
+
+def test_what_is_no_observation_is_not_heard() -> None:
+    legs = Legs()
+    assert hear(legs, "call/A", CallSettled(at_ms=1, reason="")) == (legs, ())
+
+
+def test_the_evidence_of_a_parasite_is_its_hangup() -> None:
+    legs = Legs()
+    findings = ()
+    for stream, event in heard(INCOMING + PARASITE):
+        legs, findings = hear(legs, stream, event)
+    (absorb,) = findings
+    assert isinstance(absorb, Absorb)
+    assert isinstance(absorb.hangup, HangupObserved)
+    assert absorb.hangup.extensions == ("102",)
