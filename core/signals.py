@@ -3,14 +3,23 @@
 Reading takes two steps, because how a number and a time are meant depends on the enterprise: ``envelope`` says whose
 signal it is, ``parse`` reads it with that enterprise's country and zone. The result is an observation, the stream it
 belongs to by its own content, and a digest by which a repeat is recognised, whichever endpoint it comes through.
+
+``log-call`` (PRODUCT A6) takes, where there is no PBX body, a call as a whole; only ``phone`` is needed::
+
+    {"enterprise_number": "0367", "phone": "+375290000001", "extension": "151", "direction": "in|out", "unique_id": "…",
+     "start_time": "2026-11-23 15:30:08", "end_time": "2026-11-23 15:31:00", "duration": 52, "answered": true, "record_url": "…"}
+
+``duration`` is in seconds; one of it and ``end_time`` gives the other; a call of some length is answered unless ``answered``
+says otherwise.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any, Final
 
@@ -30,21 +39,32 @@ from core.events import (
     encode,
     safe_id,
 )
-from core.phone import looks_like_extension, normalise_number, strip_technology
+from core.phone import digits, looks_like_extension, normalise_number, strip_technology
 from core.values import Direction
 
 TEXT_LIMIT: Final = 512
+ID_LIMIT: Final = 100
+"""Of an id: with every character escaped (:func:`core.events.safe_id`) it still fits a stream's name."""
+
 URL_LIMIT: Final = 4_096
 EXTENSIONS_LIMIT: Final = 200
 YEAR_2000_MS: Final = 946_684_800_000
 DAY_MS: Final = 86_400_000
+CLOCK_SLACK_MS: Final = 60_000
+"""The PBX's clock may be this much ahead of ours."""
+
 REPEAT_WINDOW_MS: Final = 60_000
 """Within this time a repeat of a short form without unique_id is the same call."""
 
-SECRET_KEYS: Final = frozenset(
-    {"token", "ms_config", "secret", "password", "api_token", "integration_code", "authorization", "api_key", "key"}
+SECRET_KEY: Final = re.compile(
+    r"token|secret|passw|authorization|api[_-]?key|integration_code|ms_config|credential|client_?id|\Akey\Z", re.IGNORECASE
 )
 HIDDEN: Final = "***"
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+"""A jsonb column holds neither NUL nor half a character."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Wire(StrEnum):
@@ -99,7 +119,6 @@ _EVENT_OF_WIRE: Final = {
     Wire.LOG_CALL: "hangup",
 }
 EVENTS: Final = ("start", "dial", "new_callerid", "bridge_create", "bridge", "bridge_leave", "bridge_destroy", "hangup")
-_OUTER_KEYS: Final = ("enterprise_number", "phone", "extension", "extensions", "direction", "event_type", "event", "unique_id")
 
 
 def envelope(wire: Wire, body: object) -> Envelope:
@@ -109,18 +128,23 @@ def envelope(wire: Wire, body: object) -> Envelope:
     raw = body.get("raw")
     if raw is not None and not isinstance(raw, dict):
         raise SignalError("raw is not an object", "raw", "put the PBX's own body here, as an object")
-    inner: Mapping[str, Any] = raw if raw is not None else body
+    inner: Mapping[str, Any] = raw or body
     inline = body.get("ms_config")
     if inline is not None and not isinstance(inline, dict):
         raise SignalError("ms_config is not an object", "ms_config", "send the settings as an object, or leave it out")
     enterprise = _text(body, "enterprise_number")
-    token = _text(body, "token") or _text(inner, "Token") or _text(body, "Token")
-    if not enterprise and not token and inline is None:
+    # Only the PBX's own form is known by the host's Token; the dispatcher always names the enterprise.
+    token = _text(body, "token") or _text(inner if wire is Wire.CALL_EVENT else body, "Token")
+    if not enterprise and not token and not inline:
         raise SignalError(
             "enterprise_number is missing", "enterprise_number", "name the enterprise by enterprise_number or by its token"
         )
     event = _event(wire, body)
-    unique_id = _text(inner, "UniqueId") or _text(body, "unique_id")
+    unique_id = _text(inner, "UniqueId", limit=ID_LIMIT) or _text(body, "unique_id", limit=ID_LIMIT)
+    if not unique_id and not (inline or wire is Wire.LOG_CALL or event in ("bridge_create", "bridge_destroy")):
+        # Without the PBX's id nothing else that is heard of the call would ever find it.
+        name = "UniqueId" if wire is Wire.CALL_EVENT else "unique_id"
+        raise SignalError(f"{name} is missing", name, "send the PBX's UniqueId of the call")
     return Envelope(
         wire=wire,
         enterprise=enterprise,
@@ -129,7 +153,7 @@ def envelope(wire: Wire, body: object) -> Envelope:
         unique_id=unique_id,
         outer=body,
         raw=inner,
-        inline=inline,
+        inline=inline or None,
     )
 
 
@@ -153,31 +177,40 @@ def parse(signal: Envelope, *, heard_ms: int, country: str, zone: tzinfo) -> Hea
 
 
 def derived_call_ids(signal: Envelope, heard_ms: int) -> tuple[str, str]:
-    """Call ids for a short form without unique_id: of the current and of the previous window.
+    """Call ids for a call without unique_id: of the current and of the previous window.
 
-    A repeat just across the border of two windows finds the call under the previous id.
+    Made of the number and of whose settings came with it, so that a hangup finds its dial, whichever of the two names the
+    extension; only hidden callers are told apart by that. A repeat just across the border of two windows finds the call
+    under the previous id.
     """
-    phone, direction = _text(signal.outer, "phone"), _text(signal.outer, "direction") or "in"
-    extension = _text(signal.outer, "extension")
-    name = hashlib.sha256(f"{phone}\0{direction}\0{extension}".encode()).hexdigest()[:16]
+    phone, inline = _text(signal.raw, "Phone") or _text(signal.outer, "phone"), signal.inline or {}
+    who = digits(phone) or f"hidden\0{_text(signal.outer, 'extension')}"
+    whose = f"{signal.enterprise}\0{inline.get('integration_code') or inline.get('api_token') or ''}"
+    name = hashlib.sha256(f"{who}\0{whose}".encode("utf-8", "replace")).hexdigest()[:16]
     window = heard_ms // REPEAT_WINDOW_MS
     return f"short-{name}-{window}", f"short-{name}-{window - 1}"
 
 
 def redact(body: object, depth: int = 0) -> Any:
-    """A body as it may be kept: secrets replaced, nesting and size bounded."""
+    """A body as it may be kept: secrets replaced, nesting and size bounded, nothing that JSON or PostgreSQL cannot hold."""
     if depth > 8:
         return HIDDEN
     if isinstance(body, Mapping):
         return {
-            str(key)[:TEXT_LIMIT]: HIDDEN if str(key).lower() in SECRET_KEYS else redact(value, depth + 1)
+            redact(str(key)[:TEXT_LIMIT]): HIDDEN if SECRET_KEY.search(str(key)) else redact(value, depth + 1)
             for key, value in list(body.items())[:500]
         }
     if isinstance(body, list | tuple):
         return [redact(value, depth + 1) for value in body[:500]]
     if isinstance(body, str):
-        return body[:URL_LIMIT].replace("\x00", "")
-    return body if isinstance(body, int | float | bool | None) else str(body)[:TEXT_LIMIT]
+        return _UNSTORABLE.sub("\ufffd", body[:URL_LIMIT])
+    if isinstance(body, bool | None):
+        return body
+    if isinstance(body, int) and body.bit_length() < 64:
+        return body
+    if isinstance(body, float) and body - body == 0:
+        return body
+    return f"({type(body).__name__})"
 
 
 class _Reader:
@@ -242,9 +275,6 @@ class _Reader:
         times = self._logged_times() if logged else self._pbx_times()
         if logged:
             status = "2" if self._logged_as_answered(extensions, times) else "0"
-        record_url = _text(self._outer, "record_url", limit=URL_LIMIT) or None
-        if record_url is not None and not record_url.startswith(("http://", "https://")):
-            raise SignalError("record_url is not a URL", "record_url", "send an http(s) URL, or null")
         return HangupObserved(
             **self._base(),
             channel=self._channel(),
@@ -257,7 +287,7 @@ class _Reader:
             started_ms=times[1],
             ended_ms=times[2],
             trunk=self._trunk(),
-            record_url=record_url,
+            record_url=self._record_url(),
             downloaded=self._is_downloaded(),
         )
 
@@ -270,6 +300,11 @@ class _Reader:
             **self._base(), extensions=extensions, direction=self._direction(number, extensions), number=number
         )
 
+    def _record_url(self) -> str | None:
+        """The recording's address. A path on the PBX is of no use to MoySklad, and no reason to lose the end of a call."""
+        said = _text(self._outer, "record_url", limit=URL_LIMIT) or _text(self._raw, "record_url", limit=URL_LIMIT)
+        return said if said.lower().startswith(("http://", "https://")) else None
+
     def _is_downloaded(self) -> bool:
         return self._signal.wire in (Wire.RECOVERY_CALL, Wire.LOG_CALL) or _text(self._outer, "origin") == "download"
 
@@ -279,7 +314,7 @@ class _Reader:
         return self.call_id
 
     def _bridge(self) -> str:
-        bridge = _text(self._raw, "BridgeUniqueid")
+        bridge = _text(self._raw, "BridgeUniqueid", limit=ID_LIMIT)
         if not bridge:
             raise SignalError("BridgeUniqueid is missing", "BridgeUniqueid", "a bridge event names its bridge")
         return safe_id(bridge)
@@ -318,14 +353,9 @@ class _Reader:
             raise SignalError("Extensions is not a list", "Extensions", 'send a list of strings such as ["150", "151"]')
         if len(said) > EXTENSIONS_LIMIT:
             raise SignalError("too many extensions", "Extensions", f"at most {EXTENSIONS_LIMIT}")
-        found: dict[str, None] = {}
-        for each in said:
-            if isinstance(each, bool) or not isinstance(each, str | int) or len(str(each)) > TEXT_LIMIT:
-                raise SignalError("an extension is not a string", "Extensions", 'send strings such as "150"')
-            peer = strip_technology(str(each)).lstrip("+")
-            if peer:
-                found[peer] = None
-        return tuple(found)
+        said_texts = (_text({"Extensions": each}, "Extensions", limit=ID_LIMIT) for each in said)
+        found = dict.fromkeys(strip_technology(text).lstrip("+") for text in said_texts)
+        return tuple(peer for peer in found if peer)
 
     def _direction(self, number: str, extensions: tuple[str, ...]) -> Direction:
         """CallType decides; without it, two extensions and no trunk are an internal call, whatever the dispatcher guessed."""
@@ -373,13 +403,24 @@ class _Reader:
             moment = datetime.fromisoformat(said.replace("Z", "+00:00"))
         except ValueError:
             raise SignalError(f"{key} is not a time", key, "send YYYY-MM-DD HH:MM:SS, the PBX's local time") from None
-        try:
-            at_ms = int((moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).timestamp() * 1000)
-        except (OverflowError, ValueError, OSError):
-            at_ms = 0
+        at_ms = self._utc_ms(moment)
         if not YEAR_2000_MS <= at_ms <= self._heard_ms + DAY_MS:
             raise SignalError(f"{key} is an absurd time", key, "a time since 2000 and not in the future; check the zone")
         return at_ms
+
+    def _utc_ms(self, moment: datetime) -> int:
+        """An hour that the autumn change repeats is the later one that was not still to come when it was heard."""
+        try:
+            if moment.tzinfo is not None:
+                return (moment - _EPOCH) // timedelta(milliseconds=1)
+            first, second = (
+                (moment.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+                for fold in (0, 1)
+            )
+        except (OverflowError, ValueError):
+            return 0
+        # In the hour that the spring change leaves out the second reading is the earlier one: the first is the moment meant.
+        return second if first < second <= self._heard_ms + CLOCK_SLACK_MS else first
 
 
 def _text(body: Mapping[str, Any], key: str, *, limit: int = TEXT_LIMIT) -> str:
@@ -387,18 +428,14 @@ def _text(body: Mapping[str, Any], key: str, *, limit: int = TEXT_LIMIT) -> str:
     value = body.get(key)
     if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int) or (isinstance(value, int) and value.bit_length() > 64):
         raise SignalError(f"{key} has the wrong type", key, "send a string")
     text = str(value).strip()
     if len(text) > limit:
         raise SignalError(f"{key} is too long", key, f"at most {limit} characters")
-    if "\x00" in text or not _is_encodable(text):
+    if _UNSTORABLE.search(text):
         raise SignalError(f"{key} holds characters that are none", key, "send plain text")
     return text
-
-
-def _is_encodable(text: str) -> bool:
-    return not any(0xD800 <= ord(char) <= 0xDFFF for char in text)
 
 
 def _stream(event: AnyObservation, call_id: str) -> str:
