@@ -44,6 +44,7 @@ from core.effects import (
     encode_effect,
 )
 from core.events import (
+    AnyObservation,
     ArrivalObserved,
     BridgeClosed,
     BridgeEntered,
@@ -57,17 +58,19 @@ from core.events import (
     EffectStarted,
     Event,
     HangupObserved,
-    Observation,
 )
 from core.plan import Plan, plan
 from core.settings import Settings
 from core.values import Direction
 from tests.moysklad_model import MoySkladModel, Row
 from tests.settings import SETTINGS
-from tests.strategies import EPOCH_MS, Heard
+from tests.strategies import EPOCH_MS
 from tests.world import ENTERPRISE, Fault, World, hear_all
 
 NUMBER = "+375290000001"
+
+Heard = tuple[str, AnyObservation]
+"""A signal and its own stream."""
 
 
 def ms(seconds: float) -> int:
@@ -126,9 +129,7 @@ class _Reader:
             return Direction.OUTGOING, extensions
         return Direction.INTERNAL if "internal" in words else Direction.INCOMING, extensions
 
-    def _bridge(
-        self, what: str, heard_ms: int, call: str, words: list[str], named: dict[str, str], number: str
-    ) -> Heard:
+    def _bridge(self, what: str, heard_ms: int, call: str, words: list[str], named: dict[str, str], number: str) -> Heard:
         bridge, who = words[0], words[1]
         outgoing = call in self.outgoing
         if who == "customer":
@@ -183,7 +184,7 @@ def heard(table: str) -> tuple[Heard, ...]:
     return tuple(reader.read(line) for line in lines if line and not line.startswith("#"))
 
 
-def events(table: str) -> tuple[Observation, ...]:
+def events(table: str) -> tuple[AnyObservation, ...]:
     """The same, without streams: for folding one call by hand."""
     return tuple(event for _, event in heard(table))
 

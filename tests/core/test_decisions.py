@@ -131,8 +131,9 @@ def test_an_overdue_call_is_written_off_after_the_long_grace() -> None:
 
 
 def test_a_late_hangup_settles_an_overdue_or_written_off_call_after_the_grace() -> None:
-    for facts in ([CallOverdue(at_ms=ms(7_200))], [CallOverdue(at_ms=ms(7_200)), CallWrittenOff(at_ms=ms(93_600))]):
-        late = fold(fold(call_of(RING), facts), events("100000 A hangup 101 answered end=40"))
+    overdue, written_off = CallOverdue(at_ms=ms(7_200)), CallWrittenOff(at_ms=ms(93_600))
+    for call in (call_of(RING, overdue), call_of(RING, overdue, written_off)):
+        late = fold(call, events("100000 A hangup 101 answered end=40"))
         assert late.phase is Phase.ENDING
         assert decided(late, 100_004) == []
         assert decided(late, 100_005) == [CallSettled]
@@ -176,7 +177,7 @@ def test_an_unheard_call_decides_nothing() -> None:
 
 
 def test_how_long_things_take() -> None:
-    assert LIMITS == Limits(
+    assert Limits() == Limits(
         call_max_ms=7_200_000,
         settle_grace_ms=5_000,
         hold_grace_ms=5_000,

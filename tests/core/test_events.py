@@ -74,9 +74,7 @@ def _example(kind: type[Event]) -> Event:
         "effect": {"type": "confirm_call", "external_id": "x"},
     }
     needed = [
-        spec.name
-        for spec in fields(kind)
-        if spec.name in values or (spec.default is MISSING and spec.default_factory is MISSING)
+        spec.name for spec in fields(kind) if spec.name in values or (spec.default is MISSING and spec.default_factory is MISSING)
     ]
     return kind(**{name: values.get(name, f"{name}-text") for name in needed})  # type: ignore[arg-type]
 
@@ -94,7 +92,9 @@ def test_exchanges_survive_inside_an_outcome() -> None:
         at_ms=5,
         effect={"type": "confirm_call"},
         result={"call": None},
-        exchanges=(Exchange(method="PUT", path="/call/extid/x", status=404, response={"errors": [{"code": 1021}]}, duration_ms=12),),
+        exchanges=(
+            Exchange(method="PUT", path="/call/extid/x", status=404, response={"errors": [{"code": 1021}]}, duration_ms=12),
+        ),
     )
     assert decode(*encode(event)) == event
 

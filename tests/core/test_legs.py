@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from core.events import BridgeEntered, CallSettled, HangupObserved
-from core.legs import PARASITE_WINDOW_MS, Absorb, Kind, Legs, Link, customer_digits, hear, is_trunk
+from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, Legs, Link, customer_digits, hear, is_trunk
 from core.values import ANONYMOUS
 from tests.scenario import NUMBER, heard
 
@@ -263,7 +263,8 @@ def test_the_number_of_a_call_is_the_first_that_was_said_and_its_times_the_extre
 
 
 @pytest.mark.parametrize(
-    ("number", "expected"), [(NUMBER, "375290000001"), ("+375 (29) 000-00-01", "375290000001"), ("+151", ""), ("151", ""), (ANONYMOUS, "")]
+    ("number", "expected"),
+    [(NUMBER, "375290000001"), ("+375 (29) 000-00-01", "375290000001"), ("+151", ""), ("151", ""), (ANONYMOUS, "")],
 )
 def test_what_of_a_number_is_compared(number: str, expected: str) -> None:
     assert customer_digits(number) == expected
@@ -276,7 +277,7 @@ def test_what_is_no_observation_is_not_heard() -> None:
 
 def test_the_evidence_of_a_parasite_is_its_hangup() -> None:
     legs = Legs()
-    findings = ()
+    findings: tuple[Finding, ...] = ()
     for stream, event in heard(INCOMING + PARASITE):
         legs, findings = hear(legs, stream, event)
     (absorb,) = findings

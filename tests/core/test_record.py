@@ -41,8 +41,14 @@ def test_a_missed_call_names_nobody_and_tells_in_russian_who_was_rung() -> None:
         ("0 A start\n9 A hangup status=1", "Пропущенный вызов: клиент положил трубку до соединения"),
         ("0 A start\n9 A hangup", "Пропущенный вызов"),
         ("0 A dial 101 out\n9 A hangup 101", "Клиент не ответил"),
-        ("0 A start anonymous\n1 A dial 101 number=anonymous\n9 A hangup number=anonymous", "Пропущенный вызов (звонили: 101). Номер скрыт"),
-        ("9 A hangup 101 answered number=anonymous", "Номер скрыт"),
+        (
+            "0 A start anonymous\n1 A dial 101 number=anonymous\n9 A hangup number=anonymous",
+            "Пропущенный вызов (звонили: 101). Номер скрыт",
+        ),
+        (
+            "9 A hangup 101 answered number=anonymous",
+            "Номер скрыт",
+        ),
         ("9 A hangup 101 answered", ""),
     ],
 )

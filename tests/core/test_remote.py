@@ -66,7 +66,12 @@ REGISTERED = after(started(REGISTER, 1, "r"), done(REGISTER, 1.1, "r", call="m",
 def test_a_started_write_is_in_doubt_until_its_outcome() -> None:
     remote = after(started(REGISTER, 1, "r"))
     assert remote.attempt is not None
-    assert (remote.attempt.key, remote.attempt.effect, remote.attempt.at_ms, remote.attempt.in_doubt) == ("r", REGISTER, ms(1), True)
+    assert (remote.attempt.key, remote.attempt.effect, remote.attempt.at_ms, remote.attempt.in_doubt) == (
+        "r",
+        REGISTER,
+        ms(1),
+        True,
+    )
     assert (remote.started, remote.sequence) == (1, 2)
     assert remote.cards == ()
 
@@ -86,7 +91,9 @@ def test_whom_moysklad_linked_counts_before_whom_we_asked_for() -> None:
 
 
 def test_an_update_moves_the_cards() -> None:
-    remote = after(started(update(timer("101", 3), hide("102", 4)), 2), done(update(timer("101", 3), hide("102", 4)), 2), remote=REGISTERED)
+    remote = after(
+        started(update(timer("101", 3), hide("102", 4)), 2), done(update(timer("101", 3), hide("102", 4)), 2), remote=REGISTERED
+    )
     assert cards(remote) == {"101": "timing", "102": "hidden"}
     assert remote.open_cards == ("101",)
     assert remote.sequence == 4
@@ -205,7 +212,10 @@ RECORDED = update(recordings=("r1", "r2"), end_ms=ms(9), extension="101")
 
 def test_recordings_that_arrived_prove_that_the_update_did() -> None:
     remote = after(
-        started(RECORDED, 2), failed(RECORDED, 2.1), done(InspectCall(call="m"), 3, recordings=["r0", "r1", "r2"]), remote=REGISTERED
+        started(RECORDED, 2),
+        failed(RECORDED, 2.1),
+        done(InspectCall(call="m"), 3, recordings=["r0", "r1", "r2"]),
+        remote=REGISTERED,
     )
     assert remote.attempt is None
     assert remote.written == Written(extension="101", end_ms=ms(9), recordings=("r0", "r1", "r2"))
@@ -299,7 +309,9 @@ def test_without_a_directory_the_extension_alone_must_do(outcome: EffectFailed |
 
 
 def test_a_refusal_is_kept_with_its_reason_and_ends_the_attempt() -> None:
-    remote = after(started(REGISTER, 1), failed(REGISTER, 1.1), started(REGISTER, 2), refused(REGISTER, 2.1, error="no", remedy="do"))
+    remote = after(
+        started(REGISTER, 1), failed(REGISTER, 1.1), started(REGISTER, 2), refused(REGISTER, 2.1, error="no", remedy="do")
+    )
     (refusal,) = remote.refusals
     assert (refusal.effect, refusal.error, refusal.remedy, refusal.at_ms) == (REGISTER, "no", "do", ms(2.1))
     assert (remote.attempt, remote.failures, remote.retry_ms, remote.last_error) == (None, 0, None, "no")
