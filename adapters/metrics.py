@@ -38,5 +38,5 @@ class Collector:
 def exposition(ingest: Ingest, reactor: Reactor) -> bytes:
     """The text that ``/metrics`` answers."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(ingest, reactor))  # type: ignore[arg-type]
+    registry.register(Collector(ingest, reactor))
     return generate_latest(registry)

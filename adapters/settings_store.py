@@ -216,8 +216,10 @@ class SettingsStore:
     ) -> Current:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                row = await connection.fetchrow(_LOCK, enterprise)
-                whole = row["integrations_config"] if row is not None else None
+                await connection.execute(
+                    "INSERT INTO public.enterprises (number) VALUES ($1) ON CONFLICT DO NOTHING", enterprise
+                )
+                whole = await connection.fetchval(_LOCK, enterprise)
                 config = self._vault.decrypt_fields(read_object(read_object(whole).get("ms")))
                 revision = await self._revision_of(connection, enterprise, config, by="outside", reason="found before a change")
                 if expected_revision is not None and expected_revision != revision:

@@ -18,7 +18,7 @@ from core.ports import Append, EventStore, RecordedEvent, StreamId
 
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.reactor import new_event
-from core.events import ConsultationObserved, Event, LegAbsorbed, Observation, decode
+from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, decode
 from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, KnownCall, Legs, Link, customer_digits, hear
 
 log = structlog.get_logger("switchboard")
@@ -30,8 +30,11 @@ KEEP_MS: Final = 172_800_000
 """Legs older than two days are forgotten: no call lasts that long, and what they proved is in the calls' streams."""
 
 CHECKPOINT: Final = "switchboard"
-_LOCK_CHECKPOINT: Final = load_sql("switchboard_lock")
-_MOVE_CHECKPOINT: Final = load_sql("switchboard_move")
+UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
+_MAKE_CHECKPOINT: Final = load_sql("checkpoint_make")
+_READ_CHECKPOINT: Final = load_sql("checkpoint_read")
+_TAKE_CHECKPOINT: Final = load_sql("checkpoint_take")
+_MOVE_CHECKPOINT: Final = load_sql("checkpoint_move")
 _CALLS: Final = load_sql("switchboard_calls")
 _LINKS: Final = load_sql("switchboard_links")
 _MEMBERS: Final = load_sql("switchboard_members")
@@ -68,7 +71,7 @@ class Switchboard:
             try:
                 while await self.step():
                     pass
-            except (StoreUnavailable, *DATABASE_ERRORS) as error:
+            except UNAVAILABLE as error:
                 log.warning("switchboard_waits_for_database", reason=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -79,14 +82,17 @@ class Switchboard:
 
     async def step(self) -> int:
         """Take in one batch of the log; returns how many events it held."""
+        after = await self._pool.fetchval(_READ_CHECKPOINT, CHECKPOINT)
+        if after is None:
+            await self._pool.execute(_MAKE_CHECKPOINT, CHECKPOINT)
+            after = 0
+        batch = await self._store.read_log(after, BATCH)
+        if not batch:
+            self.position = after
+            return 0
         async with self._pool.acquire() as connection, connection.transaction():
-            # One switchboard at a time over all instances: whoever holds the checkpoint's row.
-            after = await connection.fetchval(_LOCK_CHECKPOINT, CHECKPOINT)
-            if after is None:
-                return 0
-            batch = await self._store.read_log(after, BATCH)
-            if not batch:
-                self.position = after
+            # One switchboard at a time over all instances: whoever takes the checkpoint where this batch begins.
+            if await connection.fetchval(_TAKE_CHECKPOINT, CHECKPOINT, after) is None:
                 return 0
             touched = await self._take_in(connection, batch)
             await connection.execute(_MOVE_CHECKPOINT, CHECKPOINT, batch[-1].position)
@@ -104,7 +110,7 @@ class Switchboard:
 
     async def _take_in(self, connection: Any, batch: Sequence[RecordedEvent]) -> list[StreamId]:
         touched: dict[StreamId, None] = {}
-        heard: dict[str, list[tuple[RecordedEvent, Observation]]] = {}
+        heard: dict[str, list[tuple[RecordedEvent, AnyObservation]]] = {}
         for recorded in batch:
             event = decode(recorded.type, recorded.schema, recorded.data)
             if not isinstance(event, Observation):
@@ -118,7 +124,7 @@ class Switchboard:
         return list(touched)
 
     async def _enterprise(
-        self, connection: Any, enterprise: str, observations: list[tuple[RecordedEvent, Observation]]
+        self, connection: Any, enterprise: str, observations: list[tuple[RecordedEvent, AnyObservation]]
     ) -> list[StreamId]:
         before = legs = await self._load(connection, enterprise, observations)
         findings: list[Finding] = []
@@ -180,7 +186,7 @@ class Switchboard:
         digest = hashlib.sha256(f"relay\0{target.name}\0{source}".encode()).digest()
         return Append(stream=target, events=(new_event(event),), digest=digest, due_ms=self._now_ms())
 
-    async def _load(self, connection: Any, enterprise: str, observations: Iterable[tuple[RecordedEvent, Observation]]) -> Legs:
+    async def _load(self, connection: Any, enterprise: str, observations: Iterable[tuple[RecordedEvent, AnyObservation]]) -> Legs:
         """The neighbourhood these observations can touch: their legs, the legs of those, and calls of the same numbers."""
         names = {recorded.stream.name for recorded, _ in observations}
         bridges = [name.removeprefix("bridge/") for name in names if name.startswith("bridge/")]

@@ -69,7 +69,7 @@ def _row(recorded: RecordedEvent) -> tuple[Any, ...] | None:
 def _tell(recorded: RecordedEvent, event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
     match event:
         case DialObserved():
-            heard = {"direction": event.direction.value, "phone": event.number, "extensions": list(event.extensions)}
+            heard: dict[str, Any] = {"direction": event.direction.value, "phone": event.number, "extensions": list(event.extensions)}
             return "dial", heard, None, ""
         case HangupObserved():
             heard = {

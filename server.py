@@ -1,0 +1,360 @@
+"""The composition root and the command line: environment to adapters to application. Nothing else is decided here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
+
+import click
+import msgspec
+import orjson
+import structlog
+from aiohttp import web
+
+from adapters import demo, doctor
+from adapters.call_search import resolve, search
+from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
+from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
+from adapters.http.app import build_app
+from adapters.http.guard import Guard
+from adapters.http.services import Holder, Services
+from adapters.logs import configure_logs
+from adapters.metrics import exposition
+from adapters.postgres.database import connect, wait_for_database
+from adapters.postgres.migrations import MigrationError, migrate
+from adapters.sandbox import SandboxOptions, serve_sandbox
+from adapters.service import Service, ServiceOptions, assembled
+from adapters.vault import Vault, WrongKey
+from core.decisions import Limits
+from core.errors import StoreUnavailable
+from core.ports import Projection, StreamId
+from projections.calls import Calls
+from projections.journal import Journal
+from projections.story import Story, tell
+from projections.story_text import render
+
+log = structlog.get_logger("server")
+
+
+def wall_ms() -> int:
+    """Now, in milliseconds since the epoch, UTC: the only clock of the service."""
+    return time.time_ns() // 1_000_000
+
+
+def projections() -> tuple[Projection, ...]:
+    """Every read model."""
+    return (Calls(), Journal())
+
+
+def service_options(env: Environment, dsn: str) -> ServiceOptions:
+    """What the service is told, from the environment."""
+    return ServiceOptions(
+        dsn=dsn,
+        phone_api_url=env.phone_api_url,
+        main_api_url=env.main_api_url,
+        zone=ZoneInfo(env.timezone),
+        api_zone=ZoneInfo(env.api_timezone),
+        public_url=env.public_url or env.local_url,
+        vault=Vault(load_or_create_secret_key(env)),
+        limits=Limits(call_max_ms=env.call_max_s * 1_000),
+        now_ms=wall_ms,
+    )
+
+
+async def find_story(service: Service, enterprise: str, name: str) -> Story | None:
+    """The replay of one call, named by UniqueId, MoySklad's id of it, or ``phone@time``; None when nobody knows it."""
+    call = await resolve(service.pool, enterprise, name, service.options.zone)
+    if call is None:
+        return None
+    history = await service.store.read(StreamId(enterprise=enterprise, name=f"call/{call}"))
+    revision = next((int(number) for each in history if (number := each.data.get("settings_revision"))), 0)
+    settings = await service.settings.at_revision(enterprise, revision)
+    return tell(enterprise, call, history, settings, service.options.limits)
+
+
+def http_parts(service: Service) -> Services:
+    """The parts as the HTTP edge sees them."""
+
+    async def story(enterprise: str, name: str) -> dict[str, Any] | None:
+        found = await find_story(service, enterprise, name)
+        return None if found is None else msgspec.to_builtins(found)
+
+    return Services(
+        ingest=service.ingest,
+        settings=service.settings,
+        moysklad=service.moysklad,
+        story=story,
+        search=lambda query: search(service.pool, query, service.options.zone),
+        metrics=lambda: exposition(service.ingest, service.reactor),
+        now_ms=wall_ms,
+        zone=service.options.zone,
+    )
+
+
+@contextlib.asynccontextmanager
+async def database(env: Environment, report: Callable[[str], None]) -> AsyncIterator[str]:
+    """A migrated database: the configured one, or the embedded server's, for as long as the block runs."""
+    async with contextlib.AsyncExitStack() as stack:
+        dsn = env.database_url
+        if dsn is None:
+            dsn = await stack.enter_async_context(embedded_postgres(env.data_dir, on_progress=report))
+        await wait_for_database(dsn, report)
+        connection = await connect(dsn)
+        try:
+            await migrate(connection, report=report)
+        finally:
+            await connection.close()
+        yield dsn
+
+
+@contextlib.asynccontextmanager
+async def opened(env: Environment) -> AsyncIterator[Service]:
+    """The parts for a command that looks at the history or works on the read models; the reactor does not run."""
+    async with database(env, complain) as dsn, assembled(service_options(env, dsn), projections()) as service:
+        yield service
+
+
+async def serve(env: Environment) -> None:
+    """Run until SIGTERM or SIGINT. The port answers from the start: 503 in words until the database does."""
+    holder = Holder()
+    guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "")
+    runner = web.AppRunner(build_app(holder, guard), access_log=None, shutdown_timeout=5.0)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, env.host, env.port).start()
+        working = asyncio.create_task(_work(env, holder), name="service")
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await runner.cleanup()  # first nothing new comes in, then the parts stop
+        if not working.done():
+            working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+    finally:
+        await runner.cleanup()
+
+
+async def _work(env: Environment, holder: Holder) -> None:
+    def waiting(reason: str) -> None:
+        holder.waiting = reason
+        log.warning("waiting", reason=reason)
+
+    async with database(env, waiting) as dsn, assembled(service_options(env, dsn), projections()) as service:
+        holder.parts = http_parts(service)
+        log.info("ready", host=env.host, port=env.port)
+        try:
+            await service.run()
+        finally:
+            holder.parts, holder.waiting = None, "the service is stopping"
+            log.info("stopping")
+
+
+# -- the command line ---------------------------------------------------------------------------------------------
+
+
+def complain(line: str) -> None:
+    """Tell a person something that is not the answer: it goes to standard error."""
+    click.echo(line, err=True)
+
+
+def fail(line: str, status: int = 1) -> NoReturn:
+    """End with one line on standard error."""
+    complain(line)
+    raise SystemExit(status)
+
+
+def environment() -> Environment:
+    """The environment, or one line and exit status 2 for a value that cannot be understood."""
+    try:
+        return Environment.from_env(os.environ)
+    except BadEnvironment as error:
+        fail(str(error), 2)
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a command to its end. What a person can do something about is one line; a bug keeps its traceback in the log."""
+    try:
+        return asyncio.run(work)
+    except (EmbeddedPostgresError, MigrationError, WrongKey, StoreUnavailable, ValueError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Call service between Asterisk and MoySklad."""
+
+
+@main.command("serve")
+def serve_command() -> None:
+    """Run in the foreground."""
+    env = environment()
+    configure_logs(env.log_level)
+    run(serve(env))
+
+
+@main.command("sandbox")
+@click.option("--port", default=8024, show_default=True, type=click.IntRange(1, 65_535))
+def sandbox_command(port: int) -> None:
+    """Run a MoySklad of our own, for trying things out."""
+    click.echo(f"MoySklad sandbox: http://127.0.0.1:{port}/")
+    run(serve_sandbox("127.0.0.1", port, SandboxOptions(demo=True)))
+
+
+@main.command("migrate")
+def migrate_command() -> None:
+    """Bring the database's schema up to date."""
+    env = environment()
+
+    async def work() -> None:
+        async with database(env, click.echo):
+            click.echo("the schema is up to date")
+
+    run(work())
+
+
+@main.command("replay")
+@click.argument("enterprise")
+@click.argument("call")
+@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@click.option("--full", is_flag=True, help="With raw bodies, requests and answers.")
+def replay_command(enterprise: str, call: str, as_json: bool, full: bool) -> None:
+    """Tell one call's whole story. CALL is its UniqueId, MoySklad's id of it, or phone@time."""
+    env = environment()
+
+    async def work() -> Story | None:
+        async with opened(env) as service:
+            return await find_story(service, enterprise, call)
+
+    try:
+        story = run(work())
+    except ValueError as error:
+        fail(str(error))
+    if story is None:
+        fail(f"enterprise {enterprise} has no call {call}; name it by UniqueId, MoySklad's id, or phone@time")
+    if as_json:
+        click.echo(orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2).decode())
+    else:
+        click.echo(render(story, ZoneInfo(env.timezone), full=full), nl=False)
+
+
+@main.command("export")
+@click.argument("enterprise")
+@click.argument("call")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write here instead of to standard output.")
+def export_command(enterprise: str, call: str, output: Path | None) -> None:
+    """Write one call's replay as a file for a ticket: everything that happened, without secrets."""
+    env = environment()
+
+    async def work() -> Story | None:
+        async with opened(env) as service:
+            return await find_story(service, enterprise, call)
+
+    story = run(work())
+    if story is None:
+        fail(f"enterprise {enterprise} has no call {call}; name it by UniqueId, MoySklad's id, or phone@time")
+    text = orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
+    if output is None:
+        click.echo(text.decode())
+    else:
+        output.write_bytes(text + b"\n")
+        complain(f"written to {output}")
+
+
+@main.command("rebuild")
+@click.argument("names", nargs=-1)
+def rebuild_command(names: tuple[str, ...]) -> None:
+    """Derive the read models again from the events (all, or the NAMES given)."""
+    env, known = environment(), [projection.name for projection in projections()]
+    for name in names:
+        if name not in known:
+            fail(f"there is no read model {name}; there are {', '.join(known)}", 2)
+
+    async def work() -> None:
+        async with opened(env) as service:
+            for name in names or known:
+                started = time.monotonic()
+                count = await service.runner.rebuild(name, partial(_progress, name))
+                click.echo(f"{name}: rebuilt from {count} events in {time.monotonic() - started:.1f} s")
+
+    run(work())
+
+
+def _progress(name: str, done: int, head: int) -> None:
+    complain(f"{name}: {done} of {head}")
+
+
+@main.command("doctor")
+def doctor_command() -> None:
+    """Look at the service's health: database, backlog, refused input, calls that need a person."""
+    env = environment()
+
+    async def work() -> bool:
+        async with opened(env) as service:
+            return await doctor.examine(service, env, click.echo)
+
+    if not run(work()):
+        raise SystemExit(1)
+
+
+@main.command("demo")
+@click.option("--once", is_flag=True, help="End when the calls are played instead of staying for a look.")
+@click.option("--speed", default=4.0, show_default=True, type=click.FloatRange(0.1, 50.0), help="How much faster than life.")
+def demo_command(once: bool, speed: float) -> None:
+    """Play recorded calls through the service beside a sandbox, and show what MoySklad then has."""
+    raise SystemExit(run(demo.play_demo(once=once, speed=speed, echo=click.echo)))
+
+
+@main.command("start")
+def start_command() -> None:
+    """Start as a daemon; returns once it is ready."""
+    env = environment()
+    raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
+
+
+@main.command("stop")
+def stop_command() -> None:
+    """Stop the daemon."""
+    raise SystemExit(daemon.stop(environment(), click.echo))
+
+
+@main.command("restart")
+def restart_command() -> None:
+    """Stop and start again; nothing is lost."""
+    env = environment()
+    if status := daemon.stop(env, click.echo):
+        raise SystemExit(status)
+    raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
+
+
+@main.command("status")
+def status_command() -> None:
+    """Say whether the daemon runs and is ready."""
+    raise SystemExit(daemon.status(environment(), click.echo))
+
+
+@main.command("logs")
+@click.option("--follow", "-f", is_flag=True, help="Go on showing what comes.")
+@click.option("--lines", "-n", default=100, show_default=True, type=click.IntRange(1, 100_000))
+def logs_command(follow: bool, lines: int) -> None:
+    """Show the daemon's log."""
+    raise SystemExit(daemon.logs(environment(), click.echo, follow=follow, lines=lines))
+
+
+if __name__ == "__main__":
+    main()

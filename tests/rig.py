@@ -1,0 +1,174 @@
+"""The whole service in one process, on a real PostgreSQL, beside the sandbox, with a clock that the test moves.
+
+Signals go in over HTTP as the dispatcher sends them; what MoySklad then has is read from the sandbox. Nothing runs by
+itself: ``settle`` lets the switchboard, the reactor and the read models come to rest, ``wait`` lets time pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aiohttp.test_utils import TestClient, TestServer
+from cryptography.fernet import Fernet
+
+from adapters.http.app import build_app
+from adapters.http.guard import Guard
+from adapters.http.services import Holder, Services
+from adapters.call_search import search
+from adapters.metrics import exposition
+from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOptions, Switches, build_sandbox
+from adapters.service import Service, ServiceOptions, assembled
+from adapters.vault import Vault
+from core.decisions import Limits
+from core.ports import Projection
+from projections.calls import Calls
+from projections.journal import Journal
+from tests.settings import MS_CONFIG
+
+MINSK = ZoneInfo("Europe/Minsk")
+KEY = Fernet.generate_key()
+ENTERPRISE = "0367"
+TOKEN = "unit-token-0367"
+
+
+@dataclass(slots=True)
+class Clock:
+    """Time that stands still until somebody moves it."""
+
+    now_ms: int = 1_795_436_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@dataclass(slots=True, kw_only=True)
+class Rig:
+    """A running service and its MoySklad."""
+
+    service: Service
+    http: Any
+    sandbox: Any
+    clock: Clock
+    dsn: str
+
+    async def post(self, path: str, body: Any) -> tuple[int, Any]:
+        """Send as the dispatcher does; the status and the answer."""
+        async with self.http.post(path, json=body) as answer:
+            return answer.status, await answer.json()
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Ask the service."""
+        async with self.http.get(path) as answer:
+            return answer.status, await answer.json()
+
+    async def settle(self) -> None:
+        """Until nothing moves any more at this moment."""
+        while True:
+            head = await self.service.store.head()
+            while await self.service.switchboard.step():
+                pass
+            await self.service.reactor.idle()
+            if await self.service.store.head() == head:
+                return
+
+    async def wait(self, ms: int) -> None:
+        """Let time pass, meeting every deadline on the way at its time."""
+        until = self.clock.now_ms + ms
+        while True:
+            due_ms = await self.service.store.next_due_ms()
+            if due_ms is None or due_ms > until:
+                break
+            self.clock.now_ms = max(self.clock.now_ms, due_ms)
+            for stream, _, _ in await self.service.store.due(self.clock.now_ms, 1_000):
+                self.service.reactor.wake(stream)
+            await self.settle()
+        self.clock.now_ms = until
+
+    async def rows(self) -> list[dict[str, Any]]:
+        """The calls as MoySklad has them, with their card events."""
+        async with self.sandbox.get("/sandbox/calls?limit=500") as answer:
+            return list((await answer.json())["calls"])
+
+    async def requests(self, api: str = "phone") -> list[dict[str, Any]]:
+        """What was asked of one API."""
+        async with self.sandbox.get("/sandbox/requests") as answer:
+            return [each for each in (await answer.json())["requests"] if each["api"] == api]
+
+
+@asynccontextmanager
+async def running(
+    dsn: str,
+    *,
+    config: dict[str, Any] | None = None,
+    switches: Switches | None = None,
+    limits: Limits | None = None,
+    clock: Clock | None = None,
+    projections: Sequence[Projection] | None = None,
+) -> AsyncIterator[Rig]:
+    """A service on this database beside a fresh sandbox with one enterprise, 0367, whose settings are in force."""
+    clock = clock or Clock()
+    sandbox = build_sandbox(SandboxOptions(demo=True, clock=clock, switches=switches or Switches(limits_enforced=False)))
+    async with TestClient(TestServer(sandbox)) as sandbox_client:
+        base = str(sandbox_client.make_url(""))
+        async with service_beside(dsn, base.rstrip("/"), clock, limits=limits, projections=projections) as service:
+            async with TestClient(TestServer(build_app(Holder(_parts(service)), _guard()))) as http:
+                await service.pool.execute(
+                    "INSERT INTO public.enterprises (number, name, secret) VALUES ($1, 'Test', $2) ON CONFLICT DO NOTHING",
+                    ENTERPRISE,
+                    TOKEN,
+                )
+                keys = {"integration_code": SANDBOX_PHONE_KEY, "api_token": SANDBOX_API_TOKEN}
+                await service.settings.save(
+                    ENTERPRISE, {**MS_CONFIG, "employee_mapping": {}, **keys, **(config or {})}, by="test", reason="test"
+                )
+                yield Rig(service=service, http=http, sandbox=sandbox_client, clock=clock, dsn=dsn)
+
+
+@asynccontextmanager
+async def service_beside(
+    dsn: str,
+    sandbox_url: str,
+    clock: Clock,
+    *,
+    limits: Limits | None = None,
+    projections: Sequence[Projection] | None = None,
+) -> AsyncIterator[Service]:
+    """The service's parts, told to use a sandbox at this address."""
+    options = ServiceOptions(
+        dsn=dsn,
+        phone_api_url=f"{sandbox_url}/api/phone/1.0",
+        main_api_url=f"{sandbox_url}/api/remap/1.2",
+        zone=MINSK,
+        api_zone=ZoneInfo("Europe/Moscow"),
+        public_url="https://calls.example.invalid",
+        vault=Vault([KEY]),
+        limits=limits or Limits(),
+        now_ms=clock,
+    )
+    async with assembled(options, (Calls(), Journal()) if projections is None else projections) as service:
+        yield service
+
+
+def _guard() -> Guard:
+    return Guard([ip_network("127.0.0.0/8")], "", "")
+
+
+def _parts(service: Service) -> Services:
+    async def no_story(enterprise: str, call: str) -> dict[str, Any] | None:
+        return None
+
+    return Services(
+        ingest=service.ingest,
+        settings=service.settings,
+        moysklad=service.moysklad,
+        story=no_story,
+        search=lambda query: search(service.pool, query, MINSK),
+        metrics=lambda: exposition(service.ingest, service.reactor),
+        now_ms=service.options.now_ms,
+        zone=MINSK,
+    )

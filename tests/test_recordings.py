@@ -1,0 +1,95 @@
+"""Every recorded call, through the wire into a real PostgreSQL and out to the sandbox, against what really happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from core.phone import digits
+from tests.playback import NAMES, TRUTH, Line, as_call_event, as_dispatcher, recording
+from tests.rig import Rig, running
+
+Form = Callable[[Line], tuple[str, dict[str, Any]] | None]
+FORMS: dict[str, Form] = {"all events": as_call_event, "dial and hangup": as_dispatcher}
+TOLERANCE_MS = 1_000
+
+
+async def play(rig: Rig, lines: list[Line], form: Form, *, twice: bool = False) -> None:
+    for line in lines:
+        await rig.wait(max(0, line.at_ms - rig.clock.now_ms))
+        posted = form(line)
+        for repeat in range(2 if twice else 1):
+            if posted is None:
+                continue
+            status, answer = await rig.post(*posted)
+            assert status == 200, answer
+            assert answer.get("duplicate") or not repeat, answer
+            await rig.settle()
+    await rig.wait(120_000)
+
+
+def talked_last(row: dict[str, Any]) -> str:
+    return str(row.get("extension") or "")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_recording_becomes_what_happened(name: str, form: str, database_url: str) -> None:
+    lines = recording(name)
+    async with running(database_url) as rig:
+        rig.clock.now_ms = lines[0].at_ms - 1_000
+        await play(rig, lines, FORMS[form])
+        rows = await rig.rows()
+        truth = [call for call in TRUTH.get(name, []) if call["direction"] != "internal"]
+        if name in TRUTH:
+            assert len(rows) == len(truth)
+        else:
+            assert len(rows) == 1  # the production recordings hold one customer call each, beside internal ones
+        for row in rows:
+            assert row["open_cards"] == []
+            assert row["out_of_order"] == 0
+        by_call = {row["external_id"].partition("-")[2]: row for row in rows}
+        for call in truth:
+            row = by_call[call["call"]]
+            check(call, row, lines, form)
+
+
+def check(call: dict[str, Any], row: dict[str, Any], lines: list[Line], form: str) -> None:
+    assert digits(row["number"]) == digits(call["phone"]) or call["phone"] == row["number"] == "anonymous"
+    assert row["is_incoming"] == (call["direction"] == "in")
+    shown = {event["extension"] for event in row["events"] if event["event_type"] == "SHOW"}
+    assert shown <= {*call["rang"], *call["talked"]}
+    if call["direction"] == "out":
+        assert shown == {call["rang"][0]}
+    if call["talked"] and (form == "all events" or len(call["talked"]) == 1):
+        assert talked_last(row) == call["talked"][-1]
+    posted = [line for line in lines if FORMS[form](line) is not None and line.body.get("UniqueId") == call["call"]]
+    assert row["start_ms"] == posted[0].at_ms
+    started = min(line.at_ms for line in lines if line.body.get("UniqueId") == call["call"])
+    assert row["end_ms"] == pytest.approx(started + call["duration_s"] * 1_000, abs=TOLERANCE_MS)
+
+
+@pytest.mark.parametrize("name", ["attended_transfer", "blind_transfer", "ring_group", "two_simultaneous_same_caller"])
+async def test_a_recording_sent_twice_ends_in_the_same_record(name: str, database_url: str) -> None:
+    lines = recording(name)
+    async with running(database_url) as rig:
+        rig.clock.now_ms = lines[0].at_ms - 1_000
+        await play(rig, lines, as_call_event, twice=True)
+        rows = await rig.rows()
+        assert len(rows) == len(TRUTH[name])
+        assert {row["extension"] for row in rows} == {call["talked"][-1] for call in TRUTH[name]}
+
+
+@pytest.mark.parametrize(
+    "name", ["inbound_answered", "ring_group", "queue_answered", "pickup", "ivr_then_answered", "short_call", "inbound_hidden_cli"]
+)
+async def test_an_answered_incoming_call_costs_at_most_three_phone_requests(name: str, database_url: str) -> None:
+    lines = recording(name)
+    config = {"employee_mapping": {each: f"7bac6104-1c79-11e8-5bec-bccf00000{each}" for each in ("101", "102", "103")}}
+    async with running(database_url, config=config) as rig:
+        rig.clock.now_ms = lines[0].at_ms - 1_000
+        await play(rig, lines, as_call_event)
+        asked = await rig.requests()
+        assert len(asked) <= 3, [(each["method"], each["path"]) for each in asked]
