@@ -6,18 +6,38 @@ settings with ``problems``, never an exception, because a call must not be lost 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
+import phonenumbers
 
+from core.settings_secrets import MASK, SECRET_FIELDS, fingerprint, is_masked, is_secret_field, map_secrets, mask, masked
+from core.settings_update import MAX_TASK_MINUTES, SettingsError, merge_update
 from core.values import Direction
 
-SECRET_FIELDS: Final = ("integration_code", "api_token")
+__all__ = [
+    "DEFAULT_COUNTRY",
+    "MASK",
+    "SECRET_FIELDS",
+    "Actions",
+    "EmployeeRef",
+    "Settings",
+    "SettingsError",
+    "fingerprint",
+    "is_masked",
+    "is_secret_field",
+    "map_secrets",
+    "mask",
+    "masked",
+    "merge_update",
+    "parse_settings",
+    "read_object",
+]
+
 DEFAULT_COUNTRY: Final = "BY"
-MASK: Final = "••••"
+DEFAULT_TASK_MINUTES: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,66 +105,95 @@ def read_object(stored: object) -> dict[str, Any]:
             stored = orjson.loads(stored)
         except orjson.JSONDecodeError:
             return {}
-    return dict(stored) if isinstance(stored, Mapping) else {}
+    return {str(key): value for key, value in stored.items()} if isinstance(stored, Mapping) else {}
 
 
 def parse_settings(stored: object) -> Settings:
-    """Read the ``ms`` object. Total."""
+    """Read the ``ms`` object, also when it is still wrapped in ``{"ms": …}``. Total. Problems are Russian: the page shows them."""
     config = read_object(stored)
+    if isinstance(config.get("ms"), Mapping | str):
+        config = read_object(config["ms"])
     problems: list[str] = []
     notifications = read_object(config.get("notifications"))
-    mode = str(notifications.get("call_notify_mode", "none")).lower()
-    if mode not in ("none", "during"):
-        problems.append(f"call_notify_mode {mode!r} is neither none nor during: read as none")
-        mode = "none"
+    mode = _choice(notifications.get("call_notify_mode"), ("none", "during"), "notifications.call_notify_mode", problems)
     return Settings(
         enabled=_truth(config.get("enabled"), default=False),
-        has_phone_api=bool(config.get("integration_code")),
-        has_main_api=bool(config.get("api_token")),
+        has_phone_api=bool(_text(config.get("integration_code"))),
+        has_main_api=bool(_text(config.get("api_token"))),
         notify_mode=mode,
         notify_incoming=_truth(notifications.get("notify_incoming"), default=True),
         notify_outgoing=_truth(notifications.get("notify_outgoing"), default=False),
         incoming=_actions(config, "incoming_call_actions", problems),
         outgoing=_actions(config, "outgoing_call_actions", problems),
         employees=_employees(config.get("employee_mapping"), problems),
-        unrecognized_extension=_first_text(config, "unrecognized_extension", "unrecognized_calls_extension", "default_extension"),
-        country=(_first_text(config, "country") or DEFAULT_COUNTRY).upper(),
+        unrecognized_extension=_first_text(config, *_UNRECOGNISED),
+        country=_country(config, problems),
         timezone=_first_text(config, "timezone"),
         webhook_uuid=_first_text(config, "webhook_uuid"),
         problems=tuple(problems),
     )
 
 
+_UNRECOGNISED: Final = (
+    "unrecognized_extension",
+    "unrecognised_extension",
+    "unrecognized_calls_extension",
+    "unrecognized_number",
+    "default_extension",
+)
+
+
+def _choice(value: object, choices: tuple[str, ...], name: str, problems: list[str]) -> str:
+    """One of the words; the first of them, with a problem, for anything else."""
+    word = _text(value).lower()
+    if word in choices:
+        return word
+    if value is not None and value != "":
+        problems.append(f"{name}: значение непонятно, принято «{choices[0]}».")
+    return choices[0]
+
+
+def _country(config: Mapping[str, Any], problems: list[str]) -> str:
+    said = _first_text(config, "country").upper()
+    if said and said not in phonenumbers.SUPPORTED_REGIONS:
+        problems.append(f"country: такой страны нет, принято «{DEFAULT_COUNTRY}».")
+        return DEFAULT_COUNTRY
+    return said or DEFAULT_COUNTRY
+
+
 def _actions(config: Mapping[str, Any], key: str, problems: list[str]) -> Actions:
     actions = read_object(config.get(key))
-    order = actions.get("create_order", actions.get("create_orders", config.get("create_orders", "none")))
-    order = {True: "always", False: "none"}.get(order, order) if isinstance(order, bool) else str(order or "none").lower()
-    if order not in ("none", "always"):
-        problems.append(f"{key}.create_order {order!r} is neither none nor always: read as none")
-        order = "none"
+    order = actions.get("create_order", actions.get("create_orders", config.get("create_orders")))
+    if isinstance(order, bool | int):
+        order = "always" if order else "none"
     client = actions.get("create_client", actions.get("create_customers", config.get("create_customers", False)))
-    minutes = actions.get("task_minutes", 30)
+    task = actions.get("create_task", config.get("create_task"))
+    minutes = actions.get("task_minutes", config.get("task_minutes"))
+    if isinstance(minutes, bool) or not isinstance(minutes, int) or not 0 < minutes <= MAX_TASK_MINUTES:
+        minutes = DEFAULT_TASK_MINUTES
     return Actions(
         create_client=_truth(client, default=False),
-        create_order=order,
+        create_order=_choice(order, ("none", "always"), f"{key}.create_order", problems),
         order_source=_text(actions.get("order_source")),
         order_state=_text(actions.get("order_state")),
-        create_task=_text(actions.get("create_task")) or "none",
-        task_minutes=minutes if isinstance(minutes, int) and not isinstance(minutes, bool) and 0 < minutes <= 10_080 else 30,
+        create_task=_choice(task, ("none", "on_missed"), f"{key}.create_task", problems),
+        task_minutes=minutes,
     )
 
 
 def _employees(mapping: object, problems: list[str]) -> tuple[tuple[str, EmployeeRef], ...]:
-    found: list[tuple[str, EmployeeRef]] = []
-    for extension, employee in read_object(mapping).items():
-        if isinstance(employee, str) and employee:
-            found.append((extension, EmployeeRef(id=employee)))
-        elif isinstance(employee, Mapping) and (employee.get("employee_id") or employee.get("id")):
-            id_ = _text(employee.get("employee_id") or employee.get("id"))
-            found.append((extension, EmployeeRef(id=id_, name=_text(employee.get("name")))))
+    found: dict[str, EmployeeRef] = {}
+    for number, employee in read_object(mapping).items():
+        extension, name = number.strip(), ""
+        id_ = _text(employee)
+        if isinstance(employee, Mapping):
+            id_ = _text(employee.get("employee_id")) or _text(employee.get("id"))
+            name = _text(employee.get("name"))
+        if id_ and extension:
+            found[extension] = EmployeeRef(id=id_, name=name)
         elif employee:
-            problems.append(f"employee_mapping {extension!r} names no employee: left out")
-    return tuple(found)
+            problems.append(f"employee_mapping.{extension}: сотрудник не указан, строка пропущена.")
+    return tuple(found.items())
 
 
 def _truth(value: object, *, default: bool) -> bool:
@@ -158,100 +207,10 @@ def _truth(value: object, *, default: bool) -> bool:
 
 
 def _text(value: object) -> str:
-    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64:
+        return str(value)
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _first_text(config: Mapping[str, Any], *keys: str) -> str:
     return next((text for key in keys if (text := _text(config.get(key)))), "")
-
-
-def fingerprint(config: Mapping[str, Any]) -> str:
-    """Names this content: a change made by somebody else is seen by it. Not reversible."""
-    return hashlib.sha256(orjson.dumps(config, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def mask(secret: str) -> str:
-    """A secret as it may be shown: at most its last four characters, and nothing of a short one."""
-    if not secret:
-        return ""
-    return MASK + secret[-4:] if len(secret) >= 12 else MASK
-
-
-def masked(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings as they may be shown: every secret masked (PRODUCT D4)."""
-    return {key: mask(value) if key in SECRET_FIELDS and isinstance(value, str) else value for key, value in config.items()}
-
-
-class SettingsError(ValueError):
-    """Settings that cannot be stored: which field, and in Russian what is wrong with it and what would be right."""
-
-    def __init__(self, error: str, field_: str, hint: str) -> None:
-        super().__init__(error)
-        self.error = error
-        self.field = field_
-        self.hint = hint
-
-
-_SHAPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "enabled": (bool,),
-    "integration_code": (str,),
-    "api_token": (str,),
-    "notifications": (dict,),
-    "incoming_call_actions": (dict,),
-    "outgoing_call_actions": (dict,),
-    "employee_mapping": (dict,),
-    "unrecognized_extension": (str,),
-    "country": (str,),
-    "timezone": (str,),
-    "phone_api_url": (str,),
-}
-_CHOICES: Final[Mapping[tuple[str, str], tuple[object, ...]]] = {
-    ("notifications", "call_notify_mode"): ("none", "during"),
-    ("notifications", "notify_incoming"): (True, False),
-    ("notifications", "notify_outgoing"): (True, False),
-    ("incoming_call_actions", "create_client"): (True, False),
-    ("outgoing_call_actions", "create_client"): (True, False),
-    ("incoming_call_actions", "create_order"): ("none", "always"),
-    ("outgoing_call_actions", "create_order"): ("none", "always"),
-}
-_OWNED: Final = ("webhook_uuid", "webhook_url", "revision")
-_TEXT_LIMIT: Final = 1_000
-_MAPPING_LIMIT: Final = 5_000
-
-
-def merge_update(current: Mapping[str, Any], body: object) -> dict[str, Any]:
-    """The settings after an administrator's update: what is absent stays, a masked token stays, what we own stays.
-
-    Raises SettingsError that names the field.
-    """
-    if not isinstance(body, dict):
-        raise SettingsError("the body is not an object", "", "Отправьте объект с настройками.")
-    update = body.get("ms", body)
-    if not isinstance(update, dict):
-        raise SettingsError("ms is not an object", "ms", "Отправьте объект с настройками.")
-    for key, value in update.items():
-        _check(key, value)
-    kept = {key: value for key, value in update.items() if key not in _OWNED and not _is_masked(key, value)}
-    return {**current, **kept}
-
-
-def _is_masked(key: str, value: object) -> bool:
-    return key in SECRET_FIELDS and isinstance(value, str) and value.startswith(MASK)
-
-
-def _check(key: str, value: object) -> None:
-    shapes = _SHAPES.get(key)
-    if shapes is not None and not isinstance(value, shapes):
-        wanted = {"bool": "true или false", "str": "строка", "dict": "объект"}[shapes[0].__name__]
-        raise SettingsError(f"{key} has the wrong type", key, f"Здесь нужно: {wanted}.")
-    if isinstance(value, str) and len(value) > _TEXT_LIMIT:
-        raise SettingsError(f"{key} is too long", key, f"Не длиннее {_TEXT_LIMIT} символов.")
-    if isinstance(value, str) and key in SECRET_FIELDS and not _is_masked(key, value) and not value.isascii():
-        raise SettingsError(f"{key} is not a token", key, "Ключ состоит из латинских букв и цифр: скопируйте его целиком.")
-    if key == "employee_mapping" and isinstance(value, dict) and len(value) > _MAPPING_LIMIT:
-        raise SettingsError("employee_mapping is too large", key, f"Не больше {_MAPPING_LIMIT} сотрудников.")
-    if isinstance(value, dict):
-        for (section, name), choices in _CHOICES.items():
-            if section == key and name in value and not any(value[name] is one or value[name] == one for one in choices):
-                words = ", ".join(str(choice).lower() for choice in choices)
-                raise SettingsError(f"{key}.{name} is not one of {words}", f"{key}.{name}", f"Допустимо: {words}.")

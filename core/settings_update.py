@@ -1,0 +1,206 @@
+"""An administrator's change of the settings: checked field by field, merged into what is stored (PRODUCT D1, D2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import phonenumbers
+
+from core.settings_secrets import is_masked, is_secret_field
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be stored: which field, and in Russian what is wrong with it and what would be right."""
+
+    def __init__(self, error: str, field_: str, hint: str) -> None:
+        super().__init__(error)
+        self.error = error
+        self.field = field_
+        self.hint = hint
+
+
+TEXT_LIMIT: Final = 1_000
+MAPPING_LIMIT: Final = 5_000
+DEPTH_LIMIT: Final = 6
+FIELDS_LIMIT: Final = 500
+MAX_TASK_MINUTES: Final = 10_080
+
+_OWNED: Final = ("webhook_uuid", "webhook_url", "phone_api_url", "revision", "problems", "enterprise_number")
+"""What the service itself says in its answers; when it comes back it changes nothing."""
+
+_SECTIONS: Final = ("notifications", "incoming_call_actions", "outgoing_call_actions")
+"""Objects in which what is absent stays; any other object is replaced as a whole, so that an entry can be removed."""
+
+_ODD: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_TOKEN: Final = re.compile(r"[!-~]*")
+_EXTENSION: Final = re.compile(r"\+?[0-9]{0,20}")
+_ZONE: Final = re.compile(r"[A-Za-z0-9_+/-]{0,64}")
+
+Check = Callable[[str, Any], None]
+
+
+def merge_update(current: Mapping[str, Any], body: object) -> dict[str, Any]:
+    """The settings after an administrator's update, the inner object or ``{"ms": {…}}``.
+
+    What is absent stays, a secret that comes back masked stays, what the service owns stays, null removes a field (a
+    secret that is null stays), unknown fields are kept. Raises SettingsError that names the field.
+    """
+    if not isinstance(body, Mapping):
+        raise SettingsError("the body is not an object", "", "Отправьте объект с настройками.")
+    update = body.get("ms", body)
+    if not isinstance(update, Mapping):
+        raise SettingsError("ms is not an object", "ms", "Отправьте объект с настройками.")
+    changed = dict(current)
+    for key, value in update.items():
+        if key in _OWNED or (is_secret_field(key) and (value is None or is_masked(value))):
+            continue
+        if value is None:
+            changed.pop(key, None)
+            continue
+        _check(key, value)
+        changed[key] = _merged(key, current.get(key), value)
+    if len(changed) > FIELDS_LIMIT:
+        raise SettingsError("there are too many fields", "", f"Не больше {FIELDS_LIMIT} полей.")
+    return changed
+
+
+def _merged(key: str, stored: Any, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.strip()
+    if not isinstance(value, Mapping):
+        return value
+    known = stored if isinstance(stored, Mapping) else {}
+    fresh = {name: known.get(name, "") if is_secret_field(name) and is_masked(item) else item for name, item in value.items()}
+    if key not in _SECTIONS:
+        return {name: _merged("", known.get(name), item) for name, item in fresh.items() if item is not None}
+    return {name: item for name, item in {**known, **fresh}.items() if item is not None}
+
+
+def _check(key: str, value: Any) -> None:
+    _storable(key, value, 0)
+    if is_secret_field(key):
+        _secret(key, value)
+    elif key in _FIELDS:
+        _FIELDS[key](key, value)
+
+
+def _storable(path: str, value: Any, depth: int) -> None:
+    """Whatever the field means: what the database cannot hold, or nobody could have meant, is not taken."""
+    if depth > DEPTH_LIMIT:
+        raise SettingsError(f"{path} is nested too deep", path, "Слишком глубокая вложенность.")
+    if isinstance(value, str):
+        if len(value) > TEXT_LIMIT:
+            raise SettingsError(f"{path} is too long", path, f"Не длиннее {TEXT_LIMIT} символов.")
+        if _ODD.search(value):
+            raise SettingsError(f"{path} contains control characters", path, "Уберите непечатаемые символы.")
+    elif isinstance(value, Mapping | list):
+        if len(value) > MAPPING_LIMIT:
+            raise SettingsError(f"{path} is too large", path, f"Не больше {MAPPING_LIMIT} записей.")
+        for name, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if isinstance(name, str) and _ODD.search(name):
+                raise SettingsError(f"{path} has an odd field name", path, "Уберите непечатаемые символы из названия поля.")
+            _storable(f"{path}.{str(name)[:40]}", item, depth + 1)
+
+
+def _yes_or_no(key: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{key} is not true or false", key, "Здесь нужно: true или false.")
+
+
+def _text(key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise SettingsError(f"{key} is not a text", key, "Здесь нужна строка.")
+
+
+def _secret(key: str, value: Any) -> None:
+    _text(key, value)
+    if not _TOKEN.fullmatch(value.strip()):
+        raise SettingsError(
+            f"{key} is not a token", key, "Ключ состоит из латинских букв и цифр без пробелов: скопируйте его целиком."
+        )
+
+
+def _extension(key: str, value: Any) -> None:
+    _text(key, value)
+    if not _EXTENSION.fullmatch(value.strip()):
+        raise SettingsError(f"{key} is not an extension", key, "Укажите добавочный номер цифрами, например 151.")
+
+
+def _country(key: str, value: Any) -> None:
+    _text(key, value)
+    if value.strip() and value.strip().upper() not in phonenumbers.SUPPORTED_REGIONS:
+        raise SettingsError(f"{key} is not a country", key, "Укажите код страны двумя буквами, например BY или RU.")
+
+
+def _zone(key: str, value: Any) -> None:
+    _text(key, value)
+    if not _ZONE.fullmatch(value.strip()):
+        raise SettingsError(f"{key} is not a time zone", key, "Укажите часовой пояс, например Europe/Minsk.")
+
+
+def _one_of(*choices: str) -> Check:
+    def check(key: str, value: Any) -> None:
+        if value not in choices:
+            words = ", ".join(choices)
+            raise SettingsError(f"{key} is not one of {words}", key, f"Допустимо: {words}.")
+
+    return check
+
+
+def _minutes(key: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_TASK_MINUTES:
+        raise SettingsError(f"{key} is not a number of minutes", key, f"Укажите целое число минут от 1 до {MAX_TASK_MINUTES}.")
+
+
+def _section(fields: Mapping[str, Check]) -> Check:
+    def check(key: str, value: Any) -> None:
+        if not isinstance(value, Mapping):
+            raise SettingsError(f"{key} is not an object", key, "Здесь нужен объект.")
+        for name, item in value.items():
+            if item is not None and name in fields:
+                fields[name](f"{key}.{name}", item)
+
+    return check
+
+
+def _mapping(key: str, value: Any) -> None:
+    """Extension -> employee, each an object with ``employee_id`` or the bare uuid (CONTRACT-ASTERISK)."""
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{key} is not an object", key, "Здесь нужен объект: добавочный номер и сотрудник.")
+    for extension, employee in value.items():
+        path = f"{key}.{str(extension)[:40]}"
+        if not isinstance(extension, str) or not extension.strip() or not _EXTENSION.fullmatch(extension.strip()):
+            raise SettingsError(f"{path} is not an extension", path, "Добавочный номер состоит из цифр, например 151.")
+        id_ = employee.get("employee_id", "") if isinstance(employee, Mapping) else employee
+        if id_ is not None and not isinstance(id_, str):
+            raise SettingsError(f"{path} names no employee", path, "Выберите сотрудника МоегоСклада для этого номера.")
+
+
+_ACTIONS: Final[Mapping[str, Check]] = {
+    "create_client": _yes_or_no,
+    "create_order": _one_of("none", "always"),
+    "order_source": _text,
+    "order_state": _text,
+    "create_task": _one_of("none", "on_missed"),
+    "task_minutes": _minutes,
+}
+_FIELDS: Final[Mapping[str, Check]] = {
+    "enabled": _yes_or_no,
+    "notifications": _section(
+        {
+            "call_notify_mode": _one_of("none", "during"),
+            "notify_incoming": _yes_or_no,
+            "notify_outgoing": _yes_or_no,
+        }
+    ),
+    "incoming_call_actions": _section(_ACTIONS),
+    "outgoing_call_actions": _section(_ACTIONS),
+    "employee_mapping": _mapping,
+    "unrecognized_extension": _extension,
+    "country": _country,
+    "timezone": _zone,
+    "create_task": _one_of("none", "on_missed"),
+    "task_minutes": _minutes,
+}
