@@ -76,12 +76,20 @@ def employee_of(remote: Remote, settings: Settings, extension: str) -> str | Non
     return dict(remote.employees).get(extension)
 
 
-def card_changes(remote: Remote, settings: Settings, wanted: Mapping[str, Card], *, over: bool) -> tuple[CardEvent, ...]:
+def card_changes(
+    remote: Remote,
+    settings: Settings,
+    wanted: Mapping[str, Card],
+    *,
+    over: bool,
+    standing: Mapping[str, Card] | None = None,
+) -> tuple[CardEvent, ...]:
     """The card events that turn the cards as they stand into the wanted ones, numbered after all earlier ones.
 
-    ``over``: the call shows no card any more, so that one HIDE_ALL does for everybody.
+    ``over``: the call shows no card any more, so that one HIDE_ALL does for everybody. ``standing``: how the cards
+    stand, if not as the outcomes tell (an update in doubt may have shown more).
     """
-    standing = remote.cards_by_extension
+    standing = remote.cards_by_extension if standing is None else standing
     changes: list[tuple[CardAction, str]] = []
     for extension, card in wanted.items():
         now = standing.get(extension, Card.HIDDEN)
@@ -89,11 +97,12 @@ def card_changes(remote: Remote, settings: Settings, wanted: Mapping[str, Card],
             changes.append((CardAction.SHOW, extension))
         if card is Card.TIMING and now is not Card.TIMING:
             changes.append((CardAction.STARTTIME, extension))
-    leaving = [extension for extension in remote.open_cards if extension not in wanted]
-    if leaving and over and not _hide_refused(remote):
+    leaving = [extension for extension, card in standing.items() if card is not Card.HIDDEN and extension not in wanted]
+    refused = _refused_to_hide(remote)
+    if over and leaving and "" not in refused:
         changes.append((CardAction.HIDE_ALL, ""))
     elif not over:
-        changes.extend((CardAction.HIDE, extension) for extension in leaving)
+        changes.extend((CardAction.HIDE, extension) for extension in leaving if extension not in refused)
     return tuple(
         CardEvent(
             action=action,
@@ -116,12 +125,14 @@ def shows_refused(remote: Remote) -> Refusal | None:
     return None
 
 
-def _hide_refused(remote: Remote) -> bool:
-    return any(
-        isinstance(refusal.effect, UpdateCall)
-        and refusal.effect.cards
-        and all(event.action is CardAction.HIDE_ALL for event in refusal.effect.cards)
+def _refused_to_hide(remote: Remote) -> frozenset[str]:
+    """Extensions whose card MoySklad refused to hide in a request that only hid (empty: HIDE_ALL): not asked again."""
+    return frozenset(
+        event.extension
         for refusal in remote.refusals
+        if isinstance(refusal.effect, UpdateCall)
+        and all(event.action in (CardAction.HIDE, CardAction.HIDE_ALL) for event in refusal.effect.cards)
+        for event in refusal.effect.cards
     )
 
 

@@ -8,7 +8,7 @@ done plans nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID, uuid5
@@ -32,7 +32,7 @@ from core.effects import (
 from core.lifecycle import FINAL, LIVE, Phase
 from core.phone import looks_like_extension
 from core.record import Record, final_record
-from core.remote import Refusal
+from core.remote import Card, Refusal
 from core.settings import Settings
 from core.values import ANONYMOUS, Direction
 
@@ -78,9 +78,22 @@ def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     parked = parked_reason(call)
     if found is None:
         return Plan(notes=tuple(notes), wake_ms=wake, parked=parked)
-    due = max(found.not_before_ms or 0, call.remote.retry_ms or 0)
+    due = max(found.not_before_ms or 0, _retry_ms(call, found.effect))
     step = replace(found, not_before_ms=due if due > now_ms else None)
-    return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms), parked=parked)
+    impatient = getattr(found.effect, "deadline_ms", None) if step.not_before_ms is not None else None
+    return Plan(
+        step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=parked
+    )
+
+
+_CONTACT_EFFECTS: Final = (FindContact.type, CreateContact.type)
+
+
+def _retry_ms(call: Call, effect: Effect) -> int:
+    """When the effect may be tried after a failure of the same API: trouble with contacts never holds a card back."""
+    remote = call.remote
+    same = (effect.type in _CONTACT_EFFECTS) == (remote.retry_of in _CONTACT_EFFECTS)
+    return remote.retry_ms or 0 if same else 0
 
 
 def external_id(call: Call) -> str:
@@ -204,23 +217,34 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
 
 
 def _update(call: Call, settings: Settings, wanted: Wanted, notes: list[Note]) -> Iterator[Step]:
+    attempt = call.remote.attempt
+    effect, reasons, said = _update_from(call, settings, wanted, call.remote.cards_by_extension)
+    if attempt is not None and attempt.in_doubt and (not reasons or _content(effect) != _content(attempt.effect)):
+        # Not the one in doubt again: whatever that one may have shown counts as standing.
+        effect, reasons, said = _update_from(call, settings, wanted, call.remote.doubtful_cards)
+    notes.extend(said)
+    if reasons:
+        yield _write(call, effect, "; ".join(reasons))
+
+
+def _update_from(
+    call: Call, settings: Settings, wanted: Wanted, standing: Mapping[str, Card]
+) -> tuple[UpdateCall, list[str], list[Note]]:
     remote = call.remote
-    if remote.call is None:
-        return
-    cards = card_changes(remote, settings, wanted.cards, over=call.phase not in LIVE)
+    cards = card_changes(remote, settings, wanted.cards, over=call.phase not in LIVE, standing=standing)
     effect = UpdateCall(
         external_id=external_id(call),
-        call=remote.call,
+        call=remote.call or "",
         cards=cards,
         start_ms=remote.start_ms or calls.start_ms(call),
     )
     reasons = [f"cards: {describe_cards(cards)}"] if cards else []
+    notes: list[Note] = []
     if call.phase in FINAL:
         effect = _with_record(call, final_record(call, settings), effect, reasons, notes)
     elif call.phase is Phase.ENDING:
         notes.append(Note(about="end", text="a straggler could still change it, and MoySklad never overwrites an end"))
-    if reasons:
-        yield _write(call, effect, "; ".join(reasons))
+    return effect, reasons, notes
 
 
 def _with_record(call: Call, record: Record, effect: UpdateCall, reasons: list[str], notes: list[Note]) -> UpdateCall:

@@ -62,6 +62,9 @@ def _comment(call: Call) -> str:
             pass
     if call.number == ANONYMOUS:
         parts.append("Номер скрыт")
+    if not parts and call.remote.written.comment:
+        # A comment can be changed, but not taken away: what was said while less was known is replaced.
+        parts.append("Сведения о звонке уточнены позже")
     return ". ".join(parts)
 
 

@@ -104,6 +104,7 @@ class Remote:
     sequence: int = 0
     failures: int = 0
     retry_ms: int | None = None
+    retry_of: str = ""
     last_error: str = ""
     refusals: tuple[Refusal, ...] = ()
 
@@ -111,6 +112,13 @@ class Remote:
     def cards_by_extension(self) -> dict[str, Card]:
         """Extension -> how its card stands."""
         return dict(self.cards)
+
+    @property
+    def doubtful_cards(self) -> dict[str, Card]:
+        """The same, counting what an update in doubt may have done."""
+        if self.attempt is None or not self.attempt.in_doubt:
+            return self.cards_by_extension
+        return _unsure(self, self.attempt.effect).cards_by_extension
 
     @property
     def open_cards(self) -> tuple[str, ...]:

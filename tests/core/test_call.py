@@ -332,6 +332,10 @@ def test_a_clock_that_contradicts_the_hearing_is_not_believed(told_s: float, bel
     assert ended(call) == (max(0, told_s) if believed else 9)
 
 
+def test_how_far_clocks_may_differ() -> None:
+    assert CLOCK_SKEW_MS == 2_000
+
+
 def test_a_downloaded_hangups_end_is_believed_whenever_it_comes() -> None:
     assert ended(call_of(RING + "9000 A hangup 101 answered downloaded end=35")) == 35
 

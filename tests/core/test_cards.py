@@ -61,6 +61,8 @@ def test_of_an_outgoing_call_only_the_caller_sees_it() -> None:
     ringing = "0 A dial 101 out\n"
     assert wanted(call_of(ringing), 0) == {"101": "shown"}
     assert wanted(call_of(ringing + "2 A dial 101 out"), 2) == {"101": "shown"}
+    assert wanted(call_of(ringing + "2 A dial 102 out"), 2) == {"101": "shown"}
+    assert wanted(call_of(ringing + "2 A card 103"), 2) == {"101": "shown"}
     assert wanted(call_of("0 A dial out"), 0) == {}
     talking = ringing + "5 A enter b1 101\n5 A enter b1 customer"
     assert wanted(call_of(talking), 5) == {"101": "timing"}
@@ -85,12 +87,13 @@ def test_in_a_transfer_the_new_one_sees_it_and_the_old_one_no_longer() -> None:
     [
         call_of(PARTED + "35.4 A hangup 101 answered"),
         call_of(PARTED + "35.4 A hangup 101 answered", CallSettled(at_ms=ms(36), reason="")),
+        call_of(PARTED + "35.2 A card 103\n35.4 A hangup 101 answered"),
         call_of(TALK, CallOverdue(at_ms=ms(7_200))),
         call_of(TALK, CallOverdue(at_ms=ms(7_200)), CallWrittenOff(at_ms=ms(99_999))),
         call_of(TALK, LegAbsorbed(heard_ms=ms(6), into="B")),
         call_of("0 A dial 102 internal number=101"),
     ],
-    ids=["ending", "settled", "overdue", "written off", "absorbed", "internal"],
+    ids=["ending", "settled", "asked for before the end", "overdue", "written off", "absorbed", "internal"],
 )
 def test_no_card_stands_once_the_call_is_over_or_is_none(call: Call) -> None:
     assert wanted_cards(call, SETTINGS, ms(36), LIMITS).cards == {}
@@ -115,6 +118,10 @@ def test_the_settings_decide_for_each_direction(settings: Settings, incoming: bo
     assert bool(wanted(going, 1, settings)) is outgoing
     assert ("the settings show no cards for incoming calls" in notes(coming, 1, settings).values()) is not incoming
     assert ("the settings show no cards for outgoing calls" in notes(going, 1, settings).values()) is not outgoing
+
+
+def test_nothing_is_said_of_cards_before_anybody_could_see_one() -> None:
+    assert notes(call_of("0 A start"), 1, settings_with(notify="none")) == {}
 
 
 def test_somebody_whom_the_settings_do_not_know_is_looked_up_first() -> None:

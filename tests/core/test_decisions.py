@@ -15,6 +15,7 @@ RING = "0 A start\n0.5 A dial 101 102\n"
 TALK = RING + "5 A enter b1 customer\n5 A enter b1 101\n"
 PARTED = TALK + "35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n"
 ANSWERED = PARTED + "35.4 A hangup 101 answered\n"
+HALF = "0 A dial 101 out\n5 A enter b1 101 connected=+375290000001\n"
 MISSED = RING + "9 A hangup\n"
 
 
@@ -79,6 +80,8 @@ def test_deciding_again_after_evolving_decides_nothing() -> None:
             "a rewritten hangup that names more",
             PARTED + "35.4 A hangup 101 103 internal answered",
         ),
+        ("only the caller's half was heard", HALF + "9 A close b1\n9.4 A hangup 101 out answered"),
+        ("the customer was in a bridge with nobody", "5 A enter b1 customer\n9 A close b1\n9.4 A hangup 103 internal answered"),
         (
             "the customer is in another bridge",
             PARTED + "35 A enter b2 customer\n35.4 A hangup 101 answered",
@@ -161,6 +164,13 @@ def test_a_customer_who_waits_inside_a_bridge_keeps_the_card() -> None:
     assert deadline(call, 35) == 7_200
 
 
+def test_a_hold_of_which_only_the_callers_half_was_heard_has_no_end() -> None:
+    call = call_of(HALF + "9 A leave b1 101")
+    assert call.phase is Phase.ON_HOLD
+    assert hold_ends_ms(call, LIMITS) is None
+    assert deadline(call, 9) == 7_200
+
+
 def test_the_hold_ends_after_the_last_of_several_bridges() -> None:
     call = call_of(PARTED + "36 A enter b2 customer\n36 A enter b2 102\n50 A close b2")
     assert hold_ends_ms(call, LIMITS) == ms(55)
@@ -177,6 +187,7 @@ def test_an_unheard_call_decides_nothing() -> None:
 
 
 def test_how_long_things_take() -> None:
+    assert PART_TO_HANGUP_MS == 4_000
     assert Limits() == Limits(
         call_max_ms=7_200_000,
         settle_grace_ms=5_000,

@@ -200,6 +200,10 @@ def test_a_hangup_that_is_not_of_call_type_2_is_a_call_of_its_own() -> None:
 WINDOW_S = PARASITE_WINDOW_MS / 1000
 
 
+def test_how_far_a_parasite_and_its_calls_end_are_apart() -> None:
+    assert PARASITE_WINDOW_MS == 15_000
+
+
 @pytest.mark.parametrize(("gap_s", "joined"), [(WINDOW_S, True), (WINDOW_S + 0.001, False)])
 def test_the_customers_call_must_have_been_up(gap_s: float, joined: bool) -> None:
     ended_before = INCOMING + f"{50 - gap_s} A hangup 101 answered\n" + PARASITE

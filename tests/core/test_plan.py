@@ -400,10 +400,6 @@ def test_an_extension_is_never_overwritten() -> None:
     assert (scenario.row.extension, scenario.notes()["extension"]) == ("101", "MoySklad never overwrites an extension that is set")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="plan._with_record never replaces a comment by none: MoySklad goes on saying what a late hangup disproved",
-)
 def test_a_late_hangup_corrects_the_comment() -> None:
     scenario = known("0 A start\n1 A dial 101").at(100_000)
     assert scenario.row.comment == "Сведений об окончании звонка нет"
@@ -438,10 +434,6 @@ def test_the_sooner_of_a_retry_and_a_deadline_wakes() -> None:
     assert look(call, 3).wake_ms == ms(7_200)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="plan(): a failed contact search holds every step back until its retry, the card too, and nothing wakes at 1.5 s",
-)
 def test_a_card_does_not_wait_for_the_retry_of_a_contact_that_failed() -> None:
     find = FindContact(number=NUMBER, deadline_ms=ms(2))
     call = call_of(RING, failed(find, 0.7, ambiguous=False, retry=10))

@@ -262,6 +262,7 @@ def test_at_the_deadline_the_card_gives_the_contact_up_and_nothing_is_held_back(
 
 @pytest.mark.parametrize("effect", [FIND_FOR_THE_RECORD, CREATE_FOR_THE_RECORD])
 def test_the_record_waits_for_the_contact_only_so_often(effect: Effect) -> None:
+    assert CONTACT_ATTEMPTS == 4
     tries = [failed(effect, number, error="down", retry=1) for number in range(1, CONTACT_ATTEMPTS + 1)]
     waiting = after(*tries[:-1])
     assert (waiting.contact.exhausted, waiting.failures) == ("", CONTACT_ATTEMPTS - 1)

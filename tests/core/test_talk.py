@@ -141,6 +141,10 @@ def test_stays_that_miss_each_other_by_jitter_still_met(who_left: str, gap_ms: i
     assert bool(talked(table)) is meets
 
 
+def test_how_far_deliveries_jitter() -> None:
+    assert OVERLAP_SLACK_MS == 2_000
+
+
 def test_without_the_employees_half_the_connected_line_names_the_partner() -> None:
     assert talked("5 A enter b1 customer connected=101\n9 A leave b1 customer") == [("101", 5, 9)]
     assert talked(f"5 A enter b1 customer connected={NUMBER}") == []
