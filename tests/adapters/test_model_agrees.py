@@ -182,7 +182,9 @@ async def test_a_whole_call_with_its_cards(both: Both) -> None:
 async def test_a_complete_registration(both: Both) -> None:
     employee = both.rig.employee_id("102")
     await both.perform(
-        registration(extension="102", employee=employee, end_ms=BEGAN_MS + 5_123, comment="y", recordings=("https://rec.example/1",))
+        registration(
+            extension="102", employee=employee, end_ms=BEGAN_MS + 5_123, comment="y", recordings=("https://rec.example/1",)
+        )
     )
     row = only(both.same())
     assert (row["end_ms"], row["employee"], row["recordings"]) == (BEGAN_MS + 5_123, employee, ["https://rec.example/1"])

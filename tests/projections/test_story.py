@@ -1,0 +1,246 @@
+"""A call's history as a story: told from its events alone, the same whenever it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+
+from core.cards import Note
+from core.decisions import Limits
+from core.effects import CardAction, CardEvent, ConfirmCall, FindContact, RegisterCall, UpdateCall
+from core.events import (
+    BridgeOpened,
+    CallerIdObserved,
+    CallOverdue,
+    CallSettled,
+    CallWrittenOff,
+    ConsultationObserved,
+    EffectDone,
+    EffectStarted,
+    Event,
+    Exchange,
+    LegAbsorbed,
+    encode,
+)
+from core.ports import RecordedEvent, StreamId
+from core.settings import Settings
+from projections.story import Story, at_ms, tell
+from tests.scenario import NUMBER, done, events, failed, given, ms, refused, started
+from tests.settings import SETTINGS, settings_with
+
+RING = "0 A start\n0.5 A dial 101 102\n"
+TALK = RING + "5 A enter b1 customer\n5 A enter b1 101\n"
+PARTED = TALK + "35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n"
+ANSWERED = PARTED + "35.4 A hangup 101 answered rec=https://rec.example/1\n"
+
+
+def recorded(history: Sequence[Event]) -> list[RecordedEvent]:
+    """The history as the store gives it back."""
+    stream = StreamId(enterprise="0367", name="call/A")
+    found = []
+    for number, event in enumerate(history, start=1):
+        type_, schema, data = encode(event)
+        found.append(
+            RecordedEvent(
+                stream=stream,
+                version=number,
+                position=number * 10,
+                id=UUID(int=number),
+                type=type_,
+                schema=schema,
+                data=data,
+                recorded_ms=at_ms(event) + 7,
+            )
+        )
+    return found
+
+
+def story(history: Sequence[Event], settings: Settings = SETTINGS) -> Story:
+    return tell("0367", "A", recorded(history), settings, Limits())
+
+
+def lived(table: str, settings: Settings = SETTINGS) -> Story:
+    """The story of a call that MoySklad was told of."""
+    scenario = given(table, settings=settings, contacts={NUMBER: "ann"}).finished()
+    return story(scenario.world.streams["call/A"], settings)
+
+
+def titles(told: Story, kind: str) -> list[str]:
+    return [entry.title for entry in told.entries if entry.kind == kind]
+
+
+def title(*history: Event) -> tuple[str, str, str]:
+    """Kind, title and why of the last event."""
+    entry = story(history).entries[-1]
+    return entry.kind, entry.title, entry.why
+
+
+def test_an_answered_call_from_its_first_ring_to_its_record() -> None:
+    told = lived(ANSWERED)
+    assert titles(told, "heard") == [
+        f"incoming call from {NUMBER} on t",
+        f"ringing 101, 102 for {NUMBER}",
+        "the customer entered bridge b1",
+        "PJSIP/101 entered bridge b1",
+        "PJSIP/101 left bridge b1",
+        "the customer left bridge b1",
+        "bridge b1 closed",
+        "hangup: answered, 101 (CallStatus 2), with a recording",
+    ]
+    assert titles(told, "asked") == [
+        "register the call (cards SHOW 101, SHOW 102)",
+        "update the call (cards STARTTIME 101, HIDE 102)",
+        "update the call (cards HIDE_ALL; extension 101; end; 1 recording(s))",
+    ]
+    assert titles(told, "answered")[0] == "MoySklad did it: find contact -> contact ann, matches 0"
+    assert [(entry.title, entry.why) for entry in told.entries if entry.kind == "time"] == [
+        ("the record is settled", "every bridge was heard to its end and the hangup confirms who talked")
+    ]
+
+
+def test_the_head_says_what_became_of_the_call() -> None:
+    told = lived(ANSWERED)
+    assert (told.enterprise, told.call, told.phase, told.direction, told.number) == ("0367", "A", "settled", "in", NUMBER)
+    assert (told.outcome, told.rang, told.talked) == ("answered", ("101", "102"), ("101",))
+    assert (told.attributed, told.attributed_because) == ("101", "talked with the customer last")
+    assert (told.start_ms, told.end_ms) == (ms(0), ms(35))
+    assert told.moysklad == {
+        "call": "call-1",
+        "contact": "ann",
+        "extension": "101",
+        "end_ms": ms(35),
+        "comment": "",
+        "recordings": ["https://rec.example/1"],
+    }
+    assert (told.open_cards, told.parked) == ((), "")
+
+
+def test_a_call_that_goes_on_has_no_outcome_yet_and_shows_its_cards() -> None:
+    told = story(given(TALK, contacts={NUMBER: "ann"}).world.streams["call/A"])
+    assert (told.phase, told.outcome, told.attributed, told.attributed_because, told.end_ms) == ("talking", None, "", "", None)
+    assert told.open_cards == ("101",)
+
+
+def test_every_step_says_how_the_phase_and_the_cards_stood_after_it() -> None:
+    told = lived(ANSWERED)
+    moves = [(entry.phase_before, entry.phase_after) for entry in told.entries if entry.phase_before != entry.phase_after]
+    assert moves == [
+        ("unheard", "arrived"),
+        ("arrived", "ringing"),
+        ("ringing", "talking"),
+        ("talking", "on_hold"),
+        ("on_hold", "ending"),
+        ("ending", "settled"),
+    ]
+    stood = [entry.cards for entry in told.entries if entry.kind == "answered" and "the call" in entry.title]
+    assert stood == [
+        {"101": "shown", "102": "shown"},
+        {"101": "timing", "102": "hidden"},
+        {"101": "hidden", "102": "hidden"},
+    ]
+
+
+def test_places_and_times_are_those_of_the_record() -> None:
+    entry = lived(ANSWERED).entries[1]
+    assert (entry.version, entry.position, entry.recorded_ms) == (2, 20, entry.at_ms + 7)
+
+
+def test_a_note_is_told_where_it_changed_and_not_again() -> None:
+    told = lived(ANSWERED, settings_with(notify="none"))
+    noted = [(entry.title, note.text) for entry in told.entries for note in entry.notes if note.about == "cards"]
+    assert noted == [(f"ringing 101, 102 for {NUMBER}", "the settings show no cards for incoming calls")]
+
+
+def test_what_is_told_depends_on_the_settings_only_where_nothing_was_done() -> None:
+    history = given(ANSWERED, contacts={NUMBER: "ann"}).finished().world.streams["call/A"]
+    one, other = story(history), story(history, settings_with(enabled=False))
+    assert [entry.title for entry in one.entries] == [entry.title for entry in other.entries]
+    assert other.entries[0].notes == (Note(about="call", text="the integration is switched off"),)
+    assert story(history) == one
+
+
+def test_an_internal_call_and_an_empty_history() -> None:
+    told = story(events("0 A dial 102 internal number=101\n9 A hangup 102 internal answered number=101"))
+    assert (told.outcome, told.attributed_because, told.moysklad["call"]) == ("internal", "", None)
+    assert titles(told, "heard")[0] == "ringing 102 for 101 (internal)"
+    empty = story([])
+    assert (empty.phase, empty.entries, empty.start_ms, empty.end_ms) == ("unheard", (), None, None)
+
+
+def test_the_wire_form_and_the_raw_body_are_kept_and_only_for_what_was_heard() -> None:
+    raw = {"UniqueId": "1.1"}
+    heard = BridgeOpened(heard_ms=ms(1), bridge="0123456789", wire="call_event", raw=raw)
+    first, second = story([heard, CallOverdue(at_ms=ms(2))]).entries
+    assert (first.wire, first.raw, first.title) == ("call_event", raw, "bridge 01234567 opened")
+    assert (second.wire, second.raw) == ("", {})
+
+
+EFFECT = UpdateCall(external_id="x", call="m", cards=(CardEvent(action=CardAction.HIDE_ALL, sequence=3),), comment="c")
+REGISTER = RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=0)
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (events("0 A dial 101 out")[0], ("heard", f"101 dials {NUMBER} by t", "")),
+        (events("0 A dial out")[0], ("heard", f"? dials {NUMBER} by t", "")),
+        (events("0 A dial")[0], ("heard", f"ringing nobody for {NUMBER}", "")),
+        (
+            CallerIdObserved(heard_ms=0, channel="A", channel_name="PJSIP/101-1", caller_id="101"),
+            ("heard", "channel PJSIP/101-1 is known as 101", ""),
+        ),
+        (events("0 A card 101 102")[0], ("heard", "a card was asked for on 101, 102", "")),
+        (
+            events("9 A hangup 103 internal downloaded status=0")[0],
+            ("heard", "hangup: not answered, 103 (CallStatus 0, CallType 2, downloaded later)", ""),
+        ),
+        (events("9 A hangup status=1")[0], ("heard", "hangup: not answered, no extension (CallStatus 1)", "")),
+        (LegAbsorbed(heard_ms=0, into="B", why="so"), ("heard", "this is a leg of call B: so", "")),
+        (
+            ConsultationObserved(heard_ms=0, leg="L", extensions=("103",)),
+            ("heard", "leg L ended with this customer: 103 took over", ""),
+        ),
+        (ConsultationObserved(heard_ms=0, leg="L"), ("heard", "leg L ended with this customer: nobody took over", "")),
+        (CallSettled(at_ms=0, reason="so"), ("time", "the record is settled", "so")),
+        (CallOverdue(at_ms=0), ("time", "no hangup within the maximum: the cards go, the end stays open", "")),
+        (CallWrittenOff(at_ms=0), ("time", "no hangup even after the long grace: recorded with what is known", "")),
+        (EffectStarted(key="k", at_ms=0, effect={"type": "odd"}, why="so"), ("asked", "odd", "so")),
+        (started(EFFECT, 0), ("asked", "update the call (cards HIDE_ALL; comment)", "")),
+        (done(REGISTER, 0, call="m", contact=None, existed=True), ("answered", "MoySklad did it: register the call -> call m", "")),
+        (done(ConfirmCall(external_id="x"), 0, call=None), ("answered", "MoySklad did it: confirm call", "")),
+        (
+            failed(REGISTER, 0),
+            ("failed", "register the call: connection lost", "MoySklad may have acted all the same; it is tried again"),
+        ),
+        (
+            failed(FindContact(number=NUMBER), 0, ambiguous=False),
+            ("failed", "find contact: connection lost", "MoySklad did not act; it is tried again"),
+        ),
+        (
+            refused(EFFECT, 0, error="no", remedy="ask"),
+            ("refused", "MoySklad refused: update the call (cards HIDE_ALL; comment): no", "ask"),
+        ),
+    ],
+)
+def test_every_event_in_words(event: Event, told: tuple[str, str, str]) -> None:
+    assert title(event) == told
+
+
+def test_requests_and_answers_are_told_with_their_durations() -> None:
+    exchange = Exchange(method="POST", path="/call", request={"a": 1}, status=200, response={"id": "m"}, duration_ms=12)
+    entry = story([EffectDone(key="k", at_ms=0, effect={"type": "odd"}, exchanges=(exchange,))]).entries[0]
+    assert entry.exchanges == (
+        {"method": "POST", "path": "/call", "request": {"a": 1}, "status": 200, "response": {"id": "m"}, "duration_ms": 12},
+    )
+
+
+def test_what_needs_a_person_is_said() -> None:
+    assert story([*events(RING), refused(REGISTER, 1, error="no", remedy="ask")]).parked == "no ask"
+
+
+def test_a_missed_call_says_why_nobody_has_it() -> None:
+    told = lived(RING + "9 A hangup")
+    assert (told.outcome, told.attributed, told.attributed_because) == ("missed", "", "several were rung and nobody answered")
+    assert told.moysklad["comment"] == "Пропущенный вызов (звонили: 101, 102)"

@@ -1,0 +1,92 @@
+"""The story as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta, timezone
+
+from core.events import EffectDone, Exchange
+from projections.story_text import LEGEND, MARKS, render
+from tests.projections.test_story import ANSWERED, REGISTER, RING, lived, story
+from tests.scenario import NUMBER, events, failed, given, ms, refused
+
+MINSK = timezone(timedelta(hours=3))
+
+
+def lines(text: str) -> list[str]:
+    return text.splitlines()
+
+
+def test_the_head_of_an_answered_call() -> None:
+    head = lines(render(lived(ANSWERED), MINSK))[:9]
+    assert head == [
+        "Call A of enterprise 0367",
+        f"  incoming from {NUMBER}; answered (settled)",
+        "  2026-11-23  15:30:00.000 - 15:30:35.000, 35.0 s",
+        "  rang 101, 102; talked 101",
+        "  whose call: 101 (talked with the customer last)",
+        "  at MoySklad: call call-1, contact ann, extension 101, open cards: none",
+        "",
+        f"  {LEGEND}",
+        "",
+    ]
+
+
+def test_each_step_has_its_time_its_mark_its_phase_and_its_cards() -> None:
+    body = lines(render(lived(ANSWERED), MINSK))[9:]
+    assert body[0] == f"15:30:00.000  « incoming call from {NUMBER} on t"
+    assert f"{'':14}  unheard → arrived" in body
+    at = body.index("15:30:05.000  » update the call (cards STARTTIME 101, HIDE 102)")
+    assert body[at + 1 : at + 5] == [
+        f"{'':14}  because cards: STARTTIME 101, HIDE 102",
+        "15:30:05.000  = MoySklad did it: update the call (cards STARTTIME 101, HIDE 102)",
+        f"{'':14}  cards now: 101 timing",
+        "15:30:35.000  « PJSIP/101 left bridge b1",
+    ]
+    assert f"{'':14}  cards now: none" in body
+    assert f"{'':14}  attribution: 101: talked with the customer last" in body
+
+
+def test_times_are_in_the_zone_that_is_asked_for() -> None:
+    text = render(lived(ANSWERED), timezone(timedelta(hours=-11)))
+    assert "  2026-11-23  01:30:00.000 - 01:30:35.000, 35.0 s" in lines(text)
+
+
+def test_a_call_that_goes_on() -> None:
+    head = lines(render(story(given(RING, contacts={NUMBER: "ann"}).world.streams["call/A"]), MINSK))[:5]
+    assert head[1] == f"  incoming from {NUMBER}; going on (ringing)"
+    assert head[2] == "  2026-11-23  15:30:00.000 - ?"
+    assert head[3] == "  rang 101, 102; talked nobody"
+    assert head[4] == "  at MoySklad: call call-1, contact ann, open cards: 101, 102"
+
+
+def test_outgoing_internal_missed_and_empty() -> None:
+    assert lines(render(story(events("0 A dial 101 out")), MINSK))[1] == f"  outgoing to {NUMBER}; going on (ringing)"
+    assert lines(render(story(events("0 A dial 102 internal number=101")), MINSK))[1].startswith("  internal, ")
+    missed = lines(render(lived(RING + "9 A hangup"), MINSK))
+    assert "  whose call: nobody (several were rung and nobody answered)" in missed
+    assert "  at MoySklad: call call-1, contact ann, «Пропущенный вызов (звонили: 101, 102)», open cards: none" in missed
+    empty = lines(render(story([]), MINSK))
+    assert empty[:3] == ["Call A of enterprise 0367", "  incoming from anonymous; going on (unheard)", "  at MoySklad: nothing"]
+
+
+def test_what_needs_a_person_stands_out() -> None:
+    text = render(story([*events(RING), refused(REGISTER, 1, error="no", remedy="ask")]), MINSK)
+    assert "  NEEDS A PERSON: no ask" in lines(text)
+    assert "15:30:01.000  x MoySklad refused: register the call: no" in lines(text)
+    assert "NEEDS A PERSON" not in render(lived(ANSWERED), MINSK)
+
+
+def test_bodies_are_shown_only_when_everything_is_asked_for() -> None:
+    heard = replace(events("0 A start")[0], raw={"Phone": "день"})
+    exchange = Exchange(method="POST", path="/call", request={"a": 1}, status=200, response=None, duration_ms=12)
+    told = story([heard, EffectDone(key="k", at_ms=ms(1), effect={"type": "odd"}, exchanges=(exchange,))])
+    short, full = lines(render(told, MINSK)), lines(render(told, MINSK, full=True))
+    assert f"{'':14}  POST /call → 200 in 12 ms" in short
+    assert [line for line in full if line not in short] == [f'{"":16}raw: {{"Phone": "день"}}', f'{"":16}sent: {{"a": 1}}']
+
+
+def test_every_kind_of_entry_has_a_mark_that_the_legend_explains() -> None:
+    kinds = {entry.kind for entry in story([*events(ANSWERED), failed(REGISTER, 36), refused(REGISTER, 37)]).entries}
+    assert kinds <= set(MARKS)
+    assert all(mark in LEGEND for mark in MARKS.values())
