@@ -20,7 +20,7 @@ import orjson
 import structlog
 from aiohttp import web
 
-from adapters import demo, doctor
+from adapters import daemon, demo, doctor
 from adapters.call_search import resolve, search
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
@@ -204,7 +204,7 @@ def main() -> None:
 def serve_command() -> None:
     """Run in the foreground."""
     env = environment()
-    configure_logs(env.log_level)
+    configure_logs(env.log_level, sink=daemon.log_sink(env))
     run(serve(env))
 
 

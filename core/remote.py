@@ -237,7 +237,7 @@ def _inspected(remote: Remote, result: Mapping[str, Any]) -> Remote:
 
 
 def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:
-    remote = replace(remote, failures=remote.failures + 1, retry_ms=event.retry_ms, last_error=event.error)
+    remote = replace(remote, failures=remote.failures + 1, retry_ms=event.retry_ms, retry_of=effect.type, last_error=event.error)
     match effect:
         case FindContact() | CreateContact() if effect.deadline_ms is not None and event.at_ms >= effect.deadline_ms:
             contact = replace(remote.contact, gave_up=event.error or "deadline")

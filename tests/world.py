@@ -12,12 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from core.settings import Settings
-
 from core.call import Call, evolve, fold, initial
 from core.decisions import Limits, decide
 from core.effects import Refused, encode_effect, is_write
 from core.events import (
+    AnyObservation,
     ConsultationObserved,
     EffectDone,
     EffectFailed,
@@ -25,11 +24,11 @@ from core.events import (
     EffectStarted,
     Event,
     LegAbsorbed,
-    Observation,
     encode,
 )
 from core.legs import Absorb, Legs, Link, hear
 from core.plan import Plan, Step, plan
+from core.settings import Settings
 from tests.moysklad_model import MoySkladModel
 
 ENTERPRISE = "0367"
@@ -67,7 +66,7 @@ class World:
     writes: int = 0
     now_ms: int = 0
 
-    def hear(self, stream: str, event: Observation, *, digest: bytes | None = None, at_ms: int | None = None) -> bool:
+    def hear(self, stream: str, event: AnyObservation, *, digest: bytes | None = None, at_ms: int | None = None) -> bool:
         """Take in one signal from its own stream; False for a duplicate. Time moves to when it was heard."""
         self.advance(event.heard_ms if at_ms is None else at_ms)
         mark = digest or _digest(stream, event)
@@ -197,12 +196,12 @@ class World:
         self._append(stream, failed)
 
 
-def _digest(stream: str, event: Observation) -> bytes:
+def _digest(stream: str, event: AnyObservation) -> bytes:
     type_, _, data = encode(replace(event, heard_ms=0, wire="", raw={}))
     return hashlib.sha256(repr((stream, type_, sorted(data.items()))).encode()).digest()
 
 
-def hear_all(world: World, heard: Iterable[tuple[str, Observation]]) -> World:
+def hear_all(world: World, heard: Iterable[tuple[str, AnyObservation]]) -> World:
     """Feed a whole history, in the order given."""
     for stream, event in heard:
         world.hear(stream, event)
