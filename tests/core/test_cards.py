@@ -64,6 +64,7 @@ def test_of_an_outgoing_call_only_the_caller_sees_it() -> None:
     assert wanted(call_of(ringing + "2 A dial 102 out"), 2) == {"101": "shown"}
     assert wanted(call_of(ringing + "2 A card 103"), 2) == {"101": "shown"}
     assert wanted(call_of("0 A dial out"), 0) == {}
+    assert notes(call_of("0 A dial out"), 0) == {}
     talking = ringing + "5 A enter b1 101\n5 A enter b1 customer"
     assert wanted(call_of(talking), 5) == {"101": "timing"}
 
@@ -76,6 +77,11 @@ def test_on_hold_the_last_who_talked_keeps_it_for_a_grace() -> None:
 
 def test_a_customer_who_waits_inside_a_bridge_stays_on_the_screen() -> None:
     assert wanted(call_of(TALK + "35 A leave b1 101"), 3_000) == {"101": "timing"}
+
+
+def test_an_outgoing_call_is_transferred_like_any_other() -> None:
+    talked = "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer\n9 A close b1\n9.2 A dial 103 out"
+    assert wanted(call_of(talked), 9.2) == {"103": "shown"}
 
 
 def test_in_a_transfer_the_new_one_sees_it_and_the_old_one_no_longer() -> None:
@@ -176,6 +182,14 @@ def test_a_new_ring_step_is_fresh_and_so_is_a_transfer() -> None:
     assert wanted(call_of(RING + "500 A dial 103"), 501) == {"103": "shown"}
     assert wanted(call_of(PARTED + "500 A dial 103"), 501) == {"103": "shown"}
     assert wanted(call_of(PARTED + "500 A dial 103"), 621) == {}
+
+
+def test_a_ring_of_a_call_that_turned_out_to_be_incoming_is_nobodys() -> None:
+    turned = "0 A dial 101 out\n0.2 A start\n"
+    assert wanted(call_of(turned), 1) == {}
+    asked_for = call_of(turned + "10 A card 103")
+    assert wanted(asked_for, 130) == {"103": "shown"}
+    assert wanted(asked_for, 130.001) == {}
 
 
 def test_a_talk_is_never_stale() -> None:
@@ -283,6 +297,12 @@ HIDE_ALL = UpdateCall(external_id="x", call="m", cards=(CardEvent(action=CardAct
 def test_a_refused_hide_all_is_not_repeated() -> None:
     call = fold(call_of(RING, started(SHOW_101, 1), done(SHOW_101, 1, call="m")), [refused(HIDE_ALL, 9)])
     assert card_changes(call.remote, SETTINGS, {}, over=True) == ()
+
+
+def test_a_refused_timer_does_not_keep_the_cards_open() -> None:
+    timer = UpdateCall(external_id="x", call="m", cards=(CardEvent(action=CardAction.STARTTIME, sequence=2, extension="101"),))
+    call = fold(call_of(RING, started(SHOW_101, 1), done(SHOW_101, 1, call="m")), [refused(timer, 5)])
+    assert [event.action for event in card_changes(call.remote, SETTINGS, {}, over=True)] == [CardAction.HIDE_ALL]
 
 
 def test_a_refused_update_without_cards_does_not_keep_the_cards_open() -> None:
