@@ -9,28 +9,41 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import asyncpg
 import orjson
 
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
-from adapters.vault import Vault
+from adapters.vault import Vault, is_encrypted
 from core.effects import Account
 from core.errors import StoreUnavailable
-from core.settings import Settings, SettingsError, fingerprint, merge_update, parse_settings, read_object
+from core.settings import (
+    SECRET_FIELDS,
+    Settings,
+    SettingsError,
+    fingerprint,
+    merge_update,
+    parse_settings,
+    read_object,
+)
 
 INLINE_ENTERPRISE: Final = "inline"
 """Under this name run calls that bring their settings along and name no enterprise (CONTRACT-ASTERISK, short form)."""
+
+PHONE_API_URL: Final = "https://api.moysklad.ru/api/phone/1.0"
+"""Fixed; shown to the administrator (PRODUCT D2)."""
 
 FRESH_S: Final = 2.0
 CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000
 
 _READ, _LOCK = load_sql("settings_read"), load_sql("settings_lock")
+_BY_WEBHOOK = load_sql("settings_by_webhook")
 _LAST, _ADD = load_sql("settings_last_revision"), load_sql("settings_add_revision")
 
 
@@ -61,7 +74,7 @@ class SettingsConflict(Exception):
 
 
 class SettingsStore:
-    """Reads and writes settings. Every method may raise StoreUnavailable or WrongKey."""
+    """Reads and writes settings. Every method may raise StoreUnavailable."""
 
     def __init__(
         self, pool: Any, vault: Vault, *, public_url: str, monotonic_s: Callable[[], float] = time.monotonic
@@ -73,6 +86,7 @@ class SettingsStore:
         self._current: OrderedDict[str, tuple[float, Current | None]] = OrderedDict()
         self._revisions: OrderedDict[tuple[str, int], tuple[Settings, Account, bool]] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
+        self._webhooks: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
 
     async def current(self, enterprise: str) -> Current | None:
         """The settings in force, at most two seconds old; None for an enterprise nobody knows."""
@@ -102,6 +116,23 @@ class SettingsStore:
         self._keep(self._tokens, token, (self._monotonic_s() + FRESH_S, number), CACHED_ENTERPRISES)
         return None if number is None else str(number)
 
+    async def by_webhook(self, uuid: str) -> str | None:
+        """The enterprise whose webhook address holds this UUID (PRODUCT E5); None for nobody's."""
+        try:
+            wanted = str(UUID(uuid))
+        except ValueError:
+            return None
+        known = self._webhooks.get(wanted)
+        if known is not None and known[0] > self._monotonic_s():
+            return known[1]
+        try:
+            rows = await self._pool.fetch(_BY_WEBHOOK, wanted)
+        except DATABASE_ERRORS as error:
+            raise StoreUnavailable("the settings cannot be read") from error
+        found = next((str(row["number"]) for row in rows if _webhook_of(row["integrations_config"]) == wanted), None)
+        self._keep(self._webhooks, wanted, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
+        return found
+
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
         """What a call works under: the settings of its revision, and the credentials in force now.
 
@@ -127,6 +158,8 @@ class SettingsStore:
 
         def change(config: dict[str, Any]) -> dict[str, Any]:
             merged = merge_update(config, body)
+            _known_zone(merged)
+            merged["phone_api_url"] = PHONE_API_URL
             merged["webhook_uuid"] = config.get("webhook_uuid") or str(uuid4())
             merged["webhook_url"] = f"{self._public_url}/ms/webhook/{merged['webhook_uuid']}"
             return merged
@@ -225,7 +258,7 @@ class SettingsStore:
                 if expected_revision is not None and expected_revision != revision:
                     raise SettingsConflict(f"revision {revision} is in force, not {expected_revision}")
                 changed = change(config)
-                kept = {key: value for key, value in read_object(whole).items() if key != "ms"}
+                kept = _others(whole)
                 stored: Any = {**kept, "ms": self._vault.encrypt_fields(changed)} if changed else kept
                 if isinstance(whole, str):
                     stored = orjson.dumps(stored).decode()  # whoever stored a JSON string reads one
@@ -233,8 +266,9 @@ class SettingsStore:
                     "UPDATE public.enterprises SET integrations_config = $2 WHERE number = $1", enterprise, stored
                 )
                 revision = await self._revision_of(connection, enterprise, changed, by=by, reason=reason)
-        except asyncpg.ForeignKeyViolationError as error:
-            raise SettingsError("the enterprise cannot be created", "", "Обратитесь к поддержке.") from error
+        except asyncpg.IntegrityConstraintViolationError as error:
+            hint = "Сначала заведите предприятие у провайдера телефонии."
+            raise SettingsError("the enterprise cannot be created", "enterprise_number", hint) from error
         except DATABASE_ERRORS as error:
             raise StoreUnavailable("the settings cannot be stored") from error
         current = self._as_current(enterprise, revision, changed)
@@ -255,7 +289,7 @@ class SettingsStore:
         if row is None:
             return Settings(), Account(enterprise=enterprise), False
         config = self._vault.decrypt_fields(read_object(row["settings"]))
-        found = (parse_settings(config), _account(enterprise, config), bool(row["inline"]))
+        found = (_settings(config), _account(enterprise, config), bool(row["inline"]))
         self._keep(self._revisions, key, found, CACHED_REVISIONS)
         return found
 
@@ -263,7 +297,7 @@ class SettingsStore:
         return Current(
             enterprise=enterprise,
             revision=revision,
-            settings=parse_settings(config),
+            settings=_settings(config),
             account=_account(enterprise, config),
             config=config,
         )
@@ -276,9 +310,42 @@ class SettingsStore:
             cache.popitem(last=False)
 
 
+def _webhook_of(whole: object) -> str:
+    return str(read_object(read_object(whole).get("ms")).get("webhook_uuid") or "").lower()
+
+
+def _settings(config: Mapping[str, Any]) -> Settings:
+    """The settings, without the secrets that another key encrypted: calls go on, and the administrator is told."""
+    lost = sorted(name for name, value in config.items() if is_encrypted(value))
+    settings = parse_settings({name: value for name, value in config.items() if name not in lost})
+    told = [f"{name}: сохранён под другим ключом шифрования (MS_SECRET_KEY), введите его заново." for name in lost]
+    return replace(settings, problems=(*settings.problems, *told)) if told else settings
+
+
 def _account(enterprise: str, config: Mapping[str, Any]) -> Account:
+    phone_key, api_token = ("" if is_encrypted(config.get(name)) else config.get(name) for name in SECRET_FIELDS)
     return Account(
         enterprise=enterprise,
-        phone_key=str(config.get("integration_code") or ""),
-        api_token=str(config.get("api_token") or ""),
+        phone_key=str(phone_key or "").strip(),
+        api_token=str(api_token or "").strip(),
     )
+
+
+def _known_zone(config: Mapping[str, Any]) -> None:
+    zone = config.get("timezone")
+    try:
+        if isinstance(zone, str) and zone:
+            ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        hint = "Такого часового пояса нет. Укажите, например, Europe/Minsk."
+        raise SettingsError("timezone is not known", "timezone", hint) from error
+
+
+def _others(whole: object) -> dict[str, Any]:
+    """What else the column holds. Raises SettingsError where it cannot be read: writing would destroy it."""
+    kept = read_object(whole)
+    if not kept and whole not in (None, "", {}, "{}", "null"):
+        hint = "Настройки предприятия в базе повреждены (integrations_config): обратитесь к поддержке."
+        raise SettingsError("integrations_config is not an object", "", hint)
+    kept.pop("ms", None)
+    return kept

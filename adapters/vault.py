@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from core.settings import SECRET_FIELDS
+from core.settings import map_secrets
 
 PREFIX: Final = "enc:v1:"
 
@@ -45,14 +45,22 @@ class Vault:
 
     def encrypt_fields(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The settings with every secret field encrypted."""
-        return {
-            key: self.encrypt(value) if key in SECRET_FIELDS and isinstance(value, str) else value
-            for key, value in config.items()
-        }
+        return map_secrets(config, self.encrypt)
 
     def decrypt_fields(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings with every secret field in the clear. Raises WrongKey."""
-        return {
-            key: self.decrypt(value) if key in SECRET_FIELDS and isinstance(value, str) else value
-            for key, value in config.items()
-        }
+        """The settings with every secret field in the clear; what another key encrypted stays encrypted.
+
+        A lost key must not lose calls: they are recorded all the same, and the token is entered again.
+        """
+        return map_secrets(config, self._decrypt_if_ours)
+
+    def _decrypt_if_ours(self, stored: str) -> str:
+        try:
+            return self.decrypt(stored)
+        except WrongKey:
+            return stored
+
+
+def is_encrypted(value: object) -> bool:
+    """Whether this is a secret that could not be decrypted: of no use, and nobody's token."""
+    return isinstance(value, str) and value.startswith(PREFIX)

@@ -250,7 +250,8 @@ def _who(channel: str, name: str, caller_id: str, state: Call) -> str:
 
 
 def _short(bridge: str) -> str:
-    return bridge[:8]
+    """The end of a bridge's id: what a PBX counts up is there."""
+    return f"…{bridge[-6:]}" if len(bridge) > 8 else bridge
 
 
 def _ask(effect: dict[str, Any]) -> str:

@@ -36,13 +36,18 @@ def _lines(story: Story, zone: tzinfo, *, full: bool) -> Iterator[str]:
     yield f"  {LEGEND}"
     yield ""
     cards: dict[str, str] = {}
+    latest_ms = 0
     for entry in story.entries:
-        yield from _entry(entry, zone, cards, full=full)
-        cards = entry.cards
+        yield from _entry(entry, zone, cards, full=full, overtaken=entry.at_ms < latest_ms)
+        cards, latest_ms = entry.cards, max(latest_ms, entry.at_ms)
 
 
-def _entry(entry: Entry, zone: tzinfo, cards_before: dict[str, str], *, full: bool) -> Iterator[str]:
-    yield f"{_clock(entry.at_ms, zone)}  {MARKS[entry.kind]} {entry.title}"
+def _entry(
+    entry: Entry, zone: tzinfo, cards_before: dict[str, str], *, full: bool, overtaken: bool
+) -> Iterator[str]:
+    # A leg's past joins the call's history only when it is known to concern the call.
+    earlier = "   (heard earlier, joined now)" if overtaken else ""
+    yield f"{_clock(entry.at_ms, zone)}  {MARKS[entry.kind]} {entry.title}{earlier}"
     if entry.why:
         yield f"{'':14}  because {entry.why}"
     if entry.phase_before != entry.phase_after:

@@ -29,14 +29,15 @@ TEMPLATE_LOCK = 7_203_470_999
 
 def in_database(dsn: str, name: str) -> str:
     """The same server, another database."""
-    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
+    parts = urlsplit(dsn)  # put together by hand: urlunsplit drops the slashes of an empty host
+    return f"{parts.scheme}://{parts.netloc}/{name}" + (f"?{parts.query}" if parts.query else "")
 
 
 async def create_database(server: str, name: str, template: str = "template1") -> None:
-    """Make a database; cloning a small template takes some 20 ms."""
+    """Make a database; cloning a small template takes some 30 ms."""
     connection = await asyncpg.connect(server)
     try:
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     finally:
         await connection.close()
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 
 from core.events import (
+    AnyObservation,
     ArrivalObserved,
     BridgeClosed,
     BridgeEntered,
@@ -30,7 +31,6 @@ from core.events import (
     BridgeOpened,
     DialObserved,
     HangupObserved,
-    Observation,
 )
 from core.values import ANONYMOUS, Direction
 from tests.world import Fault
@@ -40,7 +40,7 @@ NUMBERS = ("+375290000001", "+375290000002", "+79161234567", ANONYMOUS)
 EPOCH_MS = 1_795_437_000_000
 SWAP_WITHIN_MS = 1_500
 
-Heard = tuple[str, Observation]
+Heard = tuple[str, AnyObservation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +195,7 @@ class Wire:
             end_ms=end_ms,
         )
 
-    def _say(self, stream: str, event: Observation) -> None:
+    def _say(self, stream: str, event: AnyObservation) -> None:
         self.heard.append((stream, event))
 
     def _channel(self) -> str:

@@ -22,7 +22,6 @@ from core.ports import EventStore, Projection
 log = structlog.get_logger("projections")
 
 BATCH: Final = 500
-REBUILD_BATCH: Final = 2_000
 POLL_S: Final = 1.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 BUSY_PAUSE_S: Final = 0.05
@@ -54,7 +53,13 @@ class ProjectionRunner:
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, store: EventStore, projections: Sequence[Projection], *, poll_s: float = POLL_S
+        self,
+        pool: asyncpg.Pool,
+        store: EventStore,
+        projections: Sequence[Projection],
+        *,
+        poll_s: float = POLL_S,
+        batch: int = BATCH,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -62,6 +67,7 @@ class ProjectionRunner:
         if len(self._projections) != len(projections):
             raise ValueError("two projections have the same name")
         self._poll_s = poll_s
+        self._batch = batch
         self._states = {name: ProjectionState(name=name, position=0) for name in self._projections}
 
     def states(self) -> tuple[ProjectionState, ...]:
@@ -74,11 +80,11 @@ class ProjectionRunner:
             for name in self._projections:
                 group.create_task(self._follow(name), name=f"projection {name}")
 
-    async def step(self, name: str, limit: int = BATCH) -> int:
+    async def step(self, name: str) -> int:
         """Apply one batch; how many events it held. 0: nothing new, or another instance is at it."""
         # The log is read before the transaction: no connection waits for a second one, and locks are held briefly.
         after = await self._position(name)
-        batch = await self._store.read_log(after, limit)
+        batch = await self._store.read_log(after, self._batch)
         if not batch:
             self._states[name] = ProjectionState(name=name, position=after)
             return 0
@@ -115,7 +121,7 @@ class ProjectionRunner:
 
     async def _advance(self, name: str, head: int, progress: Callable[[int, int], None]) -> None:
         while True:
-            took = await self.step(name, REBUILD_BATCH)
+            took = await self.step(name)
             position = await self._position(name)
             progress(min(position, head), head)
             if position >= head:

@@ -53,3 +53,12 @@ async def write(store: EventStore, writer: int, appends: int, after_each: Callab
 async def nothing() -> None:
     """For writers that need nothing done after each append."""
     await asyncio.sleep(0)
+
+
+async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
+    """Return once the condition holds; it is asked over and over, because the database does not tell when it changes."""
+    for _ in range(4_000):
+        if await true():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came about")

@@ -14,7 +14,7 @@ from adapters.postgres.batch import Item, arguments
 from adapters.postgres.database import connect, load_sql
 from adapters.postgres.event_store import PostgresEventStore
 from core.ports import Append, encode_events
-from tests.adapters.postgres.support import Follower, nothing, write
+from tests.adapters.postgres.support import Follower, eventually, nothing, write
 from tests.conftest import in_database
 from tests.contracts.event_store import BRIDGE, CALL, OTHER_CALL, append, notes
 
@@ -30,9 +30,11 @@ async def append_by_hand(connection: Any, *appends: Append) -> None:
 async def waiting_for_locks(connection: Any, count: int) -> None:
     """Return once so many statements of this database wait for a lock."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(10):
-        while await connection.fetchval(query) < count:
-            await asyncio.sleep(0.005)
+
+    async def waiting() -> bool:
+        return bool(await connection.fetchval(query) >= count)
+
+    await eventually(waiting)
 
 
 @pytest.mark.parametrize("instances", [1, 2, 8])
@@ -186,3 +188,4 @@ async def test_positions_go_on_after_the_log_was_archived(pg_store: PostgresEven
 
 def test_servers_dsn_leads_elsewhere() -> None:
     assert in_database("postgresql://u@h/ms?host=%2Frun", "other") == "postgresql://u@h/other?host=%2Frun"
+    assert in_database("postgresql:///ms?host=/run", "other") == "postgresql:///other?host=/run"
