@@ -6,6 +6,7 @@ write the row by SQL: such a change is noticed by its content and becomes a revi
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -84,6 +85,7 @@ class SettingsStore:
         self._public_url = public_url.rstrip("/")
         self._monotonic_s = monotonic_s
         self._current: OrderedDict[str, tuple[float, Current | None]] = OrderedDict()
+        self._looking: dict[str, asyncio.Task[Current | None]] = {}
         self._revisions: OrderedDict[tuple[str, int], tuple[Settings, Account, bool]] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
         self._webhooks: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
@@ -94,11 +96,14 @@ class SettingsStore:
         if fresh is not None and fresh[0] > self._monotonic_s():
             return fresh[1]
         try:
-            found = await self._look(enterprise)
+            found = await self._look_once(enterprise)
         except DATABASE_ERRORS as error:
             if fresh is not None:
                 return fresh[1]  # what was in force two seconds ago is better than a lost call
             raise StoreUnavailable("the settings cannot be read") from error
+        saved = self._current.get(enterprise, (0.0, None))[1]
+        if saved is not None and found is not None and saved.revision > found.revision:
+            return saved  # saved while we looked
         self._keep(self._current, enterprise, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
 
@@ -211,6 +216,20 @@ class SettingsStore:
             )
             for row in rows
         ]
+
+    async def _look_once(self, enterprise: str) -> Current | None:
+        """Look for everybody who asks at this moment, so that a burst of signals costs one query."""
+        looking = self._looking.get(enterprise)
+        if looking is None:
+            looking = asyncio.create_task(self._look(enterprise), name=f"settings of {enterprise}")
+            self._looking[enterprise] = looking
+            looking.add_done_callback(lambda done: self._looked(enterprise, done))
+        return await asyncio.shield(looking)
+
+    def _looked(self, enterprise: str, done: asyncio.Task[Current | None]) -> None:
+        self._looking.pop(enterprise, None)
+        if not done.cancelled():
+            done.exception()  # whoever asked may have gone away meanwhile
 
     async def _look(self, enterprise: str) -> Current | None:
         async with self._pool.acquire() as connection:
