@@ -373,7 +373,8 @@ def _write(call: Call, effect: RegisterCall | UpdateCall | CreateContact, why: s
     """A write; when the same one was attempted before, that attempt again: same key, same sequence numbers."""
     attempt = call.remote.attempt
     if attempt is not None and _content(attempt.effect) == _content(effect):
-        return Step(effect=attempt.effect, key=IdempotencyKey(attempt.key), why=f"again: {why}")
+        again = effect if isinstance(effect, CreateContact) else attempt.effect  # its deadline moves on
+        return Step(effect=again, key=IdempotencyKey(attempt.key), why=f"again: {why}")
     return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.remote.started + 1}"), why=why)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.call import Call, evolve, initial
 from core.decisions import Limits
-from core.events import Event
+from core.events import DialObserved, Event
 from core.remote import card_events
 from tests.moysklad_model import MoySkladModel, Repeated
 from tests.settings import SETTINGS
@@ -116,7 +116,7 @@ def test_a_crash_or_a_lost_answer_anywhere_ends_the_same(history: History, repea
 @given(calls())
 @settings(max_examples=30)
 def test_without_a_hangup_cards_are_hidden_at_the_maximum_and_the_call_is_recorded_after_the_grace(history: History) -> None:
-    heard = tuple(each for each in history.heard if each[1].type != "hangup_observed")  # type: ignore[attr-defined]
+    heard = tuple(each for each in history.heard if each[1].type != "hangup_observed")
     limits = Limits(call_max_ms=60_000)
     world = hear_all(World(settings=SETTINGS, limits=limits), heard)
     world.advance(heard[0][1].heard_ms + 61_000 + 60_000)
@@ -140,7 +140,7 @@ def test_evolve_is_total(parts: list[tuple[tuple[str, Event], ...]], random: obj
 def test_an_answered_incoming_call_costs_at_most_three_requests_for_one_ring_step(history: History) -> None:
     world = played(history)
     for truth in history.truth:
-        steps = [event for _, event in history.heard if event.type == "dial_observed" and event.channel == truth.call]  # type: ignore[attr-defined]
+        steps = [event for _, event in history.heard if isinstance(event, DialObserved) and event.channel == truth.call]
         if truth.direction == "in" and len(truth.talked) == 1 and len(steps) == 1:
             asked = [effect for effect in world.moysklad.requests if getattr(effect, "external_id", "") == f"0367-{truth.call}"]
             assert len(asked) <= 3, [card_events(effect) for effect in asked]
