@@ -27,7 +27,7 @@ from adapters.environment import BadEnvironment, Environment, load_or_create_sec
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
-from adapters.logs import configure_logs
+from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import exposition
 from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
@@ -149,7 +149,7 @@ async def serve(env: Environment) -> None:
 async def _work(env: Environment, holder: Holder) -> None:
     def waiting(reason: str) -> None:
         holder.waiting = reason
-        log.warning("waiting", reason=reason)
+        log.info("waiting", reason=reason)
 
     async with database(env, waiting) as dsn, assembled(service_options(env, dsn), projections()) as service:
         holder.parts = http_parts(service)
@@ -187,6 +187,8 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command to its end. What a person can do something about is one line; a bug keeps its traceback in the log."""
     try:
         return asyncio.run(work)
+    except BadEnvironment as error:
+        fail(str(error), 2)
     except (EmbeddedPostgresError, MigrationError, WrongKey, StoreUnavailable, ValueError) as error:
         fail(str(error))
     except OSError as error:
@@ -357,4 +359,5 @@ def logs_command(follow: bool, lines: int) -> None:
 
 
 if __name__ == "__main__":
+    install_last_resort()
     main()

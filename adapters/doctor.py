@@ -26,11 +26,11 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     echo(f"event log       {head} events")
     for row in await pool.fetch("SELECT name, position FROM checkpoints ORDER BY name"):
         behind = head - row["position"]
-        good &= _line(echo, f"{row['name']:<15}", f"{behind} events behind", bad=behind > LAG_EVENTS)
+        good &= _line(echo, row['name'], f"{behind} events behind", bad=behind > LAG_EVENTS)
     backlog = await pool.fetchrow("SELECT count(*) AS count, min(due_ms) AS oldest FROM streams WHERE due_ms <= $1", now_ms)
     late_ms = now_ms - backlog["oldest"] if backlog["oldest"] is not None else 0
     text = f"{backlog['count']} calls wait" + (f", the oldest for {late_ms / 1000:.0f} s" if backlog["count"] else "")
-    good &= _line(echo, "work            ", text, bad=late_ms > LATE_MS)
+    good &= _line(echo, "work", text, bad=late_ms > LATE_MS)
     good &= await _troubled(pool, echo)
     good &= await _enterprises(service, echo)
     await _rejected(pool, echo)
@@ -42,7 +42,7 @@ async def _troubled(pool: Any, echo: Echo) -> bool:
         "SELECT enterprise, call, parked FROM calls WHERE parked <> '' ORDER BY started_ms DESC LIMIT $1", SHOWN
     )
     total = await pool.fetchval("SELECT count(*) FROM calls WHERE parked <> ''")
-    good = _line(echo, "need a person   ", f"{total} calls", bad=total > 0)
+    good = _line(echo, "need a person", f"{total} calls", bad=total > 0)
     for row in rows:
         echo(f"                  {row['enterprise']} {row['call']}: {row['parked']}")
     return good
@@ -65,7 +65,7 @@ async def _enterprises(service: Service, echo: Echo) -> bool:
         problems += [f"{number}: {problem}" for problem in current.settings.problems]
         if current.settings.enabled and not current.settings.has_phone_api:
             problems.append(f"{number}: enabled without a Phone API key: nothing can be recorded")
-    good = _line(echo, "enterprises     ", f"{enabled} enabled of {len(numbers)}, {len(problems)} problems", bad=bool(problems))
+    good = _line(echo, "enterprises", f"{enabled} enabled of {len(numbers)}, {len(problems)} problems", bad=bool(problems))
     for problem in problems[: SHOWN * 2]:
         echo(f"                  {problem}")
     return good
@@ -82,5 +82,5 @@ async def _rejected(pool: Any, echo: Echo) -> None:
 
 
 def _line(echo: Echo, label: str, text: str, *, bad: bool) -> bool:
-    echo(f"{label} {text}{'   <- look at this' if bad else ''}")
+    echo(f"{label:<15} {text}{'   <- look at this' if bad else ''}")
     return not bad

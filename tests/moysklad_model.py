@@ -56,7 +56,7 @@ class Row:
         for event in self.events:
             match event.action:
                 case CardAction.SHOW:
-                    cards[event.extension] = "shown"
+                    cards.setdefault(event.extension, "shown")
                 case CardAction.STARTTIME:
                     if event.extension in cards:
                         cards[event.extension] = "timing"

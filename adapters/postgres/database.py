@@ -47,6 +47,17 @@ DATABASE_ERRORS: Final[tuple[type[Exception], ...]] = (
 """Everything that asyncpg raises when a statement fails or the server is lost."""
 
 
+def still_wanted(error: BaseException) -> None:
+    """Call it first when a loop catches a database error: raises CancelledError if the task is being cancelled.
+
+    A cancelled statement cleans up (ROLLBACK, release), and when the connection is dead that fails too: the error of
+    the clean-up then hides the cancellation, and the loop would go on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
+
+
 async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 12) -> asyncpg.Pool:
     """Open the pool that the whole service shares; the server must be up (see :func:`wait_for_database`).
 

@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 import structlog
 
-from adapters.postgres.database import DATABASE_ERRORS, explain, load_sql
+from adapters.postgres.database import DATABASE_ERRORS, explain, load_sql, still_wanted
 from core.errors import StoreUnavailable
 from core.ports import EventStore, Projection
 
@@ -145,6 +145,7 @@ class ProjectionRunner:
                     failures = 0
                 failures = 0
             except _AWAY as error:
+                still_wanted(error)
                 failures += 1
                 reason = str(error) if isinstance(error, StoreUnavailable) else explain(error)
                 log.warning("projection_waits", projection=name, reason=reason)
@@ -152,6 +153,7 @@ class ProjectionRunner:
                 continue
             except Exception as error:
                 # A bug in one read model: it stands still, says so, and is tried again; calls go on.
+                still_wanted(error)
                 failures += 1
                 log.error("projection_failed", projection=name, position=self._states[name].position, exc_info=error)
                 await self._pause(name, failures, f"a bug ({type(error).__name__}), see the log")

@@ -19,7 +19,7 @@ import asyncpg
 import structlog
 
 from adapters.postgres.batch import Item, arguments, results
-from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, load_sql
+from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, load_sql, still_wanted
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.ports import Appended
 
@@ -179,6 +179,7 @@ class GroupWriter:
             try:
                 row = await self._attempt(units, max(LEAST_ATTEMPT_S, first_deadline - loop.time()), check_ids)
             except DATABASE_ERRORS as error:
+                still_wanted(error)
                 if is_poison(error):
                     return error
                 reason = explain(error)

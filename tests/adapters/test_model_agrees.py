@@ -218,7 +218,6 @@ async def test_a_card_that_is_hidden_comes_back_without_its_timer(both: Both) ->
     assert only(both.same())["screens"] == {"101": "shown"}
 
 
-@pytest.mark.xfail(strict=True, reason="the model's SHOW stops a running timer; the sandbox leaves the card as it stands")
 async def test_showing_a_card_whose_timer_runs(both: Both) -> None:
     await both.perform(registration(show("101", 1)), update(card(CardAction.STARTTIME, "101", 2)), update(show("101", 3)))
     both.same()

@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 
 from core.call import fold
-from core.effects import CardAction, ConfirmCall, Effect, FindContact, FindEmployees, InspectCall, RegisterCall, UpdateCall
-from core.events import CallSettled
-from core.plan import REPOST_GUARD_MS
+from core.effects import (
+    CardAction,
+    ConfirmCall,
+    CreateContact,
+    Effect,
+    FindContact,
+    FindEmployees,
+    InspectCall,
+    RegisterCall,
+    UpdateCall,
+)
+from core.events import CallSettled, LegAbsorbed
+from core.plan import REPOST_GUARD_MS, contact_sync_id
 from core.settings import Settings
 from tests.moysklad_model import MoySkladModel, Repeated
 from tests.scenario import (
@@ -17,6 +27,7 @@ from tests.scenario import (
     call_of,
     describe,
     done,
+    events,
     failed,
     given,
     look,
@@ -166,6 +177,48 @@ def test_when_it_cannot_be_found_out_whether_the_call_is_there_a_person_is_neede
     assert [note.text for note in planned.notes if note.about == "call"] == [planned.parked]
     answered = fold(call, [done(REGISTER, 4, "r", call="m")])  # the answer came after all
     assert look(answered, 4).parked == ""
+    updating = fold(answered, [started(UpdateCall(external_id="0367-A", call="m", comment="c"), 5)])
+    assert look(updating, 5).parked == ""
+    not_sent = fold(call, [failed(REGISTER, 4, "r", ambiguous=False)])  # it never left the machine after all
+    assert (look(not_sent, 6).parked, step_of(look(not_sent, 6))) == ("", SHOWN)
+
+
+def test_a_registration_in_doubt_is_resolved_even_when_the_call_turned_out_to_be_a_leg() -> None:
+    call = call_of(RING, FOUND, started(REGISTER, 1, "r"), LegAbsorbed(heard_ms=ms(2), into="B"))
+    assert step_of(look(call, 2)) == "confirm"
+
+
+CREATE = CreateContact(number=NUMBER, sync_id=contact_sync_id("0367", NUMBER), deadline_ms=ms(2))
+MISSING = done(FindContact(number=NUMBER), 0.5, contact=None)
+
+
+def test_a_contact_in_doubt_is_created_again_under_its_own_key() -> None:
+    call = call_of(RING, MISSING, started(CREATE, 0.6, "c"), failed(CREATE, 0.7, "c", retry=0.5))
+    again = look(call, 1.3).step
+    assert again is not None
+    assert (again.effect, again.key) == (CREATE, "c")
+
+
+def test_a_contact_that_is_created_after_the_card_has_no_stale_deadline() -> None:
+    shown = given(RING, faults={0: Fault.LOST_BEFORE, 1: Fault.LOST_BEFORE}).at(60)
+    assert len(shown.rows) == 1
+    assert shown.world.moysklad.by_sync_id == {contact_sync_id("0367", NUMBER): "contact-1"}
+    assert shown.planned().wake_ms == ms(7_200)
+
+
+def test_trouble_with_contacts_holds_no_card_back_and_trouble_with_calls_no_contact() -> None:
+    slow = failed(FindContact(number=NUMBER), 1, ambiguous=False, retry=60)
+    shown = look(call_of(RING, slow), 2.1).step
+    assert shown is not None
+    assert (describe(shown.effect), shown.not_before_ms) == (SHOWN, None)
+    ringing = call_of(RING, FOUND, started(REGISTER_WITH_CARDS, 1, "r"), done(REGISTER_WITH_CARDS, 1, "r", call="m"))
+    talking = fold(ringing, [*events("5 A enter b1 customer\n5 A enter b1 101"), slow])
+    moved = look(talking, 5).step
+    assert moved is not None
+    assert (describe(moved.effect), moved.not_before_ms) == ("update STARTTIME 101 #1 HIDE 102 #2", None)
+    held = look(fold(talking, [failed(moved.effect, 5, ambiguous=False, retry=9)]), 6).step
+    assert held is not None
+    assert held.not_before_ms == ms(14)
 
 
 # -- an update in doubt -------------------------------------------------------------------------------------------

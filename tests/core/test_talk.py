@@ -109,6 +109,10 @@ def test_two_in_one_bridge_talk_from_the_later_enter_to_the_earlier_leave() -> N
     assert talked(ANSWERED) == [("101", 5.2, 35)]
 
 
+def test_a_talk_ends_with_whoever_leaves_first() -> None:
+    assert talked("5 A enter b1 customer\n5 A enter b1 101\n35 A leave b1 customer\n35.1 A leave b1 101") == [("101", 5, 35)]
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 def test_the_order_of_hearing_does_not_change_who_talked(order: tuple[int, ...]) -> None:
     lines = ["5 A enter b1 customer", "5 A enter b1 101", "6 A leave b1 101", "6 A leave b1 customer"]

@@ -173,7 +173,7 @@ def test_the_wire_form_and_the_raw_body_are_kept_and_only_for_what_was_heard() -
     raw = {"UniqueId": "1.1"}
     heard = BridgeOpened(heard_ms=ms(1), bridge="0123456789", wire="call_event", raw=raw)
     first, second = story([heard, CallOverdue(at_ms=ms(2))]).entries
-    assert (first.wire, first.raw, first.title) == ("call_event", raw, "bridge …234567 opened")
+    assert (first.wire, first.raw, first.title) == ("call_event", raw, "bridge …456789 opened")
     assert (second.wire, second.raw) == ("", {})
 
 
