@@ -61,6 +61,7 @@ def test_nothing_is_registered_before_a_card_is_wanted_but_the_customer_is_looke
 def test_the_extension_and_the_end_are_not_told_while_the_call_goes_on() -> None:
     row = known(PARTED).row
     assert (row.extension, row.employee, row.end_ms, row.comment) == ("", "", None, "")
+    assert known(PARTED).notes() == {}
 
 
 def test_a_second_ring_step_moves_the_cards_and_the_same_one_asks_nothing() -> None:
@@ -101,6 +102,7 @@ def test_a_downloaded_hangup_alone_is_recorded_complete_in_one_request_without_c
     scenario = known("9000 A hangup 101 answered downloaded received=3 end=33 rec=https://r/1").finished()
     assert scenario.asked(timed=True) == [f"9005.0 {FIND}", "9005.0 register ext=101 end=33.0 rec=1"]
     assert (scenario.row.start_ms, scenario.row.contact, scenario.row.events) == (ms(3), "ann", [])
+    assert (scenario.row.extension, scenario.row.employee) == ("101", employee_id("101"))
 
 
 def test_a_rewritten_hangup_whose_dial_was_lost_is_a_customers_call() -> None:

@@ -215,7 +215,7 @@ def test_trouble_with_contacts_holds_no_card_back_and_trouble_with_calls_no_cont
     talking = fold(ringing, [*events("5 A enter b1 customer\n5 A enter b1 101"), slow])
     moved = look(talking, 5).step
     assert moved is not None
-    assert (describe(moved.effect), moved.not_before_ms) == ("update STARTTIME 101 #1 HIDE 102 #2", None)
+    assert (describe(moved.effect), moved.not_before_ms) == ("update STARTTIME 101 #3 HIDE 102 #4", None)
     held = look(fold(talking, [failed(moved.effect, 5, ambiguous=False, retry=9)]), 6).step
     assert held is not None
     assert held.not_before_ms == ms(14)
