@@ -1,0 +1,469 @@
+"""The reactor on the store in memory, beside the model of MoySklad: order, retries, doubt, crashes, and who waits for whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+
+from adapters.memory_store import MemoryEventStore
+from adapters.reactor import BACKOFF_MS, Reactor, new_event
+from core.decisions import Limits
+from core.effects import Account, Effect, Performed, Refused, RegisterCall, Unavailable, UpdateCall, is_write
+from core.errors import StoreUnavailable
+from core.events import (
+    AnyObservation,
+    ArrivalObserved,
+    BridgeEntered,
+    DialObserved,
+    EffectDone,
+    EffectFailed,
+    EffectRefused,
+    EffectStarted,
+    Event,
+    decode,
+)
+from core.ports import Append, Appended, NewEvent, RecordedEvent, StreamId
+from core.settings import Settings
+from core.values import Direction
+from tests.moysklad_model import MoySkladModel
+from tests.scenario import heard, ms
+from tests.settings import SETTINGS
+
+ANSWERED = """
+    0.0   A  start   +375290000001
+    0.2   A  dial    101 102
+    5.0   A  enter   b1 customer
+    5.0   A  enter   b1 101
+    35.0  A  leave   b1 customer
+    35.0  A  leave   b1 101
+    35.0  A  close   b1
+    35.4  A  hangup  101 answered
+"""
+ACCOUNT = Account(enterprise="0367", phone_key="phone", api_token="json")
+
+
+@dataclass(slots=True)
+class FixedSettings:
+    """Every call works under the same settings."""
+
+    async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
+        return SETTINGS, ACCOUNT
+
+
+Trouble = Callable[[Effect, int], Exception | None]
+"""What goes wrong with an effect that is asked for the n-th time over all (from 0)."""
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The model behind the port. ``before``/``after`` raise around what MoySklad does; ``gate`` holds every request back."""
+
+    model: MoySkladModel = field(default_factory=MoySkladModel)
+    before: Trouble = lambda effect, nth: None
+    after: Trouble = lambda effect, nth: None
+    holds: Callable[[Effect], asyncio.Event | None] = lambda effect: None
+    asked: list[Effect] = field(default_factory=list)
+    underway: int = 0
+    most_underway: int = 0
+
+    async def perform(self, effect: Effect, account: Account) -> Performed:
+        nth = len(self.asked)
+        self.asked.append(effect)
+        self.underway += 1
+        self.most_underway = max(self.most_underway, self.underway)
+        try:
+            if (gate := self.holds(effect)) is not None:
+                await gate.wait()
+            await asyncio.sleep(0)
+            if (trouble := self.before(effect, nth)) is not None:
+                raise trouble
+            performed = self.model.perform(effect)
+            if (trouble := self.after(effect, nth)) is not None:
+                raise trouble
+            return performed
+        finally:
+            self.underway -= 1
+
+    def writes(self) -> list[Effect]:
+        return [effect for effect in self.asked if is_write(effect)]
+
+
+@dataclass(slots=True)
+class Bench:
+    """A reactor, its store, its MoySklad, and a clock that the test moves."""
+
+    store: MemoryEventStore
+    gateway: Gateway
+    now_ms: int = field(default_factory=lambda: ms(0))
+    reactor: Reactor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reactor = self.another()
+
+    def another(self, parallel: int = 128) -> Reactor:
+        """A reactor as a process started anew would have it."""
+        self.reactor = Reactor(
+            store=self.store,
+            settings=FixedSettings(),
+            gateway=self.gateway,
+            now_ms=lambda: self.now_ms,
+            limits=Limits(),
+            parallel=parallel,
+            jitter=lambda: 0.0,
+        )
+        return self.reactor
+
+    async def hear(self, call: str, *events: AnyObservation) -> StreamId:
+        stream = StreamId(enterprise="0367", name=f"call/{call}")
+        for event in events:
+            self.now_ms = max(self.now_ms, event.heard_ms)
+            await self.store.append(Append(stream=stream, events=(new_event(event),), due_ms=self.now_ms))
+        return stream
+
+    async def hear_and_attend(self, call: str, table: str) -> StreamId:
+        stream = StreamId(enterprise="0367", name=f"call/{call}")
+        for _, event in heard(table):
+            await self.hear(call, event)
+            await self.settle(stream)
+        return stream
+
+    async def settle(self, *streams: StreamId) -> None:
+        for stream in streams:
+            self.reactor.wake(stream)
+        await self.reactor.idle()
+
+    async def let_pass(self, to_ms: int) -> None:
+        """Time passes; whatever falls due on the way is attended to at its time."""
+        for _ in range(1_000):
+            due_ms = await self.store.next_due_ms()
+            if due_ms is None or due_ms > to_ms:
+                break
+            self.now_ms = max(self.now_ms, due_ms)
+            await self.settle(*(stream for stream, _, _ in await self.store.due(self.now_ms, 1_000)))
+        else:
+            raise AssertionError("never comes to rest")
+        self.now_ms = max(self.now_ms, to_ms)
+
+    async def history(self, stream: StreamId) -> list[Event]:
+        return [decode(each.type, each.schema, each.data) for each in await self.store.read(stream)]
+
+
+def bench(store: MemoryEventStore | None = None, **gateway: object) -> Bench:
+    return Bench(store or MemoryEventStore(), Gateway(**gateway))  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def polling(reactor: Reactor) -> AsyncIterator[None]:
+    """The reactor as it runs in the service; stopped at the end as the service stops it."""
+    task = asyncio.create_task(reactor.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until something is so; a test that waits in vain fails."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 — what is waited for does not ring
+            await asyncio.sleep(0.001)
+
+
+def sequences(effects: Sequence[Effect]) -> list[int]:
+    return [card.sequence for effect in effects if isinstance(effect, RegisterCall | UpdateCall) for card in effect.cards]
+
+
+def lost(ambiguous: bool = True) -> Unavailable:
+    return Unavailable("connection lost", ambiguous=ambiguous)
+
+
+async def test_a_call_goes_through_in_order_and_comes_to_rest() -> None:
+    at = bench()
+    stream = await at.hear_and_attend("A", ANSWERED)
+    await at.let_pass(ms(200_000))
+    (row,) = at.gateway.model.rows
+    assert (row.extension, row.screens(), row.end_ms) == ("101", {}, ms(35))
+    given = sequences(at.gateway.asked)
+    assert given == sorted(set(given))
+    assert at.gateway.most_underway == 1, "one call has one request at a time"
+    assert await at.store.next_due_ms() is None
+    outcomes = [event for event in await at.history(stream) if isinstance(event, EffectStarted | EffectDone)]
+    writes = [event for event in outcomes if isinstance(event, EffectStarted)]
+    for event in writes:
+        following = outcomes[outcomes.index(event) + 1]
+        assert isinstance(following, EffectDone)
+        assert following.key == event.key
+
+
+async def test_many_calls_go_on_at_once_and_each_in_order() -> None:
+    at = bench()
+    calls = [f"call-{n}" for n in range(200)]
+    for _, event in heard(ANSWERED):
+        for call in calls:
+            await at.hear(call, event)
+        await at.settle(*(StreamId(enterprise="0367", name=f"call/{call}") for call in calls))
+    await at.let_pass(ms(200_000))
+    assert len(at.gateway.model.rows) == 200
+    assert len({row.external_id for row in at.gateway.model.rows}) == 200
+    assert all(row.screens() == {} and row.extension == "101" for row in at.gateway.model.rows)
+    assert 64 < at.gateway.most_underway <= 128
+
+
+async def test_a_hanging_request_holds_up_its_own_call_only() -> None:
+    gate = asyncio.Event()
+    at = bench(holds=lambda effect: gate if getattr(effect, "external_id", "").endswith("hanging") else None)
+    hanging = await at.hear("hanging", *(event for _, event in heard(ANSWERED)[:2]))
+    other = await at.hear("other", *(event for _, event in heard(ANSWERED)[:2]))
+    at.reactor.wake(hanging)
+    at.reactor.wake(other)
+    await until(lambda: len(at.gateway.model.rows) == 1 and at.gateway.underway == 1)
+    assert at.gateway.model.rows[0].external_id.endswith("other")
+    gate.set()
+    await at.reactor.idle()
+    assert len(at.gateway.model.rows) == 2
+
+
+@pytest.mark.parametrize("failures", [1, 3, 12])
+async def test_a_retry_waits_longer_each_time_and_keeps_its_numbers(failures: int) -> None:
+    left = [failures]
+
+    def trouble(effect: Effect, nth: int) -> Exception | None:
+        if not isinstance(effect, RegisterCall) or not left[0]:
+            return None
+        left[0] -= 1
+        return lost(ambiguous=False)
+
+    at = bench(before=trouble)
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    await at.settle(stream)
+    await at.let_pass(ms(1_500_000))
+    tries = [effect for effect in at.gateway.asked if isinstance(effect, RegisterCall)]
+    assert len(tries) == failures + 1
+    assert len({effect.external_id for effect in tries}) == 1
+    failed = [event for event in await at.history(stream) if isinstance(event, EffectFailed)]
+    waits = [event.retry_ms - event.at_ms for event in failed]
+    assert waits == [int(BACKOFF_MS[min(n, len(BACKOFF_MS) - 1)] * 1.1) for n in range(failures)]
+    if failures == 1:  # later than that the cards may have gone stale, and are asked for differently
+        assert sequences(tries[:1]) == sequences(tries[1:])
+
+
+async def test_what_the_server_asks_for_outweighs_the_back_off() -> None:
+    at = bench(before=lambda effect, nth: Unavailable("429", ambiguous=False, retry_after_ms=7_000) if nth < 1 else None)
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    await at.settle(stream)
+    (failed,) = [event for event in await at.history(stream) if isinstance(event, EffectFailed)]
+    assert failed.retry_ms - failed.at_ms == 7_000
+
+
+async def test_a_refusal_is_recorded_and_the_same_request_never_repeated() -> None:
+    at = bench(before=lambda effect, nth: Refused("no", code=3000) if isinstance(effect, RegisterCall) else None)
+    stream = await at.hear_and_attend("A", ANSWERED)
+    await at.let_pass(ms(200_000))
+    refused = [event for event in await at.history(stream) if isinstance(event, EffectRefused)]
+    assert [(event.error, event.code) for event in refused] == [("no", 3000)] * 2
+    asked = [effect for effect in at.gateway.asked if isinstance(effect, RegisterCall)]
+    assert [bool(effect.cards) for effect in asked] == [True, False], "first with its cards, then the bare record, never again"
+    assert at.gateway.model.rows == []
+    assert await at.store.next_due_ms() is None
+
+
+@pytest.mark.parametrize("acted", [True, False], ids=["after MoySklad acted", "before MoySklad acted"])
+@pytest.mark.parametrize("nth", range(5))
+async def test_stopped_between_start_and_outcome_ends_the_same(nth: int, acted: bool) -> None:
+    """The n-th request never comes back because the process is gone; a new one finds the start without an outcome."""
+    never = asyncio.Event()
+    stopped: list[int] = []
+    at = bench()
+
+    class Dies(Gateway):
+        async def perform(self, effect: Effect, account: Account) -> Performed:
+            if len(self.asked) == nth and not stopped:
+                stopped.append(nth)
+                self.asked.append(effect)
+                if acted:
+                    self.model.perform(effect)
+                await never.wait()
+            return await Gateway.perform(self, effect, account)
+
+    at.gateway = Dies(model=at.gateway.model)
+    at.another()
+    stream = StreamId(enterprise="0367", name="call/A")
+    for _, event in heard(ANSWERED):
+        await at.hear("A", event)
+        at.reactor.wake(stream)
+        await until(lambda: (bool(stopped) and at.reactor.attending > 0) or not at.reactor.attending)
+        if at.reactor.attending:
+            dead = list(at.reactor._running.values())
+            for task in dead:
+                task.cancel()
+            await asyncio.gather(*dead, return_exceptions=True)
+            at.another()
+            await at.settle(stream)
+    assert stopped
+    await at.let_pass(ms(200_000))
+    (row,) = at.gateway.model.rows
+    assert (row.extension, row.screens(), row.end_ms) == ("101", {}, ms(35))
+    first_seen = list({event.sequence: event for event in reversed(row.events)}.values())[::-1]
+    assert all(event in first_seen for event in row.events), "a repeat says the same under the same number"
+    fresh = list(dict.fromkeys(event.sequence for event in row.events))
+    assert fresh == sorted(fresh)
+
+
+async def test_an_outcome_is_recorded_although_something_was_heard_meanwhile() -> None:
+    gate = asyncio.Event()
+    at = bench(holds=lambda effect: gate if isinstance(effect, RegisterCall) else None)
+    events = [event for _, event in heard(ANSWERED)]
+    stream = await at.hear("A", *events[:2])
+    at.reactor.wake(stream)
+    await until(lambda: at.gateway.underway == 1 and isinstance(at.gateway.asked[-1], RegisterCall))
+    await at.hear("A", *events[2:4])
+    at.reactor.wake(stream)  # while it runs: attended to again afterwards
+    gate.set()
+    await at.reactor.idle()
+    history = await at.history(stream)
+    (registered,) = [event for event in history if isinstance(event, EffectDone) and event.effect["type"] == RegisterCall.type]
+    assert history.index(registered) > max(n for n, event in enumerate(history) if isinstance(event, BridgeEntered))
+    (row,) = at.gateway.model.rows
+    assert row.screens() == {"101": "timing"}, "what was heard meanwhile was acted upon"
+
+
+async def test_a_poisoned_call_stops_nobody_else() -> None:
+    at = bench()
+    poisoned = StreamId(enterprise="0367", name="call/poisoned")
+    unreadable = NewEvent(id=uuid4(), type="from_the_future", schema=9, data={})
+    await at.store.append(Append(stream=poisoned, events=(unreadable,), due_ms=at.now_ms))
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    async with polling(at.reactor):
+        await until(lambda: len(at.gateway.model.rows) == 1 and stream not in at.reactor._running)
+        assert poisoned in at.reactor._running, "left alone for a while"
+
+
+async def test_a_poisoned_call_is_not_tried_in_a_tight_loop() -> None:
+    at = bench()
+    poisoned = StreamId(enterprise="0367", name="call/poisoned")
+    unreadable = NewEvent(id=uuid4(), type="from_the_future", schema=9, data={})
+    await at.store.append(Append(stream=poisoned, events=(unreadable,), due_ms=at.now_ms))
+    reads = 0
+    read = at.store.read
+
+    async def counting(stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
+        nonlocal reads
+        reads += 1
+        return await read(stream, after_version)
+
+    at.store.read = counting  # type: ignore[method-assign]
+    for _ in range(50):
+        at.reactor.wake(poisoned)
+        await asyncio.sleep(0)
+    await until(lambda: reads >= 1)
+    for _ in range(50):
+        at.reactor.wake(poisoned)
+        await asyncio.sleep(0)
+    assert reads == 1
+
+
+class AwayStore(MemoryEventStore):
+    """A store that can be away."""
+
+    away = False
+
+    def _check(self) -> None:
+        if self.away:
+            raise StoreUnavailable("the database is away")
+
+    async def append(self, append: Append) -> Appended:
+        self._check()
+        return await MemoryEventStore.append(self, append)
+
+    async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
+        self._check()
+        return await MemoryEventStore.read(self, stream, after_version)
+
+    async def due(self, now_ms: int, limit: int, prefix: str = "call/") -> list[tuple[StreamId, int, int]]:
+        self._check()
+        return await MemoryEventStore.due(self, now_ms, limit, prefix)
+
+
+async def test_a_store_that_is_away_is_waited_for() -> None:
+    store = AwayStore()
+    at = bench(store)
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    store.away = True
+    async with polling(at.reactor):
+        await at.settle(stream)
+        assert at.gateway.asked == []
+        store.away = False
+        await until(lambda: len(at.gateway.model.rows) == 1)
+
+
+async def test_a_store_that_goes_away_under_a_request_leaves_a_question_not_a_double() -> None:
+    """MoySklad acted, the outcome could not be recorded: the next attempt asks before it registers anything again."""
+    store = AwayStore()
+    at = bench(store)
+
+    def leaves(effect: Effect, nth: int) -> None:
+        if isinstance(effect, RegisterCall):
+            store.away = True
+
+    at.gateway.after = leaves
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    await at.settle(stream)
+    assert len(at.gateway.model.rows) == 1
+    at.gateway.after = lambda effect, nth: None
+    store.away = False
+    await at.settle(stream)
+    await at.let_pass(ms(10))
+    await at.hear("A", *(event for _, event in heard(ANSWERED)[2:]))
+    await at.settle(stream)
+    await at.let_pass(ms(200_000))
+    assert len(at.gateway.model.rows) == 1
+    assert at.gateway.model.rows[0].screens() == {}
+    assert at.gateway.model.rows[0].extension == "101"
+
+
+async def test_what_an_earlier_process_left_due_is_taken_up() -> None:
+    at = bench()
+    for n in range(20):
+        await at.hear(f"call-{n}", ArrivalObserved(heard_ms=ms(0), channel=f"call-{n}", number="+375290000001", trunk="t"))
+        await at.hear(
+            f"call-{n}",
+            DialObserved(
+                heard_ms=ms(0.2), channel=f"call-{n}", direction=Direction.INCOMING, number="+375290000001", extensions=("101",)
+            ),
+        )
+    async with polling(at.another()):
+        await until(lambda: len(at.gateway.model.rows) == 20)
+
+
+async def test_waking_while_it_runs_attends_once_more_not_twice_at_once() -> None:
+    gate = asyncio.Event()
+    at = bench(holds=lambda effect: gate)
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    for _ in range(100):
+        at.reactor.wake(stream)
+    await until(lambda: at.gateway.underway == 1)
+    assert at.reactor.attending == 1
+    gate.set()
+    await at.reactor.idle()
+    assert at.gateway.most_underway == 1
+    assert len(at.gateway.model.rows) == 1
+
+
+async def test_stopping_the_reactor_stops_every_call_it_attends_to() -> None:
+    at = bench(holds=lambda effect: asyncio.Event())
+    for n in range(5):
+        await at.hear(f"call-{n}", *(event for _, event in heard(ANSWERED)[:2]))
+    async with polling(at.reactor):
+        await until(lambda: at.gateway.underway == 5)
+    assert at.reactor.attending == 0
+    assert at.gateway.underway == 0
+
+
+def test_every_wait_of_the_back_off_is_longer_than_the_one_before() -> None:
+    assert list(BACKOFF_MS) == sorted(set(BACKOFF_MS))
