@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# The service's only command for people: makes its own Python environment when needed, then does what it is told.
+set -euo pipefail
+
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+venv=$root/.venv
+
+usage() {
+    cat <<'TEXT'
+usage: ./ms.sh COMMAND [options]          (./ms.sh COMMAND --help tells more)
+
+see it work    demo [--once]              sandbox, service and real recorded calls; needs nothing
+run it         start | stop | restart | status | logs [-f]
+               serve                      in the foreground
+               sandbox                    a MoySklad of our own
+look into it   replay ENTERPRISE CALL [--json]
+               doctor | export | migrate | rebuild
+develop        test [--all] [pytest's options]
+
+Settings are environment variables (README.md); none is needed to begin.
+TEXT
+}
+
+say() { printf 'ms.sh: %s\n' "$*" >&2; }
+fail() { say "$1"; exit "${2:-1}"; }
+
+# Whether "$1" is a Python that can make an environment for us; the reason why not goes into $refused.
+refused=
+suits() {
+    command -v "$1" >/dev/null 2>&1 || return 1
+    local version
+    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 1
+    case $version in
+        3.1[1-9] | 3.[2-9][0-9]) ;;
+        *) [ -n "$refused" ] || refused="found only Python $version: install Python 3.11 or newer"; return 1 ;;
+    esac
+    if ! "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+        refused="Python $version lacks its venv module: apt-get install python$version-venv (Debian, Ubuntu), or install a complete Python"
+        return 1
+    fi
+}
+
+find_python() {
+    local candidate
+    for candidate in python3 python3.13 python3.12 python3.11 python3.14; do
+        if suits "$candidate"; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    fail "${refused:-Python 3.11 or newer is needed and none was found: install it}"
+}
+
+# Shows pip's work as a count: one moving line on a terminal, a line for every tenth package elsewhere.
+show_progress() {
+    local total=$1 count=0 line name
+    while IFS= read -r line; do
+        case $line in
+            Collecting\ * | Processing\ *)
+                count=$((count + 1))
+                name=${line#* }
+                name=${name%% *}
+                name=${name##*/}
+                if [ -t 2 ]; then
+                    printf '\r\033[Kms.sh: [%d/%d] %s' "$count" "$total" "$name" >&2
+                elif [ $((count % 10)) -eq 0 ]; then
+                    say "[$count/$total] $name"
+                fi
+                ;;
+            Installing\ collected*)
+                [ ! -t 2 ] || printf '\r\033[K' >&2
+                say "unpacking $count packages"
+                ;;
+        esac
+    done
+    [ ! -t 2 ] || printf '\r\033[K' >&2
+}
+
+install() { # LOCK
+    local total log=$venv/install.log
+    total=$(grep -c '^[a-zA-Z0-9].*==' "$1")
+    say "installing up to $total packages from ${1##*/} (once)"
+    if ! PYTHONUNBUFFERED=1 PIP_USER=0 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -m pip install \
+        --no-color --progress-bar off --require-hashes -r "$1" 2>"$log.errors" | tee "$log" | show_progress "$total"; then
+        grep -v '^WARNING' "$log.errors" | tail -n 12 >&2 || true
+        fail "the packages could not be installed; the whole story is in $log and $log.errors"
+    fi
+}
+
+# The stamp names the lock that was installed: `runtime HASH` or `dev HASH` (which contains the runtime).
+hash_of() { cat "$@" | cksum | tr ' ' '-'; }
+is_installed() { # KIND
+    [ -x "$venv/bin/python" ] && [ -f "$venv/ms.stamp" ] || return 1
+    local have want
+    have=$(cat "$venv/ms.stamp")
+    want=$(hash_of "$root/requirements.lock" "$root/requirements-dev.lock")
+    { [ "$have" = "dev $want" ] || [ "$have" = "$1 $want" ]; } && "$venv/bin/python" -c 'import sys' 2>/dev/null
+}
+
+make_environment() { # KIND
+    is_installed "$1" && return
+    [ -w "$root" ] || [ -w "$venv" ] || fail "$venv is missing or out of date, and $root cannot be written to: run once as its owner"
+    if command -v flock >/dev/null 2>&1; then
+        exec 9<"$root/ms.sh"
+        flock -n 9 || { say "another ms.sh is installing; waiting for it"; flock 9; }
+        is_installed "$1" && { exec 9<&-; return; }
+    fi
+    if ! "$venv/bin/python" -c 'import sys, pip; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null; then
+        local python
+        python=$(find_python)
+        say "making the Python environment in $venv"
+        rm -rf "$venv"
+        "$python" -m venv "$venv" || fail "$python could not make an environment; see above"
+    fi
+    rm -f "$venv/ms.stamp"
+    local lock=requirements.lock
+    [ "$1" = runtime ] || lock=requirements-dev.lock
+    install "$root/$lock"
+    printf '%s %s\n' "$1" "$(hash_of "$root/requirements.lock" "$root/requirements-dev.lock")" >"$venv/ms.stamp"
+    exec 9<&-
+}
+
+run_tests() {
+    local select=(-m "not slow") summary=() status=0 output argument arguments=()
+    for argument in "$@"; do
+        if [ "$argument" = --all ]; then select=(); else arguments+=("$argument"); fi
+    done
+    make_environment dev
+    cd "$root"
+    step() { # NAME COMMAND...
+        local name=$1
+        shift
+        say "$name"
+        if "$@"; then summary+=("$name ok"); else
+            summary+=("$name FAILED")
+            status=1
+        fi
+    }
+    step ruff "$venv/bin/python" -m ruff check .
+    step mypy "$venv/bin/python" -m mypy
+    output=$(mktemp)
+    # shellcheck disable=SC2064  # the name is wanted as it is now
+    trap "rm -f '$output'" EXIT
+    step pytest bash -o pipefail -c '"${@:2}" | tee "$1"' pytest "$output" \
+        "$venv/bin/python" -m pytest -q -n 2 ${select[@]+"${select[@]}"} ${arguments[@]+"${arguments[@]}"}
+    local closing
+    closing=$(sed 's/\x1b\[[0-9;]*m//g' "$output" | grep -E ' in [0-9.]+s' | tail -n 1 | tr -d '=' | sed 's/^ *//; s/ *$//' || true)
+    local joined
+    joined=$(printf '%s, ' "${summary[@]}")
+    printf 'test: %s%s\n' "${joined%, }" "${closing:+ ($closing)}"
+    return "$status"
+}
+
+[ $# -gt 0 ] || { usage; exit 0; }
+unset PYTHONHOME PYTHONPATH
+case $1 in
+    help | -h | --help) usage; exit 0 ;;
+    test) shift; run_tests "$@"; exit ;;
+    demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | rebuild | doctor | export) ;;
+    *) say "there is no command '$1'; ./ms.sh without arguments lists them"; exit 2 ;;
+esac
+
+# ./var means the checkout's, wherever we are called from; a relative folder that is given means what the caller means.
+: "${MS_DATA_DIR:=$root/var}"
+export MS_DATA_DIR
+make_environment runtime
+exec "$venv/bin/python" "$root/server.py" "$@"
