@@ -11,6 +11,9 @@ from core.events import safe_id
 from core.phone import digits
 
 LIMIT: Final = 200
+LAST_MS: Final = 253_402_300_799_999
+"""The last moment of the year 9999."""
+
 NEAR_MS: Final = 300_000
 """A call named by phone and time is the nearest one within five minutes of it."""
 
@@ -24,9 +27,14 @@ async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> list[dict
         if key not in known:
             raise ValueError(key, f"one of {', '.join(sorted(known))}")
     limit = query.get("limit", "50")
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= LIMIT:
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= LIMIT:
         raise ValueError("limit", f"a number from 1 to {LIMIT}")
+    for key, value in query.items():
+        if not value.isprintable():
+            raise ValueError(key, "plain text")
     number = digits(query.get("phone", ""))
+    if query.get("phone") and not number:
+        raise ValueError("phone", "a number, however it is typed")
     rows = await pool.fetch(
         _SEARCH,
         query.get("enterprise") or None,
@@ -43,6 +51,8 @@ async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> list[dict
 
 async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | None:
     """The call that ``name`` means: its UniqueId, MoySklad's id of it, or ``phone@time`` (``+375290000001@2026-11-23 15:30``)."""
+    if not name.isprintable() or not enterprise.isprintable():
+        return None  # PostgreSQL holds no NUL, and nobody means one
     known = await pool.fetchval(_KNOWN, enterprise, f"call/{safe_id(name)}", safe_id(name), name)
     if known is not None:
         return str(known)
@@ -57,10 +67,12 @@ async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | 
 def _moment(text: str | None, field: str, zone: tzinfo) -> int | None:
     if not text:
         return None
-    if text.isascii() and text.isdigit():
-        return int(text)
+    if text.isascii() and text.isdigit() and len(text) > len("20261123"):
+        at_ms = int(text[: len(str(LAST_MS)) + 1])
+        if at_ms <= LAST_MS:
+            return at_ms
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = datetime.fromisoformat(text.strip())
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)
+    except (ValueError, OverflowError):
         raise ValueError(field, "YYYY-MM-DD HH:MM:SS, local time of the PBX, or milliseconds") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -13,18 +14,24 @@ import structlog
 
 from adapters.postgres.database import DATABASE_ERRORS
 from adapters.reactor import new_event
-from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
-from core.errors import AppendRefused
+from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
+from core.errors import AppendRefused, StoreUnavailable
+from core.events import HangupObserved
 from core.ports import Append, EventStore, StreamId
 from core.settings import Settings, SettingsError
-from core.signals import Envelope, SignalError, Wire, derived_call_ids, envelope, parse, redact
+from core.signals import REPEAT_WINDOW_MS, Envelope, SignalError, Wire, derived_call_ids, envelope, parse, redact
 
 log = structlog.get_logger("ingest")
+
+SHORT_CALL_MS: Final = 14_400_000
+"""A hangup without a UniqueId ends the last call of its number that began within four hours."""
 
 SAFETY_NET_MS: Final = 500
 """A call is due this long after a signal even if nobody wakes it: normally the switchboard does, at once."""
 
 KEPT_BODY: Final = 16_384
+
+_LAST_SHORT: Final = "SELECT max(stream) FROM streams WHERE enterprise = $1 AND stream > $2 AND stream < $3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +118,12 @@ class Ingest:
             await self._pool.execute(
                 "INSERT INTO rejected_input (endpoint, enterprise, error, field, hint, body) VALUES ($1, $2, $3, $4, $5, $6)",
                 endpoint,
-                str(enterprise or "")[:64].replace("\x00", ""),
-                error.error,
-                error.field,
-                error.hint,
-                kept[:KEPT_BODY].replace("\x00", "").encode("utf-8", "replace").decode(),
+                _storable(str(enterprise or "")[:64]),
+                *(_storable(text) for text in (error.error, error.field, error.hint, kept)),
             )
         except DATABASE_ERRORS as lost:
+            if not is_outage(lost):
+                raise
             log.warning("rejected_input_not_kept", reason=type(lost).__name__)
 
     async def _whose(self, signal: Envelope) -> tuple[str, int, Settings]:
@@ -139,11 +145,36 @@ class Ingest:
         return enterprise, current.revision, current.settings
 
     async def _name_short_form(self, signal: Envelope, enterprise: str, heard_ms: int) -> Envelope:
-        """A call without a UniqueId: the same content within a minute is the same call."""
+        """A call without a UniqueId: the same content within a minute is the same call, and a hangup ends the last one.
+
+        A logged call is told apart by when it was: a day's calls of one number may come in one go, and come again.
+        """
         now, before = derived_call_ids(signal, heard_ms)
-        known = await self._store.read(StreamId(enterprise=enterprise, name=f"call/{before}"))
-        recent = known and heard_ms - known[0].recorded_ms < 60_000
-        return replace(signal, unique_id=before if recent else now)
+        if signal.wire is Wire.LOG_CALL and (moments := _moments_of(signal)):
+            return replace(signal, unique_id=f"logged-{now.split('-')[1]}-{moments}")
+        last = await self._last_short_call(enterprise, before.rpartition("-")[0])
+        if last is None:
+            return replace(signal, unique_id=now)
+        history = await self._store.read(StreamId(enterprise=enterprise, name=f"call/{last}"))
+        heard = [int(each.data["heard_ms"]) for each in history if "heard_ms" in each.data]
+        ends = [int(each.data["heard_ms"]) for each in history if each.type == HangupObserved.type]
+        same = bool(heard) and heard_ms - heard[0] < REPEAT_WINDOW_MS
+        if signal.event != "dial" and not same:
+            # A call goes on for longer than a minute; an end that was heard already is repeated, or is another call's.
+            same = bool(heard) and (
+                heard_ms - ends[0] < REPEAT_WINDOW_MS if ends else heard_ms - heard[0] < SHORT_CALL_MS
+            )
+        return replace(signal, unique_id=last if same else now)
+
+    async def _last_short_call(self, enterprise: str, name: str) -> str | None:
+        """The newest call of this derived name; its window's number, of fixed width for centuries, ends the stream's name."""
+        try:
+            stream = await self._pool.fetchval(_LAST_SHORT, enterprise, f"call/{name}-", f"call/{name}.")
+        except DATABASE_ERRORS as error:
+            if not is_outage(error):
+                raise
+            raise StoreUnavailable("the calls cannot be read") from error
+        return None if stream is None else str(stream).partition("/")[2]
 
     def _zone_of(self, settings: Settings) -> tzinfo:
         if not settings.timezone:
@@ -152,3 +183,14 @@ class Ingest:
             return ZoneInfo(settings.timezone)
         except (ZoneInfoNotFoundError, ValueError):
             return self._zone
+
+
+def _storable(text: str) -> str:
+    """A text column holds neither NUL nor half a character."""
+    return text[:KEPT_BODY].replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _moments_of(signal: Envelope) -> str:
+    """When a logged call was, as its sender wrote it, in a form that fits an id; empty where it does not say."""
+    said = [str(signal.outer.get(key) or "")[:64] for key in ("start_time", "end_time")]
+    return hashlib.sha256("\0".join(said).encode("utf-8", "replace")).hexdigest()[:16] if any(said) else ""

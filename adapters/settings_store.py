@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -96,11 +97,12 @@ class SettingsStore:
         if fresh is not None and fresh[0] > self._monotonic_s():
             return fresh[1]
         try:
-            found = await self._look_once(enterprise)
-        except DATABASE_ERRORS as error:
+            with _outage_as("the settings cannot be read"):
+                found = await self._look_once(enterprise)
+        except StoreUnavailable:
             if fresh is not None:
                 return fresh[1]  # what was in force two seconds ago is better than a lost call
-            raise StoreUnavailable("the settings cannot be read") from error
+            raise
         saved = self._current.get(enterprise, (0.0, None))[1]
         if saved is not None and found is not None and saved.revision > found.revision:
             return saved  # saved while we looked
@@ -112,12 +114,10 @@ class SettingsStore:
         known = self._tokens.get(token)
         if known is not None and known[0] > self._monotonic_s():
             return known[1]
-        try:
+        with _outage_as("the settings cannot be read"):
             number = await self._pool.fetchval(
                 "SELECT number FROM public.enterprises WHERE secret = $1 AND secret <> '' ORDER BY number LIMIT 1", token
             )
-        except DATABASE_ERRORS as error:
-            raise StoreUnavailable("the settings cannot be read") from error
         self._keep(self._tokens, token, (self._monotonic_s() + FRESH_S, number), CACHED_ENTERPRISES)
         return None if number is None else str(number)
 
@@ -130,10 +130,8 @@ class SettingsStore:
         known = self._webhooks.get(wanted)
         if known is not None and known[0] > self._monotonic_s():
             return known[1]
-        try:
+        with _outage_as("the settings cannot be read"):
             rows = await self._pool.fetch(_BY_WEBHOOK, wanted)
-        except DATABASE_ERRORS as error:
-            raise StoreUnavailable("the settings cannot be read") from error
         found = next((str(row["number"]) for row in rows if _webhook_of(row["integrations_config"]) == wanted), None)
         self._keep(self._webhooks, wanted, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
@@ -181,8 +179,9 @@ class SettingsStore:
     async def inline(self, enterprise: str, config: Mapping[str, Any]) -> tuple[int, Settings]:
         """Keep settings that came with a call as a revision of their own (PRODUCT A8); the same ones are kept once."""
         merged = merge_update({"enabled": True}, dict(config))
+        _known_zone(merged)
         mark = fingerprint(merged)
-        try:
+        with _outage_as("the settings cannot be stored"):
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 8023))", enterprise)
                 revision = await connection.fetchval(
@@ -194,18 +193,17 @@ class SettingsStore:
                     revision = await connection.fetchval(
                         _ADD, enterprise, self._vault.encrypt_fields(merged), "caller", "inline", mark, True
                     )
-        except DATABASE_ERRORS as error:
-            raise StoreUnavailable("the settings cannot be stored") from error
         return int(revision), parse_settings(merged)
 
     async def history(self, enterprise: str, limit: int = 50) -> list[Revision]:
         """What changed, newest first; tokens in the clear, so mask before showing."""
-        rows = await self._pool.fetch(
-            "SELECT revision, at, by, reason, settings FROM settings_revisions"
-            " WHERE enterprise = $1 AND NOT inline ORDER BY revision DESC LIMIT $2",
-            enterprise,
-            limit,
-        )
+        with _outage_as("the settings cannot be read"):
+            rows = await self._pool.fetch(
+                "SELECT revision, at, by, reason, settings FROM settings_revisions"
+                " WHERE enterprise = $1 AND NOT inline ORDER BY revision DESC LIMIT $2",
+                enterprise,
+                limit,
+            )
         return [
             Revision(
                 revision=row["revision"],
@@ -289,6 +287,8 @@ class SettingsStore:
             hint = "Сначала заведите предприятие у провайдера телефонии."
             raise SettingsError("the enterprise cannot be created", "enterprise_number", hint) from error
         except DATABASE_ERRORS as error:
+            if not is_outage(error):
+                raise
             raise StoreUnavailable("the settings cannot be stored") from error
         current = self._as_current(enterprise, revision, changed)
         self._keep(self._current, enterprise, (self._monotonic_s() + FRESH_S, current), CACHED_ENTERPRISES)
@@ -299,12 +299,10 @@ class SettingsStore:
         if key in self._revisions:
             self._revisions.move_to_end(key)
             return self._revisions[key]
-        try:
+        with _outage_as("the settings cannot be read"):
             row = await self._pool.fetchrow(
                 "SELECT settings, inline FROM settings_revisions WHERE enterprise = $1 AND revision = $2", enterprise, revision
             )
-        except DATABASE_ERRORS as error:
-            raise StoreUnavailable("the settings cannot be read") from error
         if row is None:
             return Settings(), Account(enterprise=enterprise), False
         config = self._vault.decrypt_fields(read_object(row["settings"]))
@@ -327,6 +325,34 @@ class SettingsStore:
         cache.move_to_end(key)
         while len(cache) > limit:
             cache.popitem(last=False)
+
+
+_OUTAGE_CLASSES: Final = ("08", "28", "3D", "40", "53", "55", "57", "58")
+"""SQLSTATE classes that speak of the server, not of the statement: connection, log-in, missing database, roll-back by
+the server, resources, object in use, operator, system."""
+
+_READ_ONLY: Final = ("25006", "25P03")
+"""A standby, as long as a fail-over lasts; a transaction that stood still for too long."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the same statement may succeed later. A wrong statement or value is a bug, and must be seen as one."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = str(error.sqlstate or "")
+        return not state or state[:2] in _OUTAGE_CLASSES or state in _READ_ONLY
+    if isinstance(error, asyncpg.InterfaceError):
+        return not isinstance(error, ValueError) and ("clos" in str(error) or "released" in str(error))
+    return isinstance(error, DATABASE_ERRORS)
+
+
+@contextmanager
+def _outage_as(words: str) -> Iterator[None]:
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        if not is_outage(error):
+            raise
+        raise StoreUnavailable(words) from error
 
 
 def _webhook_of(whole: object) -> str:

@@ -172,17 +172,27 @@ async def search_calls(request: web.Request) -> web.Response:
     try:
         calls = await services(request).search(dict(request.query))
     except ValueError as error:
-        name, hint = (*map(str, error.args), "", "")[:2]
-        raise Problem(400, f"{name or 'the query'} is not understood", field=name, hint=hint) from error
+        raise _not_understood(error) from error
     return answer({"calls": calls})
 
 
 async def get_call(request: web.Request) -> web.Response:
     """The replay of one call: every step with reasons, requests and answers. Never touches the network."""
-    story = await services(request).story(_enterprise(request), request.match_info["call"])
+    try:
+        story = await services(request).story(_enterprise(request), request.match_info["call"])
+    except ValueError as error:
+        raise _not_understood(error) from error
     if story is None:
         raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
     return answer(story)
+
+
+def _not_understood(error: ValueError) -> Problem:
+    """What a person typed to find calls: the search says which field, and what would be right."""
+    if len(error.args) != 2:
+        raise error  # not ours
+    name, hint = map(str, error.args)
+    return Problem(400, f"{name} is not understood", field=name, hint=hint)
 
 
 async def _known(request: web.Request) -> Current:

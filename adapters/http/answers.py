@@ -9,6 +9,7 @@ import orjson
 import structlog
 from aiohttp import web
 
+from adapters.settings_store import is_outage
 from core.errors import StoreUnavailable
 
 log = structlog.get_logger("http")
@@ -67,10 +68,15 @@ async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamR
             raise
         hint = "see /openapi.json for what exists" if error.status in (404, 405) else ""
         return answer({"error": error.reason.lower(), "field": "", "hint": hint}, error.status)
-    except StoreUnavailable as error:
-        log.warning("database_unavailable", path=request.path, reason=str(error))
-        body = {"error": "the event store is unavailable", "field": "", "hint": "send it again: nothing was recorded"}
-        return answer(body, 503, headers={"Retry-After": "1"})
     except Exception as error:  # the edge of the process: what escapes here is a bug, and the caller must still get an answer
+        if isinstance(error, StoreUnavailable) or is_outage(error):
+            return _unavailable(request, error)
         log.error("request_failed", path=request.path, error=type(error).__name__, exc_info=error)
         return answer({"error": "internal error", "field": "", "hint": "see the service's log"}, 500)
+
+
+def _unavailable(request: web.Request, error: Exception) -> web.Response:
+    reason = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
+    log.warning("database_unavailable", path=request.path, reason=reason)
+    body = {"error": "the event store is unavailable", "field": "", "hint": "send it again: a repeat is recognised"}
+    return answer(body, 503, headers={"Retry-After": "1"})

@@ -24,7 +24,7 @@ class Guard:
     def allows(self, request: web.Request) -> bool:
         """Whether this request may be served where it asks to go."""
         path = request.path
-        if path.startswith("/ms-admin/api/") or path.startswith("/ms-admin/test/"):
+        if path.startswith(("/ms-admin/api/", "/ms-admin/test/")):
             return self._bears(request, self.admin_token) if self.admin_token else self._is_near(request)
         if path.startswith("/internal/") or path == "/metrics":
             return self._is_near(request) or self._bears(request, self.internal_token)
@@ -42,7 +42,11 @@ class Guard:
     @staticmethod
     def _bears(request: web.Request, token: str) -> bool:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-        return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(shown.encode(), token.encode())
+        return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(_octets(shown), _octets(token))
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")  # a header may hold any octets
 
 
 def guarded(guard: Guard) -> Middleware:

@@ -1,0 +1,89 @@
+"""Bodies as the contract shows them, and what the tests of the HTTP edge look at afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiohttp.test_utils import TestClient, TestServer
+
+from adapters.http.app import build_app
+from adapters.http.guard import Guard
+from adapters.http.services import Holder, Services
+from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
+from server import http_parts
+from tests.rig import TOKEN, Rig
+
+PHONE: Final = "+375290000001"
+UNIQUE_ID: Final = "1757840723.6"
+INLINE: Final[dict[str, Any]] = {
+    "integration_code": SANDBOX_PHONE_KEY,
+    "api_token": SANDBOX_API_TOKEN,
+    "notifications": {"call_notify_mode": "during", "notify_incoming": True, "notify_outgoing": True},
+}
+SECRETS: Final = (SANDBOX_PHONE_KEY, SANDBOX_API_TOKEN, TOKEN)
+
+
+def dial_body(unique_id: str = UNIQUE_ID, **changed: Any) -> dict[str, Any]:
+    """The PBX's dial of an incoming call, as it is inside ``raw``."""
+    return {
+        "Token": TOKEN,
+        "UniqueId": unique_id,
+        "Phone": "375290000001",
+        "Extensions": ["151"],
+        "CallType": 0,
+        "Trunk": "0001001",
+        "ExtTrunk": "",
+        "ExtPhone": "",
+        **changed,
+    }
+
+
+def dial(unique_id: str = UNIQUE_ID, **changed: Any) -> dict[str, Any]:
+    """What the dispatcher posts for a live dial."""
+    return {
+        "enterprise_number": "0367",
+        "phone": PHONE,
+        "extension": "151",
+        "direction": "in",
+        "event_type": "dial",
+        "unique_id": unique_id,
+        "raw": dial_body(unique_id),
+        **changed,
+    }
+
+
+def hangup(unique_id: str = UNIQUE_ID, *, start: str, end: str, status: str = "2", **changed: Any) -> dict[str, Any]:
+    """What the dispatcher posts for a hangup; the times are Minsk time."""
+    raw = dial_body(unique_id, DateReceived=start, StartTime=start, EndTime=end, CallStatus=status)
+    return {**dial(unique_id), "event_type": "hangup", "raw": raw, "record_url": None, "origin": None, **changed}
+
+
+async def everything(rig: Rig) -> str:
+    """Every row of every table as text: where a secret must not be found."""
+    tables = await rig.service.pool.fetch(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('ms', 'public') ORDER BY 1, 2"
+    )
+    found: list[str] = []
+    for schema, table in tables:
+        rows = await rig.service.pool.fetch(f'SELECT t::text AS text FROM "{schema}"."{table}" AS t')
+        found += [f"{schema}.{table}: {row['text']}" for row in rows]
+    return "\n".join(found)
+
+
+async def rejected(rig: Rig) -> list[dict[str, Any]]:
+    """What was kept of refused input, oldest first."""
+    return [dict(row) for row in await rig.service.pool.fetch("SELECT * FROM rejected_input ORDER BY id")]
+
+
+async def heads(rig: Rig) -> int:
+    """How many events there are in all."""
+    return int(await rig.service.store.head())
+
+
+@asynccontextmanager
+async def edge(rig: Rig, guard: Guard, parts: Services | None = None) -> AsyncIterator[Any]:
+    """The routes as ``server.py`` wires them, over the rig's service, behind this guard."""
+    async with TestClient(TestServer(build_app(Holder(parts or http_parts(rig.service)), guard))) as client:
+        yield client
