@@ -123,6 +123,12 @@ def test_a_talk_whose_both_halves_were_overtaken_by_their_end_leaves_the_custome
     assert phases(table) == ["arrived", "ringing", "on_hold"]
 
 
+def test_such_a_talk_counts_also_for_a_call_that_turned_out_to_be_incoming() -> None:
+    turned = "0 A dial 101 out\n0.2 A start\n"
+    table = turned + "5 A leave b1 customer channel=A\n5 A leave b1 102\n5.2 A enter b1 customer channel=A\n5.2 A enter b1 102"
+    assert call_of(table).phase is Phase.ON_HOLD
+
+
 def test_ringing_again_after_such_a_talk_is_ringing() -> None:
     table = RING + "5 A leave b1 customer\n5 A leave b1 101\n5.2 A enter b1 customer\n20 A dial 103\n20.1 A enter b1 101"
     assert call_of(table).phase is Phase.RINGING
@@ -237,6 +243,15 @@ def test_the_caller_is_named_by_the_first_outgoing_dial_and_else_by_the_hangup()
     assert call_of("0 A dial out\n9 A hangup out").caller == ""
     assert call_of(RING).caller == ""
     assert call_of("0 A dial 101 out\n1 A dial 102 out").rung == ("101",)
+
+
+def test_the_trunk_is_the_first_that_was_said() -> None:
+    assert [call_of(line).trunk for line in ("0 A start", "0 A dial 101", "9 A hangup", "9 A hangup internal")] == [
+        "t",
+        "t",
+        "t",
+        "",
+    ]
 
 
 def test_recordings_are_kept_once_each_in_order() -> None:

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from core.events import BridgeEntered, CallSettled, HangupObserved
+from core.events import BridgeEntered, BridgeOpened, CallSettled, HangupObserved
 from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, Legs, Link, customer_digits, hear, is_trunk
 from core.values import ANONYMOUS
 from tests.scenario import NUMBER, heard
@@ -79,6 +79,7 @@ def test_a_caller_id_of_the_calls_own_channel_belongs_to_it() -> None:
     assert found("0 - callerid A\n1 A dial 101 out") == ["channel/A -> A"]
     assert found("1 A dial 101 out\n2 - callerid A") == ["channel/A -> A"]
     assert found("0 - callerid X\n1 A dial 101 out") == []
+    assert found("0 - callerid A\n1 A dial 101 out\n2 - callerid A") == ["channel/A -> A"]
 
 
 # -- rules 2 and 3: the customer's leg ----------------------------------------------------------------------------
@@ -277,6 +278,11 @@ def test_what_of_a_number_is_compared(number: str, expected: str) -> None:
 def test_what_is_no_observation_is_not_heard() -> None:
     legs = Legs()
     assert hear(legs, "call/A", CallSettled(at_ms=1, reason="")) == (legs, ())
+
+
+def test_what_says_nothing_of_a_call_makes_none() -> None:
+    legs = Legs()
+    assert hear(legs, "call/A", BridgeOpened(heard_ms=1, bridge="b")) == (legs, ())
 
 
 def test_the_evidence_of_a_parasite_is_its_hangup() -> None:
