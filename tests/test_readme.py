@@ -63,7 +63,7 @@ def test_every_command_that_is_told_exists() -> None:
 
 
 def test_every_command_that_exists_is_told() -> None:
-    assert commands_of_server() - set(told_commands()) - {"sandbox"} == set()
+    assert commands_of_server() - set(told_commands()) == set()
 
 
 @pytest.mark.parametrize("command", ["replay", "export", "logs"])
