@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -112,7 +113,9 @@ class Ingest:
         """Keep what could not be understood, without its secrets, for ``doctor`` to show. Never raises for the database."""
         self.rejected += 1
         enterprise = body.get("enterprise_number") if isinstance(body, dict) else ""
-        kept = body if isinstance(body, str) else orjson.dumps(redact(body), default=str).decode()
+        if isinstance(enterprise, bool) or not isinstance(enterprise, str | int):
+            enterprise = ""
+        kept = mask_text(body) if isinstance(body, str) else orjson.dumps(redact(body), default=str).decode()
         log.info("signal_rejected", endpoint=endpoint, field=error.field)
         try:
             await self._pool.execute(
@@ -194,3 +197,21 @@ def _moments_of(signal: Envelope) -> str:
     """When a logged call was, as its sender wrote it, in a form that fits an id; empty where it does not say."""
     said = [str(signal.outer.get(key) or "")[:64] for key in ("start_time", "end_time")]
     return hashlib.sha256("\0".join(said).encode("utf-8", "replace")).hexdigest()[:16] if any(said) else ""
+
+
+_NAMED: Final = re.compile(
+    r"""((?:token|secret|passw|authorization|key|integration_code|credential|client_?id)\w{0,20}["']?\s{0,9}[:=]\s{0,9})"""
+    r"""("[^"]*"?|'[^']*'?|(?:Bearer |Basic )?[^"'\s&,;}]+)""",
+    re.IGNORECASE,
+)
+_LONG: Final = re.compile(r"[\w+/.~-]{16,}")
+
+
+def mask_text(text: str) -> str:
+    """Text that is no JSON object cannot be searched by key alone: what follows a secret's name is hidden, and so is every
+    long run of letters and digits together."""
+    return _LONG.sub(lambda found: "***" if _is_mixed(found[0]) else found[0], _NAMED.sub(r"\1***", text))
+
+
+def _is_mixed(word: str) -> bool:
+    return any(each.isdigit() for each in word) and any(each.isalpha() for each in word)

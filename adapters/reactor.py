@@ -226,7 +226,7 @@ class Reactor:
             performed: Performed = await self._gateway.perform(step.effect, account)
         except Refused as error:
             self.counters.refused += 1
-            log.warning("effect_refused", effect=step.effect.type, key=step.key, code=error.code)
+            log.warning("effect_refused", effect=step.effect.type, step=step.key, code=error.code)
             return EffectRefused(
                 key=step.key,
                 at_ms=self._now_ms(),
@@ -240,7 +240,7 @@ class Reactor:
             self.counters.failed += 1
             now = self._now_ms()
             wait = error.retry_after_ms if error.retry_after_ms is not None else self._backoff_ms(call)
-            log.warning("effect_failed", effect=step.effect.type, key=step.key, retry_in_ms=wait)
+            log.warning("effect_failed", effect=step.effect.type, step=step.key, retry_in_ms=wait)
             return EffectFailed(
                 key=step.key,
                 at_ms=now,
@@ -251,7 +251,7 @@ class Reactor:
                 exchanges=error.exchanges,
             )
         self.counters.performed += 1
-        log.info("effect_done", effect=step.effect.type, key=step.key)
+        log.info("effect_done", effect=step.effect.type, step=step.key)
         return EffectDone(
             key=step.key,
             at_ms=self._now_ms(),

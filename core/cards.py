@@ -11,7 +11,7 @@ from core.decisions import Limits, hold_ends_ms
 from core.effects import CardAction, CardEvent, RegisterCall, UpdateCall
 from core.lifecycle import Phase
 from core.phone import looks_like_extension
-from core.remote import Card, Refusal, Remote
+from core.remote import Card, Refusal, Remote, names_employee
 from core.settings import Settings
 from core.values import Direction
 
@@ -71,9 +71,8 @@ def wanted_cards(call: Call, settings: Settings, now_ms: int, limits: Limits) ->
 def employee_of(remote: Remote, settings: Settings, extension: str) -> str | None:
     """The employee's uuid; empty when only the extension is known to be somebody's; None for nobody or not known yet."""
     mapped = settings.employee_for(extension)
-    if mapped is not None:
-        return mapped.id
-    return dict(remote.employees).get(extension)
+    known = mapped.id if mapped is not None else dict(remote.employees).get(extension)
+    return "" if known and remote.employees_refused else known
 
 
 def card_changes(
@@ -118,7 +117,7 @@ def shows_refused(remote: Remote) -> Refusal | None:
     """The refusal that ended the showing of cards for this call, if there is one: the call itself goes on."""
     for refusal in remote.refusals:
         effect = refusal.effect
-        if isinstance(effect, RegisterCall | UpdateCall) and any(
+        if not names_employee(effect) and isinstance(effect, RegisterCall | UpdateCall) and any(
             event.action in (CardAction.SHOW, CardAction.STARTTIME) for event in effect.cards
         ):
             return refusal

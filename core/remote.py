@@ -126,13 +126,30 @@ class Remote:
         return tuple(extension for extension, card in self.cards if card is not Card.HIDDEN)
 
     def refused(self, kind: type[Effect], *, with_cards: bool | None = None) -> Refusal | None:
-        """The last refusal of this kind of effect (with or without card events inside, when asked)."""
+        """The last refusal of this kind of effect. ``with_cards`` False: of one that carried neither cards nor an employee.
+
+        That is the least that can be asked: when it is refused, a person is needed.
+        """
         for refusal in reversed(self.refusals):
-            if isinstance(refusal.effect, kind) and (
-                with_cards is None or bool(getattr(refusal.effect, "cards", ())) == with_cards
-            ):
+            if isinstance(refusal.effect, kind) and (with_cards is None or _is_laden(refusal.effect) == with_cards):
                 return refusal
         return None
+
+    @property
+    def employees_refused(self) -> bool:
+        """Whether something that named an employee was refused: he may be gone, so the extension alone must do."""
+        return any(names_employee(refusal.effect) for refusal in self.refusals)
+
+
+def names_employee(effect: Effect) -> bool:
+    """Whether an effect refers to an employee by uuid."""
+    return isinstance(effect, RegisterCall | UpdateCall) and (
+        bool(effect.employee) or any(card.employee for card in effect.cards)
+    )
+
+
+def _is_laden(effect: Effect) -> bool:
+    return bool(card_events(effect)) or names_employee(effect)
 
 
 def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from adapters.settings_store import is_outage
 from core.errors import StoreUnavailable
@@ -17,14 +18,27 @@ log = structlog.get_logger("http")
 BODY_LIMIT: Final = 1_048_576
 """A PBX body is about 300 bytes; a megabyte is an error or an attack."""
 
+SHOWN_BYTES: Final = 4_096
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Problem(Exception):
     """An answer that is an error: ``status``, what happened, which field, what to do."""
 
-    def __init__(self, status: int, error: str, *, field: str = "", hint: str = "", retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        *,
+        field: str = "",
+        hint: str = "",
+        retry_after_s: int | None = None,
+        body_text: str = "",
+    ) -> None:
         super().__init__(error)
+        self.body_text = body_text
+        """The beginning of a request's body that could not be read, for whoever keeps it: never part of the answer."""
         self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
         self.status = status
         self.error = error
@@ -50,10 +64,15 @@ async def read_json(request: web.Request) -> Any:
         raise Problem(
             413, f"the body is larger than {BODY_LIMIT} bytes", hint="send one event per request"
         ) from None
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        hint = "send it whole, and packed as Content-Encoding says"
+        raise Problem(400, f"the body cannot be read: {type(error).__name__}", hint=hint) from None
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Problem(400, "the body is not JSON", hint=f"send application/json: {error.msg}") from None
+        # Whatever charset it claims: these bytes are shown to a person, not read.
+        text = raw[:SHOWN_BYTES].decode("utf-8", "replace")
+        raise Problem(400, "the body is not JSON", hint=f"send application/json: {error.msg}", body_text=text) from None
 
 
 @web.middleware

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
@@ -24,9 +23,7 @@ def _taker(wire: Wire) -> Any:
         try:
             body = await read_json(request)
         except Problem as problem:
-            # Whatever charset it claims: these bytes are shown to a person, not read.
-            text = (await request.read())[:4_096].decode("utf-8", "replace") if problem.status == 400 else ""
-            await ingest.reject(wire.value, mask_text(text), SignalError(problem.error, problem.field, problem.hint))
+            await ingest.reject(wire.value, problem.body_text, SignalError(problem.error, problem.field, problem.hint))
             raise
         try:
             taken = await ingest.take(wire, body)
@@ -48,21 +45,3 @@ def told(taken: Taken) -> dict[str, Any]:
     if taken.duplicate:
         body["duplicate"] = True
     return body
-
-
-_NAMED: Final = re.compile(
-    r"""((?:token|secret|passw|authorization|key|integration_code|credential|client_?id)\w{0,20}["']?\s{0,9}[:=]\s{0,9})"""
-    r"""("[^"]*"?|'[^']*'?|(?:Bearer |Basic )?[^"'\s&,;}]+)""",
-    re.IGNORECASE,
-)
-_LONG: Final = re.compile(r"[\w+/.~-]{16,}")
-
-
-def mask_text(text: str) -> str:
-    """Text that is no JSON object cannot be searched by key alone: what follows a secret's name is hidden, and so is every
-    long run of letters and digits together."""
-    return _LONG.sub(lambda found: "***" if _is_mixed(found[0]) else found[0], _NAMED.sub(r"\1***", text))
-
-
-def _is_mixed(word: str) -> bool:
-    return any(each.isdigit() for each in word) and any(each.isalpha() for each in word)

@@ -20,6 +20,7 @@ import pytest
 
 from adapters import embedded_postgres as embedded
 from adapters import postgres_keeper as keeper
+from adapters import postgres_place as place
 from adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres, server_status
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +56,7 @@ def data_dir() -> Iterator[Path]:
 
 def _end_everything(folder: Path) -> None:
     """Whatever a failing test left behind, by pid."""
-    home = embedded._located_home(folder)
+    home = place.located_home(folder)
     for pid in _keeper_pids(home):
         os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
@@ -277,7 +278,7 @@ async def test_a_long_path_gets_a_short_private_socket_folder(data_dir: Path) ->
     async with embedded_postgres(deep, profile="tests", discard=True) as dsn:
         folder = keeper.socket_folder(server_status(deep).home / "data")
         assert folder is not None
-        assert len(os.fsencode(folder / embedded.SOCKET_NAME)) <= embedded.MAX_SOCKET_PATH_BYTES
+        assert len(os.fsencode(folder / place.SOCKET_NAME)) <= place.MAX_SOCKET_PATH_BYTES
         assert folder.stat().st_mode & 0o077 == 0
         await (await asyncpg.connect(dsn)).close()
     assert not folder.exists()
@@ -286,7 +287,7 @@ async def test_a_long_path_gets_a_short_private_socket_folder(data_dir: Path) ->
 
 async def test_a_socket_folder_that_others_may_enter_is_refused(data_dir: Path) -> None:
     deep = data_dir / ("x" * 100)
-    taken = embedded._short_socket_folder(deep / "postgres")
+    taken = place.short_socket_folder(deep / "postgres")
     taken.mkdir(mode=0o777)
     taken.chmod(0o777)
     try:
@@ -360,7 +361,7 @@ class TestAsRoot:
         said: list[str] = []
         async with embedded_postgres(inner, profile="tests", on_progress=said.append, discard=True) as dsn:
             home = server_status(inner).home
-            assert (inner / embedded.LOCATION_FILE).read_text().strip() == str(home)
+            assert (inner / place.LOCATION_FILE).read_text().strip() == str(home)
             assert not home.is_relative_to(data_dir)
             assert closed.stat().st_mode & 0o777 == 0o700
             assert home.stat().st_mode & 0o077 == 0
@@ -371,10 +372,10 @@ class TestAsRoot:
     async def test_programs_out_of_reach_are_copied(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         closed = data_dir / "closed"
         closed.mkdir(mode=0o700)
-        bundled = embedded._bundled_programs()
-        embedded._copy_programs(bundled, closed / "site")
+        bundled = place._bundled_programs()
+        place._copy_programs(bundled, closed / "site")
         unreachable = closed / "site" / bundled.relative_to(bundled.parents[1])
-        monkeypatch.setattr(embedded, "_bundled_programs", lambda: unreachable)
+        monkeypatch.setattr(place, "_bundled_programs", lambda: unreachable)
         async with embedded_postgres(data_dir, profile="tests") as dsn:
             await (await asyncpg.connect(dsn)).close()
             assert _program_of(_pid(data_dir)).is_relative_to(server_status(data_dir).home)

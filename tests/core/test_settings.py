@@ -164,6 +164,12 @@ def test_a_masked_or_absent_token_keeps_the_stored_one(shown: object) -> None:
     assert merge_update(ROW, masked(ROW)) == ROW
 
 
+def test_a_masked_secret_inside_an_unknown_object_is_kept_too() -> None:
+    current = {"other": {"api_key": "fictional-other-9z9z", "name": "a"}}
+    assert merge_update(current, {**masked(current), "enabled": True}) == {**current, "enabled": True}
+    assert merge_update(current, {"other": {"api_key": "fictional-changed"}})["other"] == {"api_key": "fictional-changed"}
+
+
 def test_a_token_is_cleared_by_an_empty_one_and_never_masked_into_being() -> None:
     assert merge_update(ROW, {"api_token": ""})["api_token"] == ""
     assert "api_token" not in merge_update({}, {"api_token": mask(TOKEN)})
