@@ -165,6 +165,7 @@ def test_a_lone_call_type_2_hangup_with_a_customers_number_is_a_customers_call()
     assert call.is_rewritten
     assert call.is_doubtful
     assert not call_of(RING + "9 A hangup 102 internal answered").is_doubtful
+    assert not call_of("0 A start\n9 A hangup 102 internal answered").is_doubtful
 
 
 def test_time_facts_move_the_phase_and_are_remembered() -> None:
@@ -301,6 +302,7 @@ def test_the_pbxs_own_time_counts_when_only_the_hangup_tells() -> None:
 def test_of_a_rewritten_hangup_alone_the_start_is_the_calls_and_the_reception_the_transfers() -> None:
     assert began(call_of("90 A hangup 103 internal answered received=40 start=5")) == 5
     assert began(call_of("90 A hangup 103 internal answered received=4 start=50")) == 4
+    assert began(call_of("90 A hangup 103 internal answered received=none start=5")) == 5
     assert began(call_of("90 A hangup 103 answered received=40 start=5")) == 40
 
 
@@ -353,6 +355,7 @@ def test_how_far_clocks_may_differ() -> None:
 
 def test_a_downloaded_hangups_end_is_believed_whenever_it_comes() -> None:
     assert ended(call_of(RING + "9000 A hangup 101 answered downloaded end=35")) == 35
+    assert ended(call_of(RING + "9 A hangup 101 answered downloaded end=60")) == 60
 
 
 def test_a_call_never_ends_before_it_began() -> None:
@@ -467,4 +470,5 @@ def test_a_missed_call_is_the_only_one_who_was_rungs() -> None:
 
 def test_calls_that_nobody_can_be_named_for_go_where_the_settings_say() -> None:
     assert whose(call_of("0 A start\n9 A hangup"), unrecognized="150") == "150"
+    assert whose(call_of("0 A start"), unrecognized="150") == "150"
     assert attribution(call_of("0 A start\n9 A hangup"), SETTINGS) == ("", "nobody is known to have been rung")
