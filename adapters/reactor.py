@@ -17,15 +17,15 @@ from typing import Final, Protocol
 from uuid import UUID, uuid4
 
 import structlog
-from core.errors import StoreUnavailable, VersionConflict
-from core.ports import Append, EventStore, NewEvent, StreamId
-from core.settings import Settings
 
 from core.call import Call, fold, initial
 from core.decisions import Limits, decide
 from core.effects import Account, Gateway, Performed, Refused, Unavailable, encode_effect, is_write
+from core.errors import StoreUnavailable, VersionConflict
 from core.events import EffectDone, EffectFailed, EffectRefused, EffectStarted, Event, decode, encode
 from core.plan import Plan, Step, plan
+from core.ports import Append, EventStore, NewEvent, StreamId
+from core.settings import Settings
 
 log = structlog.get_logger("reactor")
 
@@ -74,7 +74,8 @@ class Reactor:
         gateway: Gateway,
         now_ms: Callable[[], int],
         limits: Limits,
-        parallel: int = 128,
+        parallel: int = 256,
+        parallel_per_enterprise: int = 32,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -83,6 +84,8 @@ class Reactor:
         self._now_ms = now_ms
         self._limits = limits
         self._slots = asyncio.Semaphore(parallel)
+        self._per_enterprise = parallel_per_enterprise
+        self._enterprises: dict[str, asyncio.Semaphore] = {}
         self._jitter = jitter
         self._running: dict[StreamId, asyncio.Task[None]] = {}
         self._again: set[StreamId] = set()
@@ -141,6 +144,8 @@ class Reactor:
                 step = planned.step
                 if step is None or step.not_before_ms is not None:
                     if await self._store.set_due(stream, call.version, planned.wake_ms):
+                        if planned.wake_ms is None:
+                            self._calls.pop(stream, None)  # at rest: whatever still comes is rare, and the stream has it
                         return
                     continue
                 await self._perform(stream, call, step, account)
@@ -158,7 +163,9 @@ class Reactor:
                 self.wake(stream)
 
     async def _attend_in_turn(self, stream: StreamId) -> None:
-        async with self._slots:
+        # An enterprise whose MoySklad hangs fills its own slots, not everybody's.
+        own = self._enterprises.setdefault(stream.enterprise, asyncio.Semaphore(self._per_enterprise))
+        async with own, self._slots:
             await self.attend(stream)
 
     def _finished(self, stream: StreamId, task: asyncio.Task[None]) -> None:

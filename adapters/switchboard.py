@@ -12,20 +12,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
 import structlog
-from core.errors import StoreUnavailable
-from core.ports import Append, EventStore, RecordedEvent, StreamId
 
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.reactor import new_event
-from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, decode
+from core.errors import StoreUnavailable
+from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, UnknownEventType, decode
 from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, KnownCall, Legs, Link, customer_digits, hear
+from core.ports import Append, EventStore, RecordedEvent, StreamId
 
 log = structlog.get_logger("switchboard")
 
 BATCH: Final = 500
 POLL_S: Final = 1.0
 RETRY_S: Final = 1.0
+BUG_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 KEEP_MS: Final = 172_800_000
 """Legs older than two days are forgotten: no call lasts that long, and what they proved is in the calls' streams."""
 
@@ -44,7 +46,6 @@ _SAVE_CALL: Final = load_sql("switchboard_save_call")
 _SAVE_LINK: Final = load_sql("switchboard_save_link")
 _SAVE_MEMBER: Final = load_sql("switchboard_save_member")
 _SET_RELAYED: Final = load_sql("switchboard_set_relayed")
-
 
 
 class Switchboard:
@@ -67,13 +68,21 @@ class Switchboard:
     async def run(self) -> None:
         """Follow until cancelled. While the database is away it waits, says so, and goes on where it was."""
         wake = self._store.subscribe()
+        bugs = 0
         while True:
             try:
                 while await self.step():
-                    pass
+                    bugs = 0
+                bugs = 0
             except UNAVAILABLE as error:
                 log.warning("switchboard_waits_for_database", reason=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
+                continue
+            except Exception as error:
+                # A bug: legs stand still where they are, visibly; signals are still taken in, and calls still attended to.
+                log.error("switchboard_failed", position=self.position, exc_info=error)
+                await asyncio.sleep(BUG_RETRY_S[min(bugs, len(BUG_RETRY_S) - 1)])
+                bugs += 1
                 continue
             try:
                 await asyncio.wait_for(wake.wait(), POLL_S)
@@ -112,8 +121,8 @@ class Switchboard:
         touched: dict[StreamId, None] = {}
         heard: dict[str, list[tuple[RecordedEvent, AnyObservation]]] = {}
         for recorded in batch:
-            event = decode(recorded.type, recorded.schema, recorded.data)
-            if not isinstance(event, Observation):
+            event = _observation(recorded)
+            if event is None:
                 continue
             if recorded.stream.name.startswith("call/"):
                 touched[recorded.stream] = None
@@ -158,7 +167,7 @@ class Switchboard:
         copies = [
             self._copy(target, f"{leg}:{recorded.version}", replace(event, wire=f"relayed from {leg}"))
             for recorded in fresh
-            if isinstance(event := decode(recorded.type, recorded.schema, recorded.data), Observation)
+            if (event := _observation(recorded)) is not None
         ]
         await self._store.append_many(copies)
         await connection.execute(_SET_RELAYED, enterprise, leg, call, fresh[-1].version)
@@ -241,6 +250,16 @@ class Switchboard:
         ]
         if links:
             await connection.executemany(_SAVE_LINK, links)
+
+
+def _observation(recorded: RecordedEvent) -> AnyObservation | None:
+    """What was heard; None for other events. One that this code cannot read is told of and passed over: it is one leg's."""
+    try:
+        event = decode(recorded.type, recorded.schema, recorded.data)
+    except (UnknownEventType, KeyError, msgspec.ValidationError) as error:
+        log.error("event_unreadable", stream=recorded.stream.name, position=recorded.position, reason=type(error).__name__)
+        return None
+    return event if isinstance(event, Observation) else None
 
 
 def _known(row: Any) -> KnownCall:

@@ -227,8 +227,13 @@ def _registered(remote: Remote, at_ms: int, effect: RegisterCall, result: Mappin
         attempt=None,
     )
     if result.get("existed"):
-        # Another attempt's row: which card events were delivered with it is unknown, what it holds is what we sent.
-        return _wrote_fields(_unsure(remote, effect), effect)
+        # Some attempt made this row, perhaps an earlier and shorter one: what it holds is not known. Fields may be sent
+        # again, for what is there stays; recordings would be listed twice, so they are in doubt until looked at.
+        remote = _unsure(remote, effect)
+        if effect.recordings:
+            told = UpdateCall(external_id=effect.external_id, call=remote.call or "", recordings=effect.recordings)
+            remote = replace(remote, attempt=Attempt(key="existed", effect=told, at_ms=at_ms))
+        return remote
     return _wrote(remote, effect)
 
 

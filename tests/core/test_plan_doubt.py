@@ -141,10 +141,6 @@ def test_a_different_write_gets_a_key_and_numbers_of_its_own() -> None:
     assert (describe(other.effect), other.key) == ("register SHOW 103 #3", "register_call-2")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="remote._registered takes a row that existed for one that holds this effect's fields; another POST may have made it",
-)
 def test_a_row_that_an_earlier_registration_made_after_all_still_gets_its_end() -> None:
     absent = done(ConfirmCall(external_id="0367-A"), 4, call=None)
     late = call_of(

@@ -163,12 +163,22 @@ def test_a_confirmation_without_a_registration_in_doubt_changes_nothing() -> Non
     assert held.attempt is not None
 
 
-def test_a_row_that_existed_holds_our_fields_but_its_cards_are_unsure() -> None:
+def test_what_a_row_that_existed_holds_is_not_known() -> None:
     full = RegisterCall(external_id="x", number="n", incoming=True, start_ms=0, cards=(show("101"),), end_ms=5, comment="c")
     remote = after(started(full, 1), done(full, 1, call="m", existed=True))
     assert (remote.call, remote.attempt) == ("m", None)
     assert cards(remote) == {"101": "unsure"}
-    assert (remote.written.end_ms, remote.written.comment) == (5, "c")
+    assert (remote.written.end_ms, remote.written.comment) == (None, "")
+
+
+def test_recordings_of_a_row_that_existed_are_in_doubt() -> None:
+    full = RegisterCall(external_id="x", number="n", incoming=True, start_ms=0, recordings=("https://r/1",))
+    remote = after(started(full, 1), done(full, 1, call="m", existed=True))
+    assert remote.attempt is not None
+    assert (remote.attempt.in_doubt, remote.attempt.effect) == (
+        True,
+        UpdateCall(external_id="x", call="m", recordings=("https://r/1",)),
+    )
 
 
 # -- card events in doubt -------------------------------------------------------------------------------------------

@@ -234,9 +234,7 @@ class Verdict:
     @property
     def good(self) -> bool:
         """Whether every call is there once and as it should be."""
-        return not (
-            self.doubled or self.lost or self.uncalled_for or self.cards_open or self.out_of_order or self.wrong
-        )
+        return not (self.doubled or self.lost or self.uncalled_for or self.cards_open or self.out_of_order or self.wrong)
 
 
 def judge(copies: list[Copy], rows: list[dict[str, Any]]) -> Verdict:

@@ -32,9 +32,7 @@ async def playing(stage: Stage, names: tuple[str, ...], first: int, speed: float
     return [task.result() for task in tasks]
 
 
-async def killed_while_playing(
-    stage: Stage, names: tuple[str, ...], kills: int, rng: random.Random, speed: float
-) -> list[Copy]:
+async def killed_while_playing(stage: Stage, names: tuple[str, ...], kills: int, rng: random.Random, speed: float) -> list[Copy]:
     """Play everything at once, again and again, until the service was killed often enough."""
     copies: list[Copy] = []
     before = stage.kills
