@@ -1,0 +1,283 @@
+"""The administrator's JSON API (PRODUCT D1, D3, D4, F1, F2) over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from adapters.http import admin
+from adapters.http.guard import Guard
+from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
+from tests.adapters.http.support import PHONE, SECRETS, UNIQUE_ID, dial, edge, everything, hangup
+from tests.rig import ENTERPRISE, TOKEN, Rig
+from tests.settings import employee_id
+
+CONFIG = f"/ms-admin/api/config/{ENTERPRISE}"
+LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
+START, END = "2026-11-23 15:13:20", "2026-11-23 15:13:52"
+
+
+@pytest.fixture
+async def http(rig: Rig) -> AsyncIterator[Any]:
+    """The service's routes as ``server.py`` wires them, replay included."""
+    async with edge(rig, LOCAL) as client:
+        yield client
+
+
+async def ask(http: Any, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    async with http.request(method, path, json=body) as answer:
+        text = await answer.text()
+        assert not any(secret in text for secret in SECRETS), "no answer shows a secret"
+        return answer.status, json.loads(text)
+
+
+async def test_settings_are_shown_masked_with_their_revision(http: Any) -> None:
+    status, shown = await ask(http, "GET", CONFIG)
+    assert status == 200
+    assert shown["ms"]["integration_code"].endswith(SANDBOX_PHONE_KEY[-4:])
+    assert shown["ms"]["api_token"].startswith("••••")
+    assert (shown["revision"], shown["enterprise_number"], shown["problems"]) == (1, ENTERPRISE, [])
+    assert shown["ms"]["webhook_url"].endswith(f"/ms/webhook/{shown['ms']['webhook_uuid']}")
+
+
+async def test_what_is_shown_can_be_sent_back(rig: Rig, http: Any) -> None:
+    """A page that saves what it loaded, with one thing changed, loses no token and no other field."""
+    _, shown = await ask(http, "GET", CONFIG)
+    shown["ms"]["notifications"]["notify_outgoing"] = False
+    status, saved = await ask(http, "PUT", CONFIG, shown)
+    assert (status, saved["revision"]) == (200, 2)
+    assert saved["ms"] == shown["ms"]
+    current = await rig.service.settings.current(ENTERPRISE)
+    assert current is not None
+    assert (current.account.phone_key, current.account.api_token) == (SANDBOX_PHONE_KEY, SANDBOX_API_TOKEN)
+
+
+async def test_put_makes_the_enterprise_and_delete_leaves_the_rest(rig: Rig, http: Any) -> None:
+    assert (await ask(http, "GET", "/ms-admin/api/config/0999"))[0] == 404
+    assert (await ask(http, "PUT", "/ms-admin/api/config/0999", {"enabled": True}))[0] == 200
+    await rig.service.pool.execute(
+        """UPDATE public.enterprises SET integrations_config = integrations_config || '{"smart": {"primary": "ms"}}'
+        WHERE number = '0999'"""
+    )
+    assert await ask(http, "DELETE", "/ms-admin/api/config/0999") == (200, {"status": "deleted"})
+    left = await rig.service.pool.fetchval("SELECT integrations_config FROM public.enterprises WHERE number = '0999'")
+    assert left == {"smart": {"primary": "ms"}}
+    assert (await ask(http, "GET", "/ms-admin/api/config/0999"))[1]["ms"] == {}
+    _, told = await ask(http, "GET", "/ms-admin/api/config/0999/history")
+    assert [each["reason"] for each in told["history"]][0] == "deleted"
+    assert (await ask(http, "DELETE", "/ms-admin/api/config/nobody"))[0] == 404
+
+
+async def test_history_says_who_and_when(http: Any) -> None:
+    await ask(http, "PUT", CONFIG, {"enabled": False})
+    status, told = await ask(http, "GET", f"{CONFIG}/history")
+    newest, oldest = told["history"]
+    assert status == 200
+    assert (newest["revision"], newest["by"], newest["ms"]["enabled"]) == (2, "127.0.0.1 (admin API)", False)
+    assert (oldest["revision"], oldest["by"], oldest["ms"]["enabled"]) == (1, "test", True)
+    assert newest["at"] > oldest["at"]
+
+
+async def test_a_stale_revision_is_refused(http: Any) -> None:
+    assert (await ask(http, "PUT", CONFIG, {"enabled": False, "revision": 1}))[0] == 200
+    status, told = await ask(http, "PUT", CONFIG, {"ms": {"enabled": True}, "revision": 1})
+    assert (status, told["field"]) == (409, "revision")
+    assert (await ask(http, "GET", CONFIG))[1]["ms"]["enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ([], ""),
+        ({"ms": 5}, "ms"),
+        ({"enabled": "да"}, "enabled"),
+        ({"integration_code": "ключ с пробелом"}, "integration_code"),
+        ({"notifications": {"call_notify_mode": "after"}}, "notifications.call_notify_mode"),
+        ({"incoming_call_actions": {"create_order": True}}, "incoming_call_actions.create_order"),
+        ({"employee_mapping": {"abc": "x"}}, "employee_mapping.abc"),
+        ({"timezone": "Europe/Atlantis"}, "timezone"),
+        ({"country": "ZZ"}, "country"),
+        ({"name": "a\x00b"}, "name"),
+        ({"revision": "1"}, "revision"),
+        ({"revision": True}, "revision"),
+    ],
+)
+async def test_a_wrong_field_is_named_beside_it(http: Any, body: Any, field: str) -> None:
+    status, told = await ask(http, "PUT", CONFIG, body)
+    assert (status, told["field"]) == (400, field)
+    assert told["error"]
+    assert told["hint"]
+    assert (await ask(http, "GET", CONFIG))[1]["revision"] == 1
+
+
+async def test_an_odd_field_name_is_bad_input(http: Any) -> None:
+    for body in ({"a\x00b": 1}, {"x" * 5_000: 1}):
+        assert (await ask(http, "PUT", CONFIG, body))[0] in (200, 400)
+    assert (await ask(http, "PUT", "/ms-admin/api/config/%00", {}))[0] == 400
+    assert (await ask(http, "PUT", f"/ms-admin/api/config/{'9' * 65}", {}))[0] == 400
+
+
+async def test_a_call_keeps_its_revision_and_uses_the_keys_of_now(rig: Rig, http: Any) -> None:
+    await rig.post("/internal/ms/incoming-call", dial("1.1", raw=None))
+    await rig.settle()
+    await ask(http, "PUT", CONFIG, {"notifications": {"call_notify_mode": "none"}})
+    await rig.post("/internal/ms/notify-incoming", {**dial("1.1", raw=None), "extensions": ["152"]})
+    await rig.post("/internal/ms/incoming-call", dial("1.2", raw=None, phone="+375290000009"))
+    await rig.settle()
+    shown = {row["number"][-1]: row["open_cards"] for row in await rig.rows()}
+    assert shown.get("1") == ["151", "152"]
+    assert not shown.get("9")
+    status, told = await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/1.1")
+    assert status == 200
+    assert "settings" in json.dumps(told)
+
+
+@pytest.mark.parametrize("path", [f"/ms-admin/api/test/{ENTERPRISE}", f"/ms-admin/test/{ENTERPRISE}"])
+async def test_the_connection_test_says_what_is_right_and_what_is_wrong(rig: Rig, http: Any, path: str) -> None:
+    method = "GET" if "/api/" in path else "POST"
+    status, told = await ask(http, method, path)
+    assert (status, told["success"], told["phone_api"]["ok"], told["main_api"]["ok"]) == (200, True, True, True)
+    await ask(http, "PUT", CONFIG, {"integration_code": "a-wrong-key-of-some-length"})
+    _, told = await ask(http, method, path)
+    assert (told["success"], told["phone_api"]["ok"], told["main_api"]["ok"]) == (False, False, True)
+    assert "люч" in told["phone_api"]["text"]
+    async with rig.sandbox.post("/sandbox/outage", json={"remap": "status_503"}) as answer:
+        assert answer.status == 200
+    status, told = await ask(http, method, path)
+    assert (status, told["main_api"]["ok"]) == (200, False)
+    assert told["main_api"]["text"]
+
+
+async def test_employees_with_whom_they_are_mapped_to(http: Any) -> None:
+    await ask(http, "PUT", CONFIG, {"employee_mapping": {"777": "5ebe5e40-0000-4000-8000-000000000001"}})
+    status, told = await ask(http, "GET", f"/ms-admin/api/employees/{ENTERPRISE}?refresh=1")
+    found = {each["extension"]: each["name"] for each in told["employees"]}
+    assert (status, found["151"], told["problems"]) == (200, "Дарья Орлова", [])
+
+
+async def test_a_test_card_is_shown_and_goes_by_itself(rig: Rig, http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = None
+    released = asyncio.Event()
+
+    async def later(seconds: float) -> None:
+        await released.wait()
+
+    monkeypatch.setattr(admin.asyncio, "sleep", later)  # type: ignore[attr-defined]
+    status, told = await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", {"extension": "151"})
+    assert (status, told["success"], parts) == (200, True, None)
+    (row,) = await rig.rows()
+    assert row["open_cards"] == ["151"]
+    released.set()
+    monkeypatch.undo()
+    for _ in range(500):
+        if (await rig.rows())[0]["open_cards"] == []:
+            break
+        await asyncio.sleep(0.01)
+    (row,) = await rig.rows()
+    assert (row["open_cards"], row["end_ms"] is not None) == ([], True)
+
+
+@pytest.mark.parametrize("body", [{}, [], "151", {"extension": 151}, {"employee_id": employee_id("999")}])
+async def test_a_test_card_needs_somebody(http: Any, body: Any) -> None:
+    status, told = await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", body)
+    assert (status, told["field"]) == (400, "extension")
+
+
+async def test_a_test_card_that_cannot_be_shown_says_why(http: Any) -> None:
+    await ask(http, "PUT", CONFIG, {"integration_code": "a-wrong-key-of-some-length"})
+    status, told = await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", {"extension": "151"})
+    assert (status, told["success"]) == (502, False)
+    assert told["message"]
+
+
+async def played(rig: Rig) -> None:
+    await rig.post("/internal/ms/incoming-call", dial())
+    await rig.settle()
+    await rig.wait(32_000)
+    await rig.post("/internal/ms/hangup-call", hangup(start=START, end=END))
+    await rig.wait(120_000)
+    await rig.service.runner.catch_up()
+
+
+async def test_calls_are_found_and_replayed_by_every_name(rig: Rig, http: Any) -> None:
+    await played(rig)
+    found = "enterprise=0367&phone=8 (029) 000-00-01&extension=151&from=2026-11-23 15:00&to=2026-11-23T16:00:00&failed=0&limit=5"
+    status, told = await ask(http, "GET", f"/ms-admin/api/calls?{quote(found, safe='=&')}")
+    assert (status, [each["call"] for each in told["calls"]]) == (200, [UNIQUE_ID])
+    for nothing in ("phone=375290000002", "extension=150", "outcome=busy", "from=2026-11-24", "to=2026-11-22", "failed=1"):
+        assert (await ask(http, "GET", f"/ms-admin/api/calls?{nothing}")) == (200, {"calls": []})
+    story = await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}")
+    assert story[0] == 200
+    for name in (told["calls"][0]["moysklad_call"], f"{PHONE}@2026-11-23 15:14"):
+        assert await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{quote(name)}") == story
+    assert (await ask(http, "GET", f"/ms-admin/api/calls/0999/{UNIQUE_ID}"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=9999", "limit"),
+        (f"limit={'9' * 5000}", "limit"),
+        ("limit=²", "limit"),
+        ("from=yesterday", "from"),
+        ("to=2026-13-01", "to"),
+        ("from=0001-01-01", "from"),
+        ("to=9999-12-31T23:59:59-23:59", "to"),
+        (f"from={'9' * 30}", "from"),
+        ("phone=abc", "phone"),
+        ("enterprise=%00", "enterprise"),
+        ("extension=1%00", "extension"),
+        ("nonsense=1", "nonsense"),
+    ],
+)
+async def test_a_search_that_is_not_understood_names_the_field(http: Any, query: str, field: str) -> None:
+    status, told = await ask(http, "GET", f"/ms-admin/api/calls?{query}")
+    assert (status, told["field"]) == (400, field)
+    assert told["hint"]
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("nobody", 404),
+        ("%00", 404),
+        ("375290000001@never", 400),
+        ("375290000001@", 400),
+        ("@2026-11-23 15:14", 404),
+        ("375290000001@" + "9" * 30, 400),
+        ("x" * 5_000, 404),
+        ("..%2F..%2Fetc", 404),
+    ],
+)
+async def test_a_call_nobody_knows(http: Any, name: str, status: int) -> None:
+    told = await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{name}")
+    assert told[0] == status
+    assert set(told[1]) == {"error", "field", "hint"}
+
+
+async def test_no_secret_is_in_any_table_log_or_replay(rig: Rig, http: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Through a whole life: calls, a refusal by MoySklad, a bad key, a test of the connection, a change of settings."""
+    await played(rig)
+    await ask(http, "PUT", CONFIG, {"integration_code": "an-old-key-0123456789abcdef"})
+    await rig.post("/internal/ms/incoming-call", dial("3.3"))
+    await rig.settle()
+    await ask(http, "GET", f"/ms-admin/api/test/{ENTERPRISE}")
+    await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", {"extension": "151"})
+    await ask(http, "PUT", CONFIG, {"integration_code": SANDBOX_PHONE_KEY, "enabled": "x"})
+    await rig.wait(120_000)
+    await rig.service.runner.catch_up()
+    kept = (await everything(rig)).replace(f",Test,{TOKEN},", "")
+    said = capsys.readouterr()
+    for secret in (*SECRETS, "an-old-key-0123456789abcdef"):
+        assert secret not in kept
+        assert secret not in said.out + said.err
+    assert "enc:v1:" in kept
+    for call in (UNIQUE_ID, "3.3"):
+        assert (await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{call}"))[0] == 200
