@@ -75,8 +75,8 @@ async def test_rebuilt_equals_live_row_by_row_and_the_old_query_works(database_u
             await play(rig, [name])
             await rig.service.runner.catch_up()
         await rig.service.pool.execute(
-            "INSERT INTO integration_logs (enterprise_number, integration_type, event_type, status) VALUES ('1', 'ms', 'old', 'ok'),"
-            " ('1', 'retailcrm', 'theirs', 'ok')"
+            "INSERT INTO integration_logs (enterprise_number, integration_type, event_type, status)"
+            " VALUES ('1', 'ms', 'old', 'ok'), ('1', 'retailcrm', 'theirs', 'ok')"
         )
         live = await tables(rig)
         assert len(live[0]) >= len(PLAYED)
