@@ -337,7 +337,12 @@ def test_the_remedy_is_told_with_the_reason() -> None:
 
 def test_an_extension_that_is_refused_is_left_out_and_the_rest_is_written() -> None:
     scenario = picky(RING + "9 A hangup 101 answered rec=https://r/1", refuses(UpdateCall, extension=True)).finished()
-    assert scenario.asked()[2:] == ["update HIDE_ALL #3", "update ext=101 end=9.0 rec=1", "update ext=101 end=9.0 rec=1", "update end=9.0 rec=1"]
+    assert scenario.asked()[2:] == [
+        "update HIDE_ALL #3",
+        "update ext=101 end=9.0 rec=1",  # with the employee
+        "update ext=101 end=9.0 rec=1",  # by the extension alone
+        "update end=9.0 rec=1",
+    ]
     assert (scenario.row.extension, scenario.row.recordings) == ("", ["https://r/1"])
     assert scenario.notes()["extension"] == "MoySklad refused it: no"
     assert scenario.planned().parked == ""
