@@ -8,6 +8,7 @@ runs with ``fsync`` off. Fixtures: ``database_url`` (a migrated database of this
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -66,6 +67,8 @@ def postgres_server() -> Iterator[str]:
             yield dsn
         finally:
             runner.run(server.__aexit__(None, None, None))
+            with contextlib.suppress(OSError):  # not empty: another worker still uses it
+                folder.rmdir()
 
 
 @pytest.fixture(scope="session")
