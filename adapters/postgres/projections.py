@@ -158,8 +158,10 @@ class ProjectionRunner:
                 log.error("projection_failed", projection=name, position=self._states[name].position, exc_info=error)
                 await self._pause(name, failures, f"a bug ({type(error).__name__}), see the log")
                 continue
+            # Not wait_for: until Python 3.12 it loses a cancellation that comes together with the bell.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(bell.wait(), self._poll_s)
+                async with asyncio.timeout(self._poll_s):
+                    await bell.wait()
 
     async def _pause(self, name: str, failures: int, reason: str) -> None:
         position = self._states[name].position
