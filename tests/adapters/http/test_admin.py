@@ -222,45 +222,45 @@ async def test_calls_are_found_and_replayed_by_every_name(rig: Rig, http: Any) -
     assert (await ask(http, "GET", f"/ms-admin/api/calls/0999/{UNIQUE_ID}"))[0] == 404
 
 
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ("limit=0", "limit"),
-        ("limit=9999", "limit"),
-        (f"limit={'9' * 5000}", "limit"),
-        ("limit=²", "limit"),
-        ("from=yesterday", "from"),
-        ("to=2026-13-01", "to"),
-        (f"from={'9' * 30}", "from"),
-        ("phone=abc", "phone"),
-        ("enterprise=%00", "enterprise"),
-        ("extension=1%00", "extension"),
-        ("nonsense=1", "nonsense"),
-    ],
-)
-async def test_a_search_that_is_not_understood_names_the_field(http: Any, query: str, field: str) -> None:
-    status, told = await ask(http, "GET", f"/ms-admin/api/calls?{query}")
-    assert (status, told["field"]) == (400, field)
-    assert told["hint"]
+ODD_SEARCHES = [
+    ("limit=0", "limit"),
+    ("limit=9999", "limit"),
+    (f"limit={'9' * 5000}", "limit"),
+    ("limit=²", "limit"),
+    ("from=yesterday", "from"),
+    ("to=2026-13-01", "to"),
+    (f"from={'9' * 30}", "from"),
+    ("phone=abc", "phone"),
+    ("enterprise=%00", "enterprise"),
+    ("extension=1%00", "extension"),
+    ("nonsense=1", "nonsense"),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "status"),
-    [
-        ("nobody", 404),
-        ("%00", 404),
-        ("375290000001@never", 400),
-        ("375290000001@", 404),
-        ("@2026-11-23 15:14", 404),
-        ("375290000001@" + "9" * 30, 400),
-        ("x" * 5_000, 404),
-        ("..%2F..%2Fetc", 404),
-    ],
-)
-async def test_a_call_nobody_knows(http: Any, name: str, status: int) -> None:
-    told = await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{name}")
-    assert told[0] == status
-    assert set(told[1]) == {"error", "field", "hint"}
+async def test_a_search_that_is_not_understood_names_the_field(http: Any) -> None:
+    for query, field in ODD_SEARCHES:
+        status, told = await ask(http, "GET", f"/ms-admin/api/calls?{query}")
+        assert (status, told["field"]) == (400, field)
+        assert told["hint"]
+
+
+ODD_CALLS = [
+    ("nobody", 404),
+    ("%00", 404),
+    ("375290000001@never", 400),
+    ("375290000001@", 404),
+    ("@2026-11-23 15:14", 404),
+    ("375290000001@" + "9" * 30, 400),
+    ("x" * 5_000, 404),
+    ("..%2F..%2Fetc", 404),
+]
+
+
+async def test_a_call_nobody_knows(http: Any) -> None:
+    for name, status in ODD_CALLS:
+        told = await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{name}")
+        assert told[0] == status, name
+        assert set(told[1]) == {"error", "field", "hint"}
 
 
 async def test_no_secret_is_in_any_table_log_or_replay(rig: Rig, http: Any, capsys: pytest.CaptureFixture[str]) -> None:
