@@ -22,7 +22,19 @@ from core.call import Call, fold, initial
 from core.decisions import Limits, decide
 from core.effects import Account, Gateway, Performed, Refused, Unavailable, encode_effect, is_write
 from core.errors import StoreUnavailable, VersionConflict
-from core.events import EffectDone, EffectFailed, EffectRefused, EffectStarted, Event, decode, encode
+from core.events import (
+    ArrivalObserved,
+    CardRequested,
+    DialObserved,
+    EffectDone,
+    EffectFailed,
+    EffectRefused,
+    EffectStarted,
+    Event,
+    HangupObserved,
+    decode,
+    encode,
+)
 from core.plan import Plan, Step, plan
 from core.ports import Append, EventStore, NewEvent, StreamId
 from core.settings import Settings
@@ -36,8 +48,14 @@ BACKOFF_MS: Final = (500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 120_000, 
 """Waits between attempts; a tenth to a half of it is added at random, so that calls do not come back in step."""
 
 CALL_CACHE: Final = 20_000
+HOLD_BACK_MS: Final = 10_000
+"""How long a call waits for the switchboard to have joined what was heard before its newest signal."""
+
 POLL_S: Final = 1.0
 BUG_PAUSE_MS: Final = 60_000
+
+OWN_SIGNALS: Final = (ArrivalObserved, DialObserved, HangupObserved, CardRequested)
+"""What is heard in a call's own stream; the rest of it is brought there by the switchboard."""
 
 
 class CallSettings(Protocol):
@@ -46,6 +64,14 @@ class CallSettings(Protocol):
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
         """Settings of that revision; the account's credentials are the current ones (an inline revision brings its own)."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A call as folded so far, and the place in the log of the newest signal of its own (not of what was relayed to it)."""
+
+    call: Call
+    heard_position: int = 0
 
 
 @dataclass(slots=True)
@@ -77,7 +103,13 @@ class Reactor:
         parallel: int = 256,
         parallel_per_enterprise: int = 32,
         jitter: Callable[[], float] = random.random,
+        joined_until: Callable[[], int] | None = None,
     ) -> None:
+        """``joined_until``: the log position up to which the switchboard has joined legs to calls; None: no switchboard.
+
+        A call whose newest signal lies beyond it is held back: judged now, a call whose hangup overtook the bridges
+        before it (a restart with a backlog) would be settled without them, and attributed to the wrong employee.
+        """
         self._store = store
         self._settings = settings
         self._gateway = gateway
@@ -89,7 +121,9 @@ class Reactor:
         self._jitter = jitter
         self._running: dict[StreamId, asyncio.Task[None]] = {}
         self._again: set[StreamId] = set()
-        self._calls: OrderedDict[StreamId, Call] = OrderedDict()
+        self._calls: OrderedDict[StreamId, Known] = OrderedDict()
+        self._joined_until = joined_until
+        self._held_since_ms: dict[StreamId, int] = {}
         self._nudge = asyncio.Event()
         self.counters = Counters()
 
@@ -132,10 +166,14 @@ class Reactor:
         enterprise, call_id = stream.enterprise, stream.name.removeprefix("call/")
         with structlog.contextvars.bound_contextvars(call=call_id, enterprise=enterprise):
             for _ in range(MAX_STEPS):
-                call = await self._load(stream)
+                # Asked before the stream is read: what is joined until then is in what is read.
+                joined = self._joined_until() if self._joined_until is not None else None
+                known = await self._load(stream)
+                call, now = known.call, self._now_ms()
                 if call.version == 0:
                     return
-                now = self._now_ms()
+                if joined is not None and self._held_back(stream, known.heard_position > joined, now):
+                    return  # it stays due, and the switchboard wakes it when it gets there
                 if facts := decide(call, now, self._limits):
                     await self._append(stream, call, *facts)
                     continue
@@ -145,6 +183,7 @@ class Reactor:
                 if step is None or step.not_before_ms is not None:
                     if await self._store.set_due(stream, call.version, planned.wake_ms):
                         if planned.wake_ms is None:
+                            self._held_since_ms.pop(stream, None)
                             self._calls.pop(stream, None)  # at rest: whatever still comes is rare, and the stream has it
                         return
                     continue
@@ -192,15 +231,26 @@ class Reactor:
     async def _pause(self, stream: StreamId) -> None:
         await asyncio.sleep(BUG_PAUSE_MS / 1000)
 
-    async def _load(self, stream: StreamId) -> Call:
-        known = self._calls.get(stream) or initial(stream.enterprise, stream.name.removeprefix("call/"))
-        fresh = await self._store.read(stream, known.version)
-        call = fold(known, (decode(each.type, each.schema, each.data) for each in fresh))
-        self._calls[stream] = call
+    def _held_back(self, stream: StreamId, behind: bool, now_ms: int) -> bool:
+        if not behind:
+            self._held_since_ms.pop(stream, None)
+            return False
+        if now_ms - self._held_since_ms.setdefault(stream, now_ms) < HOLD_BACK_MS:
+            return True
+        log.warning("legs_not_joined", waited_ms=HOLD_BACK_MS)  # better without its bridges than not at all
+        return False
+
+    async def _load(self, stream: StreamId) -> Known:
+        known = self._calls.get(stream) or Known(call=initial(stream.enterprise, stream.name.removeprefix("call/")))
+        fresh = await self._store.read(stream, known.call.version)
+        events = [decode(each.type, each.schema, each.data) for each in fresh]
+        own = [each.position for each, event in zip(fresh, events, strict=True) if isinstance(event, OWN_SIGNALS)]
+        known = Known(call=fold(known.call, events), heard_position=max(own, default=known.heard_position))
+        self._calls[stream] = known
         self._calls.move_to_end(stream)
         while len(self._calls) > CALL_CACHE:
             self._calls.popitem(last=False)
-        return call
+        return known
 
     async def _append(self, stream: StreamId, call: Call, *events: Event) -> bool:
         """Append what was decided from this version of the call; False when something else came first."""

@@ -90,7 +90,9 @@ async def assembled(options: ServiceOptions, projections: Sequence[Projection]) 
                 gateway=moysklad.gateway,
                 now_ms=options.now_ms,
                 limits=options.limits,
+                joined_until=lambda: switchboard.position,
             )
+            switchboard = Switchboard(pool=pool, store=store, wake_call=reactor.wake, now_ms=options.now_ms)
             yield Service(
                 options=options,
                 pool=pool,
@@ -99,7 +101,7 @@ async def assembled(options: ServiceOptions, projections: Sequence[Projection]) 
                 moysklad=moysklad,
                 ingest=Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms),
                 reactor=reactor,
-                switchboard=Switchboard(pool=pool, store=store, wake_call=reactor.wake, now_ms=options.now_ms),
+                switchboard=switchboard,
                 runner=ProjectionRunner(pool, store, projections),
             )
     finally:

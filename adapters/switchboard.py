@@ -64,6 +64,7 @@ class Switchboard:
         self._wake_call = wake_call
         self._now_ms = now_ms
         self.position = 0
+        """Up to here, as far as this instance knows, the log's legs are joined and their copies recorded."""
 
     async def run(self) -> None:
         """Follow until cancelled. While the database is away it waits, says so, and goes on where it was."""
@@ -102,6 +103,7 @@ class Switchboard:
         async with self._pool.acquire() as connection, connection.transaction():
             # One switchboard at a time over all instances: whoever takes the checkpoint where this batch begins.
             if await connection.fetchval(_TAKE_CHECKPOINT, CHECKPOINT, after) is None:
+                self.position = max(self.position, after)
                 return 0
             touched = await self._take_in(connection, batch)
             await connection.execute(_MOVE_CHECKPOINT, CHECKPOINT, batch[-1].position)

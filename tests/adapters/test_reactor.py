@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from adapters.memory_store import MemoryEventStore
-from adapters.reactor import BACKOFF_MS, Reactor, new_event
+from adapters.reactor import BACKOFF_MS, HOLD_BACK_MS, Reactor, new_event
 from core.decisions import Limits
 from core.effects import Account, Effect, Performed, Refused, RegisterCall, Unavailable, UpdateCall, is_write
 from core.errors import StoreUnavailable
@@ -100,6 +100,7 @@ class Bench:
     store: MemoryEventStore
     gateway: Gateway
     now_ms: int = field(default_factory=lambda: ms(0))
+    joined_until: int | None = None
     reactor: Reactor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,6 +116,7 @@ class Bench:
             limits=Limits(),
             parallel=parallel,
             jitter=lambda: 0.0,
+            joined_until=(lambda: self.joined_until or 0) if self.joined_until is not None else None,
         )
         return self.reactor
 
@@ -241,6 +243,43 @@ async def test_an_enterprise_whose_moysklad_hangs_holds_up_nobody_else() -> None
     gate.set()
     await at.reactor.idle()
     assert len(at.gateway.model.rows) == 501
+
+
+async def test_a_call_whose_hangup_overtook_its_bridges_waits_for_them() -> None:
+    """After a restart the reactor and the switchboard start at once: a hangup must not settle a call without its bridges."""
+    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    signals = [event for _, event in heard(ANSWERED)]
+    stream = await at.hear("A", *signals[:2], signals[-1])  # the bridges were heard before it, but are not joined yet
+    await at.settle(stream)
+    assert at.gateway.asked == []
+    assert await at.store.due(at.now_ms, 10), "it stays due"
+    await at.hear("A", *signals[2:-1])
+    at.joined_until = await at.store.head()
+    await at.settle(stream)
+    (row,) = at.gateway.model.rows
+    assert row.extension == "101"
+
+
+async def test_a_call_does_not_wait_for_ever_for_a_switchboard_that_stands_still() -> None:
+    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    await at.settle(stream)
+    at.now_ms += HOLD_BACK_MS - 1
+    await at.settle(stream)
+    assert at.gateway.asked == []
+    at.now_ms += 1
+    await at.settle(stream)
+    assert len(at.gateway.model.rows) == 1
+
+
+async def test_what_the_switchboard_brings_holds_nothing_back() -> None:
+    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    signals = [event for _, event in heard(ANSWERED)]
+    stream = await at.hear("A", *signals[:2])
+    at.joined_until = await at.store.head()
+    await at.hear("A", *signals[2:4])
+    await at.settle(stream)
+    assert at.gateway.model.rows[0].screens() == {"101": "timing"}
 
 
 async def test_a_call_at_rest_is_not_kept_in_memory() -> None:

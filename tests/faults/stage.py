@@ -246,11 +246,21 @@ def judge(copies: list[Copy], rows: list[dict[str, Any]]) -> Verdict:
     verdict.lost = len(expected.keys() - set(got))
     verdict.uncalled_for = len(set(got) - expected.keys())
     verdict.cards_open = sum(len(row["open_cards"]) for row in rows)
-    verdict.out_of_order = sum(row["out_of_order"] for row in rows)
+    verdict.out_of_order = sum(_out_of_order(row["events"]) for row in rows)
     for row in rows:
         if (wanted := expected.get(row["external_id"])) is not None:
             verdict.wrong += [f"{row['external_id']}: {each}" for each in _wrong(row, wanted)]
     return verdict
+
+
+def _out_of_order(events: list[dict[str, Any]]) -> int:
+    """Card events whose number is not above the last one, but for repeats of one whose answer was lost: the same again."""
+    found, seen = 0, list[tuple[Any, ...]]()
+    for event in events:
+        what = (event["sequence"], event["event_type"], event["extension"], event["employee_id"])
+        found += bool(seen) and what not in seen and event["sequence"] <= max(each[0] for each in seen)
+        seen.append(what)
+    return found
 
 
 def _wrong(row: dict[str, Any], wanted: Row) -> Iterator[str]:
