@@ -86,6 +86,11 @@ async def test_a_commit_wakes_every_projection(pool: asyncpg.Pool, pg_store: Pos
         await pg_store.append(append(BRIDGE, "c"))
         await reached(pool, 3, "one", "two")
 
+        async def told() -> bool:
+            return [state.position for state in runner.states()] == [3, 3]
+
+        await eventually(told)
+
     assert await rows(pool, "one") == await rows(pool, "two") == [(1, "a"), (2, "b"), (3, "c")]
     assert [(state.name, state.position, state.error) for state in runner.states()] == [("one", 3, ""), ("two", 3, "")]
 
