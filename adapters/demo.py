@@ -231,7 +231,8 @@ async def _watch_screens(stage: Stage) -> None:
 
 def _card(card: Mapping[str, Any]) -> str:
     name = card.get("contact_name") or card.get("contact") or ""
-    return f"{'▶ ' if card.get('timer_started') or card.get('timer_started_ms') else ''}{card['number']}{f' {name}' if name else ''}"
+    timer = "▶ " if card.get("timer_started") or card.get("timer_started_ms") else ""
+    return f"{timer}{card['number']} {name}".rstrip()
 
 
 async def _show_table(stage: Stage) -> bool:
@@ -239,7 +240,8 @@ async def _show_table(stage: Stage) -> bool:
         calls = (await answer.json())["calls"]
     mine = sorted((call for call in calls if f"-{stage.run}." in call["external_id"]), key=lambda call: call["start_ms"])
     stage.echo("\nThe calls as MoySklad now has them:\n")
-    stage.echo(f"  {'began':<12} {'':<4} {'number':<15} {'client':<22} {'who':<5} {'length':>8} {'requests':>8} {'cards open':>10}  comment")
+    head = f"{'began':<12} {'':<4} {'number':<15} {'client':<22} {'who':<5} {'length':>8} {'requests':>8} {'cards open':>10}"
+    stage.echo(f"  {head}  comment")
     for call in mine:
         client = (call.get("counterparty") or {}).get("name") or "—"
         length = f"{(call['effective_duration_ms'] or 0) / 1000:.1f} s"
@@ -250,7 +252,10 @@ async def _show_table(stage: Stage) -> bool:
         )
     customers = len(PLAYED) + 1  # one recording holds two customer calls
     open_cards = sum(len(call["open_cards"]) for call in mine)
-    stage.echo(f"\n  {customers} customer calls played, {len(mine)} in MoySklad, {open_cards} cards open; internal calls are not sent.")
+    stage.echo(
+        f"\n  {customers} customer calls played, {len(mine)} in MoySklad, {open_cards} cards open;"
+        " internal calls are not sent."
+    )
     return len(mine) == customers and open_cards == 0
 
 

@@ -108,11 +108,6 @@ class Call:
         return self.hangup is not None and self.hangup.direction is Direction.INTERNAL and self.direction is not Direction.INTERNAL
 
     @property
-    def is_doubtful(self) -> bool:
-        """A lone CallType 2 hangup with a customer's number: a transferred call whose dial was lost, or another call's leg."""
-        return self.is_rewritten and not self.has_external_evidence
-
-    @property
     def caller(self) -> str:
         """The extension that is calling, for an outgoing call; empty when not known."""
         if self.direction is not Direction.OUTGOING:

@@ -50,10 +50,6 @@ def _comment(call: Call) -> str:
             parts.append("Пропущенный вызов" + _rung(call))
         case Outcome.ABANDONED:
             parts.append("Пропущенный вызов: клиент положил трубку до соединения" + _rung(call))
-        case Outcome.BUSY:
-            parts.append("Занято" + _rung(call))
-        case Outcome.FAILED:
-            parts.append("Вызов не состоялся")
         case Outcome.UNANSWERED:
             parts.append("Клиент не ответил")
         case Outcome.LOST:

@@ -30,13 +30,11 @@ class Direction(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a call ended (PRODUCT B5). The PBX form tells only answered from not answered; AMI tells more."""
+    """How a call ended (PRODUCT B5). What the PBX's script says tells these apart; busy and rejected only AMI can tell."""
 
     ANSWERED = "answered"
     MISSED = "missed"
     ABANDONED = "abandoned"
-    BUSY = "busy"
-    FAILED = "failed"
     UNANSWERED = "unanswered"
     INTERNAL = "internal"
     LOST = "lost"

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from core.phone import digits
-from core.ports import ProjectionDb, RecordedEvent
 
 from core import call as calls
 from core.call import Call, attribution, fold, initial
 from core.events import EffectFailed, EffectRefused, Event, decode
+from core.phone import digits
 from core.plan import parked_reason
+from core.ports import ProjectionDb, RecordedEvent
 from core.values import ANONYMOUS
 
 _SQL: Final = Path(__file__).parent / "sql"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from core.ports import ProjectionDb, RecordedEvent
 
 from core.events import (
     CallOverdue,
@@ -25,6 +24,7 @@ from core.events import (
     HangupObserved,
     decode,
 )
+from core.ports import ProjectionDb, RecordedEvent
 
 _SQL: Final = Path(__file__).parent / "sql"
 _INSERT: Final = (_SQL / "journal_insert.sql").read_text()
@@ -69,7 +69,11 @@ def _row(recorded: RecordedEvent) -> tuple[Any, ...] | None:
 def _tell(recorded: RecordedEvent, event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
     match event:
         case DialObserved():
-            heard: dict[str, Any] = {"direction": event.direction.value, "phone": event.number, "extensions": list(event.extensions)}
+            heard: dict[str, Any] = {
+                "direction": event.direction.value,
+                "phone": event.number,
+                "extensions": list(event.extensions),
+            }
             return "dial", heard, None, ""
         case HangupObserved():
             heard = {

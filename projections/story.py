@@ -10,9 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.ports import RecordedEvent
-from core.settings import Settings
-
 from core import call as calls
 from core.call import Call, evolve, initial
 from core.cards import Note
@@ -43,7 +40,9 @@ from core.events import (
 )
 from core.lifecycle import Phase
 from core.plan import describe_cards, plan
+from core.ports import RecordedEvent
 from core.record import final_record
+from core.settings import Settings
 from core.values import Direction
 
 

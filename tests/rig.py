@@ -7,7 +7,7 @@ itself: ``settle`` lets the switchboard, the reactor and the read models come to
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.fernet import Fernet
 
+from adapters.call_search import search
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
-from adapters.call_search import search
 from adapters.metrics import exposition
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOptions, Switches, build_sandbox
 from adapters.service import Service, ServiceOptions, assembled
@@ -113,20 +113,23 @@ async def running(
     """A service on this database beside a fresh sandbox with one enterprise, 0367, whose settings are in force."""
     clock = clock or Clock()
     sandbox = build_sandbox(SandboxOptions(demo=True, clock=clock, switches=switches or Switches(limits_enforced=False)))
-    async with TestClient(TestServer(sandbox)) as sandbox_client:
-        base = str(sandbox_client.make_url(""))
-        async with service_beside(dsn, base.rstrip("/"), clock, limits=limits, projections=projections) as service:
-            async with TestClient(TestServer(build_app(Holder(_parts(service)), _guard()))) as http:
-                await service.pool.execute(
-                    "INSERT INTO public.enterprises (number, name, secret) VALUES ($1, 'Test', $2) ON CONFLICT DO NOTHING",
-                    ENTERPRISE,
-                    TOKEN,
-                )
-                keys = {"integration_code": SANDBOX_PHONE_KEY, "api_token": SANDBOX_API_TOKEN}
-                await service.settings.save(
-                    ENTERPRISE, {**MS_CONFIG, "employee_mapping": {}, **keys, **(config or {})}, by="test", reason="test"
-                )
-                yield Rig(service=service, http=http, sandbox=sandbox_client, clock=clock, dsn=dsn)
+    async with AsyncExitStack() as stack:
+        sandbox_client = await stack.enter_async_context(TestClient(TestServer(sandbox)))
+        address = str(sandbox_client.make_url("")).rstrip("/")
+        service = await stack.enter_async_context(
+            service_beside(dsn, address, clock, limits=limits, projections=projections)
+        )
+        http = await stack.enter_async_context(TestClient(TestServer(build_app(Holder(_parts(service)), _guard()))))
+        await service.pool.execute(
+            "INSERT INTO public.enterprises (number, name, secret) VALUES ($1, 'Test', $2) ON CONFLICT DO NOTHING",
+            ENTERPRISE,
+            TOKEN,
+        )
+        keys = {"integration_code": SANDBOX_PHONE_KEY, "api_token": SANDBOX_API_TOKEN}
+        await service.settings.save(
+            ENTERPRISE, {**MS_CONFIG, "employee_mapping": {}, **keys, **(config or {})}, by="test", reason="test"
+        )
+        yield Rig(service=service, http=http, sandbox=sandbox_client, clock=clock, dsn=dsn)
 
 
 @asynccontextmanager

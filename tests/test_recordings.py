@@ -87,9 +87,24 @@ async def test_a_recording_sent_twice_ends_in_the_same_record(name: str, databas
 )
 async def test_an_answered_incoming_call_costs_at_most_three_phone_requests(name: str, database_url: str) -> None:
     lines = recording(name)
-    config = {"employee_mapping": {each: f"7bac6104-1c79-11e8-5bec-bccf00000{each}" for each in ("101", "102", "103")}}
-    async with running(database_url, config=config) as rig:
+    async with running(database_url) as rig:
+        async with rig.sandbox.get("/sandbox/cards") as answer:
+            screens = (await answer.json())["screens"]
+        mapping = {screen["extension"]: screen["employee"]["id"] for screen in screens}
+        await rig.service.settings.save("0367", {"employee_mapping": mapping}, by="test", reason="test")
         rig.clock.now_ms = lines[0].at_ms - 1_000
         await play(rig, lines, as_call_event)
         asked = await rig.requests()
         assert len(asked) <= 3, [(each["method"], each["path"]) for each in asked]
+        assert len(await rig.rows()) == 1
+
+
+async def test_a_mapping_that_names_nobody_costs_a_request_but_not_the_call(database_url: str) -> None:
+    lines = recording("inbound_answered")
+    config = {"employee_mapping": {"101": "7bac6104-1c79-11e8-5bec-bccf00000101"}}
+    async with running(database_url, config=config) as rig:
+        rig.clock.now_ms = lines[0].at_ms - 1_000
+        await play(rig, lines, as_call_event)
+        (row,) = await rig.rows()
+        assert (row["extension"], row["open_cards"]) == ("101", [])
+        assert [event["event_type"] for event in row["events"]] == ["SHOW", "STARTTIME", "HIDE_ALL"]

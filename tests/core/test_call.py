@@ -163,9 +163,6 @@ def test_a_lone_call_type_2_hangup_with_a_customers_number_is_a_customers_call()
     call = call_of("9 A hangup 102 internal answered")
     assert (call.phase, call.direction, call.number) == (Phase.ENDING, Direction.INCOMING, NUMBER)
     assert call.is_rewritten
-    assert call.is_doubtful
-    assert not call_of(RING + "9 A hangup 102 internal answered").is_doubtful
-    assert not call_of("0 A start\n9 A hangup 102 internal answered").is_doubtful
 
 
 def test_time_facts_move_the_phase_and_are_remembered() -> None:
