@@ -61,6 +61,7 @@ show_progress() {
                 name=${line#* }
                 name=${name%% *}
                 name=${name##*/}
+                [[ $name != *.whl ]] || name=${name%-*-*-*}
                 if [ -t 2 ]; then
                     printf '\r\033[Kms.sh: [%d/%d] %s' "$count" "$total" "$name" >&2
                 elif [ $((count % 10)) -eq 0 ]; then

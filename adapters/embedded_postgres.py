@@ -50,7 +50,15 @@ from adapters.postgres_place import (
     socket_folder_for,
 )
 
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "Profile", "ServerStatus", "embedded_postgres", "server_status"]
+__all__ = [
+    "EmbeddedPostgres",
+    "EmbeddedPostgresError",
+    "Profile",
+    "ServerStatus",
+    "discard_cluster",
+    "embedded_postgres",
+    "server_status",
+]
 
 
 LINGER_S: Final = 10.0
@@ -305,7 +313,7 @@ async def embedded_postgres(
     finally:
         stopped = await asyncio.shield(asyncio.ensure_future(server.stop()))
         if stopped and discard:
-            await asyncio.to_thread(_discard, Path(data_dir))
+            await asyncio.to_thread(discard_cluster, Path(data_dir))
 
 
 def server_status(data_dir: Path) -> ServerStatus:
@@ -321,7 +329,8 @@ def server_status(data_dir: Path) -> ServerStatus:
     )
 
 
-def _discard(data_dir: Path) -> None:
+def discard_cluster(data_dir: Path) -> None:
+    """Delete the stopped cluster of a data folder, wherever it was put: for tests that start real services."""
     home = located_home(data_dir.absolute())
     shutil.rmtree(home, ignore_errors=True)
     (data_dir / LOCATION_FILE).unlink(missing_ok=True)

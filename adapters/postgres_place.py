@@ -7,6 +7,7 @@ under ``start.lock`` except ``find_place``, which is safe to call at the same ti
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -71,24 +72,37 @@ def located_home(data_dir: Path) -> Path:
 def find_place(data_dir: Path, profile: Profile, say: Say) -> Place:
     """Where the server lives and whom it runs as; the home exists and belongs to that user afterwards."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    home = located_home(data_dir)
     if os.geteuid() != 0:
+        home = located_home(data_dir)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Place(home=home, uid=None, gid=None)
+    folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # held for milliseconds: two that come at once must choose the same home
+        return _place_for_root(data_dir, profile, say)
+    finally:
+        os.close(folder)
+
+
+def _place_for_root(data_dir: Path, profile: Profile, say: Say) -> Place:
+    home = located_home(data_dir)
     uid, gid = _server_user(home / "data")
-    if home == data_dir / "postgres" and not _prepare(home, uid, gid):
-        moved = _fallback_home(data_dir, uid, gid, profile)
-        say(f"user {pwd.getpwuid(uid).pw_name} cannot reach {data_dir}: the database is kept in {moved}")
-        _write_whole(data_dir / LOCATION_FILE, f"{moved}\n")
-        with contextlib.suppress(OSError):
-            home.rmdir()
-        home = moved
-    elif not _prepare(home, uid, gid):
+    if _prepare(home, uid, gid):
+        return Place(home=home, uid=uid, gid=gid)
+    who = pwd.getpwuid(uid).pw_name
+    if home != data_dir / "postgres":
         raise EmbeddedPostgresError(
-            f"the database's folder {home} (named by {data_dir / LOCATION_FILE}) cannot be used by "
-            f"{pwd.getpwuid(uid).pw_name}: make it reachable for that user"
+            f"the database's folder {home} (named by {data_dir / LOCATION_FILE}) cannot be used by {who}: "
+            "make it reachable for that user"
         )
-    return Place(home=home, uid=uid, gid=gid)
+    if (home / "data").exists():
+        raise EmbeddedPostgresError(f"{who}, whose database {home} is, cannot reach it: make it reachable for that user")
+    moved = _fallback_home(data_dir, uid, gid, profile)
+    say(f"user {who} cannot reach {data_dir}: the database is kept in {moved}")
+    _write_whole(data_dir / LOCATION_FILE, f"{moved}\n")
+    with contextlib.suppress(OSError):
+        home.rmdir()
+    return Place(home=moved, uid=uid, gid=gid)
 
 
 def _server_user(data: Path) -> tuple[int, int]:
@@ -138,7 +152,9 @@ def _fallback_home(data_dir: Path, uid: int, gid: int, profile: Profile) -> Path
             if base.is_symlink() or base.stat().st_uid != 0:
                 continue  # somebody else's folder under our name
             os.chmod(base, 0o711)
-            home = base / f"{data_dir.name}-{digest}"
+            # A home that nothing points to was left by a data folder since deleted: whoever deletes it wants to begin anew.
+            names = (f"{data_dir.name}-{digest}{again}" for again in ("", *(f"-{number}" for number in range(2, 100))))
+            home = next(base / name for name in names if not (base / name).exists())
             if _prepare(home, uid, gid):
                 return home
     raise EmbeddedPostgresError(

@@ -369,6 +369,30 @@ class TestAsRoot:
         assert any("cannot reach" in text for text in said)
         assert not home.exists()
 
+    async def test_a_deleted_data_folder_begins_anew_though_its_home_was_elsewhere(self, data_dir: Path) -> None:
+        closed = data_dir / "closed"
+        closed.mkdir(mode=0o700)
+        homes = []
+        for _ in range(2):
+            async with embedded_postgres(closed, profile="tests") as dsn:
+                connection = await asyncpg.connect(dsn)
+                await connection.execute("CREATE TABLE fact (n int)")
+                await connection.close()
+                homes.append(server_status(closed).home)
+            (closed / place.LOCATION_FILE).unlink()
+        for home in homes:
+            shutil.rmtree(home)
+        assert homes[0] != homes[1]
+
+    async def test_several_starters_at_once_choose_the_same_home(self, data_dir: Path) -> None:
+        closed = data_dir / "closed"
+        closed.mkdir(mode=0o700)
+        servers = [EmbeddedPostgres(closed, profile="tests") for _ in range(3)]
+        assert len(set(await asyncio.gather(*(server.start() for server in servers)))) == 1
+        await asyncio.gather(*(server.stop() for server in servers))
+        embedded.discard_cluster(closed)
+        assert server_status(closed).state == "absent"
+
     async def test_programs_out_of_reach_are_copied(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         closed = data_dir / "closed"
         closed.mkdir(mode=0o700)
