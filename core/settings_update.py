@@ -24,6 +24,7 @@ class SettingsError(ValueError):
 TEXT_LIMIT: Final = 1_000
 MAPPING_LIMIT: Final = 5_000
 DEPTH_LIMIT: Final = 6
+NAME_LIMIT: Final = 100
 FIELDS_LIMIT: Final = 500
 MAX_TASK_MINUTES: Final = 10_080
 
@@ -54,6 +55,8 @@ def merge_update(current: Mapping[str, Any], body: object) -> dict[str, Any]:
         raise SettingsError("ms is not an object", "ms", "Отправьте объект с настройками.")
     changed = dict(current)
     for key, value in update.items():
+        if not key.isprintable() or len(key) > NAME_LIMIT:
+            raise SettingsError("a field's name is odd", key[:NAME_LIMIT], f"Имя поля: не длиннее {NAME_LIMIT} обычных символов.")
         if key in _OWNED or (is_secret_field(key) and (value is None or is_masked(value))):
             continue
         if value is None:

@@ -14,8 +14,6 @@ def test_outcomes_are_spelt_as_the_calls_index_holds_them() -> None:
         "answered",
         "missed",
         "abandoned",
-        "busy",
-        "failed",
         "unanswered",
         "internal",
         "lost",
