@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID, uuid4
@@ -115,16 +115,15 @@ class Reactor:
         self._gateway = gateway
         self._now_ms = now_ms
         self._limits = limits
-        self._slots = asyncio.Semaphore(parallel)
+        self._slots = {live: asyncio.Semaphore(parallel) for live in (True, False)}
         self._per_enterprise = parallel_per_enterprise
-        self._enterprises: dict[str, asyncio.Semaphore] = {}
+        self._own_slots: dict[tuple[str, bool], asyncio.Semaphore] = {}
         self._jitter = jitter
         self._running: dict[StreamId, asyncio.Task[None]] = {}
         self._again: set[StreamId] = set()
         self._calls: OrderedDict[StreamId, Known] = OrderedDict()
         self._joined_until = joined_until
         self._held_since_ms: dict[StreamId, int] = {}
-        self._nudge = asyncio.Event()
         self.counters = Counters()
 
     def wake(self, stream: StreamId) -> None:
@@ -132,7 +131,7 @@ class Reactor:
         if stream in self._running:
             self._again.add(stream)
             return
-        task = asyncio.create_task(self._attend_in_turn(stream), name=f"call {stream.name}")
+        task = asyncio.create_task(self.attend(stream), name=f"call {stream.name}")
         self._running[stream] = task
         task.add_done_callback(lambda done: self._finished(stream, done))
 
@@ -141,9 +140,7 @@ class Reactor:
         try:
             while True:
                 await self._poll()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudge.wait(), POLL_S)
-                self._nudge.clear()
+                await asyncio.sleep(POLL_S)
         finally:
             tasks = list(self._running.values())
             for task in tasks:
@@ -187,7 +184,11 @@ class Reactor:
                             self._calls.pop(stream, None)  # at rest: whatever still comes is rare, and the stream has it
                         return
                     continue
-                await self._perform(stream, call, step, account)
+                async with self._slot(enterprise, call.is_live):
+                    call = (await self._load(stream)).call  # a place may have been long in coming
+                    again = plan(call, settings, self._now_ms(), self._limits).step
+                    if again is not None and again.not_before_ms is None:
+                        await self._perform(stream, call, again, account)
             await self._store.set_due(stream, call.version, self._now_ms() + BACKOFF_MS[0])
             log.warning("call_has_many_steps", steps=MAX_STEPS)
 
@@ -201,11 +202,14 @@ class Reactor:
             if stream not in self._running:
                 self.wake(stream)
 
-    async def _attend_in_turn(self, stream: StreamId) -> None:
-        # An enterprise whose MoySklad hangs fills its own slots, not everybody's.
-        own = self._enterprises.setdefault(stream.enterprise, asyncio.Semaphore(self._per_enterprise))
-        async with own, self._slots:
-            await self.attend(stream)
+    @contextlib.asynccontextmanager
+    async def _slot(self, enterprise: str, live: bool) -> AsyncIterator[None]:
+        """A place among the requests under way. An enterprise whose MoySklad hangs fills its own places, not everybody's,
+        and ended calls that wait for MoySklad's limits (a burst, a backlog) never hold up the cards of live ones.
+        """
+        own = self._own_slots.setdefault((enterprise, live), asyncio.Semaphore(self._per_enterprise))
+        async with own, self._slots[live]:
+            yield
 
     def _finished(self, stream: StreamId, task: asyncio.Task[None]) -> None:
         self._running.pop(stream, None)

@@ -7,6 +7,7 @@ All it appends is named by what it copies (stream and version), so repeating a b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from adapters.postgres.database import DATABASE_ERRORS, load_sql
+from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
 from adapters.reactor import new_event
 from core.errors import StoreUnavailable
 from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, UnknownEventType, decode
@@ -76,19 +77,20 @@ class Switchboard:
                     bugs = 0
                 bugs = 0
             except UNAVAILABLE as error:
+                still_wanted(error)
                 log.warning("switchboard_waits_for_database", reason=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
                 continue
             except Exception as error:
+                still_wanted(error)
                 # A bug: legs stand still where they are, visibly; signals are still taken in, and calls still attended to.
                 log.error("switchboard_failed", position=self.position, exc_info=error)
                 await asyncio.sleep(BUG_RETRY_S[min(bugs, len(BUG_RETRY_S) - 1)])
                 bugs += 1
                 continue
-            try:
-                await asyncio.wait_for(wake.wait(), POLL_S)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await wake.wait()
 
     async def step(self) -> int:
         """Take in one batch of the log; returns how many events it held."""

@@ -6,6 +6,7 @@ is named by the event's place in the log, so it is written exactly once; rows of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,7 @@ from core.ports import ProjectionDb, RecordedEvent
 
 _SQL: Final = Path(__file__).parent / "sql"
 _INSERT: Final = (_SQL / "journal_insert.sql").read_text()
+_NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _RESET: Final = (_SQL / "journal_reset.sql").read_text()
 
 
@@ -57,13 +59,18 @@ def _row(recorded: RecordedEvent) -> tuple[Any, ...] | None:
     return (
         recorded.stream.enterprise,
         event_type,
-        orjson.dumps({"call": call, **request}).decode(),
-        None if response is None else orjson.dumps(response).decode(),
+        _jsonb({"call": call, **request}),
+        None if response is None else _jsonb(response),
         "error" if error else "success",
         error or None,
         recorded.recorded_ms / 1000,
         recorded.position,
     )
+
+
+def _jsonb(value: object) -> str:
+    """JSON that jsonb takes: it refuses the NUL character that the log's json keeps."""
+    return _NUL.sub(r"\1", orjson.dumps(value).decode())
 
 
 def _tell(recorded: RecordedEvent, event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
