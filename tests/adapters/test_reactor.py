@@ -13,7 +13,7 @@ import pytest
 from adapters.memory_store import MemoryEventStore
 from adapters.reactor import BACKOFF_MS, HOLD_BACK_MS, Reactor, new_event
 from core.decisions import Limits
-from core.effects import Account, Effect, Performed, Refused, RegisterCall, Unavailable, UpdateCall, is_write
+from core.effects import Account, Effect, FindContact, Performed, Refused, RegisterCall, Unavailable, UpdateCall, is_write
 from core.errors import StoreUnavailable
 from core.events import (
     AnyObservation,
@@ -243,6 +243,23 @@ async def test_an_enterprise_whose_moysklad_hangs_holds_up_nobody_else() -> None
     gate.set()
     await at.reactor.idle()
     assert len(at.gateway.model.rows) == 501
+
+
+async def test_ended_calls_that_wait_for_moysklad_hold_up_no_live_card() -> None:
+    """A burst or a backlog: the contacts of ended calls wait for the account's limit, a customer rings meanwhile."""
+    gate = asyncio.Event()
+    at = bench(holds=lambda effect: gate if isinstance(effect, FindContact) and effect.deadline_ms is None else None)
+    ended = [await at.hear(f"ended-{n}", *(event for _, event in heard(ANSWERED))) for n in range(100)]
+    at.now_ms = ms(60)  # every grace is over
+    for stream in ended:
+        at.reactor.wake(stream)
+    await until(lambda: at.gateway.underway == 32)
+    live = heard("60 L start\n60.2 L dial 101")
+    at.reactor.wake(await at.hear("L", *(event for _, event in live)))
+    await until(lambda: any(row.external_id == "0367-L" and row.screens() for row in at.gateway.model.rows))
+    gate.set()
+    await at.reactor.idle()
+    assert len(at.gateway.model.rows) == 101
 
 
 async def test_a_call_whose_hangup_overtook_its_bridges_waits_for_them() -> None:

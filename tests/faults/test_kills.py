@@ -32,7 +32,9 @@ async def playing(stage: Stage, names: tuple[str, ...], first: int, speed: float
     return [task.result() for task in tasks]
 
 
-async def killed_while_playing(stage: Stage, names: tuple[str, ...], kills: int, rng: random.Random, speed: float) -> list[Copy]:
+async def killed_while_playing(
+    stage: Stage, names: tuple[str, ...], kills: int, rng: random.Random, speed: float, pause_s: float = 1.5
+) -> list[Copy]:
     """Play everything at once, again and again, until the service was killed often enough."""
     copies: list[Copy] = []
     before = stage.kills
@@ -41,7 +43,7 @@ async def killed_while_playing(stage: Stage, names: tuple[str, ...], kills: int,
         try:
             while not under_way.done() and stage.kills - before < kills:
                 # The moment is the point here, not a wait for something.
-                await asyncio.sleep(rng.uniform(0.05, 1.5))
+                await asyncio.sleep(rng.uniform(0.05, pause_s))
                 await stage.kill()
                 await stage.start()
             copies += await under_way
@@ -67,7 +69,7 @@ def seeded() -> int:
 async def test_three_kills_change_nothing(tmp_path: Path) -> None:
     seed, began = seeded(), time.monotonic()
     async with staged(tmp_path) as stage:
-        copies = await killed_while_playing(stage, FEW, 3, random.Random(seed), speed=4.0)
+        copies = await killed_while_playing(stage, FEW, 3, random.Random(seed), speed=4.0, pause_s=0.6)
         verdict = await until_settled(stage, copies, patience_s=30, quiet_s=0.5)
         line = told("three kills", seed, stage, verdict, copies, time.monotonic() - began)
         print(line)  # noqa: T201
