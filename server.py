@@ -190,7 +190,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     except BadEnvironment as error:
         fail(str(error), 2)
     except (EmbeddedPostgresError, MigrationError, WrongKey, StoreUnavailable, ValueError) as error:
-        fail(str(error))
+        fail(": ".join(str(part) for part in error.args))
     except OSError as error:
         fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     except KeyboardInterrupt:
@@ -243,10 +243,7 @@ def replay_command(enterprise: str, call: str, as_json: bool, full: bool) -> Non
         async with opened(env) as service:
             return await find_story(service, enterprise, call)
 
-    try:
-        story = run(work())
-    except ValueError as error:
-        fail(str(error))
+    story = run(work())
     if story is None:
         fail(f"enterprise {enterprise} has no call {call}; name it by UniqueId, MoySklad's id, or phone@time")
     if as_json:

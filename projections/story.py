@@ -14,7 +14,16 @@ from core import call as calls
 from core.call import Call, evolve, initial
 from core.cards import Note
 from core.decisions import Limits
-from core.effects import RegisterCall, UpdateCall, decode_effect
+from core.effects import (
+    ConfirmCall,
+    CreateContact,
+    FindContact,
+    FindEmployees,
+    InspectCall,
+    RegisterCall,
+    UpdateCall,
+    decode_effect,
+)
 from core.events import (
     ArrivalObserved,
     BridgeClosed,
@@ -186,7 +195,7 @@ def _tell(event: Event, state: Call) -> tuple[str, str, str]:
         case EffectStarted():
             return "asked", _ask(event.effect), event.why
         case EffectDone():
-            return "answered", f"MoySklad did it: {_ask(event.effect)}{_result(event.result)}", ""
+            return "answered", f"{_ask(event.effect)}: {_answer(event.effect, event.result)}", ""
         case EffectFailed():
             again = "MoySklad may have acted all the same" if event.ambiguous else "MoySklad did not act"
             return "failed", f"{_ask(event.effect)}: {event.error}", f"{again}; it is tried again"
@@ -254,11 +263,22 @@ def _short(bridge: str) -> str:
 
 
 def _ask(effect: dict[str, Any]) -> str:
+    """What was asked of MoySklad, in words."""
     try:
         known = decode_effect(effect)
     except (KeyError, ValueError, TypeError):
         return str(effect.get("type", "effect"))
     match known:
+        case FindContact():
+            return f"look up whose number {known.number} is"
+        case FindEmployees():
+            return f"look up who has {', '.join(known.extensions)}"
+        case CreateContact():
+            return f"create a client for {known.number}"
+        case ConfirmCall():
+            return "ask whether MoySklad has the call"
+        case InspectCall():
+            return "read which recordings the call has"
         case RegisterCall() | UpdateCall():
             parts = [f"cards {describe_cards(known.cards)}"] if known.cards else []
             parts += [f"extension {known.extension}"] if known.extension else []
@@ -267,10 +287,32 @@ def _ask(effect: dict[str, Any]) -> str:
             parts += ["comment"] if known.comment else []
             what = "register the call" if isinstance(known, RegisterCall) else "update the call"
             return f"{what} ({'; '.join(parts)})" if parts else what
+
+
+def _answer(effect: dict[str, Any], result: dict[str, Any]) -> str:
+    """What MoySklad answered, in words."""
+    match effect.get("type"):
+        case FindContact.type:
+            found = f"{result.get('name') or 'a client without a name'}, client {result.get('contact')}"
+            return found if result.get("contact") else "nobody's yet"
+        case FindEmployees.type:
+            employees = result.get("employees") or {}
+            return ", ".join(f"{number} {_colleague(employee)}" for number, employee in employees.items())
+        case CreateContact.type:
+            return f"client {result.get('contact')}"
+        case RegisterCall.type:
+            linked = f", linked to client {result['contact']}" if result.get("contact") else ""
+            existed = " (it was there before)" if result.get("existed") else ""
+            return f"call {result.get('call')}{linked}{existed}"
+        case ConfirmCall.type:
+            return f"yes, call {result['call']}" if result.get("call") else "no"
+        case InspectCall.type:
+            return f"{len(result.get('recordings') or ())} recording(s)"
         case _:
-            return known.type.replace("_", " ")
+            return "done"
 
 
-def _result(result: dict[str, Any]) -> str:
-    shown = {key: value for key, value in result.items() if value not in (None, "", [], {}) and key != "existed"}
-    return " -> " + ", ".join(f"{key} {value}" for key, value in shown.items()) if shown else ""
+def _colleague(employee: Any) -> str:
+    if not isinstance(employee, dict):
+        return "is nobody's"
+    return f"is {employee.get('name') or employee.get('id') or 'somebody'}"

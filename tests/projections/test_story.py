@@ -94,7 +94,7 @@ def test_an_answered_call_from_its_first_ring_to_its_record() -> None:
         "update the call (cards STARTTIME 101, HIDE 102)",
         "update the call (cards HIDE_ALL; extension 101; end; 1 recording(s))",
     ]
-    assert titles(told, "answered")[0] == "MoySklad did it: find contact -> contact ann, matches 0"
+    assert titles(told, "answered")[0] == f"look up whose number {NUMBER} is: a client without a name, client ann"
     assert [(entry.title, entry.why) for entry in told.entries if entry.kind == "time"] == [
         ("the record is settled", "every bridge was heard to its end and the hangup confirms who talked")
     ]
@@ -208,15 +208,18 @@ REGISTER = RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=
         (CallWrittenOff(at_ms=0), ("time", "no hangup even after the long grace: recorded with what is known", "")),
         (EffectStarted(key="k", at_ms=0, effect={"type": "odd"}, why="so"), ("asked", "odd", "so")),
         (started(EFFECT, 0), ("asked", "update the call (cards HIDE_ALL; comment)", "")),
-        (done(REGISTER, 0, call="m", contact=None, existed=True), ("answered", "MoySklad did it: register the call -> call m", "")),
-        (done(ConfirmCall(external_id="x"), 0, call=None), ("answered", "MoySklad did it: confirm call", "")),
+        (
+            done(REGISTER, 0, call="m", contact=None, existed=True),
+            ("answered", "register the call: call m (it was there before)", ""),
+        ),
+        (done(ConfirmCall(external_id="x"), 0, call=None), ("answered", "ask whether MoySklad has the call: no", "")),
         (
             failed(REGISTER, 0),
             ("failed", "register the call: connection lost", "MoySklad may have acted all the same; it is tried again"),
         ),
         (
             failed(FindContact(number=NUMBER), 0, ambiguous=False),
-            ("failed", "find contact: connection lost", "MoySklad did not act; it is tried again"),
+            ("failed", f"look up whose number {NUMBER} is: connection lost", "MoySklad did not act; it is tried again"),
         ),
         (
             refused(EFFECT, 0, error="no", remedy="ask"),

@@ -39,7 +39,7 @@ def test_each_step_has_its_time_its_mark_its_phase_and_its_cards() -> None:
     at = body.index("15:30:05.000  » update the call (cards STARTTIME 101, HIDE 102)")
     assert body[at + 1 : at + 5] == [
         f"{'':14}  because cards: STARTTIME 101, HIDE 102",
-        "15:30:05.000  = MoySklad did it: update the call (cards STARTTIME 101, HIDE 102)",
+        "15:30:05.000  = update the call (cards STARTTIME 101, HIDE 102): done",
         f"{'':14}  cards now: 101 timing",
         "15:30:35.000  « PJSIP/101 left bridge b1",
     ]
