@@ -71,8 +71,6 @@ MODULES_WITHOUT_TESTS_OF_THEIR_OWN: Final = frozenset(
     {
         "core/errors.py",  # only names
         "core/ports.py",  # protocols: tests/contracts holds their implementations to them
-        "projections/calls.py",
-        "projections/journal.py",
     }
 )
 

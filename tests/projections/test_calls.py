@@ -1,0 +1,90 @@
+"""A call's row in the index: what search and ``phone@time`` find it by, folded from its events alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from core.effects import CardAction, CardEvent, RegisterCall
+from core.events import CallSettled, Event
+from projections import calls
+from tests.scenario import NUMBER, done, events, failed, given, ms, refused, started
+
+UPSERT = (Path(calls.__file__).parent / "sql" / "calls_upsert.sql").read_text()
+COLUMNS = tuple(re.findall(r"\w+", UPSERT.partition("(")[2].partition(")")[0]))
+
+RING = "0 A start\n0.5 A dial 101 102\n"
+TALK = RING + "5 A enter b1 customer\n5 A enter b1 101\n"
+ANSWERED = TALK + "35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n35.4 A hangup 101 answered\n"
+REGISTER = RegisterCall(
+    external_id="0367-A",
+    number=NUMBER,
+    incoming=True,
+    start_ms=ms(0),
+    cards=(CardEvent(action=CardAction.SHOW, sequence=1, extension="101"),),
+)
+
+
+def row(history: Sequence[Event]) -> dict[str, object]:
+    """The row under the names that the statement gives its columns."""
+    return dict(zip(COLUMNS, calls._row("0367", "call/A", list(history)), strict=True))
+
+
+def test_an_answered_call_tells_who_when_and_how_long() -> None:
+    found = row((*events(ANSWERED), CallSettled(at_ms=ms(36), reason="complete")))
+    assert {name: found[name] for name in ("enterprise", "call", "version", "phase", "direction", "outcome")} == {
+        "enterprise": "0367", "call": "A", "version": 9, "phase": "settled", "direction": "in", "outcome": "answered",
+    }  # fmt: skip
+    assert (found["number"], found["digits"]) == (NUMBER, NUMBER.removeprefix("+"))
+    assert (found["extensions"], found["extension"]) == (["101", "102"], "101")
+    assert found["started_ms"] == ms(0)
+    assert (found["ended_ms"], found["talk_ms"]) == (ms(35), 30_000)
+
+
+def test_a_call_that_goes_on_has_no_outcome_and_no_end() -> None:
+    found = row(events(TALK))
+    assert (found["phase"], found["outcome"], found["ended_ms"]) == ("talking", None, None)
+    assert found["talk_ms"] == 0, "a talk counts when it is over"
+
+
+def test_a_hidden_number_is_found_by_no_digits() -> None:
+    found = row(events("0 A start number=anonymous\n0.5 A dial 101 number=anonymous\n"))
+    assert (found["number"], found["digits"]) == ("anonymous", "")
+
+
+def test_who_picked_up_without_being_rung_is_found_as_well() -> None:
+    found = row(events("0 A start\n0.5 A dial 101\n5 A enter b1 customer\n5 A enter b1 103\n"))
+    assert (found["extensions"], found["extension"]) == (["101", "103"], "103")
+
+
+def test_a_call_nobody_can_be_named_for_is_nobody_s_whatever_the_settings_say() -> None:
+    scenario = given("0 A start\n9 A hangup - status=1\n").finished()
+    assert row(scenario.world.streams["call/A"])["extension"] == ""
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "failures", "parked", "cards"),
+    [
+        ((done(REGISTER, 1, call="m"),), 0, "", 1),
+        ((failed(REGISTER, 1), failed(REGISTER, 2)), 2, "", 0),
+        ((refused(REGISTER, 1, error="no such key", remedy="enter it again"),), 1, "", 0),
+    ],
+)
+def test_what_moysklad_did_not_do_is_counted(outcomes: tuple[Event, ...], failures: int, parked: str, cards: int) -> None:
+    found = row((*events(RING), started(REGISTER, 0.9), *outcomes))
+    assert (found["failures"], found["parked"], found["open_cards"]) == (failures, parked, cards)
+
+
+def test_a_refusal_of_the_least_that_can_be_asked_needs_a_person_and_says_what_to_do() -> None:
+    bare = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
+    found = row((*events(RING), started(bare, 1), refused(bare, 1.1, error="no such key", remedy="enter it again")))
+    assert found["parked"] == "no such key enter it again"
+
+
+def test_a_finished_call_keeps_moysklad_s_id_and_no_open_card() -> None:
+    scenario = given(ANSWERED, contacts={NUMBER: "ann"}).finished()
+    found = row(scenario.world.streams["call/A"])
+    assert (found["moysklad_call"], found["open_cards"], found["parked"]) == (scenario.row.id, 0, "")

@@ -1,0 +1,123 @@
+"""The journal's rows: which facts become one, what stands in it, and that jsonb takes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+import orjson
+import pytest
+
+from core.effects import FindContact
+from core.events import (
+    ArrivalObserved,
+    BridgeOpened,
+    CallOverdue,
+    CallSettled,
+    CallWrittenOff,
+    EffectFailed,
+    Event,
+    Exchange,
+    encode,
+)
+from core.ports import RecordedEvent, StreamId
+from projections import journal
+from tests.scenario import NUMBER, done, events, failed, ms, refused, started
+
+FIND = FindContact(number=NUMBER)
+EXCHANGE = Exchange(
+    method="POST", path="/api/phone/1.0/call", request={"from": NUMBER}, status=200, response={"id": "m"}, duration_ms=12
+)
+
+
+def row(event: Event) -> tuple[object, ...] | None:
+    """What one event becomes."""
+    type_, schema, data = encode(event)
+    return journal._row(
+        RecordedEvent(
+            stream=StreamId(enterprise="0367", name="call/A"),
+            version=3,
+            position=17,
+            id=UUID(int=1),
+            type=type_,
+            schema=schema,
+            data=data,
+            recorded_ms=ms(1),
+        )
+    )
+
+
+def told(event: Event) -> tuple[object, object, object, object, object]:
+    """Kind, request, response, status and error of a row."""
+    found = row(event)
+    assert found is not None
+    _, kind, request, response, status, error, _, _ = found
+    assert isinstance(request, str)
+    assert response is None or isinstance(response, str)
+    return kind, orjson.loads(request), orjson.loads(response) if response is not None else None, status, error
+
+
+def test_a_row_is_named_by_the_event_s_place_in_the_log_and_dated_by_its_recording() -> None:
+    (dial,) = events("0 A dial 101 102")
+    found = row(dial)
+    assert found is not None
+    assert (found[0], found[-2], found[-1]) == ("0367", ms(1) / 1000, 17)
+
+
+def test_a_dial_and_a_hangup_say_who_and_how() -> None:
+    dial, hangup = events("0 A dial 101 102\n9 A hangup 101 answered")
+    heard = {"call": "A", "direction": "in", "phone": NUMBER, "extensions": ["101", "102"]}
+    assert told(dial) == ("dial", heard, None, "success", None)
+    ended = {"call": "A", "phone": NUMBER, "extensions": ["101"], "answered": True, "downloaded": False}
+    assert told(hangup) == ("hangup", ended, None, "success", None)
+
+
+def test_each_request_stands_beside_its_answer() -> None:
+    asked = {"call": "A", "requests": [{"method": "POST", "path": "/api/phone/1.0/call", "body": {"from": NUMBER}}]}
+    answered = [{"status": 200, "body": {"id": "m"}, "duration_ms": 12}]
+    assert told(replace(done(FIND, 1), exchanges=(EXCHANGE,))) == ("find_contact", asked, answered, "success", None)
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "error"),
+    [
+        (failed(FIND, 1, error="connection lost"), "find_contact_failed", "connection lost"),
+        (failed(FIND, 1, error=""), "find_contact_failed", "no answer"),
+        (refused(FIND, 1, error="revoked key"), "find_contact_refused", "revoked key"),
+    ],
+)
+def test_a_failure_and_a_refusal_are_errors_with_a_reason(event: EffectFailed, kind: str, error: str) -> None:
+    assert told(event) == (kind, {"call": "A", "requests": []}, [], "error", error)
+
+
+def test_what_time_decided_is_told() -> None:
+    assert told(CallSettled(at_ms=ms(1), reason="complete")) == (
+        "call_settled", {"call": "A", "reason": "complete"}, None, "success", None,
+    )  # fmt: skip
+    overdue = ("call_overdue", {"call": "A"}, None, "error", "no hangup within the maximum")
+    assert told(CallOverdue(at_ms=ms(1))) == overdue
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ArrivalObserved(heard_ms=1, channel="A"),
+        BridgeOpened(heard_ms=1, bridge="b1"),
+        CallWrittenOff(at_ms=1),
+        started(FIND, 1),
+    ],
+)
+def test_the_rest_of_the_history_is_left_to_the_replay(event: Event) -> None:
+    assert row(event) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("a\x00b", "ab"), ("\x00", ""), ("\\u0000", "\\u0000"), ("\\\x00", "\\"), ("\\\\u0000\x00", "\\\\u0000"), ("ä", "ä")],
+)
+def test_no_nul_reaches_jsonb_and_a_text_that_only_spells_one_stays(said: str, kept: str) -> None:
+    spoilt = replace(EXCHANGE, request={said: said})
+    _, request, *_ = told(replace(done(FIND, 1), exchanges=(spoilt,)))
+    assert request == {
+        "call": "A", "requests": [{"method": "POST", "path": EXCHANGE.path, "body": {kept: kept}}],
+    }  # fmt: skip
