@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from core import talk
 from core.events import (
+    AnyObservation,
     AnyOutcome,
     ArrivalObserved,
     BridgeClosed,
@@ -96,11 +97,6 @@ class Call:
         if self.hangup is not None:
             return Direction.INCOMING if is_external_number(self.hangup.number) else Direction.INTERNAL
         return Direction.INCOMING
-
-    @property
-    def has_external_evidence(self) -> bool:
-        """Whether something other than a CallType 2 hangup shows that this is a customer's call."""
-        return self.arrival_ms is not None or any(dial.direction is not Direction.INTERNAL for dial in self.dials)
 
     @property
     def is_rewritten(self) -> bool:
@@ -205,7 +201,7 @@ def _heard(state: Call, event: Observation) -> Call:
     )
 
 
-def _observe(state: Call, event: Event) -> Call:
+def _observe(state: Call, event: AnyObservation) -> Call:
     match event:
         case ArrivalObserved():
             known = replace(
@@ -241,9 +237,7 @@ def _observe(state: Call, event: Event) -> Call:
             moved = _move(state, Trigger.ABSORB)
             return replace(moved, absorbed_into=event.into) if moved.phase is Phase.ABSORBED else moved
         case CallerIdObserved() | BridgeOpened():
-            return state
-        case _:
-            return state
+            return state  # who is in a bridge is told by its own events
 
 
 def _dialled(state: Call, event: DialObserved) -> Call:

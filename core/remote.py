@@ -54,7 +54,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A write that was started. ``in_doubt``: it may have taken effect. ``confirmed_absent``: we looked, it had not."""
+    """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not."""
 
     key: str
     effect: Effect

@@ -14,9 +14,6 @@ Enterprise = NewType("Enterprise", str)
 CallId = NewType("CallId", str)
 """What names a call within one enterprise: the PBX's UniqueId of the channel that placed it (opaque)."""
 
-Extension = NewType("Extension", str)
-"""An employee's short number, e.g. ``151``; a dialled mobile may stand in its place (CONTRACT-ASTERISK, quirks)."""
-
 ANONYMOUS = "anonymous"
 """How a hidden caller's number is written, whatever the PBX wrote (``<unknown>``, ``Restricted``, empty)."""
 
