@@ -21,7 +21,14 @@ PART_TO_HANGUP_MS: Final = 4_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long things may take. ``call_max_ms`` is MS_CALL_MAX_S; the others are this service's own choices."""
+    """How long things may take.
+
+    ``call_max_ms`` (MS_CALL_MAX_S): a call without a hangup is overdue this long after it was first heard. ``settle_grace_ms``:
+    an ended call waits this long after its last signal for stragglers (CONTRACT-ASTERISK, quirk 4). ``hold_grace_ms``: the card
+    of a customer who left every bridge stays this long. ``write_off_ms``: an overdue call waits this long for a late hangup
+    (PRODUCT B3). ``contact_wait_ms``: a card waits this long for the contact (PRODUCT C5). ``ring_stale_ms``: a card is not
+    shown this long after the ringing it tells of (PRODUCT C10). All but the first are this service's own choices.
+    """
 
     call_max_ms: int = 7_200_000
     settle_grace_ms: int = 5_000

@@ -82,7 +82,11 @@ class CreateContact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterCall:
-    """POST /call. Result: ``call`` (uuid), ``contact`` (uuid or None: whom MoySklad linked)."""
+    """POST /call (CONTRACT-MOYSKLAD 1.3): the call with its first cards, or complete once it is over.
+
+    ``number`` is E.164, digits or ANONYMOUS; ``contact`` and ``employee`` are uuids; empty and None are left out of the request.
+    Result: ``call`` (uuid), ``contact`` (uuid or None: whom MoySklad linked), ``existed`` (the external id was there already).
+    """
 
     type: ClassVar[str] = "register_call"
     external_id: str
@@ -102,7 +106,8 @@ class RegisterCall:
 class UpdateCall:
     """PUT /call/{id}: only what is set here is sent (fill-only-empty, CONTRACT-MOYSKLAD 1.4). Result: empty.
 
-    ``end_ms`` is accompanied by ``duration_ms`` in the request; ``recordings`` are appended by MoySklad.
+    ``start_ms`` is the registered start: with ``end_ms`` it gives the ``duration`` in the request. ``recordings`` are appended by
+    MoySklad, so each is sent once.
     """
 
     type: ClassVar[str] = "update_call"
