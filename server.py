@@ -238,16 +238,9 @@ def migrate_command() -> None:
 def replay_command(enterprise: str, call: str, as_json: bool, full: bool) -> None:
     """Tell one call's whole story. CALL is its UniqueId, MoySklad's id of it, or phone@time."""
     env = environment()
-
-    async def work() -> Story | None:
-        async with opened(env) as service:
-            return await find_story(service, enterprise, call)
-
-    story = run(work())
-    if story is None:
-        fail(f"enterprise {enterprise} has no call {call}; name it by UniqueId, MoySklad's id, or phone@time")
+    story = _story(env, enterprise, call)
     if as_json:
-        click.echo(orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2).decode())
+        click.echo(_story_json(story).decode())
     else:
         click.echo(render(story, ZoneInfo(env.timezone), full=full), nl=False)
 
@@ -258,21 +251,29 @@ def replay_command(enterprise: str, call: str, as_json: bool, full: bool) -> Non
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write here instead of to standard output.")
 def export_command(enterprise: str, call: str, output: Path | None) -> None:
     """Write one call's replay as a file for a ticket: everything that happened, without secrets."""
-    env = environment()
-
-    async def work() -> Story | None:
-        async with opened(env) as service:
-            return await find_story(service, enterprise, call)
-
-    story = run(work())
-    if story is None:
-        fail(f"enterprise {enterprise} has no call {call}; name it by UniqueId, MoySklad's id, or phone@time")
-    text = orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
+    text = _story_json(_story(environment(), enterprise, call))
     if output is None:
         click.echo(text.decode())
     else:
         output.write_bytes(text + b"\n")
         complain(f"written to {output}")
+
+
+def _story(env: Environment, enterprise: str, call: str) -> Story:
+    """The replay of one call, or one line that says how to name it."""
+
+    async def work() -> Story | None:
+        async with opened(env) as service:
+            return await find_story(service, enterprise, call)
+
+    story: Story | None = run(work())
+    if story is None:
+        fail(f"enterprise {enterprise} has no call {call}; name it by UniqueId, MoySklad's id, or phone@time")
+    return story
+
+
+def _story_json(story: Story) -> bytes:
+    return orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
 
 
 @main.command("rebuild")
