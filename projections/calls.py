@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from core import call as calls
 from core.call import Call, attribution, fold, initial
 from core.events import EffectFailed, EffectRefused, Event, decode
@@ -50,9 +48,7 @@ class Calls:
         rows = await db.fetch(_HISTORY, [name[0] for name in names], [name[1] for name in names], upto)
         histories: dict[tuple[str, str], list[Event]] = {name: [] for name in names}
         for row in rows:
-            data = row["data"]
-            parsed = orjson.loads(data) if isinstance(data, str | bytes) else data
-            histories[row["enterprise"], row["stream"]].append(decode(row["type"], row["schema"], parsed))
+            histories[row["enterprise"], row["stream"]].append(decode(row["type"], row["schema"], row["data"]))
         await db.executemany(_UPSERT, [_row(*name, history) for name, history in histories.items()])
 
     async def reset(self, db: ProjectionDb) -> None:
@@ -61,6 +57,7 @@ class Calls:
 
 
 def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
+    """The row in the order of ``calls_upsert.sql``; ``talk_ms`` sums the talks that are over."""
     state: Call = fold(initial(enterprise, stream.removeprefix("call/")), history)
     ended = calls.end_ms(state)
     talk_ms = sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in state.talks)

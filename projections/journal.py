@@ -1,7 +1,9 @@
 """``integration_logs``: the table that people and scripts have always read (PRODUCT F5), now a read model of the events.
 
-One row per fact that concerns MoySklad: what was heard of a call, each request with its answer, each refusal. A row
-is named by the event's place in the log, so it is written exactly once; rows of other integrations are left alone.
+One row per fact that concerns MoySklad: each dial and hangup of a call, each answer with its requests, each failure and
+refusal, and when the call was settled or overdue. The rest of the history is left to the replay. A row is named by the
+event's place in the log, so it is written exactly once; rows of other integrations are left alone. The columns, and
+``status`` ``success`` or ``error``, are those of the script that this service replaced; ``phone`` is in the clear.
 """
 
 from __future__ import annotations
@@ -50,8 +52,9 @@ class Journal:
 
 
 def _row(recorded: RecordedEvent) -> tuple[Any, ...] | None:
+    """The row in the order of ``journal_insert.sql``; None for a fact that gets none."""
     event = decode(recorded.type, recorded.schema, recorded.data)
-    told = _tell(recorded, event)
+    told = _tell(event)
     if told is None:
         return None
     event_type, request, response, error = told
@@ -73,7 +76,8 @@ def _jsonb(value: object) -> str:
     return _NUL.sub(r"\1", orjson.dumps(value).decode())
 
 
-def _tell(recorded: RecordedEvent, event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
+def _tell(event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
+    """``(event_type, request, response, error)`` of one fact; an empty error means success."""
     match event:
         case DialObserved():
             heard: dict[str, Any] = {
