@@ -71,7 +71,6 @@ class Stage:
     environment: dict[str, str]
     speed: float
     echo: Echo
-    started_s: float = field(default_factory=time.time)
     run: str = field(default_factory=lambda: f"{int(time.time()):x}")
 
 

@@ -35,7 +35,7 @@ from core.events import (
     decode,
     encode,
 )
-from core.plan import Plan, Step, plan
+from core.plan import Step, plan
 from core.ports import Append, EventStore, NewEvent, StreamId
 from core.settings import Settings
 
@@ -324,6 +324,3 @@ class Reactor:
     def _backoff_ms(self, call: Call) -> int:
         base = BACKOFF_MS[min(call.remote.failures, len(BACKOFF_MS) - 1)]
         return base + int(base * (0.1 + 0.4 * self._jitter()))
-
-
-__all__ = ["Counters", "Plan", "Reactor", "new_event"]
