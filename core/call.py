@@ -355,7 +355,8 @@ def end_ms(call: Call) -> int | None:
     """When the call ended, or None while that is not known.
 
     The PBX's EndTime is exact to the second it names; what we heard within that second refines it. A time that
-    contradicts what we heard live (a wrong zone, a stopped clock) gives way to the hearing.
+    contradicts what we heard live (a wrong zone, a stopped clock) gives way to the hearing, or, in a hangup that was
+    downloaded later, to the length it tells.
     """
     if call.hangup is None:
         return None
@@ -364,8 +365,11 @@ def end_ms(call: Call) -> int | None:
     lone = call.live_heard_ms in (None, call.hangup_ms)
     if told is None:
         return max(start, heard if not call.hangup.downloaded else start)
-    if not lone and not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS and not call.hangup.downloaded:
-        return max(start, heard)
+    if not lone and not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS:
+        if not call.hangup.downloaded:
+            return max(start, heard)
+        # Heard long after the end, by a clock that disagrees: what is left of it is the length it measured.
+        return start + max(0, told - (call.hangup.received_ms or told))
     lefts = [stay.left_ms for stay in talk.customer_stays(call.bridges, call.parties) if stay.left_ms is not None]
     refined = [at for at in (*lefts, heard) if told <= at < told + 1_000]
     return max(start, refined[0] if refined else told)

@@ -352,7 +352,12 @@ def test_how_far_clocks_may_differ() -> None:
 
 def test_a_downloaded_hangups_end_is_believed_whenever_it_comes() -> None:
     assert ended(call_of(RING + "9000 A hangup 101 answered downloaded end=35")) == 35
-    assert ended(call_of(RING + "9 A hangup 101 answered downloaded end=60")) == 60
+
+
+def test_of_a_downloaded_hangup_whose_clock_is_wrong_the_length_is_believed() -> None:
+    assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=-3600 end=-3565")) == 35
+    assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=3600 end=3635")) == 35
+    assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=none end=-3565")) == 0
 
 
 def test_a_call_never_ends_before_it_began() -> None:
