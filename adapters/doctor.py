@@ -11,8 +11,13 @@ from adapters.service import Service
 Echo = Callable[[str], None]
 
 LAG_EVENTS: Final = 1_000
+"""A follower of the log that is further behind than this is looked at: in service it is behind by a batch."""
+
 LATE_MS: Final = 60_000
+"""So may the oldest work be overdue: a call's deadline is kept within seconds."""
+
 SHOWN: Final = 5
+"""Lines of each kind: the newest; the count says how many there are."""
 
 
 async def examine(service: Service, env: Environment, echo: Echo) -> bool:
@@ -26,7 +31,7 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     echo(f"event log       {head} events")
     for row in await pool.fetch("SELECT name, position FROM checkpoints ORDER BY name"):
         behind = head - row["position"]
-        good &= _line(echo, row['name'], f"{behind} events behind", bad=behind > LAG_EVENTS)
+        good &= _line(echo, row["name"], f"{behind} events behind", bad=behind > LAG_EVENTS)
     backlog = await pool.fetchrow("SELECT count(*) AS count, min(due_ms) AS oldest FROM streams WHERE due_ms <= $1", now_ms)
     late_ms = now_ms - backlog["oldest"] if backlog["oldest"] is not None else 0
     text = f"{backlog['count']} calls wait" + (f", the oldest for {late_ms / 1000:.0f} s" if backlog["count"] else "")

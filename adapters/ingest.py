@@ -31,6 +31,7 @@ SAFETY_NET_MS: Final = 500
 """A call is due this long after a signal even if nobody wakes it: normally the switchboard does, at once."""
 
 KEPT_BODY: Final = 16_384
+"""Characters of a rejected body that are kept: enough to see what its sender meant."""
 
 _LAST_SHORT: Final = "SELECT max(stream) FROM streams WHERE enterprise = $1 AND stream > $2 AND stream < $3"
 

@@ -48,11 +48,16 @@ BACKOFF_MS: Final = (500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 120_000, 
 """Waits between attempts; a tenth to a half of it is added at random, so that calls do not come back in step."""
 
 CALL_CACHE: Final = 20_000
+"""Folded calls kept in memory, those attended to last; any other is folded again from its stream."""
+
 HOLD_BACK_MS: Final = 10_000
 """How long a call waits for the switchboard to have joined what was heard before its newest signal."""
 
 POLL_S: Final = 1.0
+"""Between two looks for what is due: so late may a deadline be kept. What is heard is attended to at once."""
+
 BUG_PAUSE_MS: Final = 60_000
+"""A call that a bug stopped is left alone so long: it costs one traceback a minute, not a loop."""
 
 OWN_SIGNALS: Final = (ArrivalObserved, DialObserved, HangupObserved, CardRequested)
 """What is heard in a call's own stream; the rest of it is brought there by the switchboard."""
@@ -105,7 +110,10 @@ class Reactor:
         jitter: Callable[[], float] = random.random,
         joined_until: Callable[[], int] | None = None,
     ) -> None:
-        """``joined_until``: the log position up to which the switchboard has joined legs to calls; None: no switchboard.
+        """``parallel``: requests under way of live calls, and as many of ended ones; ``parallel_per_enterprise`` likewise for each
+        enterprise. ``jitter``: 0 to 1, for the waits between attempts.
+
+        ``joined_until``: the log position up to which the switchboard has joined legs to calls; None: no switchboard.
 
         A call whose newest signal lies beyond it is held back: judged now, a call whose hangup overtook the bridges
         before it (a restart with a backlog) would be settled without them, and attributed to the wrong employee.

@@ -25,6 +25,7 @@ STORE_PATIENCE_S: Final = 2.5
 """How long a sender waits for durability: the dispatcher gives up after three seconds."""
 
 PRUNE_EVERY_S: Final = 3_600.0
+"""Between two clearings of legs that no call can need any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,9 +26,16 @@ from core.ports import Append, EventStore, RecordedEvent, StreamId
 log = structlog.get_logger("switchboard")
 
 BATCH: Final = 500
+"""Events of the log that are joined in one transaction."""
+
 POLL_S: Final = 1.0
+"""Between two looks at the log when no bell rings: another instance's commits ring none."""
+
 RETRY_S: Final = 1.0
+"""Between two attempts while the database is away."""
+
 BUG_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Between two attempts at a batch that a bug stopped; the last one repeats."""
 KEEP_MS: Final = 172_800_000
 """Legs older than two days are forgotten: no call lasts that long, and what they proved is in the calls' streams."""
 

@@ -57,7 +57,7 @@ class Actions:
     order_source: str = ""
     order_state: str = ""
     create_task: str = "none"
-    task_minutes: int = 30
+    task_minutes: int = DEFAULT_TASK_MINUTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
