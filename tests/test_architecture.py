@@ -48,11 +48,7 @@ IMPURE_CALLS: Final = frozenset(
 
 IMPURE_METHODS: Final = frozenset({"now", "utcnow", "today", "read_text", "read_bytes", "write_text", "write_bytes"})
 
-LONG: Final[frozenset[str]] = frozenset(
-    {
-        "tests/core/test_signals.py",  # every wire form's table in one place
-    }
-)
+LONG: Final[frozenset[str]] = frozenset()
 """Files (``path``) and functions (``path:name``) that are too long for now."""
 
 COMPOSES_AS_SERVER_DOES: Final = frozenset(

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from core.events import (
-    AnyObservation,
     ArrivalObserved,
     BridgeClosed,
     BridgeEntered,
@@ -26,70 +21,10 @@ from core.events import (
     decode,
     encode,
 )
-from core.signals import EVENTS, EXTENSIONS_LIMIT, ID_LIMIT, Heard, SignalError, Wire, derived_call_ids, envelope, parse, redact
+from core.signals import EXTENSIONS_LIMIT, ID_LIMIT, Wire, derived_call_ids, envelope
 from core.values import ANONYMOUS, Direction
+from tests.core.wire import BERLIN, HEARD_MS, TOKEN, dispatched, event, heard, pbx, refused, utc_ms
 from tests.playback import NAMES, Line, as_dispatcher, recording
-
-MINSK = ZoneInfo("Europe/Minsk")
-BERLIN = ZoneInfo("Europe/Berlin")
-HEARD_MS = 1_795_437_020_000  # 2026-11-23 15:30:20 in Minsk
-TOKEN = "unit-token-0367"
-
-
-def heard(wire: Wire, body: object, *, heard_ms: int = HEARD_MS, zone: tzinfo = MINSK, country: str = "BY") -> Heard:
-    return parse(envelope(wire, body), heard_ms=heard_ms, country=country, zone=zone)
-
-
-def event(wire: Wire, body: object, **how: Any) -> AnyObservation:
-    return heard(wire, body, **how).event
-
-
-def refused(wire: Wire, body: object, *, heard_ms: int = HEARD_MS) -> SignalError:
-    with pytest.raises(SignalError) as caught:
-        heard(wire, body, heard_ms=heard_ms)
-    assert caught.value.error
-    return caught.value
-
-
-def pbx(name: str = "dial", **body: Any) -> dict[str, Any]:
-    """A PBX body as call-event takes it; a value of ... leaves the field out."""
-    usual: dict[str, dict[str, Any]] = {
-        "start": {"Phone": "375290000001", "CallType": 0, "Trunk": "0001001"},
-        "dial": {"Phone": "375290000001", "Extensions": ["151"], "CallType": 0, "Trunk": "0001001", "ExtTrunk": "", "ExtPhone": ""},
-        "hangup": {
-            "Phone": "375290000001",
-            "Extensions": ["151"],
-            "CallType": 0,
-            "Trunk": "0001001",
-            "CallStatus": "2",
-            "DateReceived": "2026-11-23 15:30:08",
-            "StartTime": "2026-11-23 15:30:09",
-            "EndTime": "2026-11-23 15:30:18",
-        },
-        "bridge": {"BridgeUniqueid": "b-1", "Channel": "SIP/151-00000015", "CallerIDNum": "151", "ConnectedLineNum": "<unknown>"},
-    }
-    whole = {"event": name, "Token": TOKEN, "UniqueId": "1757840723.6", **usual.get(name, {}), **body}
-    return {key: value for key, value in whole.items() if value is not ...}
-
-
-def dispatched(raw: dict[str, Any] | None = None, **outer: Any) -> dict[str, Any]:
-    """A dispatcher body with its guesses; a value of ... leaves the field out."""
-    body = {
-        "enterprise_number": "0367",
-        "phone": "+375290000001",
-        "extension": "151",
-        "direction": "in",
-        "event_type": "dial",
-        "unique_id": "1757840723.6",
-        "raw": raw,
-        **outer,
-    }
-    return {key: value for key, value in body.items() if value is not ...}
-
-
-def utc_ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-
 
 # -- the recordings ------------------------------------------------------------------------------------------------
 
@@ -573,74 +508,3 @@ def test_the_history_keeps_the_body_without_its_secrets() -> None:
 def test_the_pbx_body_is_kept_not_what_stood_around_it() -> None:
     raw = pbx("dial", event=..., Token=..., _extra=1)
     assert event(Wire.INCOMING_CALL, dispatched(raw)).raw == raw
-
-
-# -- properties ----------------------------------------------------------------------------------------------------
-
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.just(10**80),
-    st.floats(),
-    st.text(max_size=20),
-    st.characters(categories=["Cs", "Cc"]),
-    st.sampled_from(["0", "1", "2", "in", "out", "151", "+375290000001", "2026-11-23 15:30:08"]),
-    st.sampled_from(["9999-12-31 23:59:59", "0001-01-01T00:00", "2026-11-23T15:30:08+25:00", "2026-11-23T15:30:08Z"]),
-)
-ANYTHING = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
-)
-FIELDS = sorted(
-    {*pbx("hangup"), *pbx("bridge"), *dispatched(), "Exten", "BridgeNumChannels", "extensions", "Token", "token", "ms_config"}
-    | {"record_url", "origin", "start_time", "end_time", "duration", "answered", "event", "event_type", "raw", "_x"}
-)
-ODD = st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=8)
-
-
-@given(st.sampled_from(list(Wire)), st.sampled_from([*EVENTS, "nothing"]), ODD, st.one_of(st.none(), ODD), st.booleans())
-def test_reading_is_total(wire: Wire, name: str, odd: dict[str, Any], raw: dict[str, Any] | None, usual: bool) -> None:
-    base: dict[str, Any] = {**pbx("hangup"), **pbx("bridge"), **dispatched(), "event": name} if usual else {"event": name}
-    body = {**base, **odd, **({"raw": raw} if raw is not None else {})}
-    try:
-        signal = envelope(wire, body)
-        derived_call_ids(signal, HEARD_MS)
-        said = parse(signal, heard_ms=HEARD_MS, country="BY", zone=MINSK)
-    except SignalError:
-        return
-    stored = encode(said.event)[2]
-    assert decode(said.event.type, 1, json.loads(orjson.dumps(stored))).type == said.event.type
-    assert "\\u0000" not in orjson.dumps(stored).decode()
-    assert len(said.digest) == 32
-    assert len(said.stream.encode()) <= 1_000
-
-
-@given(ANYTHING)
-def test_redacting_is_total_and_storable(body: object) -> None:
-    assert "\\u0000" not in orjson.dumps(redact(body)).decode()
-
-
-@given(st.permutations(list(pbx("hangup"))), st.booleans(), st.sampled_from(["375290000001", "+375290000001", "80290000001"]))
-def test_a_repeat_is_recognised_however_it_is_written(order: list[str], as_text: bool, phone: str) -> None:
-    plain = pbx("hangup")
-    written = {key: plain[key] for key in order} | {"Phone": phone, "_sent": 2}
-    if as_text:
-        written |= {"CallType": "0", "CallStatus": "2"}
-    else:
-        written |= {"CallStatus": 2, "Extensions": ["SIP/151"]}
-    assert heard(Wire.CALL_EVENT, written, heard_ms=HEARD_MS + 3_600_000).digest == heard(Wire.CALL_EVENT, plain).digest
-
-
-@given(
-    st.sampled_from(["UniqueId", "Phone", "Extensions", "CallType", "Trunk", "CallStatus", "DateReceived", "StartTime", "EndTime"]),
-)
-def test_whatever_has_a_meaning_is_part_of_the_digest(field: str) -> None:
-    other = {
-        "UniqueId": "1757840723.7",
-        "Phone": "375290000002",
-        "Extensions": ["152"],
-        "CallType": 1,
-        "Trunk": "0001002",
-        "CallStatus": "0",
-    }.get(field, "2026-11-23 15:30:01")
-    assert heard(Wire.CALL_EVENT, pbx("hangup", **{field: other})).digest != heard(Wire.CALL_EVENT, pbx("hangup")).digest
