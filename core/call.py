@@ -45,6 +45,13 @@ CLOCK_SKEW_MS: Final = 2_000
 """How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
 
 
+LEFT_NEAR_END_MS: Final = 2_000
+"""A parting heard this soon after the second that EndTime names is the end itself: deliveries that lag lag by more (quirk 4)."""
+
+WITHIN_THE_SECOND_MS: Final = 900
+"""Where in the second that EndTime names a call ends, when nothing heard tells: late in it, for times are cut, not rounded."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
     """One Dial step: who was rung, in which direction, when it was heard."""
@@ -354,7 +361,7 @@ def start_ms(call: Call) -> int:
 def end_ms(call: Call) -> int | None:
     """When the call ended, or None while that is not known.
 
-    The PBX's EndTime is exact to the second it names; what we heard within that second refines it. A time that
+    The PBX's EndTime is cut to the second; the customer heard leaving the bridge just then is exact. A time that
     contradicts what we heard live (a wrong zone, a stopped clock) gives way to the hearing, or, in a hangup that was
     downloaded later, to the length it tells.
     """
@@ -370,9 +377,12 @@ def end_ms(call: Call) -> int | None:
             return max(start, heard)
         # Heard long after the end, by a clock that disagrees: what is left of it is the length it measured.
         return start + max(0, told - (call.hangup.received_ms or told))
-    lefts = [stay.left_ms for stay in talk.customer_stays(call.bridges, call.parties) if stay.left_ms is not None]
-    refined = [at for at in (*lefts, heard) if told <= at < told + 1_000]
-    return max(start, refined[0] if refined else told)
+    if lone:
+        return max(start, told)
+    left = max((stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)), default=0)
+    if told <= left < told + LEFT_NEAR_END_MS:
+        return max(start, left)
+    return max(start, min(heard, told + WITHIN_THE_SECOND_MS))
 
 
 def best_known_end_ms(call: Call) -> int:

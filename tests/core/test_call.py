@@ -319,11 +319,17 @@ def test_there_is_no_end_before_a_hangup() -> None:
     assert ended(call_of(PARTED)) is None
 
 
-def test_what_was_heard_within_the_pbxs_second_refines_it() -> None:
-    assert ended(call_of(ANSWERED)) == 35.2  # the parting, within the second 35
-    assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=34")) == 34  # nothing heard within 34
+def test_a_parting_heard_near_the_pbxs_second_is_the_end() -> None:
+    assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=35")) == 35.2
+    assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=34")) == 35.2
+    assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=33")) == 33.9
+    assert ended(call_of(PARTED + "36 A hangup 101 answered end=36")) == 36
+
+
+def test_without_one_the_call_ends_late_within_that_second_and_not_after_it_was_heard() -> None:
     assert ended(call_of(RING + "9.7 A hangup end=9")) == 9.7
-    assert ended(call_of(RING + "10.4 A hangup end=9")) == 9
+    assert ended(call_of(RING + "10.4 A hangup end=9")) == 9.9
+    assert ended(call_of(RING + "15 A hangup end=9")) == 9.9
 
 
 def test_a_hangup_without_an_end_ended_when_it_was_heard() -> None:
@@ -343,7 +349,7 @@ def test_a_hangup_without_an_end_ended_when_it_was_heard() -> None:
 )
 def test_a_clock_that_contradicts_the_hearing_is_not_believed(told_s: float, believed: bool) -> None:
     call = call_of(RING + f"9 A hangup end={told_s}")
-    assert ended(call) == (max(0, told_s) if believed else 9)
+    assert ended(call) == (min(9, max(0, told_s + 0.9)) if believed else 9)
 
 
 def test_how_far_clocks_may_differ() -> None:
@@ -351,7 +357,8 @@ def test_how_far_clocks_may_differ() -> None:
 
 
 def test_a_downloaded_hangups_end_is_believed_whenever_it_comes() -> None:
-    assert ended(call_of(RING + "9000 A hangup 101 answered downloaded end=35")) == 35
+    assert ended(call_of(RING + "9000 A hangup 101 answered downloaded end=35")) == 35.9
+    assert ended(call_of("9000 A hangup 101 answered downloaded received=5 end=35")) == 35
 
 
 def test_of_a_downloaded_hangup_whose_clock_is_wrong_the_length_is_believed() -> None:

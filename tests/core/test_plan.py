@@ -379,7 +379,7 @@ def test_an_overdue_call_loses_its_cards_and_keeps_its_end_open_for_a_late_hangu
     assert scenario.asked(timed=True)[4:] == ["7200.0 update HIDE_ALL #7"]
     assert (scenario.screens(), scenario.row.end_ms) == ({}, None)
     late = scenario.then("9000 A hangup 101 answered end=60").finished()
-    assert late.asked(timed=True)[5:] == ["9005.0 update ext=101 end=60.0"]
+    assert late.asked(timed=True)[5:] == ["9005.0 update ext=101 end=60.9"]
 
 
 def test_a_call_that_never_ends_is_written_off_with_what_is_known() -> None:
