@@ -189,6 +189,8 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(work)
     except BadEnvironment as error:
         fail(str(error), 2)
+    except (msgspec.ValidationError, orjson.JSONDecodeError):
+        raise  # ValueErrors that are bugs: the last resort tells them
     except (EmbeddedPostgresError, MigrationError, WrongKey, StoreUnavailable, ValueError) as error:
         fail(": ".join(str(part) for part in error.args))
     except OSError as error:

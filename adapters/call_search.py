@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.postgres.database import load_sql
 from core.events import safe_id
-from core.phone import digits
+from core.phone import digits, same_number
 
 LIMIT: Final = 200
 LAST_MS: Final = 253_402_300_799_999
@@ -46,7 +46,9 @@ async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> list[dict
         query.get("failed", "") not in ("", "0", "false"),
         int(limit),
     )
-    return [dict(row) for row in rows]
+    # The index finds by the last nine digits; two countries' numbers may share them.
+    phone = query.get("phone", "")
+    return [dict(row) for row in rows if not phone or same_number(row["number"], phone)]
 
 
 async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | None:
@@ -60,8 +62,8 @@ async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | 
     if not at or not digits(phone):
         return None
     at_ms = _moment(moment, "time", zone)
-    found = await pool.fetchval(_NEAREST, enterprise, digits(phone)[-9:], at_ms, NEAR_MS)
-    return None if found is None else str(found)
+    rows = await pool.fetch(_NEAREST, enterprise, digits(phone)[-9:], at_ms, NEAR_MS)
+    return next((str(row["call"]) for row in rows if same_number(row["number"], phone)), None)
 
 
 def _moment(text: str | None, field: str, zone: tzinfo) -> int | None:

@@ -53,6 +53,9 @@ CALL_CACHE: Final = 20_000
 HOLD_BACK_MS: Final = 10_000
 """How long a call waits for the switchboard to have joined what was heard before its newest signal."""
 
+DUE_AT_ONCE: Final = 1_000
+"""Due calls taken up in one poll, beside those already in work, which must not hide the rest."""
+
 POLL_S: Final = 1.0
 """Between two looks for what is due: so late may a deadline be kept. What is heard is attended to at once."""
 
@@ -202,7 +205,7 @@ class Reactor:
 
     async def _poll(self) -> None:
         try:
-            due = await self._store.due(self._now_ms(), 1_000)
+            due = await self._store.due(self._now_ms(), DUE_AT_ONCE + len(self._running))
         except StoreUnavailable as error:
             log.warning("database_unavailable", reason=str(error))
             return

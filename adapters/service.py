@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
 
+import structlog
+
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad, build_moysklad
-from adapters.postgres.database import create_pool
+from adapters.postgres.database import create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.projections import ProjectionRunner
 from adapters.reactor import Reactor
 from adapters.settings_store import SettingsStore
-from adapters.switchboard import Switchboard
+from adapters.switchboard import UNAVAILABLE, Switchboard
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.ports import Projection
@@ -24,6 +26,13 @@ from core.ports import Projection
 STORE_PATIENCE_S: Final = 2.5
 """How long a sender waits for durability: the dispatcher gives up after three seconds."""
 
+log = structlog.get_logger("service")
+
+REJECTED_DAYS: Final = 30
+REJECTED_ROWS: Final = 100_000
+"""Rejected input is kept for inspection, not for ever: a sender that is wrong is often wrong a thousand times a day."""
+
+_PRUNE_REJECTED: Final = load_sql("prune_rejected")
 PRUNE_EVERY_S: Final = 3_600.0
 """Between two clearings of legs that no call can need any more."""
 
@@ -70,9 +79,15 @@ class Service:
                 group.create_task(part)
 
     async def _prune(self) -> None:
+        """Forget what nobody needs any more. A database that is away is no reason to stop: the next time does."""
         while True:
+            try:
+                await self.switchboard.prune()
+                await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
+            except UNAVAILABLE as error:
+                still_wanted(error)
+                log.warning("pruning_waits_for_database", reason=type(error).__name__)
             await asyncio.sleep(PRUNE_EVERY_S)
-            await self.switchboard.prune()
 
 
 @contextlib.asynccontextmanager

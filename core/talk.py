@@ -19,6 +19,10 @@ OVERLAP_SLACK_MS: Final = 2_000
 """Two stays that miss each other by less than this still met: deliveries jitter by seconds (quirk 4)."""
 
 
+MAX_STAYS: Final = 200
+"""More stays than any call has: beyond them a flapping PBX adds nothing, and folding stays fast."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay:
     """One channel's time in one bridge, ``*_ms`` as heard. ``entered_ms`` None: only the leave was heard so far."""
@@ -63,14 +67,14 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
     )
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
-        return replace(bridges, stays=(*bridges.stays, fresh))
+        return _add(bridges, fresh)
     known = bridges.stays[index]
     if known.entered_ms is None and known.left_ms is not None:
         filled = replace(fresh, entered_ms=min(event.heard_ms, known.left_ms), left_ms=known.left_ms)
         return replace(bridges, stays=_put(bridges.stays, index, filled))
     if known.left_ms is None:
         return replace(bridges, stays=_put(bridges.stays, index, replace(fresh, entered_ms=known.entered_ms)))
-    return replace(bridges, stays=(*bridges.stays, fresh))
+    return _add(bridges, fresh)
 
 
 def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
@@ -85,7 +89,7 @@ def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
             connected=event.connected,
             left_ms=event.heard_ms,
         )
-        return replace(bridges, stays=(*bridges.stays, early))
+        return _add(bridges, early)
     known = bridges.stays[index]
     if known.left_ms is not None:
         return bridges
@@ -94,7 +98,7 @@ def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
 
 def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
     """The bridge is gone, and everybody in it has left."""
-    if event.bridge in dict(bridges.closed):
+    if event.bridge in dict(bridges.closed) or len(bridges.closed) >= MAX_STAYS:
         return bridges
     stays = tuple(
         replace(stay, left_ms=event.heard_ms) if stay.bridge == event.bridge and stay.left_ms is None else stay
@@ -211,6 +215,10 @@ def _latest(stays: tuple[Stay, ...], bridge: str, channel: str) -> int | None:
         if stays[index].bridge == bridge and stays[index].channel == channel:
             return index
     return None
+
+
+def _add(bridges: Bridges, stay: Stay) -> Bridges:
+    return bridges if len(bridges.stays) >= MAX_STAYS else replace(bridges, stays=(*bridges.stays, stay))
 
 
 def _put(stays: tuple[Stay, ...], index: int, stay: Stay) -> tuple[Stay, ...]:

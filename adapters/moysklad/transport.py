@@ -39,6 +39,11 @@ _CREDENTIAL_HEADERS: Final[Mapping[Api, tuple[str, str]]] = {
 _MOYSKLAD: Final = "moysklad.ru"
 
 
+HIDDEN: Final = "***"
+SHORTEST_SECRET: Final = 12
+"""A shorter credential may be part of any number or id: it is no secret worth spoiling an answer for."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Trail:
     """What one effect has done so far: its exchanges, and whether a write may have reached MoySklad."""
@@ -269,9 +274,7 @@ def _understand(
     response: aiohttp.ClientResponse, raw: bytes, whole: bool, credential: str, outgoing: Outgoing
 ) -> tuple[Answer, Any]:
     """The answer, and what the history keeps of it: no credential, not more than :data:`MAX_KEPT_BYTES`."""
-    secret = credential.encode()
-    if secret in raw:
-        raw = raw.replace(secret, b"***")
+    echoed = len(credential) >= SHORTEST_SECRET and credential.encode() in raw
     body: Any = None
     if not whole:
         kind = "cut"
@@ -280,6 +283,7 @@ def _understand(
     else:
         try:
             body, kind = orjson.loads(raw), "json"
+            body = _without(body, credential) if echoed else body
         except orjson.JSONDecodeError:
             kind = "html" if raw.lstrip()[:1] == b"<" or "html" in response.content_type else "other"
     answer = Answer(status=response.status, headers=response.headers, body=body, kind=kind)
@@ -290,7 +294,21 @@ def _understand(
     if kind == "empty":
         return answer, None
     text = raw[:MAX_KEPT_BYTES].decode("utf-8", "replace")
+    text = text.replace(credential, HIDDEN) if echoed else text
     return answer, text + (f" … ({len(raw)} bytes)" if len(raw) > MAX_KEPT_BYTES or not whole else "")
+
+
+def _without(body: Any, credential: str) -> Any:
+    """The answer with the credential taken out of its texts; the JSON is read first, so that nothing else can break."""
+    match body:
+        case str():
+            return body.replace(credential, HIDDEN)
+        case list():
+            return [_without(each, credential) for each in body]
+        case dict():
+            return {key: _without(value, credential) for key, value in body.items()}
+        case _:
+            return body
 
 
 def _trouble(error: BaseException, sending: _Sending) -> tuple[Trouble, bool]:

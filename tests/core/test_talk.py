@@ -267,3 +267,12 @@ def test_who_talked_last(found: list[Talk], last: str | None) -> None:
 def test_the_customers_stays_are_those_that_were_heard_to_begin() -> None:
     state = bridges_of(events("5 A enter b1 customer\n5 A enter b1 101\n6 A leave b2 customer"))
     assert [each.bridge for each in talk.customer_stays(state, INCOMING)] == ["b1"]
+
+
+def test_a_flapping_pbx_does_not_make_folding_slow() -> None:
+    bridges = Bridges()
+    for number in range(3 * talk.MAX_STAYS):
+        bridges = talk.enter(bridges, BridgeEntered(heard_ms=number, bridge=f"b{number}", channel="A"))
+        bridges = talk.leave(bridges, BridgeLeft(heard_ms=number, bridge=f"x{number}", channel="A"))
+        bridges = talk.close(bridges, BridgeClosed(heard_ms=number, bridge=f"b{number}"))
+    assert (len(bridges.stays), len(bridges.closed)) == (talk.MAX_STAYS, talk.MAX_STAYS)

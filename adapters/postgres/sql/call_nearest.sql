@@ -1,3 +1,3 @@
-SELECT call FROM calls
+SELECT call, number FROM calls
 WHERE enterprise = $1 AND right(digits, 9) = $2 AND digits <> '' AND abs(started_ms - $3::bigint) <= $4::bigint
-ORDER BY abs(started_ms - $3::bigint) LIMIT 1
+ORDER BY abs(started_ms - $3::bigint) LIMIT 20

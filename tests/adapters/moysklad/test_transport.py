@@ -12,7 +12,7 @@ import msgspec
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import unused_port
+from aiohttp.test_utils import TestServer, unused_port
 
 from adapters.moysklad.errors import Api, ApiRefusal, ApiUnavailable, Trouble
 from adapters.moysklad.limits import LimitsRegistry
@@ -335,3 +335,23 @@ async def test_json_of_any_shape_is_handed_over(make: Callable[[], Any]) -> None
     async with scripted() as (script, transport):
         script.then(says(200, text=orjson.dumps(make()).decode()))
         assert await transport.send(GET, KEY, Trail()) == make()
+
+
+@pytest.mark.parametrize(("credential", "kept"), [("0367", "0367-1.1"), ("a" * 40, "***-1.1")])
+async def test_a_credential_in_an_answer_is_hidden_without_breaking_the_answer(credential: str, kept: str) -> None:
+    answer = {"id": "c", "externalId": f"{credential}-1.1", "duration": 10367, "number": "+79160367000"}
+
+    async def echo(request: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    app = web.Application()
+    app.router.add_get("/echo", echo)
+    async with TestServer(app) as server:
+        transport = Transport(api=Api.PHONE, base_url=str(server.make_url("")).rstrip("/"), limits=LimitsRegistry())
+        trail = Trail()
+        try:
+            body = await transport.send(Outgoing(method="GET", path="/echo"), credential, trail)
+        finally:
+            await transport.close()
+    assert body == {**answer, "externalId": kept}
+    assert trail.exchanges[0].response == body

@@ -1,0 +1,39 @@
+"""The service's own housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import asyncpg
+
+from tests.rig import Clock, service_beside
+
+
+async def test_old_and_overflowing_refusals_are_forgotten(database_url: str) -> None:
+    async with service_beside(database_url, "http://127.0.0.1:1", Clock()) as service:
+        add = "INSERT INTO rejected_input (at, endpoint, error, body) VALUES (now() - make_interval(days => $1), 'e', 'x', '')"
+        for days in (40, 31, 29, 0):
+            await service.pool.execute(add, days)
+        await _one_round(service)
+        assert await service.pool.fetchval("SELECT count(*) FROM rejected_input") == 2
+
+
+async def test_a_database_that_is_away_does_not_end_the_service(database_url: str) -> None:
+    async with service_beside(database_url, "http://127.0.0.1:1", Clock()) as service:
+
+        async def away() -> None:
+            raise asyncpg.CannotConnectNowError("starting up")
+
+        service.switchboard.prune = away  # type: ignore[method-assign]
+        assert not await _one_round(service)
+
+
+async def _one_round(service: object) -> bool:
+    """Let the housekeeping do one round; whether it ended by itself."""
+    task = asyncio.create_task(service._prune())  # type: ignore[attr-defined]
+    done, _ = await asyncio.wait({task}, timeout=0.5)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return bool(done)
