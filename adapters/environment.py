@@ -279,5 +279,5 @@ _FIELDS: Final[dict[str, tuple[str, Callable[[str, str], object]]]] = {
     "MS_INTERNAL_NETWORKS": ("internal_networks", _networks),
     "MS_ASTERISK_API_URL": ("asterisk_api_url", _url),
     "MS_LOG_LEVEL": ("log_level", _log_level),
-    "MS_CALL_MAX_S": ("call_max_s", _integer(60, 7 * 86_400, "a number of seconds")),
+    "MS_CALL_MAX_S": ("call_max_s", _integer(1, 7 * 86_400, "a number of seconds")),
 }
