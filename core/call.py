@@ -111,6 +111,11 @@ class Call:
         return self.hangup is not None and self.hangup.direction is Direction.INTERNAL and self.direction is not Direction.INTERNAL
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether all that shows this to be a customer's call is a CallType 2 hangup: it may be another call's leg (quirk 2)."""
+        return self.is_rewritten and self.arrival_ms is None and not self.steps
+
+    @property
     def caller(self) -> str:
         """The extension that is calling, for an outgoing call; empty when not known."""
         if self.direction is not Direction.OUTGOING:
@@ -198,6 +203,8 @@ def _outcome(state: Call, event: AnyOutcome) -> Call:
 
 
 def _heard(state: Call, event: Observation) -> Call:
+    if isinstance(event, LegAbsorbed | ConsultationObserved):
+        return replace(state, last_heard_ms=max(state.last_heard_ms or 0, event.heard_ms))  # a conclusion, not a signal
     downloaded = isinstance(event, HangupObserved) and event.downloaded
     return replace(
         state,
@@ -298,11 +305,21 @@ def _follow(state: Call) -> Call:
     if talking and state.phase is not Phase.TALKING:
         return _move(state, Trigger.ANSWER)
     if not talking and state.phase is Phase.TALKING:
-        return _move(state, Trigger.PART)
+        parted = _move(state, Trigger.PART)
+        return _move(parted, Trigger.DIAL) if _dialled_on(state) else parted
     if not talking and state.phase is Phase.RINGING and state.talks and _dialled_before_talk(state):
         # Answer and parting were both overtaken: the customer has talked all the same.
         return _move(_move(state, Trigger.ANSWER), Trigger.PART)
     return state
+
+
+def _dialled_on(state: Call) -> bool:
+    """Whether the parting is a blind transfer whose dial was heard already: a leg's events join a little later than a dial."""
+    last = talk.last_talk(state.talks)
+    if last is None or last.end_ms is None or not state.steps:
+        return False
+    dialled_ms = max(step.heard_ms for step in state.steps)
+    return dialled_ms > last.start_ms and dialled_ms >= last.end_ms - talk.OVERLAP_SLACK_MS
 
 
 def _dialled_before_talk(state: Call) -> bool:
@@ -418,13 +435,13 @@ def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
     last = talk.last_talk(call.talks)
     if last is not None:
         return last.extension, "talked with the customer last"
-    if call.direction is Direction.OUTGOING:
-        return call.caller, "is the one who called"
     hangup = call.hangup
     consulted = [each for each in call.consultations if each.answered and each.extensions]
     if consulted:
         latest = max(consulted, key=lambda each: (each.ended_ms or 0, each.heard_ms))
         return latest.extensions[-1], "took the call over in an attended transfer"
+    if call.direction is Direction.OUTGOING:
+        return call.caller, "is the one who called"
     if hangup is not None and hangup.answered:
         if len(hangup.extensions) == 1:
             return hangup.extensions[0], "is named by the answered hangup"

@@ -41,6 +41,9 @@ def wanted_cards(call: Call, settings: Settings, now_ms: int, limits: Limits) ->
     if not call.is_live:
         return NOTHING
     targets = _targets(call, now_ms, limits)
+    if call.direction is Direction.OUTGOING:
+        # An outgoing call's card is for the caller only, also when the call is handed on (PRODUCT C2).
+        targets = {extension: card for extension, card in targets.items() if extension == call.caller}
     if not targets:
         return NOTHING
     if not settings.cards_for(call.direction):
@@ -117,8 +120,10 @@ def shows_refused(remote: Remote) -> Refusal | None:
     """The refusal that ended the showing of cards for this call, if there is one: the call itself goes on."""
     for refusal in remote.refusals:
         effect = refusal.effect
-        if not names_employee(effect) and isinstance(effect, RegisterCall | UpdateCall) and any(
-            event.action in (CardAction.SHOW, CardAction.STARTTIME) for event in effect.cards
+        if (
+            not names_employee(effect)
+            and isinstance(effect, RegisterCall | UpdateCall)
+            and any(event.action in (CardAction.SHOW, CardAction.STARTTIME) for event in effect.cards)
         ):
             return refusal
     return None

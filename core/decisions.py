@@ -21,17 +21,20 @@ PART_TO_HANGUP_MS: Final = 4_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long things may take.
+    """How long things may take. All but the first are this service's own choices.
 
-    ``call_max_ms`` (MS_CALL_MAX_S): a call without a hangup is overdue this long after it was first heard. ``settle_grace_ms``:
-    an ended call waits this long after its last signal for stragglers (CONTRACT-ASTERISK, quirk 4). ``hold_grace_ms``: the card
-    of a customer who left every bridge stays this long. ``write_off_ms``: an overdue call waits this long for a late hangup
-    (PRODUCT B3). ``contact_wait_ms``: a card waits this long for the contact (PRODUCT C5). ``ring_stale_ms``: a card is not
-    shown this long after the ringing it tells of (PRODUCT C10). All but the first are this service's own choices.
+    * ``call_max_ms`` (MS_CALL_MAX_S): a call without a hangup is overdue this long after it was first heard.
+    * ``settle_grace_ms``: an ended call waits this long after its last signal for stragglers (CONTRACT-ASTERISK, quirk 4).
+    * ``doubtful_grace_ms``: the same where a lone CallType 2 hangup may be another call's leg (quirk 2).
+    * ``hold_grace_ms``: the card of a customer who left every bridge stays this long.
+    * ``write_off_ms``: an overdue call waits this long for a late hangup (PRODUCT B3).
+    * ``contact_wait_ms``: a card waits this long for the contact (PRODUCT C5).
+    * ``ring_stale_ms``: a card is not shown this long after the ringing it tells of (PRODUCT C10).
     """
 
     call_max_ms: int = 7_200_000
     settle_grace_ms: int = 5_000
+    doubtful_grace_ms: int = 15_000
     hold_grace_ms: int = 5_000
     write_off_ms: int = 86_400_000
     contact_wait_ms: int = 1_500
@@ -103,7 +106,8 @@ def hold_ends_ms(call: Call, limits: Limits) -> int | None:
 
 
 def _settle_due_ms(call: Call, limits: Limits) -> int:
-    return (call.last_heard_ms or 0) + limits.settle_grace_ms
+    grace_ms = limits.doubtful_grace_ms if call.is_doubtful else limits.settle_grace_ms
+    return (call.last_heard_ms or 0) + grace_ms
 
 
 def _expiry_ms(call: Call, limits: Limits) -> int:

@@ -81,9 +81,7 @@ def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     due = max(found.not_before_ms or 0, _retry_ms(call, found.effect))
     step = replace(found, not_before_ms=due if due > now_ms else None)
     impatient = getattr(found.effect, "deadline_ms", None) if step.not_before_ms is not None else None
-    return Plan(
-        step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=parked
-    )
+    return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=parked)
 
 
 _CONTACT_EFFECTS: Final = (FindContact.type, CreateContact.type)

@@ -143,9 +143,7 @@ class Remote:
 
 def names_employee(effect: Effect) -> bool:
     """Whether an effect refers to an employee by uuid."""
-    return isinstance(effect, RegisterCall | UpdateCall) and (
-        bool(effect.employee) or any(card.employee for card in effect.cards)
-    )
+    return isinstance(effect, RegisterCall | UpdateCall) and (bool(effect.employee) or any(card.employee for card in effect.cards))
 
 
 def _is_laden(effect: Effect) -> bool:

@@ -296,9 +296,7 @@ class _Reader:
         if not extensions:
             raise SignalError("extensions is missing", "extensions", "name the extensions whose screens should show the card")
         number = self._number()
-        return CardRequested(
-            **self._base(), extensions=extensions, direction=self._direction(number, extensions), number=number
-        )
+        return CardRequested(**self._base(), extensions=extensions, direction=self._direction(number, extensions), number=number)
 
     def _record_url(self) -> str | None:
         """The recording's address. A path on the PBX is of no use to MoySklad, and no reason to lose the end of a call."""

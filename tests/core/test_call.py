@@ -20,6 +20,7 @@ from core.call import (
     outcome,
     start_ms,
 )
+from core.decisions import Limits, next_deadline
 from core.events import (
     BridgeOpened,
     CallOverdue,
@@ -481,3 +482,21 @@ def test_calls_that_nobody_can_be_named_for_go_where_the_settings_say() -> None:
     assert whose(call_of("0 A start\n9 A hangup"), unrecognized="150") == "150"
     assert whose(call_of("0 A start"), unrecognized="150") == "150"
     assert attribution(call_of("0 A start\n9 A hangup"), SETTINGS) == ("", "nobody is known to have been rung")
+
+
+def test_what_the_switchboard_concludes_makes_no_downloaded_call_live() -> None:
+    call = call_of("9000 A hangup 101 answered downloaded received=3 end=33", consulted("102", 20, heard=9001))
+    assert (began(call), ended(call), whose(call)) == (3, 33, "102")
+
+
+def test_a_consultation_proves_who_took_an_outgoing_call_over() -> None:
+    assert whose(call_of("0 A dial 101 out\n50 A hangup 101 out answered", consulted("102", 40))) == "102"
+
+
+def test_a_lone_hangup_that_may_be_a_leg_waits_longer() -> None:
+    lone = call_of("50 A hangup 102 internal answered")
+    assert lone.is_doubtful
+    assert next_deadline(lone, ms(50), Limits()) == ms(65)
+    known = call_of("0 A start\n50 A hangup 102 internal answered")
+    assert not known.is_doubtful
+    assert next_deadline(known, ms(50), Limits()) == ms(55)

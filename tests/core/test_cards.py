@@ -79,9 +79,22 @@ def test_a_customer_who_waits_inside_a_bridge_stays_on_the_screen() -> None:
     assert wanted(call_of(TALK + "35 A leave b1 101"), 3_000) == {"101": "timing"}
 
 
-def test_an_outgoing_call_is_transferred_like_any_other() -> None:
-    talked = "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer\n9 A close b1\n9.2 A dial 103 out"
-    assert wanted(call_of(talked), 9.2) == {"103": "shown"}
+def test_an_outgoing_calls_card_is_the_callers_only_also_when_it_is_handed_on() -> None:
+    talked = "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer"
+    assert wanted(call_of(talked), 6) == {"101": "timing"}
+    assert wanted(call_of(talked + "\n9 A close b1\n9.2 A dial 103 out"), 9.2) == {}
+
+
+def test_a_blind_transfers_dial_may_join_before_the_parting() -> None:
+    talking = "0 A start\n0.5 A dial 101 102\n5 A enter b1 customer\n5 A enter b1 101"
+    swapped = talking + "\n35.1 A dial 103\n35 A leave b1 101\n35 A leave b1 customer\n35 A close b1"
+    call = call_of(swapped)
+    assert (call.phase, wanted(call, 35.2)) == ("transferring", {"103": "shown"})
+
+
+def test_a_ring_step_that_joins_late_is_no_transfer() -> None:
+    late = "0 A start\n5 A enter b1 customer\n5 A enter b1 101\n6 A dial 101 102\n35.2 A leave b1 customer"
+    assert call_of(late).phase == "on_hold"
 
 
 def test_in_a_transfer_the_new_one_sees_it_and_the_old_one_no_longer() -> None:
