@@ -45,6 +45,9 @@ CLOCK_SKEW_MS: Final = 2_000
 """How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
 
 
+PART_TO_HANGUP_MS: Final = 4_000
+"""A hangup this soon after the customer left the last bridge is that parting; later, the customer was somewhere else."""
+
 LEFT_NEAR_END_MS: Final = 2_000
 """A parting heard this soon after the second that EndTime names is the end itself: deliveries that lag lag by more (quirk 4)."""
 
@@ -389,14 +392,14 @@ def end_ms(call: Call) -> int | None:
     lone = call.live_heard_ms in (None, call.hangup_ms)
     if told is None:
         return max(start, heard if not call.hangup.downloaded else start)
+    left = max((stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)), default=0)
     if not lone and not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS:
         if not call.hangup.downloaded:
-            return max(start, heard)
+            return max(start, left if 0 <= heard - left <= PART_TO_HANGUP_MS else heard)
         # Heard long after the end, by a clock that disagrees: what is left of it is the length it measured.
         return start + max(0, told - (call.hangup.received_ms or told))
     if lone:
         return max(start, told)
-    left = max((stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)), default=0)
     if told <= left < told + LEFT_NEAR_END_MS:
         return max(start, left)
     return max(start, min(heard, told + WITHIN_THE_SECOND_MS))

@@ -7,16 +7,12 @@ else an hour later, and a replay must see when that was.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from core import talk
-from core.call import Call
+from core.call import PART_TO_HANGUP_MS, Call
 from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
 from core.lifecycle import LIVE, Phase
 from core.values import Direction
-
-PART_TO_HANGUP_MS: Final = 4_000
-"""A hangup this soon after the customer left the last bridge is that parting; later, the customer was somewhere else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +25,7 @@ class Limits:
     * ``hold_grace_ms``: the card of a customer who left every bridge stays this long.
     * ``write_off_ms``: an overdue call waits this long for a late hangup (PRODUCT B3).
     * ``contact_wait_ms``: a card waits this long for the contact (PRODUCT C5).
+    * ``record_wait_ms``: the record of a finished call waits this long for it; MoySklad may still match the number itself.
     * ``ring_stale_ms``: a card is not shown this long after the ringing it tells of (PRODUCT C10).
     """
 
@@ -38,6 +35,7 @@ class Limits:
     hold_grace_ms: int = 5_000
     write_off_ms: int = 86_400_000
     contact_wait_ms: int = 1_500
+    record_wait_ms: int = 10_000
     ring_stale_ms: int = 120_000
 
 

@@ -136,8 +136,11 @@ def _steps(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: 
         yield from _register(call, settings, wanted, now_ms, limits, notes)
         return
     yield from _update(call, settings, wanted, notes)
-    if call.phase is not Phase.ABSORBED:
+    if call.phase in FINAL:
+        # Not before: a slow look-up must hold up no card event of a call that goes on, least of all the hiding.
         yield from _contact(call, settings, notes)
+    elif (reason := _no_contact_because(call, settings)) not in ("", _KNOWN):
+        notes.append(Note(about="contact", text=reason))
 
 
 def _in_doubt_for_good(call: Call) -> str:
@@ -185,7 +188,8 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
     if call.is_live and settings.cards_for(call.direction):
         yield from _contact(call, settings, notes, deadline_ms=_contact_deadline(call, limits), now_ms=now_ms)
     elif final:
-        yield from _contact(call, settings, notes)
+        deadline_ms = (now_ms if call.settled_ms is None else call.settled_ms) + limits.record_wait_ms
+        yield from _contact(call, settings, notes, deadline_ms=deadline_ms, now_ms=now_ms)
     if not final and not wanted.cards:
         notes.append(Note(about="call", text=_why_not_yet(call)))
         return
@@ -292,8 +296,9 @@ def _contact(
         if reason != _KNOWN:
             notes.append(Note(about="contact", text=reason))
         return
-    if deadline_ms is not None and (now_ms >= deadline_ms or remote.contact.gave_up):
-        notes.append(Note(about="contact", text="the card did not wait longer than 1.5 s for it"))
+    if deadline_ms is not None and (now_ms >= deadline_ms or (call.is_live and remote.contact.gave_up)):
+        waiting = "the card" if call.is_live else "the record"
+        notes.append(Note(about="contact", text=f"{waiting} did not wait longer for it"))
         return
     if not remote.contact.searched:
         yield _step(

@@ -37,10 +37,16 @@ def final_record(call: Call, settings: Settings) -> Record:
         extension=extension,
         employee=employee,
         attributed=rule,
-        end_ms=best_known_end_ms(call) if call.phase is Phase.WRITTEN_OFF else end_ms(call),
+        end_ms=_end_ms(call),
         comment=_comment(call),
         recordings=call.recordings,
     )
+
+
+def _end_ms(call: Call) -> int | None:
+    """The end, never before the start that MoySklad was told: a leg that joins late may have been heard earlier than that."""
+    end = best_known_end_ms(call) if call.phase is Phase.WRITTEN_OFF else end_ms(call)
+    return end if end is None else max(end, call.remote.start_ms or 0)
 
 
 def _comment(call: Call) -> str:
