@@ -26,7 +26,8 @@ def _lines(story: Story, zone: tzinfo, *, full: bool) -> Iterator[str]:
         length = f", {(story.end_ms - story.start_ms) / 1000:.1f} s" if story.end_ms is not None else ""
         yield f"  {_day(story.start_ms, zone)}  {_clock(story.start_ms, zone)} - {end}{length}"
     if story.rang:
-        yield f"  rang {', '.join(story.rang)}; talked {', '.join(story.talked) or 'nobody'}"
+        nobody = "not heard (no bridge events came)" if story.outcome == "answered" else "nobody"
+        yield f"  rang {', '.join(story.rang)}; talked {', '.join(story.talked) or nobody}"
     if story.attributed_because:
         yield f"  whose call: {story.attributed or 'nobody'} ({story.attributed_because})"
     yield f"  at MoySklad: {_moysklad(story)}"

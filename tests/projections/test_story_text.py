@@ -90,3 +90,9 @@ def test_every_kind_of_entry_has_a_mark_that_the_legend_explains() -> None:
     kinds = {entry.kind for entry in story([*events(ANSWERED), failed(REGISTER, 36), refused(REGISTER, 37)]).entries}
     assert kinds <= set(MARKS)
     assert all(mark in LEGEND for mark in MARKS.values())
+
+
+def test_an_answered_call_without_bridges_says_that_the_talk_was_not_heard() -> None:
+    told = render(lived("0 A dial 101\n9 A hangup 101 answered"), MINSK)
+    assert "rang 101; talked not heard (no bridge events came)" in told
+    assert "rang 101; talked nobody" in render(lived("0 A dial 101\n9 A hangup"), MINSK)
