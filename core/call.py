@@ -364,8 +364,7 @@ def start_ms(call: Call) -> int:
     """When the call began (PRODUCT C3): its first live signal; the PBX's own time when only the hangup tells."""
     hangup = call.hangup
     heard = call.first_heard_ms or 0
-    lone = hangup is not None and call.live_heard_ms in (None, call.hangup_ms)
-    if not lone or hangup is None:
+    if hangup is None or not _is_hangup_all_there_is(call):
         return call.live_heard_ms if call.live_heard_ms is not None else heard
     told = hangup.received_ms
     if call.is_rewritten and hangup.started_ms is not None:
@@ -376,6 +375,11 @@ def start_ms(call: Call) -> int:
     if told is None:
         told = hangup.ended_ms
     return heard if told is None else min(told, heard)
+
+
+def _is_hangup_all_there_is(call: Call) -> bool:
+    """Whether nothing was heard live before the hangup, so that only the PBX's own times tell when the call was."""
+    return call.live_heard_ms in (None, call.hangup_ms)
 
 
 def end_ms(call: Call) -> int | None:
@@ -389,7 +393,7 @@ def end_ms(call: Call) -> int | None:
         return None
     start = start_ms(call)
     told, heard = call.hangup.ended_ms, call.hangup_ms or start
-    lone = call.live_heard_ms in (None, call.hangup_ms)
+    lone = _is_hangup_all_there_is(call)
     if told is None:
         return max(start, heard if not call.hangup.downloaded else start)
     left = max((stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)), default=0)

@@ -96,10 +96,10 @@ def _retry_ms(call: Call, effect: Effect) -> int:
 
 def external_id(call: Call) -> str:
     """The call's stable name at MoySklad: the same for every attempt, on every instance, after every restart (PRODUCT C1)."""
-    return f"{calls_safe(call.enterprise)}-{call.id}"
+    return f"{path_safe(call.enterprise)}-{call.id}"
 
 
-def calls_safe(text: str) -> str:
+def path_safe(text: str) -> str:
     """An enterprise number as it may stand in a URL path."""
     return "".join(char if char.isalnum() and char.isascii() else "~" for char in text) or "inline"
 

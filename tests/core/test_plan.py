@@ -8,7 +8,7 @@ from core.call import fold, initial
 from core.decisions import Limits
 from core.effects import CardAction, CardEvent, FindContact, RegisterCall
 from core.events import CallSettled, LegAbsorbed
-from core.plan import Plan, calls_safe, contact_sync_id, external_id, plan
+from core.plan import Plan, contact_sync_id, external_id, path_safe, plan
 from core.settings import Settings
 from tests.scenario import NUMBER, Scenario, call_of, done, failed, given, look, ms, seconds, started, step_of
 from tests.settings import SETTINGS, employee_id, settings_with
@@ -418,7 +418,7 @@ def test_the_external_id_is_the_calls_own_and_safe_in_a_path() -> None:
     assert external_id(initial("0367", "1757840723.6")) == "0367-1757840723.6"
     assert external_id(initial("a/b?", "1.1")) == "a~b~-1.1"
     assert external_id(initial("", "1.1")) == "inline-1.1"
-    assert calls_safe("день7") == "~~~~7"
+    assert path_safe("день7") == "~~~~7"
 
 
 def test_a_step_that_is_not_due_yet_is_woken_for() -> None:
