@@ -81,8 +81,9 @@ install() { # LOCK
     local total log=$venv/install.log
     total=$(grep -c '^[a-zA-Z0-9].*==' "$1")
     say "installing up to $total packages from ${1##*/} (once)"
+    # --no-deps: the lock names every package. Old pips resolve `name[extra]` past a pinned `name` to whatever is newest.
     if ! PYTHONUNBUFFERED=1 PIP_USER=0 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -m pip install \
-        --no-color --progress-bar off --require-hashes -r "$1" 2>"$log.errors" | tee "$log" | show_progress "$total"; then
+        --no-color --progress-bar off --no-deps --require-hashes -r "$1" 2>"$log.errors" | tee "$log" | show_progress "$total"; then
         grep -v '^WARNING' "$log.errors" | tail -n 12 >&2 || true
         fail "the packages could not be installed; the whole story is in $log and $log.errors"
     fi
