@@ -26,6 +26,7 @@ from core.events import (
     CardRequested,
     ConsultationObserved,
     DialObserved,
+    EffectDeferred,
     EffectDone,
     EffectFailed,
     EffectRefused,
@@ -34,10 +35,11 @@ from core.events import (
     HangupObserved,
     LegAbsorbed,
     Observation,
+    RetryRequested,
 )
 from core.lifecycle import LIVE, Phase, Trigger, next_phase
 from core.phone import looks_like_extension
-from core.remote import Remote, apply_outcome
+from core.remote import Remote, apply_outcome, forgiven
 from core.talk import Bridges, Parties, Talk
 from core.values import ANONYMOUS, CallId, Direction, Enterprise, Outcome
 
@@ -188,7 +190,7 @@ def fold(state: Call, events: Iterable[Event]) -> Call:
 def evolve(state: Call, event: Event) -> Call:
     """The call after one more event. Total: never raises, whatever the order."""
     match event:
-        case EffectStarted() | EffectDone() | EffectFailed() | EffectRefused():
+        case EffectStarted() | EffectDone() | EffectFailed() | EffectRefused() | EffectDeferred():
             after = _outcome(state, event)
         case CallSettled():
             after = _move(replace(state, settled_ms=event.at_ms), Trigger.SETTLE)
@@ -196,6 +198,8 @@ def evolve(state: Call, event: Event) -> Call:
             after = _move(replace(state, overdue_ms=event.at_ms), Trigger.EXPIRE)
         case CallWrittenOff():
             after = _move(state, Trigger.WRITE_OFF)
+        case RetryRequested():
+            after = replace(state, remote=forgiven(state.remote))
         case _:
             after = _observe(_heard(state, event), event)
     return replace(after, version=state.version + 1)

@@ -7,7 +7,8 @@ Hrefs are built by the gateway: effects carry bare uuids. Times are ``*_ms`` UTC
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Final, NewType, Protocol
@@ -15,6 +16,7 @@ from typing import Any, ClassVar, Final, NewType, Protocol
 import msgspec
 
 from core.events import Exchange
+from core.values import Urgency
 
 IdempotencyKey = NewType("IdempotencyKey", str)
 """Names one effect of one call; a retry of the same effect keeps it."""
@@ -219,9 +221,47 @@ class Unavailable(Exception):
         self.exchanges = exchanges
 
 
-class Gateway(Protocol):
-    """The port to MoySklad: performs one effect for one account."""
+class Deferred(Unavailable):
+    """Nothing was sent: the account's limits are used up, or its API is known to be away. ``retry_after_ms`` is always set."""
 
-    async def perform(self, effect: Effect, account: Account) -> Performed:
-        """Do it. Raises :class:`Refused` or :class:`Unavailable`."""
+    def __init__(self, reason: str, *, retry_after_ms: int) -> None:
+        super().__init__(reason, ambiguous=False, retry_after_ms=retry_after_ms)
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """How a request takes its place among those of the same account.
+
+    ``quiet_ms``: how long ago, at least, another instance may last have asked under this account (None: never); while that
+    is less than the limit's period, only the part of the limit is used that owners leave free (docs/decisions/0010).
+    ``permit``: asked once more right before the first byte leaves; False: this instance may not act any more, send nothing.
+    """
+
+    urgency: Urgency = Urgency.LIVE
+    quiet_ms: int | None = None
+    permit: Callable[[], bool] = _always
+
+
+class Admission(Protocol):
+    """Room for one effect, held until it is performed or given back."""
+
+    async def perform(self, effect: Effect) -> Performed:
+        """Do it. Raises :class:`Refused` or :class:`Unavailable`. The effect speaks to the same API as the one admitted."""
+        ...
+
+
+class Gateway(Protocol):
+    """The port to MoySklad: admits an effect when the account has room for it, and performs it."""
+
+    def admitted(self, effect: Effect, account: Account, turn: Turn) -> AbstractAsyncContextManager[Admission]:
+        """Wait for room for the effect's first request; whoever is more urgent goes first.
+
+        Raises :class:`Deferred` when there is none for a while, and :class:`Refused` when MoySklad is known to refuse
+        everything of this account (a revoked key): nothing was sent then. The effect is performed inside the block, so
+        that what is recorded as started is really under way; it may be another one of the same API by then.
+        """
         ...

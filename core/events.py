@@ -1,10 +1,11 @@
 """The facts a call's history is made of. Their names and fields are the storage format: change them only with an upcaster.
 
-Three families share one stream per call:
+Four families share one stream per call:
 
 * **observations** - what the PBX or the dispatcher said, normalised, with the raw body kept beside it;
 * **time facts** - what passing time decided (a straggler can no longer come, nobody ever hung up);
-* **outcomes** - what we asked of MoySklad and what it answered.
+* **outcomes** - what we asked of MoySklad, what it answered, and why it was not asked yet;
+* **orders** - what a person, or a change of the settings, asked of us.
 
 Times are ``*_ms``: integer milliseconds since the Unix epoch, UTC. ``heard_ms`` is when this service heard it.
 """
@@ -254,6 +255,30 @@ class EffectRefused:
     exchanges: tuple[Exchange, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectDeferred:
+    """An effect was due and not even attempted: MoySklad is known to be away, or the account's limits are used up.
+
+    Nothing was sent. Written once until something else happens, so that a long outage does not fill the history.
+    """
+
+    type: ClassVar[str] = "effect_deferred"
+    at_ms: int
+    effect: dict[str, Any]
+    reason: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRequested:
+    """What MoySklad refused may be asked again: a person said so, or the settings or the account were mended."""
+
+    type: ClassVar[str] = "retry_requested"
+    at_ms: int
+    by: str
+    reason: str = ""
+
+
 AnyObservation = (
     ArrivalObserved
     | DialObserved
@@ -268,8 +293,8 @@ AnyObservation = (
     | ConsultationObserved
 )
 TimeFact = CallSettled | CallOverdue | CallWrittenOff
-AnyOutcome = EffectStarted | EffectDone | EffectFailed | EffectRefused
-Event = AnyObservation | TimeFact | AnyOutcome
+AnyOutcome = EffectStarted | EffectDone | EffectFailed | EffectRefused | EffectDeferred
+Event = AnyObservation | TimeFact | AnyOutcome | RetryRequested
 
 OBSERVATIONS: Final[tuple[type[AnyObservation], ...]] = (
     ArrivalObserved,
@@ -285,9 +310,10 @@ OBSERVATIONS: Final[tuple[type[AnyObservation], ...]] = (
     ConsultationObserved,
 )
 TIME_FACTS: Final[tuple[type[TimeFact], ...]] = (CallSettled, CallOverdue, CallWrittenOff)
-OUTCOMES: Final[tuple[type[AnyOutcome], ...]] = (EffectStarted, EffectDone, EffectFailed, EffectRefused)
+OUTCOMES: Final[tuple[type[AnyOutcome], ...]] = (EffectStarted, EffectDone, EffectFailed, EffectRefused, EffectDeferred)
+ORDERS: Final[tuple[type[RetryRequested], ...]] = (RetryRequested,)
 
-EVENT_TYPES: Final[Mapping[str, type[Event]]] = {kind.type: kind for kind in (*OBSERVATIONS, *TIME_FACTS, *OUTCOMES)}
+EVENT_TYPES: Final[Mapping[str, type[Event]]] = {kind.type: kind for kind in (*OBSERVATIONS, *TIME_FACTS, *OUTCOMES, *ORDERS)}
 
 SCHEMAS: Final[Mapping[str, int]] = dict.fromkeys(EVENT_TYPES, 1)
 """The version in which each type is written today. Raising one without an upcaster fails the tests."""

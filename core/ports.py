@@ -13,7 +13,7 @@ belong to) and one log over all streams. Three promises carry the rest of the ho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -21,6 +21,7 @@ from uuid import UUID
 import orjson
 
 from core.errors import AppendRefused, VersionConflict
+from core.values import Urgency
 
 MAX_NAME_BYTES: Final = 1_000
 """Longest enterprise, stream name or event type, in UTF-8 bytes: all of them together fit an index entry."""
@@ -78,7 +79,8 @@ class Append:
 
     ``expected_version``: refuse unless the stream is at exactly this version (0: it does not exist yet; None: do not
     care). ``digest``: recognises a signal by its content; a second append with the same digest in the same enterprise
-    records nothing, whatever its stream. ``due_ms``: the stream needs attention from then on (an earlier due stays).
+    records nothing, whatever its stream. ``due_ms``: the stream needs attention from then on (an earlier due stays), and
+    urgently: whatever is appended may concern a card.
     """
 
     stream: StreamId
@@ -100,6 +102,16 @@ class Appended:
     version: int
     position: int
     duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A stream that needs attention since ``due_ms``; ``urgency`` as whoever set the time said."""
+
+    stream: StreamId
+    version: int
+    due_ms: int
+    urgency: Urgency
 
 
 class Wakeup(Protocol):
@@ -145,16 +157,75 @@ class EventStore(Protocol):
         """A bell of one's own for this process's commits. Whoever drops it stops listening."""
         ...
 
-    async def due(self, now_ms: int, limit: int, prefix: str = "call/") -> list[tuple[StreamId, int, int]]:
-        """Streams whose due time has come: ``(stream, version, due_ms)``, the longest overdue first."""
+    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
+        """Streams whose due time has come: the most urgent first, then the longest overdue.
+
+        Fair: at most ``per_enterprise`` of each enterprise and urgency. ``enterprises``: only of these (None: of all).
+        """
         ...
 
-    async def set_due(self, stream: StreamId, version: int, due_ms: int | None) -> bool:
-        """Say when the stream next needs attention (None: never), but only if it is still at ``version``."""
+    async def set_due(self, stream: StreamId, version: int, due_ms: int | None, urgency: Urgency = Urgency.LIVE) -> bool:
+        """Say when the stream next needs attention (None: never) and how urgently, but only if it is still at ``version``."""
         ...
 
-    async def next_due_ms(self, prefix: str = "call/") -> int | None:
+    async def next_due_ms(self) -> int | None:
         """The earliest due time of any stream; None when no stream is due at all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One running instance, as the others see it. ``report``: what it says of itself, for people."""
+
+    id: str
+    address: str
+    started_ms: int
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An enterprise that is now this instance's. ``quiet_ms``: how long ago, at least, another instance may last have asked
+    MoySklad for it (None: no other ever had it)."""
+
+    enterprise: str
+    quiet_ms: int | None
+
+
+class LeaseStore(Protocol):
+    """Who attends to which enterprise, over all instances (docs/decisions/0010). Every method may raise StoreUnavailable.
+
+    A lease is the instance's, not the enterprise's: one beat keeps all it holds. Times are the store's own; callers
+    count from before they asked. An instance that is not heard of for ``LEASE_MS`` is gone: its enterprises are free.
+    ``tests/contracts/lease_store.py`` states this as tests.
+    """
+
+    async def join(self, node_id: str, address: str) -> None:
+        """Take part, under an id that was never used before."""
+        ...
+
+    async def beat(self, node_id: str, report: Mapping[str, Any]) -> list[Node] | None:
+        """Say that this instance lives; all that live, itself included. None: it is counted as gone, and holds nothing."""
+        ...
+
+    async def claim(self, node_id: str, enterprises: Mapping[str, str]) -> list[Claim]:
+        """Take enterprises (name -> account key) that no living instance holds; those it got, or held already."""
+        ...
+
+    async def waiting(self, now_ms: int) -> list[str]:
+        """Enterprises with work that is due and that no living instance holds."""
+        ...
+
+    async def release(self, node_id: str, enterprises: Collection[str]) -> None:
+        """Give enterprises back: nothing of them is under way any more."""
+        ...
+
+    async def leave(self, node_id: str) -> None:
+        """Give everything back and be gone."""
+        ...
+
+    async def owners(self) -> dict[str, str]:
+        """Enterprise -> the living instance that holds it."""
         ...
 
 

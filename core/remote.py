@@ -26,7 +26,7 @@ from core.effects import (
     decode_effect,
     is_write,
 )
-from core.events import AnyOutcome, EffectDone, EffectFailed, EffectRefused, EffectStarted
+from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted
 
 CONTACT_ATTEMPTS: Final = 4
 """How often a contact that a finished call waits for may fail before the call is recorded without it."""
@@ -106,6 +106,7 @@ class Remote:
     retry_ms: int | None = None
     retry_of: str = ""
     last_error: str = ""
+    deferred: str = ""
     refusals: tuple[Refusal, ...] = ()
 
     @property
@@ -156,6 +157,9 @@ def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
         effect = decode_effect(event.effect)
     except (KeyError, ValueError, TypeError):
         return remote
+    if isinstance(event, EffectDeferred):
+        return replace(remote, deferred=event.reason)
+    remote = replace(remote, deferred="")
     match event:
         case EffectStarted():
             return _started(remote, event, effect)
@@ -166,6 +170,11 @@ def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
             return _failed(remote, event, effect)
         case EffectRefused():
             return _refused(remote, event, effect)
+
+
+def forgiven(remote: Remote) -> Remote:
+    """MoySklad's side once what it refused may be asked again: whatever is in doubt stays so, and no wait is left."""
+    return replace(remote, refusals=(), failures=0, retry_ms=None, last_error="", deferred="")
 
 
 def _started(remote: Remote, event: EffectStarted, effect: Effect) -> Remote:

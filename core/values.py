@@ -5,7 +5,7 @@ Everything here is a value: frozen, comparable, free of behaviour that needs a c
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NewType
 
 Enterprise = NewType("Enterprise", str)
@@ -35,3 +35,15 @@ class Outcome(StrEnum):
     UNANSWERED = "unanswered"
     INTERNAL = "internal"
     LOST = "lost"
+
+
+class Urgency(IntEnum):
+    """Whose turn it is when not everybody can be served at once: the lower goes first (PRODUCT C8, C10).
+
+    ``LIVE``: a card that is to be shown, moved or hidden now, or something that was just heard. ``ENDED``: the record of a
+    call that has just ended. ``BACKLOG``: what an outage left behind.
+    """
+
+    LIVE = 0
+    ENDED = 1
+    BACKLOG = 2
