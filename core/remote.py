@@ -54,12 +54,16 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not."""
+    """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not.
+
+    ``ended_ms``: when we gave it up; None while nobody has said so.
+    """
 
     key: str
     effect: Effect
     at_ms: int
     in_doubt: bool = True
+    ended_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,8 @@ class Refusal:
 class Contact:
     """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there.
 
-    ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either.
+    ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
+    ``failed_ms``: when it last did.
     """
 
     id: str | None = None
@@ -84,6 +89,7 @@ class Contact:
     searched: bool = False
     gave_up: str = ""
     exhausted: str = ""
+    failed_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +164,7 @@ def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
     except (KeyError, ValueError, TypeError):
         return remote
     if isinstance(event, EffectDeferred):
-        return replace(remote, deferred=event.reason)
+        return _deferred(remote, event, effect)
     remote = replace(remote, deferred="")
     match event:
         case EffectStarted():
@@ -170,6 +176,19 @@ def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
             return _failed(remote, event, effect)
         case EffectRefused():
             return _refused(remote, event, effect)
+
+
+def _deferred(remote: Remote, event: EffectDeferred, effect: Effect) -> Remote:
+    remote = replace(remote, deferred=event.reason)
+    match effect:
+        case FindContact() | CreateContact() if effect.deadline_ms is not None and event.until_ms >= effect.deadline_ms:
+            # It will not come in time: whoever waits for it is told now, not at the deadline.
+            contact = replace(remote.contact, gave_up=event.reason, failed_ms=event.at_ms)
+            return replace(remote, contact=contact, failures=0, retry_ms=None)
+        case FindEmployees():
+            return replace(remote, employees=_by_extension_alone(remote, effect))
+        case _:
+            return remote
 
 
 def forgiven(remote: Remote) -> Remote:
@@ -269,15 +288,20 @@ def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:
     remote = replace(remote, failures=remote.failures + 1, retry_ms=event.retry_ms, retry_of=effect.type, last_error=event.error)
     match effect:
         case FindContact() | CreateContact() if effect.deadline_ms is not None and event.at_ms >= effect.deadline_ms:
-            contact = replace(remote.contact, gave_up=event.error or "deadline")
+            contact = replace(remote.contact, gave_up=event.error or "deadline", failed_ms=event.at_ms)
             return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
         case FindContact() | CreateContact() if remote.call is None and remote.failures >= CONTACT_ATTEMPTS:
-            contact = replace(remote.contact, exhausted=event.error or "unavailable")
+            contact = replace(remote.contact, exhausted=event.error or "unavailable", failed_ms=event.at_ms)
             return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
+        case FindContact():
+            return replace(remote, contact=replace(remote.contact, failed_ms=event.at_ms))
         case FindEmployees():
             return replace(remote, employees=_by_extension_alone(remote, effect), failures=0, retry_ms=None)
         case RegisterCall() | UpdateCall() | CreateContact() if remote.attempt is not None:
-            return replace(remote, attempt=replace(remote.attempt, in_doubt=event.ambiguous))
+            attempt = replace(remote.attempt, in_doubt=event.ambiguous, ended_ms=event.at_ms)
+            if isinstance(effect, CreateContact):
+                remote = replace(remote, contact=replace(remote.contact, failed_ms=event.at_ms))
+            return replace(remote, attempt=attempt)
         case _:
             return remote
 
