@@ -18,6 +18,7 @@ import structlog
 
 from adapters.agenda import PLACES, Agenda, Places
 from adapters.attendant import Again, Attendant, CallSettings, Counters, Held, Ownership, Rests, Yields
+from adapters.attendant import new_event as new_event
 from core.decisions import Limits
 from core.effects import Gateway
 from core.errors import StoreUnavailable
@@ -97,6 +98,7 @@ class Reactor:
         self._again: dict[StreamId, Urgency] = {}
         self._asked: dict[str, dict[StreamId, None]] = {}
         self._timers: dict[StreamId, asyncio.TimerHandle] = {}
+        self._paused: dict[StreamId, asyncio.TimerHandle] = {}
         self._look = asyncio.Event()
         self._polling = False
 
@@ -107,9 +109,9 @@ class Reactor:
             return
         if stream in self._running:
             self._again[stream] = min(urgency, self._again.get(stream, urgency))
-            return
-        self._agenda.add(stream, urgency)
-        self._start()
+        elif stream not in self._paused:
+            self._agenda.add(stream, urgency)
+            self._start()
 
     def claimed(self, enterprise: str) -> None:
         """The enterprise is ours now: go on with what was waiting for that, and look at what is due."""
@@ -198,7 +200,7 @@ class Reactor:
             log.warning("database_unavailable", reason=str(error))
             return
         for each in due:
-            if each.stream not in self._running and each.stream not in self._agenda:
+            if not (each.stream in self._running or each.stream in self._paused or each.stream in self._agenda):
                 self._agenda.add(each.stream, each.urgency)
         self._start()
 
@@ -222,18 +224,23 @@ class Reactor:
         elif error is not None:
             # A bug: this call is left alone for a while, the others go on, and the log has the place.
             log.error("call_failed", call=stream.name, error=f"{type(error).__name__}", exc_info=error)
-            self._running[stream] = pause = asyncio.create_task(asyncio.sleep(BUG_PAUSE_MS / 1000))
-            pause.add_done_callback(lambda _: self._running.pop(stream, None))
+            loop = asyncio.get_running_loop()
+            self._paused[stream] = loop.call_later(BUG_PAUSE_MS / 1000, self._go_on_after_bug, stream)
         elif again is not None and not task.cancelled():
             self._agenda.add(stream, again)
         self._start()
 
+    def _go_on_after_bug(self, stream: StreamId) -> None:
+        del self._paused[stream]
+        self.wake(stream)
+
     async def _stop(self) -> None:
         """Let the requests under way end, for each that does leaves no doubt; then stop whatever is left."""
         self._stopping = True
-        for timer in self._timers.values():
+        for timer in (*self._timers.values(), *self._paused.values()):
             timer.cancel()
         self._timers.clear()
+        self._paused.clear()
         if tasks := list(self._running.values()):
             await asyncio.wait(tasks, timeout=self._stop_s)
             for task in tasks:
