@@ -9,6 +9,7 @@ import pytest
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardState
 from adapters.switchboard import HOLD_MS
+from core.ports import EventStore
 from tests.contracts.switchboard_state import Instances, SwitchboardStateContract
 
 
@@ -16,7 +17,7 @@ class InMemory:
     """Instances of one process share the object; time is a number."""
 
     def __init__(self) -> None:
-        self.store = MemoryEventStore()
+        self.store: EventStore = MemoryEventStore()
         self.notices: asyncio.Queue[int] = asyncio.Queue()
         self.now_ms = 0
         self._shared = MemorySwitchboardState(self.store, notify=self.notices.put_nowait, now_ms=lambda: self.now_ms)

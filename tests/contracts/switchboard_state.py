@@ -13,11 +13,14 @@ from adapters.switchboard import Changes, Near, SwitchboardBatch, SwitchboardSta
 from core.errors import StoreUnavailable
 from core.legs import Kind, KnownCall, Legs
 from core.ports import EventStore, StreamId
+from core.values import Urgency
 from tests.contracts.event_store import append
 
 ENTERPRISE = "0367"
 CALL = StreamId(enterprise=ENTERPRISE, name="call/A")
 OTHER = StreamId(enterprise=ENTERPRISE, name="call/B")
+QUIET = StreamId(enterprise=ENTERPRISE, name="call/Q")
+SLOW = StreamId(enterprise=ENTERPRISE, name="call/S")
 
 
 class Instances(Protocol):
@@ -234,19 +237,21 @@ class SwitchboardStateContract:
 
     async def test_streams_of_others_are_due_and_the_others_are_told(self, instances: Instances) -> None:
         state, store = instances.state(), instances.store
-        for stream in (CALL, OTHER):
+        for stream, due_ms in ((CALL, 9_000), (OTHER, 9_000), (QUIET, None), (SLOW, 4_000)):
             await store.append(append(stream))
-            await store.set_due(stream, 1, 9_000)
+            await store.set_due(stream, 1, due_ms, Urgency.BACKLOG)
         after = await state.position()
         async with state.taken(after) as taken:
             assert taken is not None
-            await taken.move(2, hasten=[CALL], now_ms=5_000)
+            await taken.move(2, hasten=[CALL, QUIET, SLOW], now_ms=5_000)
             assert instances.notices.empty(), "not before it is kept"
         async with asyncio.timeout(5):
             assert await instances.notices.get() == 2
-        assert await store.next_due_ms() == 5_000
-        await store.set_due(CALL, 1, None)
-        assert await store.next_due_ms() == 9_000, "the other one is ours"
+        due = await store.due(9_000, 10)
+        assert {each.stream: each.urgency for each in due} == {
+            CALL: Urgency.LIVE, QUIET: Urgency.LIVE, SLOW: Urgency.LIVE, OTHER: Urgency.BACKLOG
+        }  # fmt: skip
+        assert {each.stream for each in due if each.due_ms <= 5_000} == {CALL, QUIET, SLOW}
 
     async def test_nobody_is_told_when_nothing_is_theirs(self, instances: Instances) -> None:
         async with batch(instances.state()):

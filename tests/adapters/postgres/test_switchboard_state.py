@@ -13,6 +13,7 @@ import pytest
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.switchboard_state import CHANNEL, PostgresSwitchboardState
 from core.errors import StoreUnavailable
+from core.ports import EventStore
 from tests.contracts.switchboard_state import Instances, SwitchboardStateContract, changes, known, learned
 
 HOLD_MS = 150
@@ -23,7 +24,8 @@ class OnPostgres:
     """Instances on one database, and a connection that listens as they do."""
 
     def __init__(self, pool: asyncpg.Pool, store: PostgresEventStore, hold_ms: int) -> None:
-        self.pool, self.store, self.hold_ms = pool, store, hold_ms
+        self.pool, self.hold_ms = pool, hold_ms
+        self.store: EventStore = store
         self.notices: asyncio.Queue[int] = asyncio.Queue()
 
     def heard(self, connection: Any, pid: int, channel: str, payload: str) -> None:
