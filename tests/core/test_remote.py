@@ -408,7 +408,7 @@ def test_a_first_try_that_was_refused_did_nothing() -> None:
 def test_a_doubt_that_a_look_resolved_is_no_doubt_of_the_next_try(look: Effect, found: dict[str, Any]) -> None:
     effect = REGISTER if look is CONFIRM else RECORDED
     twice = after(started(effect, 1, "w"), failed(effect, 1.2, "w"), started(effect, 1.5, "w"))
-    looked = after(done(look, 2, **found), started(effect, 3, "w"), remote=twice)
+    looked = after(done(look, 2, "w", **found), started(effect, 3, "w"), remote=twice)
     assert doubt(after(refused(effect, 3.1, "w"), remote=looked)) is None
     assert doubt(after(failed(effect, 3.1, "w", ambiguous=False), remote=looked)) == ("w", False)
 
