@@ -54,6 +54,7 @@ from core.events import (
 )
 from core.plan import Step, plan, urgency
 from core.ports import Append, EventStore, NewEvent, StreamId
+from core.remote import is_news
 from core.settings import Settings
 from core.values import Urgency
 
@@ -308,8 +309,8 @@ class Attendant:
         all_away = rank is not Urgency.LIVE and self._gateway.is_away(_ANY_CALL, account)
         if all_away and isinstance(effect, FindContact | CreateContact):
             effect = replace(effect, deadline_ms=None)  # the call cannot be told either, so its contact is not given up
-        if not call.remote.deferred or getattr(effect, "deadline_ms", None) is not None:
-            noted = EffectDeferred(at_ms=now, effect=encode_effect(effect), reason=error.error, until_ms=until)
+        noted = EffectDeferred(at_ms=now, effect=encode_effect(effect), reason=error.error, until_ms=until)
+        if is_news(call.remote, noted):
             if not await self._append(stream, call, noted):
                 return Again()
             before, call = call.remote, evolve(call, noted)

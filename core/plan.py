@@ -85,13 +85,13 @@ def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     wanted = wanted_cards(call, settings, now_ms, limits)
     notes = [*wanted.notes]
     found = next(_steps(call, settings, wanted, now_ms, limits, notes), None)
-    parked = parked_reason(call)
+    reason = parked_reason(call)
     if found is None:
-        return Plan(notes=tuple(notes), wake_ms=wake, parked=parked)
+        return Plan(notes=tuple(notes), wake_ms=wake, parked=reason)
     due = max(found.not_before_ms or 0, _retry_ms(call, found.effect))
     step = replace(found, not_before_ms=due if due > now_ms else None)
     impatient = getattr(found.effect, "deadline_ms", None) if step.not_before_ms is not None else None
-    return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=parked)
+    return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=reason)
 
 
 def urgency(call: Call, now_ms: int) -> Urgency:
@@ -247,7 +247,10 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
 
 
 def _update(call: Call, settings: Settings, wanted: Wanted, notes: list[Note]) -> Iterator[Step]:
-    attempt = call.remote.attempt
+    attempt, refusal = call.remote.attempt, call.remote.refused(UpdateCall, with_cards=False)
+    if refusal is not None and call.remote.is_turned_away:
+        notes.append(Note(about="call", text=f"MoySklad refused the update: {refusal.error}"))
+        return
     effect, reasons, said = _update_from(call, settings, wanted, call.remote.cards_by_extension)
     if attempt is not None and attempt.in_doubt and (not reasons or _content(effect) != _content(attempt.effect)):
         # Not the one in doubt again: whatever that one may have shown counts as standing.
@@ -308,7 +311,7 @@ def _with_record(call: Call, record: Record, effect: UpdateCall, reasons: list[s
 
 
 def _named_somebody(refusal: Refusal) -> bool:
-    return isinstance(refusal.effect, UpdateCall) and bool(refusal.effect.extension)
+    return refusal.sent and isinstance(refusal.effect, UpdateCall) and bool(refusal.effect.extension)
 
 
 def _attributed(record: Record) -> Note:
@@ -390,15 +393,34 @@ def _why_not_yet(call: Call) -> str:
     return "no card is wanted now: it is registered with the first card, or complete at its end"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """Why a person is needed for a call: what MoySklad said and since when, what helps; ``code`` is MoySklad's own."""
+
+    reason: str
+    remedy: str
+    since_ms: int
+    code: int | None = None
+
+
+def parked(call: Call) -> Parked | None:
+    """Whether a person is needed for this call, and what for. Goes by the history alone, whatever the settings are now."""
+    remote = call.remote
+    refusal, reason = remote.refused(ConfirmCall), _in_doubt_for_good(call)
+    if not reason and remote.call is None:
+        refusal = remote.refused(RegisterCall, with_cards=False)
+    elif not reason:
+        refusal = remote.refused(UpdateCall, with_cards=False)
+        refusal = None if refusal is not None and _named_somebody(refusal) else refusal
+    if refusal is None or _not_ours(call) is not None:
+        return None
+    return Parked(reason=reason or refusal.error, remedy=refusal.remedy, since_ms=refusal.at_ms, code=refusal.code)
+
+
 def parked_reason(call: Call) -> str:
-    """Why a person is needed for this call; empty when nobody is."""
-    if doubt := _in_doubt_for_good(call):
-        return doubt
-    for kind in (RegisterCall, UpdateCall):
-        refusal = call.remote.refused(kind, with_cards=False)
-        if refusal is not None and not (kind is UpdateCall and _named_somebody(refusal)):
-            return f"{refusal.error} {refusal.remedy}".strip()
-    return ""
+    """The same in one line; empty when nobody is needed."""
+    found = parked(call)
+    return f"{found.reason} {found.remedy}".strip() if found is not None else ""
 
 
 def describe_cards(cards: tuple[CardEvent, ...]) -> str:

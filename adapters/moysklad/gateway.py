@@ -69,6 +69,10 @@ class MoySkladGateway:
         self._now_ms = now_ms
         self.directory = Directory(phone, json, now_ms=now_ms)
 
+    def is_away(self, effect: Effect, account: Account) -> bool:
+        """See :class:`core.effects.Gateway`."""
+        return False
+
     @asynccontextmanager
     async def admitted(self, effect: Effect, account: Account, turn: Turn) -> AsyncIterator[Admission]:
         """Wait for room for the effect's first request: see :class:`core.effects.Gateway`.

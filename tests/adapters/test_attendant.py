@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import pytest
@@ -191,8 +191,8 @@ class Shared:
         return self.mine
 
 
-def shared(*mine: str, **gateway: object) -> tuple[Bench, Shared]:
-    at = bench(**gateway)
+def shared(*mine: str, holds: Callable[[Effect], asyncio.Event | None] = lambda effect: None) -> tuple[Bench, Shared]:
+    at = bench(holds=holds)
     at.ownership = Shared(set(mine))
     at.another()
     return at, at.ownership

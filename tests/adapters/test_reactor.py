@@ -21,6 +21,7 @@ from core.events import (
     EffectFailed,
     EffectRefused,
     EffectStarted,
+    Exchange,
 )
 from core.ports import Append, Appended, Due, NewEvent, RecordedEvent, StreamId
 from core.values import Direction, Urgency
@@ -185,7 +186,8 @@ async def test_what_the_server_asks_for_outweighs_the_back_off() -> None:
 
 
 async def test_a_refusal_is_recorded_and_the_same_request_never_repeated() -> None:
-    at = bench(before=lambda effect, nth: Refused("no", code=3000) if isinstance(effect, RegisterCall) else None)
+    refusal = Refused("no", code=3000, exchanges=(Exchange(status=412),))
+    at = bench(before=lambda effect, nth: refusal if isinstance(effect, RegisterCall) else None)
     stream = await at.hear_and_attend("A", ANSWERED)
     await at.let_pass(ms(200_000))
     refused = [event for event in await at.history(stream) if isinstance(event, EffectRefused)]
