@@ -6,7 +6,7 @@ order. Data goes through JSON and back, so that nothing survives here that would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -14,7 +14,8 @@ import orjson
 
 from adapters.wakeup import Bell, Bells
 from core.errors import AppendRefused, VersionConflict
-from core.ports import Append, Appended, RecordedEvent, StreamId, encode_events, encode_many
+from core.ports import Append, Appended, Due, RecordedEvent, StreamId, encode_events, encode_many
+from core.values import Urgency
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class MemoryEventStore:
         self._streams: dict[StreamId, list[_Row]] = {}
         self._ids: dict[UUID, _Row] = {}
         self._digests: dict[tuple[str, bytes], Appended] = {}
-        self._due: dict[StreamId, int] = {}
+        self._due: dict[str, dict[StreamId, tuple[int, Urgency]]] = {}
         self._bells = Bells()
 
     async def append(self, append: Append) -> Appended:
@@ -74,28 +75,44 @@ class MemoryEventStore:
         """See ``EventStore.subscribe``."""
         return self._bells.subscribe()
 
-    async def due(self, now_ms: int, limit: int, prefix: str = "call/") -> list[tuple[StreamId, int, int]]:
+    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
         """See ``EventStore.due``."""
-        due = [
-            (due_ms, stream.enterprise, stream.name, stream)
-            for stream, due_ms in self._due.items()
-            if due_ms <= now_ms and stream.name.startswith(prefix)
+        wanted = self._due if enterprises is None else set(enterprises) & set(self._due)
+        found = []
+        for enterprise in wanted:
+            lanes: dict[Urgency, list[tuple[int, str, StreamId]]] = {}
+            for stream, (due_ms, urgency) in self._due[enterprise].items():
+                if due_ms <= now_ms:
+                    lanes.setdefault(urgency, []).append((due_ms, stream.name, stream))
+            for urgency, lane in lanes.items():
+                found += [(urgency, due_ms, stream) for due_ms, _, stream in sorted(lane)[:per_enterprise]]
+        found.sort(key=lambda each: (each[0], each[1], each[2].enterprise, each[2].name))
+        return [
+            Due(stream=stream, version=len(self._streams[stream]), due_ms=due_ms, urgency=urgency)
+            for urgency, due_ms, stream in found
         ]
-        return [(stream, len(self._streams[stream]), due_ms) for due_ms, _, _, stream in sorted(due)[:limit]]
 
-    async def set_due(self, stream: StreamId, version: int, due_ms: int | None) -> bool:
+    async def set_due(self, stream: StreamId, version: int, due_ms: int | None, urgency: Urgency = Urgency.LIVE) -> bool:
         """See ``EventStore.set_due``."""
         if version < 1 or version != len(self._streams.get(stream, [])):
             return False
         if due_ms is None:
-            self._due.pop(stream, None)
+            self._due.get(stream.enterprise, {}).pop(stream, None)
         else:
-            self._due[stream] = due_ms
+            self._due.setdefault(stream.enterprise, {})[stream] = (due_ms, urgency)
         return True
 
-    async def next_due_ms(self, prefix: str = "call/") -> int | None:
+    def due_enterprises(self, now_ms: int) -> set[str]:
+        """Whose work is due: for leases in memory (``adapters/memory_leases.py``)."""
+        return {
+            enterprise
+            for enterprise, streams in self._due.items()
+            if any(due_ms <= now_ms for due_ms, _ in streams.values())
+        }
+
+    async def next_due_ms(self) -> int | None:
         """See ``EventStore.next_due_ms``."""
-        return min((due for stream, due in self._due.items() if stream.name.startswith(prefix)), default=None)
+        return min((due_ms for streams in self._due.values() for due_ms, _ in streams.values()), default=None)
 
     def _take(self, append: Append, encoded: tuple[bytes, ...]) -> Appended | VersionConflict:
         stream = append.stream
@@ -113,7 +130,9 @@ class MemoryEventStore:
         if append.digest is not None:
             self._digests[stream.enterprise, append.digest] = done
         if append.due_ms is not None:
-            self._due[stream] = min(append.due_ms, self._due.get(stream, append.due_ms))
+            due = self._due.setdefault(stream.enterprise, {})
+            earlier, _ = due.get(stream, (append.due_ms, Urgency.LIVE))
+            due[stream] = (min(append.due_ms, earlier), Urgency.LIVE)
         return done
 
     def _record(self, append: Append, encoded: tuple[bytes, ...]) -> None:

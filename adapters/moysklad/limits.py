@@ -17,7 +17,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.moysklad.errors import Api, ApiUnavailable, Trouble, header_int
+from adapters.moysklad.errors import Api, Trouble, header_int
+from core.effects import Deferred
 
 Clock = Callable[[], int]
 """Milliseconds; monotonic for limits, since the Unix epoch (UTC) where a name says ``now_ms``."""
@@ -59,6 +60,23 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Place:
+    """Room for one request. ``used``: the request was sent, so that it counts. ``leave`` may be called twice."""
+
+    __slots__ = ("_held", "limits", "used")
+
+    def __init__(self, limits: AccountLimits) -> None:
+        self.limits = limits
+        self._held = True
+        self.used = False
+
+    def leave(self) -> None:
+        """Give the place back."""
+        if self._held:
+            self._held = False
+            self.limits.left(used=self.used)
+
+
 class AccountLimits:
     """The turnstile of one credential at one API. Fair: who waits longest goes first."""
 
@@ -80,12 +98,10 @@ class AccountLimits:
         busy = self._in_flight or self._waiting or self._clock() < self._not_before_ms
         return not busy and self._free() == self._most()
 
-    @asynccontextmanager
-    async def slot(self, *, wait_ms: int) -> AsyncIterator[None]:
-        """Room for one request; held until its answer is read.
+    async def enter(self, *, wait_ms: int) -> Place:
+        """Room for one request; held until its answer is read, or given back.
 
-        Raises :class:`ApiUnavailable` (not ambiguous) when there would be no room within ``wait_ms``, with the time
-        after which there may be.
+        Raises :class:`Deferred` when there would be no room within ``wait_ms``, with the time after which there may be.
         """
         limit = self._limit()
         if self._waiting >= limit.waiting:
@@ -96,12 +112,24 @@ class AccountLimits:
         finally:
             self._waiting -= 1
         self._in_flight += 1
+        return Place(self)
+
+    @asynccontextmanager
+    async def slot(self, *, wait_ms: int) -> AsyncIterator[None]:
+        """A place that is used."""
+        place = await self.enter(wait_ms=wait_ms)
+        place.used = True
         try:
             yield
         finally:
-            self._in_flight -= 1
+            place.leave()
+
+    def left(self, *, used: bool) -> None:
+        """A place is free again. One that was not used is not counted."""
+        self._in_flight -= 1
+        if used:
             self._answered.append(self._clock())
-            self._parallel.release()
+        self._parallel.release()
 
     async def _enter(self, wait_ms: int) -> None:
         give_up_ms = self._clock() + wait_ms
@@ -161,8 +189,8 @@ class AccountLimits:
         self._not_before_ms = max(self._not_before_ms, self._clock() + retry_after_ms)
 
 
-def _busy(retry_after_ms: int) -> ApiUnavailable:
-    return ApiUnavailable(Trouble.BUSY, ambiguous=False, retry_after_ms=retry_after_ms)
+def _busy(retry_after_ms: int) -> Deferred:
+    return Deferred(Trouble.BUSY, retry_after_ms=retry_after_ms)
 
 
 class LimitsRegistry:

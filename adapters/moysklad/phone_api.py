@@ -106,7 +106,7 @@ class PhoneApi:
     """The Phone API over a transport. Every method raises Refused or Unavailable; times are in ``zone``."""
 
     def __init__(self, transport: Transport, *, zone: tzinfo) -> None:
-        self._transport = transport
+        self.transport = transport
         self.zone = zone
 
     async def register(self, effect: RegisterCall, key: str, trail: Trail) -> RemoteCall:
@@ -130,7 +130,7 @@ class PhoneApi:
     async def send_event(self, call: str, event: CardEvent, key: str, trail: Trail) -> None:
         """POST /call/{id}/event: one card event by itself."""
         path = f"/call/{_segment(call)}/event"
-        await self._transport.send(Outgoing(method="POST", path=path, body=event_body(event)), key, trail)
+        await self.transport.send(Outgoing(method="POST", path=path, body=event_body(event)), key, trail)
 
     async def employees(self, key: str, trail: Trail, *, extensions: Iterable[str] = ()) -> tuple[PhoneEmployee, ...]:
         """GET /employee: everybody with an extension, or those with one of ``extensions`` (several ``=`` mean OR, 1.6)."""
@@ -149,7 +149,7 @@ class PhoneApi:
         return tuple(one for one in found if not wanted or one.extension in wanted)
 
     async def _employees(self, key: str, trail: Trail, query: tuple[tuple[str, str], ...]) -> tuple[PhoneEmployee, ...]:
-        answer = await self._transport.send(Outgoing(method="GET", path="/employee", query=query), key, trail)
+        answer = await self.transport.send(Outgoing(method="GET", path="/employee", query=query), key, trail)
         rows = answer.get("employees") if isinstance(answer, dict) else None
         if not isinstance(rows, list):
             raise ApiUnavailable("the answer holds no list of employees", ambiguous=False)
@@ -162,7 +162,7 @@ class PhoneApi:
         return tuple(found)
 
     async def _call(self, outgoing: Outgoing, key: str, trail: Trail) -> RemoteCall:
-        answer = await self._transport.send(outgoing, key, trail)
+        answer = await self.transport.send(outgoing, key, trail)
         call_id = answer.get("id") if isinstance(answer, dict) else None
         if not isinstance(call_id, str) or not call_id:
             raise ApiUnavailable("the answer names no call", ambiguous=outgoing.write)

@@ -20,8 +20,8 @@ import orjson
 from yarl import URL
 
 from adapters.moysklad.errors import Answer, Api, ApiUnavailable, Trouble, problem_of
-from adapters.moysklad.limits import LimitsRegistry
-from core.effects import Refused
+from adapters.moysklad.limits import AccountLimits, LimitsRegistry, Place
+from core.effects import Refused, Turn
 from core.events import Exchange
 
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
@@ -46,10 +46,29 @@ SHORTEST_SECRET: Final = 12
 
 @dataclass(slots=True, kw_only=True)
 class Trail:
-    """What one effect has done so far: its exchanges, and whether a write may have reached MoySklad."""
+    """What one effect has done so far: its exchanges, and whether a write may have reached MoySklad.
+
+    ``turn``: how its requests take their places, for which ``enterprise``. ``place``: the one taken for the first of them.
+    """
 
     exchanges: list[Exchange] = field(default_factory=list)
     wrote: bool = False
+    turn: Turn = field(default_factory=Turn)
+    place: Place | None = None
+    enterprise: str = ""
+
+    def hand_over(self, turnstile: AccountLimits) -> Place | None:
+        """The place in hand, once, if it is one at this turnstile."""
+        if self.place is None or self.place.limits is not turnstile:
+            return None
+        place, self.place = self.place, None
+        return place
+
+    def give_back(self) -> None:
+        """The place is not needed now."""
+        if self.place is not None:
+            self.place.leave()
+            self.place = None
 
     def add(self, exchange: Exchange) -> None:
         """Keep one more exchange, within the bound."""
@@ -136,10 +155,14 @@ class Transport:
 
         Raises Refused or Unavailable; the request's own exchange is in ``trail`` either way.
         """
-        self._check(credential)
+        self.check(credential)
         turnstile = self._limits.of(self.api, credential)
-        async with turnstile.slot(wait_ms=self._wait_ms):
+        place = trail.hand_over(turnstile) or await turnstile.enter(wait_ms=self._wait_ms)
+        try:
+            place.used = True
             answer = await self._follow(outgoing, credential, trail)
+        finally:
+            place.leave()
         turnstile.learn(answer.headers)
         problem = problem_of(answer, write=outgoing.write)
         if problem is None and answer.kind in ("html", "other", "cut"):
@@ -150,7 +173,16 @@ class Transport:
             raise problem
         return answer.body
 
-    def _check(self, credential: str) -> None:
+    async def take_place(self, credential: str, trail: Trail, *, most_ms: int | None = None) -> None:
+        """Wait for room for one request, ``most_ms`` at most, and let the trail hold it.
+
+        Raises Deferred, or Refused for a credential that cannot be one.
+        """
+        self.check(credential)
+        wait_ms = self._wait_ms if most_ms is None else min(self._wait_ms, most_ms)
+        trail.place = await self._limits.of(self.api, credential).enter(wait_ms=wait_ms)
+
+    def check(self, credential: str) -> None:
         """A pasted credential may hold anything; what cannot stand in a header is refused before it breaks the request."""
         if not credential or not credential.isascii() or not credential.isprintable() or " " in credential:
             what = "no" if not credential else "an unusable"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final, Self, TypeVar
 
 import asyncpg
 
 from adapters.postgres.batch import Item
-from adapters.postgres.database import DATABASE_ERRORS, connect, explain, is_poison, load_sql
+from adapters.postgres.database import DATABASE_ERRORS, connect, explain, in_time, is_poison, load_sql
 from adapters.postgres.writer import GroupWriter
 from adapters.wakeup import Bell, Bells
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
-from core.ports import Append, Appended, RecordedEvent, StreamId, encode_events, encode_many
+from core.ports import Append, Appended, Due, RecordedEvent, StreamId, encode_events, encode_many
+from core.values import Urgency
 
 PATIENCE_S: Final = 5.0
 MAX_APPENDS: Final = 5_000
@@ -24,6 +25,7 @@ _READ_STREAM: Final = load_sql("read_stream")
 _READ_LOG: Final = load_sql("read_log")
 _HEAD: Final = load_sql("head")
 _DUE: Final = load_sql("due")
+_DUE_ALL: Final = load_sql("due_all")
 _SET_DUE: Final = load_sql("set_due")
 _NEXT_DUE: Final = load_sql("next_due")
 
@@ -85,23 +87,33 @@ class PostgresEventStore:
         """See ``EventStore.subscribe``."""
         return self._bells.subscribe()
 
-    async def due(self, now_ms: int, limit: int, prefix: str = "call/") -> list[tuple[StreamId, int, int]]:
+    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
         """See ``EventStore.due``."""
-        rows = await self._query(lambda: self._pool.fetch(_DUE, now_ms, limit, prefix))
+        if enterprises is None:
+            rows = await self._query(lambda: self._pool.fetch(_DUE_ALL, now_ms, per_enterprise))
+        else:
+            names = list(set(enterprises))
+            rows = await self._query(lambda: self._pool.fetch(_DUE, now_ms, per_enterprise, names))
         return [
-            (StreamId(enterprise=row["enterprise"], name=row["stream"]), row["version"], row["due_ms"]) for row in rows
+            Due(
+                stream=StreamId(enterprise=row["enterprise"], name=row["stream"]),
+                version=row["version"],
+                due_ms=row["due_ms"],
+                urgency=Urgency(row["urgency"]),
+            )
+            for row in rows
         ]
 
-    async def set_due(self, stream: StreamId, version: int, due_ms: int | None) -> bool:
+    async def set_due(self, stream: StreamId, version: int, due_ms: int | None, urgency: Urgency = Urgency.LIVE) -> bool:
         """See ``EventStore.set_due``."""
         status = await self._query(
-            lambda: self._pool.execute(_SET_DUE, stream.enterprise, stream.name, version, due_ms)
+            lambda: self._pool.execute(_SET_DUE, stream.enterprise, stream.name, version, due_ms, urgency)
         )
         return bool(status == "UPDATE 1")
 
-    async def next_due_ms(self, prefix: str = "call/") -> int | None:
+    async def next_due_ms(self) -> int | None:
         """See ``EventStore.next_due_ms``."""
-        due_ms = await self._query(lambda: self._pool.fetchval(_NEXT_DUE, prefix))
+        due_ms = await self._query(lambda: self._pool.fetchval(_NEXT_DUE))
         return None if due_ms is None else int(due_ms)
 
     async def _query(self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -110,8 +122,7 @@ class PostgresEventStore:
         deadline = loop.time() + self._patience_s
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
-                    return await ask()
+                return await in_time(ask(), deadline - loop.time())
             except DATABASE_ERRORS as error:
                 if is_poison(error):
                     raise

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from core.errors import AppendRefused, VersionConflict
-from core.ports import MAX_APPEND_BYTES, Append, Appended, EventStore, NewEvent, RecordedEvent, StreamId
+from core.ports import MAX_APPEND_BYTES, Append, Appended, Due, EventStore, NewEvent, RecordedEvent, StreamId
+from core.values import Urgency
 
 CALL = StreamId(enterprise="0367", name="call/1757840723.6")
 OTHER_CALL = StreamId(enterprise="0367", name="call/1757840723.9")
@@ -37,6 +38,11 @@ def append(
         digest=digest,
         due_ms=due_ms,
     )
+
+
+def due(stream: StreamId, version: int, due_ms: int, urgency: Urgency = Urgency.LIVE) -> Due:
+    """A due stream, in one line."""
+    return Due(stream=stream, version=version, due_ms=due_ms, urgency=urgency)
 
 
 def notes(events: list[RecordedEvent]) -> list[Any]:
@@ -338,31 +344,91 @@ class EventStoreContract:
         await store.append(append(longest, digest=b"x" * 64, due_ms=1))
 
         assert len(await store.read(longest)) == 1
-        assert await store.due(1, 1) == [(longest, 1, 1)]
+        assert await store.due(1, 1) == await store.due(1, 1, [longest.enterprise]) == [due(longest, 1, 1)]
 
     async def test_due_streams_come_longest_overdue_first(self, store: EventStore) -> None:
         await store.append(append(CALL, due_ms=300))
         await store.append(append(OTHER_CALL, "a", "b", due_ms=100))
         await store.append(append(SAME_NAME_ELSEWHERE, due_ms=200))
-        await store.append(append(BRIDGE, due_ms=50))
+        await store.append(append(BRIDGE))
 
         assert await store.due(99, 10) == []
-        assert await store.due(200, 10) == [(OTHER_CALL, 2, 100), (SAME_NAME_ELSEWHERE, 1, 200)]
-        assert await store.due(1_000, 2) == [(OTHER_CALL, 2, 100), (SAME_NAME_ELSEWHERE, 1, 200)]
-        assert await store.due(60, 10, "bridge/") == [(BRIDGE, 1, 50)]
+        assert await store.due(200, 10) == [due(OTHER_CALL, 2, 100), due(SAME_NAME_ELSEWHERE, 1, 200)]
+        assert await store.due(1_000, 1) == [due(OTHER_CALL, 2, 100), due(SAME_NAME_ELSEWHERE, 1, 200)]
+        assert await store.due(1_000, 2) == [due(OTHER_CALL, 2, 100), due(SAME_NAME_ELSEWHERE, 1, 200), due(CALL, 1, 300)]
         assert await store.next_due_ms() == 100
-        assert await store.next_due_ms("bridge/") == 50
+
+    async def test_the_most_urgent_are_due_first(self, store: EventStore) -> None:
+        for number, (stream, urgency) in enumerate(
+            [(CALL, Urgency.BACKLOG), (OTHER_CALL, Urgency.ENDED), (SAME_NAME_ELSEWHERE, Urgency.LIVE), (BRIDGE, Urgency.ENDED)]
+        ):
+            await store.append(append(stream))
+            assert await store.set_due(stream, 1, 100 + number, urgency)
+
+        assert await store.due(1_000, 10) == [
+            due(SAME_NAME_ELSEWHERE, 1, 102, Urgency.LIVE),
+            due(OTHER_CALL, 1, 101, Urgency.ENDED),
+            due(BRIDGE, 1, 103, Urgency.ENDED),
+            due(CALL, 1, 100, Urgency.BACKLOG),
+        ]
+        assert await store.next_due_ms() == 100
+
+    async def test_only_the_enterprises_asked_for_are_due(self, store: EventStore) -> None:
+        await store.append(append(CALL, due_ms=300))
+        await store.append(append(SAME_NAME_ELSEWHERE, due_ms=200))
+
+        assert await store.due(1_000, 10, ["0367", "0367", "nobody"]) == [due(CALL, 1, 300)]
+        assert await store.due(1_000, 10, {"0367", "0368"}) == [due(SAME_NAME_ELSEWHERE, 1, 200), due(CALL, 1, 300)]
+        assert await store.due(1_000, 10, []) == []
+
+    @pytest.mark.parametrize("asked", [None, ["0367", "0368"]])
+    async def test_a_flood_of_one_enterprise_hides_no_other(self, store: EventStore, asked: list[str] | None) -> None:
+        """Ten thousand overdue and longer overdue than the single one of the other."""
+        flood = [append(StreamId(enterprise="0367", name=f"call/{number}"), due_ms=number) for number in range(10_000)]
+        for start in range(0, len(flood), 1_000):
+            await store.append_many(flood[start : start + 1_000])
+        await store.append(append(SAME_NAME_ELSEWHERE, due_ms=20_000))
+
+        found = await store.due(30_000, 3, asked)
+
+        assert [each.due_ms for each in found] == [0, 1, 2, 20_000]
+        assert found[-1].stream == SAME_NAME_ELSEWHERE
+
+    @pytest.mark.parametrize("asked", [None, ["0367"]])
+    async def test_live_work_is_not_hidden_behind_a_backlog(self, store: EventStore, asked: list[str] | None) -> None:
+        """A backlog and a crowd of ended calls of the same enterprise, all due for longer than the one live call."""
+        for number in range(60):
+            stream = StreamId(enterprise="0367", name=f"call/{number}")
+            await store.append(append(stream))
+            await store.set_due(stream, 1, number, Urgency.BACKLOG if number % 2 else Urgency.ENDED)
+        await store.append(append(CALL, due_ms=900))
+
+        found = await store.due(1_000, 2, asked)
+
+        assert [(each.due_ms, each.urgency) for each in found] == [
+            (900, Urgency.LIVE), (0, Urgency.ENDED), (2, Urgency.ENDED), (1, Urgency.BACKLOG), (3, Urgency.BACKLOG)
+        ]  # fmt: skip
 
     async def test_an_append_never_postpones_what_is_due(self, store: EventStore) -> None:
         await store.append(append(CALL, due_ms=200))
         await store.append(append(CALL, due_ms=300))
-        assert await store.due(1_000, 10) == [(CALL, 2, 200)]
+        assert await store.due(1_000, 10) == [due(CALL, 2, 200)]
 
         await store.append(append(CALL))
-        assert await store.due(1_000, 10) == [(CALL, 3, 200)]
+        assert await store.due(1_000, 10) == [due(CALL, 3, 200)]
 
         await store.append_many([append(CALL, due_ms=150), append(CALL, due_ms=100), append(CALL, due_ms=120)])
-        assert await store.due(1_000, 10) == [(CALL, 6, 100)]
+        assert await store.due(1_000, 10) == [due(CALL, 6, 100)]
+
+    async def test_what_is_appended_with_a_due_time_is_urgent(self, store: EventStore) -> None:
+        await store.append(append(CALL))
+        await store.set_due(CALL, 1, 500, Urgency.BACKLOG)
+
+        await store.append(append(CALL))
+        assert await store.due(1_000, 10) == [due(CALL, 2, 500, Urgency.BACKLOG)]
+
+        await store.append(append(CALL, due_ms=700))
+        assert await store.due(1_000, 10) == [due(CALL, 3, 500, Urgency.LIVE)]
 
     async def test_due_is_set_only_by_who_saw_the_last_version(self, store: EventStore) -> None:
         await store.append(append(CALL, due_ms=100))
@@ -370,11 +436,11 @@ class EventStoreContract:
 
         assert not await store.set_due(CALL, 1, None)
         assert not await store.set_due(OTHER_CALL, 0, 5)
-        assert await store.due(100, 10) == [(CALL, 2, 100)]
+        assert await store.due(100, 10) == [due(CALL, 2, 100)]
 
         assert await store.set_due(CALL, 2, 500)
         assert await store.due(499, 10) == []
-        assert await store.due(500, 10) == [(CALL, 2, 500)]
+        assert await store.due(500, 10) == [due(CALL, 2, 500)]
 
         assert await store.set_due(CALL, 2, None)
         assert await store.due(10**15, 10) == []

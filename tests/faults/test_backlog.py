@@ -17,8 +17,8 @@ async def test_a_backlog_that_the_reactor_sees_first_ends_as_it_happened(name: s
             status, answer = await rig.post(*as_call_event(line))
             assert status == 200, answer
         rig.clock.now_ms += 600
-        for stream, _, _ in await rig.service.store.due(rig.clock.now_ms, 100):
-            rig.service.reactor.wake(stream)
+        for due in await rig.service.store.due(rig.clock.now_ms, 100):
+            rig.service.reactor.wake(due.stream)
         await rig.service.reactor.idle()
         assert await rig.requests() == [], "nothing is told before the legs are joined"
         await rig.settle()
