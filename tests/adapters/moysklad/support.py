@@ -157,6 +157,7 @@ class Rig:
     phone: PhoneApi
     phone_url: str
     main_url: str
+    mended: list[tuple[Api, str]]
 
     @asynccontextmanager
     async def another_program(self) -> AsyncIterator[MoySkladGateway]:
@@ -213,7 +214,8 @@ async def facing_sandbox(*counterparties: CounterpartySeed, timeout_s: float = 5
     async with TestServer(app) as server:
         # real time for our own limits: the sandbox's clock stands still, so its buckets never refill under a test's feet
         phone_url, main_url = (str(server.make_url(path)) for path in ("/api/phone/1.0", "/api/remap/1.2"))
-        limits = seasoned(now_ms=clock)
+        mended: list[tuple[Api, str]] = []
+        limits = seasoned(now_ms=clock, mended=lambda api, enterprise: mended.append((api, enterprise)))
         moysklad = build_moysklad(phone_url=phone_url, main_url=main_url, now_ms=clock, limits=limits, timeout_s=timeout_s)
         account = Account(enterprise="0367", phone_key=SANDBOX_PHONE_KEY, api_token=SANDBOX_API_TOKEN)
         try:
@@ -226,6 +228,7 @@ async def facing_sandbox(*counterparties: CounterpartySeed, timeout_s: float = 5
                 phone=moysklad.phone,
                 phone_url=phone_url,
                 main_url=main_url,
+                mended=mended,
             )
         finally:
             await moysklad.close()
