@@ -102,6 +102,14 @@ class MemoryEventStore:
             self._due.setdefault(stream.enterprise, {})[stream] = (due_ms, urgency)
         return True
 
+    def due_enterprises(self, now_ms: int) -> set[str]:
+        """Whose work is due: for leases in memory (``adapters/memory_leases.py``)."""
+        return {
+            enterprise
+            for enterprise, streams in self._due.items()
+            if any(due_ms <= now_ms for due_ms, _ in streams.values())
+        }
+
     async def next_due_ms(self) -> int | None:
         """See ``EventStore.next_due_ms``."""
         return min((due_ms for streams in self._due.values() for due_ms, _ in streams.values()), default=None)

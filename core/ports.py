@@ -34,6 +34,13 @@ MAX_DIGEST_BYTES: Final = 64
 MAX_SCHEMA: Final = 32_767
 MAX_MS: Final = 2**62
 
+LEASE_MS: Final = 4_000
+"""An instance that has not been heard of for so long is gone (by the store's clock)."""
+
+SELF_MS: Final = 3_000
+"""So long after the start of its last successful beat an instance believes in its own lease (by its own clock). The second
+between the two is for clocks that do not run at one rate, and for a request that was let go in the last moment."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamId:
@@ -209,7 +216,10 @@ class LeaseStore(Protocol):
         ...
 
     async def claim(self, node_id: str, enterprises: Mapping[str, str]) -> list[Claim]:
-        """Take enterprises (name -> account key) that no living instance holds; those it got, or held already."""
+        """Take enterprises (name -> account key) that no living instance holds; those it got, or held already.
+
+        Not those of an account of which another living instance holds an enterprise: an account's limits are kept by one.
+        """
         ...
 
     async def waiting(self, now_ms: int) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import functools
+import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 import orjson
@@ -14,10 +16,25 @@ import orjson
 SCHEMA: Final = "ms"
 """Our tables live in a schema of their own: the database may be the dispatcher's, with tables called ``calls`` or ``events``."""
 
-CONNECT_S: Final = 5.0
+CONNECT_S: Final = 3.0
+"""For each host of a DSN. One that does not answer at all (switched off, stopped) must not keep us from the next."""
+
 STATEMENT_S: Final = 60.0
+"""For the longest thing that is asked of the pool: emptying a read model. Whoever is in a hurry brings a patience of his own."""
+
 LOCK_S: Final = 5.0
-IDLE_TRANSACTION_S: Final = 60.0
+
+IDLE_TRANSACTION_S: Final = 5.0
+"""An instance that is stopped in mid-transaction lets go of its locks then: the switchboard's place in the log, a projection's.
+Between two statements of ours there are at most two waits for the event store, of a patience each."""
+
+CANCEL_S: Final = 2.0
+"""A statement that nobody waits for any more is cancelled through a second connection. A server that does not take even that
+is not coming back to this connection: it is given up."""
+
+NETWORK_S: Final = 6
+"""A cut network tells neither end. What was sent and not acknowledged for so long, or as many seconds of silence after a
+question whether somebody is there (after 3 s, then each second), ends the connection, on both sides."""
 
 _WAITS_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _SQL: Final = Path(__file__).parent / "sql"
@@ -35,6 +52,8 @@ def is_poison(error: BaseException) -> bool:
     """Whether the server refuses these very values; any other database error may pass by itself."""
     return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate or "")[:2] in _POISON_CLASSES
 
+
+T = TypeVar("T")
 
 DATABASE_ERRORS: Final[tuple[type[Exception], ...]] = (
     asyncpg.PostgresError,
@@ -69,15 +88,35 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 12) -> asy
         min_size=min_size,
         max_size=max_size,
         init=_set_codecs,
-        **_settings(dsn),
+        connect=_open,
+        connection_class=_Connection,
+        **_settings(),
     )
 
 
-async def connect(dsn: str) -> asyncpg.Connection:
-    """One connection of one's own, set up like those of the pool. The caller closes it."""
-    connection = await asyncpg.connect(dsn, **_settings(dsn))
+async def connect(dsn: str, *, statement_s: float = STATEMENT_S, **session: str) -> asyncpg.Connection:
+    """One connection of one's own, set up like those of the pool, with further settings of the session. The caller closes it."""
+    connection = await _open(dsn, **_settings(statement_s, session))
     await _set_codecs(connection)
     return connection
+
+
+async def in_time(work: Awaitable[T], seconds: float) -> T:
+    """The result, or TimeoutError after so many seconds, whatever is left to clean up then.
+
+    A statement that is cut off is cancelled on the server, and asyncpg waits for that: with a server that hangs, for long.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,), timeout=max(0.0, seconds))
+    finally:
+        if not task.done():
+            task.cancel()
+            _LEFT_ALONE.add(task)
+            task.add_done_callback(_cleaned_up)
+    if not task.done():
+        raise TimeoutError
+    return task.result()
 
 
 async def wait_for_database(dsn: str, report: Callable[[str], None]) -> None:
@@ -88,13 +127,13 @@ async def wait_for_database(dsn: str, report: Callable[[str], None]) -> None:
     where, told, attempt = describe(dsn), "", 0
     while True:
         try:
-            connection = await asyncpg.connect(dsn, **_settings(dsn))
+            connection = await _open(dsn, **_settings())
         except asyncpg.ClientConfigurationError as error:
             raise ValueError(f"the database address is not understood: {error}") from error
         except DATABASE_ERRORS as error:
             reason = explain(error)
         else:
-            await connection.close()
+            connection.terminate()
             if told:
                 report(f"PostgreSQL at {where} answers")
             return
@@ -116,6 +155,10 @@ def explain(error: BaseException) -> str:
     """A database error in a few words, without anything of the statement's values."""
     if isinstance(error, asyncpg.CannotConnectNowError):
         return "it is starting up or recovering"
+    if isinstance(error, asyncpg.DiskFullError):
+        return "its disk is full"
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched | asyncpg.ReadOnlySQLTransactionError):
+        return "it accepts no writes (a standby?)"
     if isinstance(error, asyncpg.PostgresError):
         return f"{error.args[0] if error.args else type(error).__name__} ({error.sqlstate})"
     if isinstance(error, TimeoutError):
@@ -127,10 +170,98 @@ def explain(error: BaseException) -> str:
     return f"the connection was lost ({type(error).__name__})"
 
 
-def _settings(dsn: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {
+@functools.cache
+def _route(dsn: str) -> _Route:
+    """One for each address, for the life of the process: which host to begin with is known from the last time."""
+    return _Route(dsn)
+
+
+class _Route:
+    """The hosts of a DSN, each as a DSN of its own, and which of them to try first."""
+
+    def __init__(self, dsn: str) -> None:
+        self.places = each_host(dsn)
+        self.first = 0
+
+
+def each_host(dsn: str) -> list[str]:
+    """A DSN for each host that is named, in the address or as ``host=``."""
+    parts = urlsplit(dsn)
+    user, at, hosts = parts.netloc.rpartition("@")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if "," in hosts:
+        return [_with(dsn, f"{user}{at}{host}", query) for host in hosts.split(",")]
+    named, ports = query.get("host", "").split(","), query.get("port", "").split(",")
+    if len(named) == 1:
+        return [dsn]
+    ports = ports * len(named) if len(ports) == 1 else ports
+    return [
+        _with(dsn, parts.netloc, {**query, "host": host, **({"port": port} if port else {})})
+        for host, port in zip(named, ports, strict=True)
+    ]
+
+
+def _with(dsn: str, netloc: str, query: dict[str, str]) -> str:
+    parts = urlsplit(dsn)  # put together by hand: urlunsplit drops the slashes of an empty host
+    query = {"target_session_attrs": "read-write", **query}
+    return f"{parts.scheme}://{netloc}{parts.path}?{urlencode(query)}"
+
+
+async def _open(dsn: str, **settings: Any) -> asyncpg.Connection:
+    """Connect to the first host that accepts us; asyncpg would let the first one use up the timeout of all."""
+    route = _route(dsn)
+    for _ in route.places:
+        place = route.first
+        try:
+            connection = await asyncpg.connect(route.places[place], **{"connection_class": _Connection, **settings})
+        except asyncpg.ClientConfigurationError:
+            raise
+        except BaseException as error:
+            route.first = (place + 1) % len(route.places)  # also when the caller lost patience: the next one begins there
+            if not isinstance(error, DATABASE_ERRORS):
+                raise
+            still_wanted(error)
+            failed = error
+        else:
+            return connection
+    raise failed
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """asyncpg's, but one that notices a cut network and does not wait long to be told that a statement is cancelled."""
+
+    __slots__ = ()
+
+    def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(protocol, transport, *args, **kwargs)
+        _watch(transport.get_extra_info("socket"))
+
+    async def _cancel(self, waiter: Any, cancel_waiter: Any = None) -> None:
+        # It would be given as long as a statement, and a connection on its way back to the pool waits for it.
+        async with asyncio.timeout(CANCEL_S) as limit:
+            await super()._cancel(waiter, cancel_waiter)
+        if limit.expired():
+            self.terminate()
+
+
+def _watch(sock: Any) -> None:
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", NETWORK_S // 2),
+        ("TCP_KEEPINTVL", 1),
+        ("TCP_KEEPCNT", NETWORK_S // 2),
+        ("TCP_USER_TIMEOUT", NETWORK_S * 1_000),
+    ):
+        if (option := getattr(socket, name, None)) is not None:  # Linux has them all
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _settings(statement_s: float = STATEMENT_S, session: dict[str, str] | None = None) -> dict[str, Any]:
+    return {
         "timeout": CONNECT_S,
-        "command_timeout": STATEMENT_S,
+        "command_timeout": statement_s,
         "server_settings": {
             "application_name": "ms-call-service",
             "search_path": f"{SCHEMA}, public",
@@ -139,13 +270,27 @@ def _settings(dsn: str) -> dict[str, Any]:
             # Nobody of ours may hold locks, or the horizon of vacuum, for long.
             "idle_in_transaction_session_timeout": _ms(IDLE_TRANSACTION_S),
             "lock_timeout": _ms(LOCK_S),
-            "statement_timeout": _ms(STATEMENT_S),
+            "statement_timeout": _ms(statement_s),
+            # The server notices as soon as we do when the network is cut, and stops working for a client that is gone.
+            "tcp_keepalives_idle": str(NETWORK_S // 2),
+            "tcp_keepalives_interval": "1",
+            "tcp_keepalives_count": str(NETWORK_S // 2),
+            "tcp_user_timeout": _ms(NETWORK_S),
+            "client_connection_check_interval": "1000",
             "jit": "off",
+            **(session or {}),
         },
     }
-    if "," in urlsplit(dsn).netloc and "target_session_attrs" not in dsn:
-        settings["target_session_attrs"] = "read-write"
-    return settings
+
+
+_LEFT_ALONE: Final[set[asyncio.Future[Any]]] = set()
+"""What cleans up after its caller left; bounded by the pool's connections, and each by ``CANCEL_S``."""
+
+
+def _cleaned_up(task: asyncio.Future[Any]) -> None:
+    _LEFT_ALONE.discard(task)
+    if not task.cancelled():
+        task.exception()  # nobody waits for it any more
 
 
 def _ms(seconds: float) -> str:

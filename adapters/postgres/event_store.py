@@ -9,7 +9,7 @@ from typing import Any, Final, Self, TypeVar
 import asyncpg
 
 from adapters.postgres.batch import Item
-from adapters.postgres.database import DATABASE_ERRORS, connect, explain, is_poison, load_sql
+from adapters.postgres.database import DATABASE_ERRORS, connect, explain, in_time, is_poison, load_sql
 from adapters.postgres.writer import GroupWriter
 from adapters.wakeup import Bell, Bells
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
@@ -122,8 +122,7 @@ class PostgresEventStore:
         deadline = loop.time() + self._patience_s
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
-                    return await ask()
+                return await in_time(ask(), deadline - loop.time())
             except DATABASE_ERRORS as error:
                 if is_poison(error):
                     raise

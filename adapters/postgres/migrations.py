@@ -24,6 +24,9 @@ LOCK_KEY: Final = 7_203_470_001
 LOCK_TRY_S: Final = 0.2
 LOCK_PATIENCE_S: Final = 600.0
 LOCK_TRIES: Final = 6
+MIGRATION_S: Final = 3_600.0
+"""An index on years of events takes its time, and half of one is of no use."""
+
 _NAME: Final = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 
 
@@ -143,7 +146,7 @@ async def _apply(connection: Any, migration: Migration) -> None:
 async def _apply_once(connection: Any, migration: Migration) -> None:
     try:
         async with connection.transaction():
-            await connection.execute(migration.sql)
+            await connection.execute(migration.sql, timeout=MIGRATION_S)
             await connection.execute(
                 f"INSERT INTO {SCHEMA}.schema_migrations (name, checksum) VALUES ($1, $2)",
                 migration.name,

@@ -30,6 +30,10 @@ MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 MAX_QUEUED_ITEMS: Final = 20_000
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 LEAST_ATTEMPT_S: Final = 0.5
+TRANSACTION_S: Final = 5
+"""Of the batch's one statement, on the server. Nobody waits for an answer longer than that, and an instance that was stopped
+with half of it on the wire keeps everybody from appending no longer: others take over within ten seconds."""
+
 TRANSACTION_TIMEOUT_SINCE: Final = 17
 _BACKOFF_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _APPEND_BATCH: Final = load_sql("append_batch")
@@ -216,7 +220,7 @@ class GroupWriter:
         self._connection = connection = await self._connect()
         if connection.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
             # Even the implicit transaction of a client that was stopped half-way ends, and with it its lock on the log.
-            await connection.execute("SET transaction_timeout = '60s'")
+            await connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'")
         # A 2xx means "on disk" (PRODUCT A9), whatever the database's default is.
         await connection.execute("SET synchronous_commit = on")
         self._statement = await connection.prepare(_APPEND_BATCH)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import asyncpg
 
 from core.ports import Append, Appended, EventStore, NewEvent, RecordedEvent, StreamId
 from tests.contracts.event_store import event
@@ -62,3 +66,72 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
             return
         await asyncio.sleep(0.005)
     raise AssertionError("it never came about")
+
+
+class Relay:
+    """A way to the server over TCP that can be blocked: connections stay, and nothing comes through any more."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._open = asyncio.Event()
+        self._open.set()
+        self.port = 0
+        self.accepted = 0
+
+    def block(self) -> None:
+        """From now on both ends wait, as with a server that was stopped, or a cable that was pulled out."""
+        self._open.clear()
+
+    def cut(self) -> None:
+        """The connections there are lead nowhere for ever; new ones are served."""
+        self._open.clear()
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def unblock(self) -> None:
+        """Everything that was held up arrives."""
+        self._open.set()
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client."""
+        self.accepted += 1
+        passes = self._open
+        await passes.wait()
+        inner, outer = await asyncio.open_unix_connection(self._path)
+        await asyncio.gather(self._pump(passes, reader, outer), self._pump(passes, inner, writer), return_exceptions=True)
+
+    async def _pump(self, passes: asyncio.Event, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65_536):
+                await passes.wait()
+                target.write(data)
+                await target.drain()
+        finally:
+            target.close()
+
+
+@asynccontextmanager
+async def relay_to(database_url: str) -> AsyncIterator[tuple[Relay, str]]:
+    """A relay and the DSN that leads through it."""
+    relay = Relay(await socket_path(database_url))
+    server = await asyncio.start_server(relay.connected, "127.0.0.1", 0)
+    relay.port = server.sockets[0].getsockname()[1]
+    yield relay, over_tcp(database_url, relay.port)
+    relay.unblock()
+    server.close()
+
+
+async def socket_path(database_url: str) -> str:
+    """Where the test's server listens."""
+    connection = await asyncpg.connect(database_url)
+    folder = await connection.fetchval("SHOW unix_socket_directories")
+    port = await connection.fetchval("SHOW port")
+    await connection.close()
+    return f"{folder.split(',')[0].strip()}/.s.PGSQL.{port}"
+
+
+def over_tcp(database_url: str, port: int, host: str = "127.0.0.1", password: str = "geheim") -> str:  # the server trusts
+    """The same database at another address."""
+    parts = urlsplit(database_url)
+    user = parts.username or dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair).get("user", "postgres")
+    return f"postgresql://{user}:{password}@{host}:{port}{parts.path}"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import asyncpg
 import pytest
 
+from adapters.postgres import database
 from adapters.postgres.database import (
+    CANCEL_S,
+    NETWORK_S,
     connect,
     create_pool,
     describe,
+    each_host,
     explain,
     is_poison,
     load_sql,
@@ -21,6 +26,7 @@ from adapters.postgres.database import (
 )
 from adapters.postgres.event_store import PostgresEventStore
 from core.errors import StoreUnavailable
+from tests.adapters.postgres.support import Relay, over_tcp, relay_to, socket_path
 from tests.contracts.event_store import CALL, append
 
 VALUES: list[Any] = [{"a": [1, None, "я"]}, [], "text", 5, None, True]
@@ -39,7 +45,7 @@ async def test_sessions_have_limits_and_our_schema(database_url: str) -> None:
     for setting, value in {
         "search_path": "ms, public",
         "default_transaction_isolation": "read committed",
-        "idle_in_transaction_session_timeout": "1min",
+        "idle_in_transaction_session_timeout": "5s",
         "lock_timeout": "5s",
         "statement_timeout": "1min",
     }.items():
@@ -66,41 +72,91 @@ async def test_waiting_for_a_server_that_comes_later(database_url: str) -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    parts = urlsplit(database_url)
-    user = parts.username or dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair).get("user", "postgres")
-    dsn = f"postgresql://{user}:geheim@127.0.0.1:{port}{parts.path}"
+    dsn = over_tcp(database_url, port)
+    name = urlsplit(dsn).path
     told: asyncio.Queue[str] = asyncio.Queue()
-    server_path = await _socket_path(database_url)
+    relay = Relay(await socket_path(database_url))
 
     waiting = asyncio.ensure_future(wait_for_database(dsn, told.put_nowait))
     first = await asyncio.wait_for(told.get(), 10)
-    assert first == f"waiting for PostgreSQL at 127.0.0.1:{port}{parts.path}: nobody listens there"
+    assert first == f"waiting for PostgreSQL at 127.0.0.1:{port}{name}: nobody listens there"
 
     listener.close()
-    relay = await asyncio.start_server(lambda r, w: _relay(r, w, server_path), "127.0.0.1", port)
+    server = await asyncio.start_server(relay.connected, "127.0.0.1", port)
     await asyncio.wait_for(waiting, 10)
-    assert told.get_nowait() == f"PostgreSQL at 127.0.0.1:{port}{parts.path} answers"
-    relay.close()
+    assert told.get_nowait() == f"PostgreSQL at 127.0.0.1:{port}{name} answers"
+    server.close()
 
 
-async def _socket_path(database_url: str) -> str:
-    connection = await asyncpg.connect(database_url)
-    folder = await connection.fetchval("SHOW unix_socket_directories")
-    port = await connection.fetchval("SHOW port")
-    await connection.close()
-    return f"{folder.split(',')[0].strip()}/.s.PGSQL.{port}"
+async def test_a_host_that_never_answers_does_not_keep_us_from_the_next(database_url: str) -> None:
+    """It accepts and says nothing, as one that was stopped: each attempt begins where the last one ended."""
+    async with relay_to(database_url) as (silent, _), relay_to(database_url) as (good, _):
+        silent.block()
+        dsn = over_tcp(database_url, good.port, host=f"127.0.0.1:{silent.port},127.0.0.1")
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(connect(dsn), 0.2)  # a caller that has less patience than a host is given
+        for _ in range(2):
+            connection = await asyncio.wait_for(connect(dsn), 10)
+            assert await connection.fetchval("SELECT 1") == 1
+            await connection.close()
+
+        assert (silent.accepted, good.accepted) == (1, 2)
 
 
-async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> None:
-    inner, outer = await asyncio.open_unix_connection(path)
+async def test_a_server_that_hangs_keeps_nobody_beyond_his_patience(database_url: str) -> None:
+    async with relay_to(database_url) as (relay, dsn):
+        pool = await create_pool(dsn, min_size=0, max_size=1)
+        async with PostgresEventStore(pool, dsn, patience_s=0.3) as store:
+            assert await store.read(CALL) == []
+            relay.block()
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="no answer in time"):
+                await store.read(CALL)
+            with pytest.raises(StoreUnavailable, match="no answer in time"):
+                await store.append(append(CALL))
+            assert time.monotonic() - started < CANCEL_S, "that the statement is cancelled is not waited for"
+            relay.unblock()
+        pool.terminate()
 
-    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            target.write(data)
-            await target.drain()
-        target.close()
 
-    await asyncio.gather(pump(reader, outer), pump(inner, writer), return_exceptions=True)
+async def test_a_connection_that_hangs_is_given_up_for_a_new_one(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "CANCEL_S", 0.1)
+    async with relay_to(database_url) as (relay, dsn):
+        pool = await create_pool(dsn, min_size=0, max_size=1)
+        hasty = PostgresEventStore(pool, dsn, patience_s=0.1)
+        assert await hasty.read(CALL) == []
+        relay.cut()
+        with pytest.raises(StoreUnavailable):
+            await hasty.read(CALL)
+
+        assert await PostgresEventStore(pool, dsn, patience_s=20).read(CALL) == []
+        pool.terminate()
+
+
+async def test_a_cut_network_is_noticed_on_both_sides(database_url: str) -> None:
+    async with relay_to(database_url) as (_, dsn):
+        connection = await connect(dsn)
+        sock = connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == NETWORK_S * 1_000
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) + NETWORK_S // 2 == NETWORK_S
+        assert await connection.fetchval("SHOW client_connection_check_interval") == "1s"
+        await connection.close()
+
+
+async def test_a_transaction_whose_client_was_stopped_lets_go_of_its_locks(database_url: str, pg_store: PostgresEventStore) -> None:
+    """What the server does once a client says nothing more in mid-transaction (an instance that was sent SIGSTOP)."""
+    stopped = await connect(database_url, idle_in_transaction_session_timeout="50")
+    await pg_store.append(append(CALL))
+    transaction = stopped.transaction()
+    await transaction.start()
+    await stopped.execute("SELECT * FROM streams FOR UPDATE")
+
+    await pg_store.append(append(CALL))
+
+    assert len(await pg_store.read(CALL)) == 2
+    stopped.terminate()
 
 
 async def test_an_address_that_cannot_be_understood_is_not_waited_for() -> None:
@@ -151,12 +207,47 @@ def test_where_a_dsn_leads_is_told_without_secrets(dsn: str, where: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("dsn", "hosts"),
+    [
+        ("postgresql://u:p@db/ms", ["postgresql://u:p@db/ms"]),
+        (
+            "postgresql://u:p@one:5433,two/ms?sslmode=require",
+            [
+                "postgresql://u:p@one:5433/ms?target_session_attrs=read-write&sslmode=require",
+                "postgresql://u:p@two/ms?target_session_attrs=read-write&sslmode=require",
+            ],
+        ),
+        (
+            "postgresql://u@/ms?host=one,two&port=1,2&target_session_attrs=any",
+            [
+                "postgresql://u@/ms?target_session_attrs=any&host=one&port=1",
+                "postgresql://u@/ms?target_session_attrs=any&host=two&port=2",
+            ],
+        ),
+        (
+            "postgresql:///ms?host=%2Frun%2Fa,%2Frun%2Fb&port=5433",
+            [
+                "postgresql:///ms?target_session_attrs=read-write&host=%2Frun%2Fa&port=5433",
+                "postgresql:///ms?target_session_attrs=read-write&host=%2Frun%2Fb&port=5433",
+            ],
+        ),
+    ],
+)
+def test_each_host_has_an_address_of_its_own(dsn: str, hosts: list[str]) -> None:
+    assert each_host(dsn) == hosts
+
+
+@pytest.mark.parametrize(
     ("error", "words"),
     [
         (asyncpg.CannotConnectNowError("the database system is starting up"), "it is starting up or recovering"),
         (asyncpg.InvalidPasswordError('password authentication failed for user "ms"'), "28P01"),
         (TimeoutError(), "no answer in time"),
         (ConnectionRefusedError(111, "x"), "nobody listens there"),
+        (asyncpg.DiskFullError("could not extend file"), "its disk is full"),
+        (asyncpg.OutOfMemoryError("out of memory"), "out of memory (53200)"),
+        (asyncpg.ReadOnlySQLTransactionError("cannot execute UPDATE"), "it accepts no writes"),
+        (asyncpg.TargetServerAttributeNotMatched("None of the hosts"), "it accepts no writes"),
         (FileNotFoundError(2, "No such file or directory"), "No such file or directory"),
         (asyncpg.InternalClientError("cannot switch to state 15"), "the connection was lost (InternalClientError)"),
     ],
@@ -174,6 +265,16 @@ def test_errors_are_told_in_words(error: Exception, words: str) -> None:
         (asyncpg.ProgramLimitExceededError("x"), True),
         (asyncpg.AdminShutdownError("x"), False),
         (asyncpg.DiskFullError("x"), False),
+        (asyncpg.OutOfMemoryError("x"), False),
+        (asyncpg.TooManyConnectionsError("x"), False),
+        (asyncpg.ConfigurationLimitExceededError("x"), False),
+        (asyncpg.CannotConnectNowError("x"), False),
+        (asyncpg.CrashShutdownError("x"), False),
+        (asyncpg.QueryCanceledError("x"), False),
+        (asyncpg.ReadOnlySQLTransactionError("x"), False),
+        (asyncpg.IdleInTransactionSessionTimeoutError("x"), False),
+        (asyncpg.PostgresIOError("x"), False),
+        (asyncpg.TargetServerAttributeNotMatched("x"), False),
         (asyncpg.LockNotAvailableError("x"), False),
         (asyncpg.UndefinedFunctionError("x"), False),
         (asyncpg.InternalClientError("x"), False),

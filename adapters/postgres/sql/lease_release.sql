@@ -1,0 +1,1 @@
+SELECT lease_release($1, $2, $3)

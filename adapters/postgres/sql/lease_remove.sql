@@ -1,0 +1,1 @@
+SELECT lease_remove($1, $2)
