@@ -71,7 +71,8 @@ class MoySkladGateway:
 
     def is_away(self, effect: Effect, account: Account) -> bool:
         """See :class:`core.effects.Gateway`."""
-        return False
+        way = self._first_request(effect, account)
+        return way is not None and way[0].is_away(way[1])
 
     @asynccontextmanager
     async def admitted(self, effect: Effect, account: Account, turn: Turn) -> AsyncIterator[Admission]:

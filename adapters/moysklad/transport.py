@@ -188,6 +188,10 @@ class Transport:
         turnstile = self._limits.of(self.api, credential)
         trail.place = await turnstile.enter(trail.turn, wait_ms=wait_ms, enterprise=trail.enterprise, entity=entity)
 
+    def is_away(self, credential: str) -> bool:
+        """Whether the API is known to be away for this credential."""
+        return self._limits.of(self.api, credential).is_away
+
     def forget(self, credential: str) -> None:
         """Whatever is believed of this credential, the next request may try it: somebody asks for it."""
         self._limits.forget(self.api, credential)

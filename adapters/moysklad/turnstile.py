@@ -397,6 +397,11 @@ class Turnstile:
         return self._breaker.suspect
 
     @property
+    def is_away(self) -> bool:
+        """MoySklad is known to be away: whoever is in no hurry would be sent away now."""
+        return isinstance(self._breaker.advise(self.now_ms(), Urgency.BACKLOG), Away)
+
+    @property
     def idle(self) -> bool:
         """Nobody is inside or waiting, and nothing is left to remember."""
         now_ms = self.now_ms()

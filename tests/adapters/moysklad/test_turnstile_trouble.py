@@ -48,6 +48,7 @@ async def fail(at: Turnstile, times: int, outcome: Outcome = Outcome.AWAY) -> No
 def test_an_outage_defers_everybody_and_empties_the_queue() -> None:
     async def run() -> None:
         at = await proven()
+        assert not at.is_away
         held = [await place_at(at) for _ in range(2)]
         waiting = [asyncio.create_task(place_at(at, urgency, wait_ms=60_000)) for urgency in Urgency]
         await asyncio.sleep(0)
@@ -55,6 +56,7 @@ def test_an_outage_defers_everybody_and_empties_the_queue() -> None:
         await fail_last(at, held[1])
         answers = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(answer) for answer in answers] == [Deferred] * 3
+        assert at.is_away
         with pytest.raises(Deferred) as caught:
             await place_at(at)
         assert caught.value.error == f"{Trouble.AWAY}: it was away"
