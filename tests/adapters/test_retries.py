@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -11,6 +11,7 @@ import pytest
 
 from adapters import retries
 from adapters.parked import Ordered, ParkedWork
+from adapters.postgres.database import load_sql
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.retries import ACCOUNT_BY, FORGET_BEFORE_S, POLL_S, TRIES, RetryWorker
 from core.errors import StoreUnavailable
@@ -29,7 +30,7 @@ def worker(pool: Any, store: Any, **options: Any) -> RetryWorker:
 
 async def order(pool: Any, enterprise: str = "0367", call: str = "", by: str = "anna", reason: str = "mended") -> None:
     """An order that is ripe at once."""
-    await pool.fetchrow(retries.load_sql("retry_order_make"), enterprise, call, by, reason, 0.0)
+    await pool.fetchrow(load_sql("retry_order_make"), enterprise, call, by, reason, 0.0)
 
 
 async def stream(store: PostgresEventStore, call: str, enterprise: str = "0367") -> list[Event]:
@@ -249,12 +250,15 @@ async def test_accounts_get_a_new_chance_once_in_every_instance_before_an_order_
 ) -> None:
     forgotten: list[tuple[str, str]] = []
 
-    def remember(instance: str) -> Callable[[str], None]:
-        return lambda enterprise: forgotten.append((instance, enterprise))
+    def remember(instance: str) -> Callable[[str], Awaitable[None]]:
+        async def forget(enterprise: str) -> None:
+            forgotten.append((instance, enterprise))
+
+        return forget
 
     one = worker(pg_pool, pg_store, forget_refusals=remember("one"))
     two = worker(pg_pool, pg_store, forget_refusals=remember("two"))
-    make = retries.load_sql("retry_order_make")
+    make = load_sql("retry_order_make")
     await pg_pool.fetchrow(make, "0367", "", "anna", "", FORGET_BEFORE_S + 60)
     await one.step()
     assert forgotten == []
