@@ -13,11 +13,13 @@ from adapters import retries
 from adapters.parked import Ordered, ParkedWork
 from adapters.postgres.database import load_sql
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.projections import ProjectionRunner
 from adapters.retries import ACCOUNT_BY, FORGET_BEFORE_S, POLL_S, TRIES, RetryWorker
 from core.errors import StoreUnavailable
 from core.events import Event, RetryRequested, decode
 from core.ports import Append, Appended, StreamId
 from core.values import Urgency
+from projections.calls import Calls
 from tests.adapters.test_parked import history, index, parked_history, record, register
 from tests.scenario import events, ms, refused
 
@@ -358,3 +360,21 @@ async def test_old_orders_are_forgotten(pg_pool: Any, pg_store: PostgresEventSto
     await order(pg_pool, "new")
     await done(worker(pg_pool, pg_store))
     assert [row["enterprise"] for row in await pg_pool.fetch("SELECT enterprise FROM retry_orders ORDER BY id")] == ["kept", "new"]
+
+
+async def test_the_index_of_parked_and_retried_calls_rebuilt_equals_live(pg_pool: Any, pg_store: PostgresEventStore) -> None:
+    runner = ProjectionRunner(pg_pool, pg_store, (Calls(),), batch=2)
+    for call in ("A", "B"):
+        await record(pg_store, call, parked_history(call))
+    await record(pg_store, "C", history("C"))
+    await runner.catch_up()
+    await order(pg_pool)
+    await done(worker(pg_pool, pg_store))
+    await runner.catch_up()
+    await record(pg_store, "B", [refused(register("B"), 110, error="still no", code=3000, sent=False)])
+    await runner.catch_up()
+    live = [tuple(row) for row in await pg_pool.fetch("SELECT * FROM calls ORDER BY call")]
+    parked = await pg_pool.fetch("SELECT call, parked, remedy, parked_ms, parked_code FROM calls WHERE parked <> ''")
+    assert [tuple(row) for row in parked] == [("B", "still no", "", ms(110), 3000)]
+    await runner.rebuild("calls")
+    assert [tuple(row) for row in await pg_pool.fetch("SELECT * FROM calls ORDER BY call")] == live
