@@ -35,7 +35,7 @@ from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import Sources, gather
+from adapters.status import gather
 from adapters.vault import Vault, WrongKey
 from core.decisions import Limits
 from core.errors import StoreUnavailable
@@ -58,8 +58,8 @@ def projections() -> tuple[Projection, ...]:
     return (Calls(), Journal())
 
 
-def service_options(env: Environment, dsn: str) -> ServiceOptions:
-    """What the service is told, from the environment."""
+def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
+    """What the service is told, from the environment. ``address``: under which it takes part among the instances."""
     return ServiceOptions(
         dsn=dsn,
         phone_api_url=env.phone_api_url,
@@ -70,6 +70,8 @@ def service_options(env: Environment, dsn: str) -> ServiceOptions:
         vault=Vault(load_or_create_secret_key(env)),
         limits=Limits(call_max_ms=env.call_max_s * 1_000),
         now_ms=wall_ms,
+        version=VERSION,
+        address=address,
     )
 
 
@@ -91,8 +93,14 @@ def http_parts(service: Service) -> Services:
         found = await find_story(service, enterprise, name)
         return None if found is None else msgspec.to_builtins(found)
 
-    sources = Sources(version=VERSION, pool=service.pool, meter=service.backlog, now_ms=wall_ms)
-    figures = Figures(backlog=lambda: service.backlog.last)
+    sources = service.sources
+    figures = Figures(
+        backlog=lambda: service.backlog.last,
+        nodes=sources.nodes,
+        accounts=sources.accounts,
+        traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
+        streams_open=sources.streams_open,
+    )
     return Services(
         ingest=service.ingest,
         settings=service.settings,
@@ -158,7 +166,12 @@ async def _work(env: Environment, holder: Holder) -> None:
         holder.waiting = reason
         log.info("waiting", reason=reason)
 
-    async with database(env, waiting) as dsn, assembled(service_options(env, dsn), projections()) as service:
+    async with (
+        database(env, waiting) as dsn,
+        assembled(
+            service_options(env, dsn, env.local_url), projections(), streams_open=lambda: holder.streams.open
+        ) as service,
+    ):
         holder.parts = http_parts(service)
         log.info("ready", host=env.host, port=env.port)
         try:

@@ -23,7 +23,7 @@ from adapters.http.services import Holder, Services
 from adapters.metrics import exposition
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOptions, Switches, build_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import Sources, gather
+from adapters.status import gather
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.ports import Projection
@@ -175,9 +175,7 @@ def _parts(service: Service) -> Services:
         search=lambda query: search(service.pool, query, MINSK),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
         parked=service.parked,
-        status=lambda: gather(
-            Sources(version="test", pool=service.pool, meter=service.backlog, now_ms=service.options.now_ms)
-        ),
+        status=lambda: gather(service.sources),
         metrics=lambda: exposition(service.ingest, service.reactor),
         now_ms=service.options.now_ms,
         zone=MINSK,
