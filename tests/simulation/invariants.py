@@ -64,6 +64,8 @@ def _account(run: Run, enterprise: str) -> Iterator[str]:
     wanted = {_renamed(row.external_id, enterprise): row for row in undisturbed.moysklad.rows}
     rows: dict[str, list[Row]] = {}
     for row in account.model.rows:
+        if not row.external_id.startswith(f"{enterprise}-"):
+            continue  # of the other enterprise with the same account
         rows.setdefault(row.external_id, []).append(row)
     for name in wanted.keys() - rows.keys():
         yield f"{name} has no row"
@@ -87,8 +89,9 @@ def _account(run: Run, enterprise: str) -> Iterator[str]:
         ):
             # Whoever is refused may be named in time, or not; and without the directory the extension alone must do.
             yield f"{name}: employee {got.employee!r} instead of {named!r}"
-    numbers = Counter(effect.number for effect in account.model.created)
-    yield from (f"{count} contacts of one number" for count in numbers.values() if count > 1)
+    if not run.scenario.shared:
+        numbers = Counter(effect.number for effect in account.model.created)
+        yield from (f"{count} contacts of one number" for count in numbers.values() if count > 1)
 
 
 def reference(run: Run, signals: list[Signal]) -> World:

@@ -74,20 +74,21 @@ class Door:
 
 
 class Account:
-    """One enterprise's MoySklad. ``object_to``: told of what must not happen, in words."""
+    """One MoySklad, and whose. ``object_to``: told of what must not happen, in words."""
 
     def __init__(
         self,
-        enterprise: str,
+        enterprises: tuple[str, ...],
         *,
         repeated: Repeated,
         refusing: bool,
         tight: bool,
         object_to: Callable[[str], None],
     ) -> None:
-        self.enterprise = enterprise
-        self.phone_key = f"phone-key-of-{enterprise}"
-        self.api_token = f"api-token-of-{enterprise}"
+        self.enterprises = enterprises
+        self.name = " and ".join(enterprises)
+        self.phone_key = f"phone-key-of-{enterprises[0]}"
+        self.api_token = f"api-token-of-{enterprises[0]}"
         employees = {extension: employee_id(extension) for extension in EXTENSIONS}
         self.model = Refusing(repeated=repeated, employees=employees, refusing=refusing)
         self.doors = {Api.PHONE: Door(), Api.JSON: Door()}
@@ -109,10 +110,10 @@ class Account:
             door.arrived.popleft()
         door.arrived.append(now_ms)
         if len(door.arrived) > requests:
-            self._object_to(f"{self.enterprise}: {len(door.arrived)} requests to the {api} API within {period_ms} ms")
+            self._object_to(f"{self.name}: {len(door.arrived)} requests to the {api} API within {period_ms} ms")
             return _limited(1049, period_ms)
         if door.inside_of(sender) >= PHONE_LIMIT.parallel:
-            self._object_to(f"{self.enterprise}: more than {PHONE_LIMIT.parallel} requests to the {api} API at once")
+            self._object_to(f"{self.name}: more than {PHONE_LIMIT.parallel} requests to the {api} API at once")
             return _limited(1073, None)
         return None
 
@@ -123,7 +124,7 @@ class Account:
             failed.popleft()
         failed.append(now_ms)
         if len(failed) >= FAILING_PER_MINUTE:
-            self._object_to(f"{self.enterprise}: {len(failed)} requests to the {api} API failed within a minute")
+            self._object_to(f"{self.name}: {len(failed)} requests to the {api} API failed within a minute")
 
     def act(self, api: Api, method: str, path: str, query: dict[str, list[str]], body: Any) -> Answer:
         """Do what is asked."""

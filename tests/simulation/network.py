@@ -81,7 +81,9 @@ class _Session:
 class _Exchange:
     """``async with session.request(...) as response``."""
 
-    def __init__(self, net: Net, request: Request, sending: Any, middlewares: Sequence[Any], timeout: aiohttp.ClientTimeout) -> None:
+    def __init__(
+        self, net: Net, request: Request, sending: Any, middlewares: Sequence[Any], timeout: aiohttp.ClientTimeout
+    ) -> None:
         self._net = net
         self._request = request
         self._sending = sending

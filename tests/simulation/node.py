@@ -42,6 +42,10 @@ class Surroundings(Protocol):
         """Wall-clock time."""
         ...
 
+    def account_of(self, enterprise: str) -> str:
+        """Names the MoySklad account behind an enterprise."""
+        ...
+
     def account_works(self, enterprise: str) -> None:
         """MoySklad answers for this enterprise, for the first time or again."""
         ...
@@ -62,6 +66,7 @@ class Node:
     ) -> None:
         self.name = name
         self.loop = loop
+        self._around = around
         self._now_ms = around.now_ms
         self._rng = rng
         self.link = Link(around.database, around.server, loop, random.Random(rng.random()), broken)
@@ -105,7 +110,7 @@ class Node:
             store=self.store,
             wake_call=self.reactor.wake,
             now_ms=around.now_ms,
-            foreign=lambda stream: not self.ownership.owns(stream.enterprise),
+            foreign=lambda stream: bool(self.ownership.others()) and not self.ownership.owns(stream.enterprise),
         )
 
     def start(self) -> None:
@@ -143,7 +148,7 @@ class Node:
         return self.loop.create_task(work)
 
     async def _account_key(self, enterprise: str) -> str:
-        return enterprise
+        return self._around.account_of(enterprise)
 
     def _new_lease(self) -> str:
         self._leases += 1

@@ -10,7 +10,7 @@ from core.values import Direction
 from tests.settings import EXTENSIONS
 from tests.simulation.calls import Signal, enterprise_name
 from tests.simulation.run import Run
-from tests.simulation.scenario import OF_A_NODE, OF_MOYSKLAD, Fault, Kind
+from tests.simulation.scenario import MAX_ENTERPRISES, OF_A_NODE, OF_MOYSKLAD, Fault, Kind
 from tests.strategies import EPOCH_MS
 
 CARD_MS: Final = 2_700
@@ -108,7 +108,7 @@ def _allowed_ms(run: Run, signal: Signal, heard_ms: int) -> int | None:
         if fault.trouble in OF_A_NODE:
             if fault.at_ms - 1_000 <= at_ms + allowed and at_ms <= fault.at_ms + fault.for_ms + HAND_OVER_MS:
                 troubled.add(fault.where % run.scenario.nodes)
-        elif _concerns(fault, signal.enterprise) and (
+        elif _concerns(run, fault, signal.enterprise) and (
             fault.at_ms - allowed - HAND_OVER_MS <= at_ms <= fault.at_ms + fault.for_ms + AFTERMATH_MS
         ):
             return None
@@ -119,5 +119,7 @@ def _allowed_ms(run: Run, signal: Signal, heard_ms: int) -> int | None:
     return allowed + HAND_OVER_MS
 
 
-def _concerns(fault: Fault, enterprise: str) -> bool:
-    return fault.trouble not in OF_MOYSKLAD or fault.where < 0 or enterprise_name(fault.where % 2) == enterprise
+def _concerns(run: Run, fault: Fault, enterprise: str) -> bool:
+    if fault.trouble not in OF_MOYSKLAD or fault.where < 0 or run.scenario.shared:
+        return True
+    return enterprise_name(fault.where % MAX_ENTERPRISES) == enterprise

@@ -7,17 +7,18 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final, NoReturn
+from unittest.mock import patch
 
 import structlog
 
 from adapters.moysklad import registry as turnstiles
 from adapters.moysklad import transport
 from adapters.moysklad.errors import Api
-from adapters.moysklad.limits import Limit
+from adapters.moysklad.limits import PHONE_LIMIT
 from adapters.parked import at_version
 from adapters.retries import ACCOUNT_AGAIN_S, FORGET_BEFORE_S
 from adapters.settings_store import FRESH_S, RETRY_AFTER_S
@@ -108,15 +109,16 @@ class Run:
         self.server.context = contextvars.Context()
         self.database = Database(self.now_ms, self._notify)
         self._rng = random.Random(scenario.noise)
-        for index in range(MAX_ENTERPRISES):
+        names = tuple(enterprise_name(index) for index in range(MAX_ENTERPRISES))
+        for together in (names,) if scenario.shared else [(name,) for name in names]:
             account = Account(
-                enterprise_name(index),
+                together,
                 repeated=scenario.repeated,
                 refusing=scenario.refused,
                 tight=scenario.tight,
                 object_to=self.object_to,
             )
-            self.accounts[account.enterprise] = account
+            self.accounts |= dict.fromkeys(together, account)
             self._by_credential[Api.PHONE, account.phone_key] = account
             self._by_credential[Api.JSON, account.api_token] = account
         self.signals = signals_of(scenario)
@@ -285,6 +287,10 @@ class Run:
 
     # -- orders to ask again: what ``adapters/retries.py`` does, on its tables --------------------------------------
 
+    def account_of(self, enterprise: str) -> str:
+        """See ``tests.simulation.node.Surroundings``."""
+        return self.accounts[enterprise].phone_key
+
     def account_works(self, enterprise: str) -> None:
         """See ``tests.simulation.node.Surroundings``."""
         if any(_parked(stream, events) for stream, events in self.streams().items() if stream.enterprise == enterprise):
@@ -319,7 +325,11 @@ class Run:
                 self.tell("retries", f"{stream} is asked again: {why}")
 
     def _meant(self, fault: Fault) -> list[str]:
-        return list(self.accounts) if fault.where < 0 else [enterprise_name(fault.where % MAX_ENTERPRISES)]
+        """The enterprises whose MoySklad, or whose settings, a fault concerns."""
+        if fault.where < 0:
+            return list(self.accounts)
+        named = enterprise_name(fault.where % MAX_ENTERPRISES)
+        return [named] if fault.trouble is Trouble.WRONG_KEY else list(self.accounts[named].enterprises)
 
     def streams(self) -> Mapping[StreamId, list[RecordedEvent]]:
         """Every call's stream as it is now."""
@@ -377,9 +387,8 @@ class Run:
         if fate.acts:
             done = account.act(request.api, request.method, path, query, request.body)
             self._screens(account, request)
-            self.tell(
-                "MoySklad", f"{account.enterprise} {request.method} {path}: {done[0]}{'' if not gone.done() else ' (nobody waits)'}"
-            )
+            late = " (nobody waits)" if gone.done() else ""
+            self.tell("MoySklad", f"{account.name} {request.method} {path}: {done[0]}{late}")
             answer = answer or done
         if answer is not None:
             if answer[0] >= 400:
@@ -396,7 +405,7 @@ class Run:
         row = next((row for row in account.model.rows if row.id == self._row_of(account, request)), None)
         if row is None:
             return
-        key = (account.enterprise, row.external_id)
+        key = (row.external_id.partition("-")[0], row.external_id)
         shows = [(self.now_ms(), event["extension"]) for event in events if event["eventType"] == "SHOW"]
         self.shown.setdefault(key, []).extend(shows)
         if not row.screens():
@@ -422,7 +431,7 @@ class Run:
         active: set[Trouble] = {
             fault.trouble
             for fault in self.faults
-            if fault.trouble in OF_MOYSKLAD and (account is None or account.enterprise in self._meant(fault))
+            if fault.trouble in OF_MOYSKLAD and (account is None or not set(self._meant(fault)).isdisjoint(account.enterprises))
         }
         if scenario.broken and chance < scenario.broken:
             active |= {_ACCIDENTS[chance % len(_ACCIDENTS)]}
@@ -450,9 +459,11 @@ class Run:
 
     def _watch(self, node: Node, account: Account, request: Request) -> None:
         """What must hold for a request that leaves."""
-        owner = drive(self.database.leases.owners()).get(account.enterprise)
-        if owner is not None and not owner.startswith(f"{node.name}/"):
-            self.object_to(f"{node.name} acts for {account.enterprise}, which is {owner}'s")
+        owners = drive(self.database.leases.owners())
+        for enterprise in account.enterprises:
+            owner = owners.get(enterprise)
+            if owner is not None and not owner.startswith(f"{node.name}/"):
+                self.object_to(f"{node.name} acts for {account.name}, and {enterprise} is {owner}'s")
         shown = [each for each in (request.body or {}).get("events", ()) if each["eventType"] == "SHOW"]
         if shown and request.api is Api.PHONE:
             self._watch_shown(account, request)
@@ -461,7 +472,7 @@ class Run:
         call = self._row_of(account, request)
         external_id = request.body.get("externalId") or next((row.external_id for row in account.model.rows if row.id == call), "")
         name = external_id.partition("-")[2]
-        stream = StreamId(enterprise=account.enterprise, name=f"call/{name}")
+        stream = StreamId(enterprise=external_id.partition("-")[0], name=f"call/{name}")
         heard = [each.recorded_ms for each in drive(self.database.store.read(stream)) if each.type == "hangup_observed"]
         if heard and self.now_ms() - heard[0] > STALE_MS:
             self.object_to(f"{external_id}: a card is shown {self.now_ms() - heard[0]} ms after the hangup was recorded")
@@ -539,16 +550,10 @@ def _arranged(scenario: Scenario, clock: Clock) -> Iterator[None]:
     """Where the clients look at the clock themselves they see ours; and perhaps the Phone API allows a tenth only, so that
     a handful of calls meets its limits.
     """
-    before, real = turnstiles.PHONE_LIMIT, transport.time
-    transport.time = SimpleNamespace(monotonic=lambda: clock.now_us / MICRO)  # type: ignore[assignment]
-    if scenario.tight:
-        narrow = Limit(requests=TIGHT_REQUESTS, period_ms=before.period_ms, parallel=before.parallel)
-        turnstiles.PHONE_LIMIT = narrow  # type: ignore[misc]
-    try:
+    limit = replace(PHONE_LIMIT, requests=TIGHT_REQUESTS) if scenario.tight else PHONE_LIMIT
+    ours = SimpleNamespace(monotonic=lambda: clock.now_us / MICRO)
+    with patch.object(turnstiles, "PHONE_LIMIT", limit), patch.object(transport, "time", ours):
         yield
-    finally:
-        turnstiles.PHONE_LIMIT = before  # type: ignore[misc]
-        transport.time = real
 
 
 @contextmanager
