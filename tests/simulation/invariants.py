@@ -143,5 +143,5 @@ def _same(got: Row, wanted: Row, strictly: bool, late_ms: int) -> Iterator[str]:
                 yield f"{name} {getattr(got, name)!r} instead of {getattr(wanted, name)!r}"
     if abs(got.start_ms - wanted.start_ms) > late_ms + 1_500:
         yield f"starts {got.start_ms - wanted.start_ms} ms later"
-    if got.end_ms is not None and wanted.end_ms is not None and abs(got.end_ms - wanted.end_ms) > 1_000 + late_ms:
+    if got.end_ms is not None and wanted.end_ms is not None and abs(got.end_ms - wanted.end_ms) > late_ms + 1_500:
         yield f"ends {got.end_ms - wanted.end_ms} ms later"
