@@ -28,6 +28,7 @@ from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
+from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
@@ -166,12 +167,17 @@ async def _work(env: Environment, holder: Holder) -> None:
         holder.waiting = reason
         log.info("waiting", reason=reason)
 
-    async with (
-        database(env, waiting) as dsn,
-        assembled(
-            service_options(env, dsn, env.local_url), projections(), streams_open=lambda: holder.streams.open
-        ) as service,
-    ):
+    async with contextlib.AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(database(env, waiting))
+        options = service_options(env, dsn, env.local_url)
+        connection = await connect(dsn)
+        try:
+            await agree_on_key(connection, options.vault)
+        finally:
+            await connection.close()
+        service = await stack.enter_async_context(
+            assembled(options, projections(), streams_open=lambda: holder.streams.open)
+        )
         holder.parts = http_parts(service)
         log.info("ready", host=env.host, port=env.port)
         try:
