@@ -18,7 +18,6 @@ import click
 import msgspec
 import orjson
 import structlog
-from aiohttp import web
 
 from adapters import daemon, demo, doctor
 from adapters.call_search import resolve, search
@@ -27,6 +26,7 @@ from adapters.environment import BadEnvironment, Environment, load_or_create_sec
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
+from adapters.http.serving import Server
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import exposition
 from adapters.postgres.database import connect, wait_for_database
@@ -127,23 +127,22 @@ async def serve(env: Environment) -> None:
     """Run until SIGTERM or SIGINT. The port answers from the start: 503 in words until the database does."""
     holder = Holder()
     guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "")
-    runner = web.AppRunner(build_app(holder, guard), access_log=None, shutdown_timeout=5.0)
+    server = Server(build_app(holder, guard))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await runner.setup()
     try:
-        await web.TCPSite(runner, env.host, env.port).start()
+        await server.start(env.host, env.port)
         working = asyncio.create_task(_work(env, holder), name="service")
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        await runner.cleanup()  # first nothing new comes in, then the parts stop
+        await server.stop()  # first nothing new comes in and what came is answered, then the parts stop
         if not working.done():
             working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
     finally:
-        await runner.cleanup()
+        await server.stop()
 
 
 async def _work(env: Environment, holder: Holder) -> None:

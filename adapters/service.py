@@ -13,14 +13,16 @@ import structlog
 
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad, build_moysklad
-from adapters.postgres.database import create_pool, load_sql, still_wanted
+from adapters.postgres.database import DATABASE_ERRORS, create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.projections import ProjectionRunner
+from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.reactor import Reactor
 from adapters.settings_store import SettingsStore
-from adapters.switchboard import UNAVAILABLE, Switchboard
+from adapters.switchboard import Switchboard
 from adapters.vault import Vault
 from core.decisions import Limits
+from core.errors import StoreUnavailable
 from core.ports import Projection
 
 STORE_PATIENCE_S: Final = 2.5
@@ -32,6 +34,7 @@ REJECTED_DAYS: Final = 30
 REJECTED_ROWS: Final = 100_000
 """Rejected input is kept for inspection, not for ever: a sender that is wrong is often wrong a thousand times a day."""
 
+UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 _PRUNE_REJECTED: Final = load_sql("prune_rejected")
 PRUNE_EVERY_S: Final = 3_600.0
 """Between two clearings of legs that no call can need any more."""
@@ -108,7 +111,9 @@ async def assembled(options: ServiceOptions, projections: Sequence[Projection]) 
                 limits=options.limits,
                 joined_until=lambda: switchboard.position,
             )
-            switchboard = Switchboard(pool=pool, store=store, wake_call=reactor.wake, now_ms=options.now_ms)
+            switchboard = Switchboard(
+                state=PostgresSwitchboardState(pool), store=store, wake_call=reactor.wake, now_ms=options.now_ms
+            )
             yield Service(
                 options=options,
                 pool=pool,

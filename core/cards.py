@@ -121,7 +121,8 @@ def shows_refused(remote: Remote) -> Refusal | None:
     for refusal in remote.refusals:
         effect = refusal.effect
         if (
-            not names_employee(effect)
+            refusal.sent
+            and not names_employee(effect)
             and isinstance(effect, RegisterCall | UpdateCall)
             and any(event.action in (CardAction.SHOW, CardAction.STARTTIME) for event in effect.cards)
         ):
@@ -134,7 +135,8 @@ def _refused_to_hide(remote: Remote) -> frozenset[str]:
     return frozenset(
         event.extension
         for refusal in remote.refusals
-        if isinstance(refusal.effect, UpdateCall)
+        if refusal.sent
+        and isinstance(refusal.effect, UpdateCall)
         and all(event.action in (CardAction.HIDE, CardAction.HIDE_ALL) for event in refusal.effect.cards)
         for event in refusal.effect.cards
     )

@@ -259,7 +259,8 @@ class EffectRefused:
 class EffectDeferred:
     """An effect was due and not even attempted: MoySklad is known to be away, or the account's limits are used up.
 
-    Nothing was sent. Written once until something else happens, so that a long outage does not fill the history.
+    Nothing was sent. Written only when it is news (:func:`core.remote.is_news`), so that a long outage does not fill the
+    history. ``until_ms``: not before then is there any use in asking.
     """
 
     type: ClassVar[str] = "effect_deferred"

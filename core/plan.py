@@ -32,12 +32,22 @@ from core.effects import (
 from core.lifecycle import FINAL, LIVE, Phase
 from core.phone import looks_like_extension
 from core.record import Record, final_record
-from core.remote import Card, Refusal
+from core.remote import Attempt, Card, Refusal
 from core.settings import Settings
-from core.values import ANONYMOUS, Direction
+from core.values import ANONYMOUS, Direction, Urgency
 
 REPOST_GUARD_MS: Final = 2_000
-"""A POST of unknown fate is looked for again this long after it was sent before it is repeated: it may still be under way."""
+"""A POST whose connection broke is looked for again this long after it was sent before it is repeated: it may be under way."""
+
+ORPHAN_GUARD_MS: Final = 6_000
+"""The same where nobody saw the connection end (the process died, or another instance took over): a machine that was cut off
+goes on sending for as long as its kernel is told to try (five seconds, ``adapters/moysklad/transport.py``)."""
+
+SLOW_GUARD: Final = 4
+"""A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
+
+ENDED_FRESH_MS: Final = 60_000
+"""A call that ended longer ago is backlog: whoever waits for its record has waited already."""
 
 _CONTACT_NAMESPACE: Final = UUID("6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11")
 
@@ -75,13 +85,22 @@ def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     wanted = wanted_cards(call, settings, now_ms, limits)
     notes = [*wanted.notes]
     found = next(_steps(call, settings, wanted, now_ms, limits, notes), None)
-    parked = parked_reason(call)
+    reason = parked_reason(call)
     if found is None:
-        return Plan(notes=tuple(notes), wake_ms=wake, parked=parked)
+        return Plan(notes=tuple(notes), wake_ms=wake, parked=reason)
     due = max(found.not_before_ms or 0, _retry_ms(call, found.effect))
     step = replace(found, not_before_ms=due if due > now_ms else None)
     impatient = getattr(found.effect, "deadline_ms", None) if step.not_before_ms is not None else None
-    return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=parked)
+    return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=reason)
+
+
+def urgency(call: Call, now_ms: int) -> Urgency:
+    """Whose turn it is when MoySklad's limits do not let everybody through (PRODUCT C8): screens before records before backlog."""
+    if call.is_live or call.remote.open_cards:
+        return Urgency.LIVE
+    fresh = now_ms - (call.last_heard_ms or 0) < ENDED_FRESH_MS
+    downloaded = call.hangup is not None and call.hangup.downloaded
+    return Urgency.ENDED if fresh and not downloaded else Urgency.BACKLOG
 
 
 _CONTACT_EFFECTS: Final = (FindContact.type, CreateContact.type)
@@ -163,13 +182,14 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
                 "the answer to the registration never came: MoySklad may have the call",
             )
         case RegisterCall() if call.remote.absent_ms is not None:
-            if call.remote.absent_ms - attempt.at_ms < REPOST_GUARD_MS:
+            guard_ms = _guard_ms(attempt)
+            if call.remote.absent_ms - attempt.at_ms < guard_ms:
                 again = _step(
                     call,
                     ConfirmCall(external_id=attempt.effect.external_id),
                     "the first registration may still be under way: look once more before repeating it",
                 )
-                yield replace(again, not_before_ms=attempt.at_ms + REPOST_GUARD_MS)
+                yield replace(again, not_before_ms=attempt.at_ms + guard_ms)
         case UpdateCall() if attempt.in_doubt and attempt.effect.recordings and call.remote.refused(InspectCall) is None:
             yield _step(
                 call,
@@ -180,6 +200,13 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
             return
 
 
+def _guard_ms(attempt: Attempt) -> int:
+    """How long after it was sent a POST of unknown fate may still take effect."""
+    if attempt.ended_ms is None:
+        return ORPHAN_GUARD_MS
+    return max(REPOST_GUARD_MS, SLOW_GUARD * (attempt.ended_ms - attempt.at_ms))
+
+
 def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: Limits, notes: list[Note]) -> Iterator[Step]:
     if refusal := call.remote.refused(RegisterCall, with_cards=False):
         notes.append(Note(about="call", text=f"MoySklad refused to register it: {refusal.error}"))
@@ -187,9 +214,10 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
     final = call.phase in FINAL
     if call.is_live and settings.cards_for(call.direction):
         yield from _contact(call, settings, notes, deadline_ms=_contact_deadline(call, limits), now_ms=now_ms)
+    elif final and _waited_for_contact(call, now_ms, limits):
+        notes.append(Note(about="contact", text="the record did not wait longer for it"))
     elif final:
-        deadline_ms = (now_ms if call.settled_ms is None else call.settled_ms) + limits.record_wait_ms
-        yield from _contact(call, settings, notes, deadline_ms=deadline_ms, now_ms=now_ms)
+        yield from _contact(call, settings, notes, deadline_ms=now_ms + limits.record_wait_ms, now_ms=now_ms)
     if not final and not wanted.cards:
         notes.append(Note(about="call", text=_why_not_yet(call)))
         return
@@ -219,7 +247,10 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
 
 
 def _update(call: Call, settings: Settings, wanted: Wanted, notes: list[Note]) -> Iterator[Step]:
-    attempt = call.remote.attempt
+    attempt, refusal = call.remote.attempt, call.remote.refused(UpdateCall, with_cards=False)
+    if refusal is not None and call.remote.is_turned_away:
+        notes.append(Note(about="call", text=f"MoySklad refused the update: {refusal.error}"))
+        return
     effect, reasons, said = _update_from(call, settings, wanted, call.remote.cards_by_extension)
     if attempt is not None and attempt.in_doubt and (not reasons or _content(effect) != _content(attempt.effect)):
         # Not the one in doubt again: whatever that one may have shown counts as standing.
@@ -280,7 +311,7 @@ def _with_record(call: Call, record: Record, effect: UpdateCall, reasons: list[s
 
 
 def _named_somebody(refusal: Refusal) -> bool:
-    return isinstance(refusal.effect, UpdateCall) and bool(refusal.effect.extension)
+    return refusal.sent and isinstance(refusal.effect, UpdateCall) and bool(refusal.effect.extension)
 
 
 def _attributed(record: Record) -> Note:
@@ -296,9 +327,8 @@ def _contact(
         if reason != _KNOWN:
             notes.append(Note(about="contact", text=reason))
         return
-    if deadline_ms is not None and (now_ms >= deadline_ms or (call.is_live and remote.contact.gave_up)):
-        waiting = "the card" if call.is_live else "the record"
-        notes.append(Note(about="contact", text=f"{waiting} did not wait longer for it"))
+    if deadline_ms is not None and call.is_live and (now_ms >= deadline_ms or remote.contact.gave_up):
+        notes.append(Note(about="contact", text="the card did not wait longer for it"))
         return
     if not remote.contact.searched:
         yield _step(
@@ -341,6 +371,17 @@ def _no_contact_because(call: Call, settings: Settings) -> str:
     return ""
 
 
+def _waited_for_contact(call: Call, now_ms: int, limits: Limits) -> bool:
+    """Whether a record that waits for nothing else has waited for its contact, and in vain, for as long as it may.
+
+    It counts from when the look-up was tried, not from the end of the call: after an outage nobody has tried it yet.
+    """
+    failed_ms = call.remote.contact.failed_ms
+    if failed_ms is None or failed_ms < (call.settled_ms or 0):
+        return False
+    return bool(call.remote.contact.gave_up) or now_ms >= failed_ms + limits.record_wait_ms
+
+
 def _contact_deadline(call: Call, limits: Limits) -> int:
     rung = min((step.heard_ms for step in call.steps), default=None)
     return (rung if rung is not None else call.first_heard_ms or 0) + limits.contact_wait_ms
@@ -352,15 +393,34 @@ def _why_not_yet(call: Call) -> str:
     return "no card is wanted now: it is registered with the first card, or complete at its end"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """Why a person is needed for a call: what MoySklad said and since when, what helps; ``code`` is MoySklad's own."""
+
+    reason: str
+    remedy: str
+    since_ms: int
+    code: int | None = None
+
+
+def parked(call: Call) -> Parked | None:
+    """Whether a person is needed for this call, and what for. Goes by the history alone, whatever the settings are now."""
+    remote = call.remote
+    refusal, reason = remote.refused(ConfirmCall), _in_doubt_for_good(call)
+    if not reason and remote.call is None:
+        refusal = remote.refused(RegisterCall, with_cards=False)
+    elif not reason:
+        refusal = remote.refused(UpdateCall, with_cards=False)
+        refusal = None if refusal is not None and _named_somebody(refusal) else refusal
+    if refusal is None or _not_ours(call) is not None:
+        return None
+    return Parked(reason=reason or refusal.error, remedy=refusal.remedy, since_ms=refusal.at_ms, code=refusal.code)
+
+
 def parked_reason(call: Call) -> str:
-    """Why a person is needed for this call; empty when nobody is."""
-    if doubt := _in_doubt_for_good(call):
-        return doubt
-    for kind in (RegisterCall, UpdateCall):
-        refusal = call.remote.refused(kind, with_cards=False)
-        if refusal is not None and not (kind is UpdateCall and _named_somebody(refusal)):
-            return f"{refusal.error} {refusal.remedy}".strip()
-    return ""
+    """The same in one line; empty when nobody is needed."""
+    found = parked(call)
+    return f"{found.reason} {found.remedy}".strip() if found is not None else ""
 
 
 def describe_cards(cards: tuple[CardEvent, ...]) -> str:

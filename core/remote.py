@@ -54,29 +54,41 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not."""
+    """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not.
+
+    ``ended_ms``: when we gave it up; None while nobody has said so.
+    ``doubted``: an earlier try of the same may have, whatever becomes of this one.
+    """
 
     key: str
     effect: Effect
     at_ms: int
     in_doubt: bool = True
+    ended_ms: int | None = None
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Something MoySklad refused for good."""
+    """Something MoySklad refused for good. ``code``: MoySklad's own number for the reason, where it gave one.
+
+    ``sent`` False: it was not even asked, because it refuses everything of this account; nothing is proven against the effect.
+    """
 
     effect: Effect
     error: str
     remedy: str
     at_ms: int
+    code: int | None = None
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
     """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there.
 
-    ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either.
+    ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
+    ``failed_ms``: when it last did.
     """
 
     id: str | None = None
@@ -84,11 +96,15 @@ class Contact:
     searched: bool = False
     gave_up: str = ""
     exhausted: str = ""
+    failed_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """MoySklad's side of one call, folded from outcomes."""
+    """MoySklad's side of one call, folded from outcomes.
+
+    ``deferred``: why it was not asked lately, where nothing else happened since.
+    """
 
     call: str | None = None
     registered_ms: int | None = None
@@ -127,19 +143,25 @@ class Remote:
         return tuple(extension for extension, card in self.cards if card is not Card.HIDDEN)
 
     def refused(self, kind: type[Effect], *, with_cards: bool | None = None) -> Refusal | None:
-        """The last refusal of this kind of effect. ``with_cards`` False: of one that carried neither cards nor an employee.
+        """The last refusal of this kind of effect. ``with_cards`` False: of one that carried neither cards nor an employee,
+        or of everything.
 
-        That is the least that can be asked: when it is refused, a person is needed.
+        Then there is nothing less that could be asked, and a person is needed.
         """
         for refusal in reversed(self.refusals):
-            if isinstance(refusal.effect, kind) and (with_cards is None or _is_laden(refusal.effect) == with_cards):
+            if isinstance(refusal.effect, kind) and with_cards in (None, refusal.sent and _is_laden(refusal.effect)):
                 return refusal
         return None
 
     @property
+    def is_turned_away(self) -> bool:
+        """Whether the account is refused altogether, so that another request for this call is of no use."""
+        return any(not refusal.sent and isinstance(refusal.effect, RegisterCall | UpdateCall) for refusal in self.refusals)
+
+    @property
     def employees_refused(self) -> bool:
         """Whether something that named an employee was refused: he may be gone, so the extension alone must do."""
-        return any(names_employee(refusal.effect) for refusal in self.refusals)
+        return any(refusal.sent and names_employee(refusal.effect) for refusal in self.refusals)
 
 
 def names_employee(effect: Effect) -> bool:
@@ -158,7 +180,7 @@ def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
     except (KeyError, ValueError, TypeError):
         return remote
     if isinstance(event, EffectDeferred):
-        return replace(remote, deferred=event.reason)
+        return _deferred(remote, event, effect)
     remote = replace(remote, deferred="")
     match event:
         case EffectStarted():
@@ -172,17 +194,55 @@ def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
             return _refused(remote, event, effect)
 
 
+def is_news(remote: Remote, event: EffectDeferred) -> bool:
+    """Whether a deferral says anything that the history does not say already: only then is it recorded."""
+    return apply_outcome(remote, event) != remote
+
+
 def forgiven(remote: Remote) -> Remote:
-    """MoySklad's side once what it refused may be asked again: whatever is in doubt stays so, and no wait is left."""
-    return replace(remote, refusals=(), failures=0, retry_ms=None, last_error="", deferred="")
+    """MoySklad's side once what it refused may be asked again: whatever is in doubt stays so, and no wait is left.
+
+    What stood in for an answer while there was none goes as well: a contact given up, extensions without their employees.
+    """
+    return replace(
+        remote,
+        refusals=(),
+        failures=0,
+        retry_ms=None,
+        last_error="",
+        deferred="",
+        contact=replace(remote.contact, gave_up="", exhausted="", failed_ms=None),
+        employees=tuple((extension, employee) for extension, employee in remote.employees if employee),
+    )
+
+
+def _deferred(remote: Remote, event: EffectDeferred, effect: Effect) -> Remote:
+    """Not asked yet."""
+    remote = replace(remote, deferred=remote.deferred or event.reason or "deferred")
+    match effect:
+        case FindContact() | CreateContact() if _is_too_late(effect, event.until_ms):
+            # It will not come in time: whoever waits for it is told now, not at the deadline.
+            contact = replace(remote.contact, gave_up=remote.contact.gave_up or remote.deferred, failed_ms=event.at_ms)
+            return replace(remote, contact=contact, failures=0, retry_ms=None)
+        case FindEmployees() if _is_too_late(effect, event.until_ms):
+            return replace(remote, employees=_by_extension_alone(remote, effect))
+        case _:
+            return remote
+
+
+def _is_too_late(effect: FindContact | CreateContact | FindEmployees, at_ms: int) -> bool:
+    return effect.deadline_ms is not None and at_ms >= effect.deadline_ms
 
 
 def _started(remote: Remote, event: EffectStarted, effect: Effect) -> Remote:
-    if remote.attempt is None or remote.attempt.key != event.key:
+    earlier = remote.attempt
+    again = earlier is not None and earlier.key == event.key
+    if not again:
         remote = _overtake(remote)
+    doubted = again and earlier is not None and (earlier.in_doubt or earlier.doubted)
     return replace(
         remote,
-        attempt=Attempt(key=event.key, effect=effect, at_ms=event.at_ms),
+        attempt=Attempt(key=event.key, effect=effect, at_ms=event.at_ms, doubted=doubted),
         absent_ms=None,
         started=remote.started + 1,
         sequence=max([remote.sequence, *(card.sequence for card in card_events(effect))]),
@@ -251,7 +311,7 @@ def _confirmed(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
     if result.get("call"):
         # The row exists, so the one POST in doubt was carried out as a whole, its card events included.
         return _registered(remote, at_ms, attempt.effect, {**result, "existed": False})
-    return replace(remote, attempt=replace(attempt, in_doubt=False), absent_ms=at_ms)
+    return replace(remote, attempt=replace(attempt, in_doubt=False, doubted=False), absent_ms=at_ms)
 
 
 def _inspected(remote: Remote, result: Mapping[str, Any]) -> Remote:
@@ -261,33 +321,42 @@ def _inspected(remote: Remote, result: Mapping[str, Any]) -> Remote:
         effect = remote.attempt.effect
         if set(effect.recordings) <= set(recordings):
             return _wrote(replace(remote, attempt=None), replace(effect, recordings=()))
-        return replace(remote, attempt=replace(remote.attempt, in_doubt=False))
+        return replace(remote, attempt=replace(remote.attempt, in_doubt=False, doubted=False))
     return remote
 
 
 def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:
     remote = replace(remote, failures=remote.failures + 1, retry_ms=event.retry_ms, retry_of=effect.type, last_error=event.error)
     match effect:
-        case FindContact() | CreateContact() if effect.deadline_ms is not None and event.at_ms >= effect.deadline_ms:
-            contact = replace(remote.contact, gave_up=event.error or "deadline")
+        case FindContact() | CreateContact() if _is_too_late(effect, event.at_ms):
+            contact = replace(remote.contact, gave_up=event.error or "deadline", failed_ms=event.at_ms)
             return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
         case FindContact() | CreateContact() if remote.call is None and remote.failures >= CONTACT_ATTEMPTS:
-            contact = replace(remote.contact, exhausted=event.error or "unavailable")
+            contact = replace(remote.contact, exhausted=event.error or "unavailable", failed_ms=event.at_ms)
             return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
+        case FindContact():
+            return replace(remote, contact=replace(remote.contact, failed_ms=event.at_ms))
         case FindEmployees():
             return replace(remote, employees=_by_extension_alone(remote, effect), failures=0, retry_ms=None)
         case RegisterCall() | UpdateCall() | CreateContact() if remote.attempt is not None:
-            return replace(remote, attempt=replace(remote.attempt, in_doubt=event.ambiguous))
+            attempt = replace(remote.attempt, in_doubt=event.ambiguous or remote.attempt.doubted, ended_ms=event.at_ms)
+            if isinstance(effect, CreateContact):
+                remote = replace(remote, contact=replace(remote.contact, failed_ms=event.at_ms))
+            return replace(remote, attempt=attempt)
         case _:
             return remote
 
 
 def _refused(remote: Remote, event: EffectRefused, effect: Effect) -> Remote:
-    refusal = Refusal(effect=effect, error=event.error, remedy=event.remedy, at_ms=event.at_ms)
-    # A refused look-up settles nothing: the write it was to resolve stays in doubt.
-    attempt = None if is_write(effect) else remote.attempt
+    sent = bool(event.exchanges)
+    refusal = Refusal(effect=effect, error=event.error, remedy=event.remedy, at_ms=event.at_ms, code=event.code, sent=sent)
     remote = replace(
-        remote, refusals=(*remote.refusals, refusal), failures=0, retry_ms=None, last_error=event.error, attempt=attempt
+        remote,
+        refusals=(*remote.refusals, refusal),
+        failures=0,
+        retry_ms=None,
+        last_error=event.error,
+        attempt=_left_of(remote.attempt, event, effect),
     )
     match effect:
         case FindContact() | CreateContact():
@@ -296,6 +365,19 @@ def _refused(remote: Remote, event: EffectRefused, effect: Effect) -> Remote:
             return replace(remote, employees=_by_extension_alone(remote, effect))
         case _:
             return remote
+
+
+def _left_of(attempt: Attempt | None, event: EffectRefused, effect: Effect) -> Attempt | None:
+    """What a refusal leaves of a write that was started.
+
+    A refused look-up settles nothing, and neither does a refusal that came before anything was sent (a key that is known
+    to be revoked): a write that may have taken effect stays in doubt. A client in doubt is no matter: his ``syncId``
+    makes a repeat harmless.
+    """
+    if attempt is None or not is_write(effect):
+        return attempt
+    in_doubt = attempt.doubted or (attempt.in_doubt and not event.exchanges)
+    return replace(attempt, in_doubt=True) if in_doubt and not isinstance(attempt.effect, CreateContact) else None
 
 
 def _by_extension_alone(remote: Remote, effect: FindEmployees) -> tuple[tuple[str, str | None], ...]:

@@ -14,7 +14,7 @@ from core import call as calls
 from core.call import Call, attribution, fold, initial
 from core.events import EffectFailed, EffectRefused, Event, decode
 from core.phone import digits
-from core.plan import parked_reason
+from core.plan import parked
 from core.ports import ProjectionDb, RecordedEvent
 from core.values import ANONYMOUS
 
@@ -61,7 +61,7 @@ def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
     state: Call = fold(initial(enterprise, stream.removeprefix("call/")), history)
     ended = calls.end_ms(state)
     talk_ms = sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in state.talks)
-    outcome = calls.outcome(state)
+    outcome, needed = calls.outcome(state), parked(state)
     return (
         enterprise,
         state.id,
@@ -79,5 +79,8 @@ def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
         state.remote.call,
         len(state.remote.open_cards),
         sum(isinstance(event, EffectFailed | EffectRefused) for event in history),
-        parked_reason(state),
+        needed.reason or "refused" if needed is not None else "",
+        needed.remedy if needed is not None else "",
+        needed.since_ms if needed is not None else None,
+        needed.code if needed is not None else None,
     )

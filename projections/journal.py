@@ -1,9 +1,10 @@
 """``integration_logs``: the table that people and scripts have always read (PRODUCT F5), now a read model of the events.
 
 One row per fact that concerns MoySklad: each dial and hangup of a call, each answer with its requests, each failure and
-refusal, and when the call was settled or overdue. The rest of the history is left to the replay. A row is named by the
-event's place in the log, so it is written exactly once; rows of other integrations are left alone. The columns, and
-``status`` ``success`` or ``error``, are those of the script that this service replaced; ``phone`` is in the clear.
+refusal, what was put off and what was ordered again, and when the call was settled or overdue. The rest of the history is
+left to the replay. A row is named by the event's place in the log, so it is written exactly once; rows of other integrations
+are left alone. The columns, and ``status`` ``success`` or ``error``, are those of the script that this service replaced;
+``phone`` is in the clear.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from core.events import (
     CallOverdue,
     CallSettled,
     DialObserved,
+    EffectDeferred,
     EffectDone,
     EffectFailed,
     EffectRefused,
     Event,
     Exchange,
     HangupObserved,
+    RetryRequested,
     decode,
 )
 from core.ports import ProjectionDb, RecordedEvent
@@ -99,6 +102,12 @@ def _tell(event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
         case EffectFailed() | EffectRefused():
             kind = f"{event.effect.get('type')}_{'failed' if isinstance(event, EffectFailed) else 'refused'}"
             return kind, _requests(event.exchanges), _answers(event), event.error or "no answer"
+        case EffectDeferred():
+            # Not a success, and whoever looks for what did not reach MoySklad looks for errors.
+            put_off = {"until_ms": event.until_ms}
+            return f"{event.effect.get('type')}_deferred", put_off, None, f"not asked yet: {event.reason or 'no reason'}"
+        case RetryRequested():
+            return "retry_requested", {"by": event.by, "reason": event.reason}, None, ""
         case CallOverdue():
             return "call_overdue", {}, None, "no hangup within the maximum"
         case CallSettled():

@@ -37,6 +37,7 @@ from core.events import (
     CardRequested,
     ConsultationObserved,
     DialObserved,
+    EffectDeferred,
     EffectDone,
     EffectFailed,
     EffectRefused,
@@ -45,6 +46,7 @@ from core.events import (
     HangupObserved,
     LegAbsorbed,
     Observation,
+    RetryRequested,
     decode,
 )
 from core.lifecycle import Phase
@@ -57,11 +59,13 @@ from core.values import Direction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One step of the story. ``kind``: ``heard``, ``time``, ``asked``, ``answered``, ``failed`` or ``refused``.
+    """One step of the story. ``kind``: ``heard``, ``time``, ``asked``, ``answered``, ``failed``, ``refused``, ``deferred`` or
+    ``ordered``.
 
     ``phase_before`` and ``phase_after`` differ when this step moved the call. ``cards``: extension -> how its card
     stands after the step. ``notes``: what was decided or left undone, with the reason, where that changed here.
-    ``exchanges``: requests and answers, secrets removed. ``raw``: the wire body, for what was heard.
+    ``exchanges``: requests and answers, secrets removed. ``raw``: the wire body, for what was heard. ``again_ms``: when it
+    was to be tried again, for what failed or was not asked yet.
     """
 
     version: int
@@ -78,6 +82,7 @@ class Entry:
     exchanges: tuple[dict[str, Any], ...] = ()
     wire: str = ""
     raw: dict[str, Any] = field(default_factory=dict)
+    again_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +179,18 @@ def _entry(recorded: RecordedEvent, event: Event, before: Call, after: Call, not
         exchanges=exchanges,
         wire=event.wire if isinstance(event, Observation) else "",
         raw=event.raw if isinstance(event, Observation) else {},
+        again_ms=_again_ms(event),
     )
+
+
+def _again_ms(event: Event) -> int | None:
+    match event:
+        case EffectFailed():
+            return event.retry_ms
+        case EffectDeferred():
+            return event.until_ms
+        case _:
+            return None
 
 
 def _exchanges(event: Event) -> Iterator[dict[str, Any]]:
@@ -201,6 +217,10 @@ def _tell(event: Event, state: Call) -> tuple[str, str, str]:
             return "failed", f"{_ask(event.effect)}: {event.error}", f"{again}; it is tried again"
         case EffectRefused():
             return "refused", f"MoySklad refused: {_ask(event.effect)}: {event.error}", event.remedy
+        case EffectDeferred():
+            return "deferred", f"not asked yet: {_ask(event.effect)}", event.reason
+        case RetryRequested():
+            return "ordered", f"asked again by {event.by or 'somebody'}", event.reason
         case CallSettled():
             return "time", "the record is settled", event.reason
         case CallOverdue():

@@ -9,8 +9,19 @@ from typing import Any, Final
 
 from projections.story import Entry, Story
 
-MARKS: Final = {"heard": "«", "time": "·", "asked": "»", "answered": "=", "failed": "!", "refused": "x"}
-LEGEND: Final = "« heard   · time   » asked of MoySklad   = answered   ! failed, tried again   x refused"
+MARKS: Final = {
+    "heard": "«",
+    "time": "·",
+    "asked": "»",
+    "answered": "=",
+    "failed": "!",
+    "refused": "x",
+    "deferred": "~",
+    "ordered": "^",
+}
+LEGEND: Final = (
+    "« heard   · time   » asked of MoySklad   = answered   ! failed, tried again   x refused   ~ not asked yet   ^ asked again"
+)
 
 
 def render(story: Story, zone: tzinfo, *, full: bool = False) -> str:
@@ -50,7 +61,8 @@ def _entry(
     earlier = "   (heard earlier, joined now)" if overtaken else ""
     yield f"{_clock(entry.at_ms, zone)}  {MARKS[entry.kind]} {entry.title}{earlier}"
     if entry.why:
-        yield f"{'':14}  because {entry.why}"
+        again = f", tried again at {_clock(entry.again_ms, zone)}" if entry.kind == "deferred" and entry.again_ms else ""
+        yield f"{'':14}  because {entry.why}{again}"
     if entry.phase_before != entry.phase_after:
         yield f"{'':14}  {entry.phase_before} → {entry.phase_after}"
     if entry.cards != cards_before:

@@ -52,12 +52,15 @@ from core.events import (
     CallerIdObserved,
     CardRequested,
     DialObserved,
+    EffectDeferred,
     EffectDone,
     EffectFailed,
     EffectRefused,
     EffectStarted,
     Event,
+    Exchange,
     HangupObserved,
+    RetryRequested,
 )
 from core.plan import Plan, plan
 from core.settings import Settings
@@ -216,9 +219,24 @@ def failed(
     )
 
 
-def refused(effect: Effect, at: float, key: str = "k", error: str = "no", remedy: str = "") -> EffectRefused:
-    """MoySklad said no for good."""
-    return EffectRefused(key=key, at_ms=ms(at), effect=encode_effect(effect), error=error, remedy=remedy)
+def refused(
+    effect: Effect, at: float, key: str = "k", error: str = "no", remedy: str = "", *, sent: bool = True, code: int | None = None
+) -> EffectRefused:
+    """MoySklad said no for good; ``sent`` False: it is known to say no, and was not even asked."""
+    exchanges = (Exchange(status=400),) if sent else ()
+    return EffectRefused(
+        key=key, at_ms=ms(at), effect=encode_effect(effect), error=error, remedy=remedy, code=code, exchanges=exchanges
+    )
+
+
+def deferred(effect: Effect, at: float, until: float, reason: str = "MoySklad is away") -> EffectDeferred:
+    """It was due and not asked for; before ``until`` there is no use in it."""
+    return EffectDeferred(at_ms=ms(at), effect=encode_effect(effect), reason=reason, until_ms=ms(until))
+
+
+def retry(at: float, by: str = "anna", reason: str = "the key was mended") -> RetryRequested:
+    """What was refused may be asked again."""
+    return RetryRequested(at_ms=ms(at), by=by, reason=reason)
 
 
 # -- what was asked -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.call import Call, evolve, initial
 from core.decisions import Limits
-from core.events import DialObserved, Event
+from core.events import AnyObservation, DialObserved, Event, RetryRequested
 from core.remote import card_events
 from tests.moysklad_model import MoySkladModel, Repeated
 from tests.settings import SETTINGS
@@ -99,6 +99,38 @@ def test_sequence_numbers_increase_and_a_retry_keeps_its_own(
         assert fresh == sorted(fresh)
 
 
+@given(histories(), faults(), st.frozensets(st.integers(0, 12)))
+def test_what_is_put_off_is_done_in_the_end(history: History, faulty: dict[int, Fault], put_off: frozenset[int]) -> None:
+    straight = played(history, faults=faulty)
+    other = played(history, faults=faulty, deferrals=put_off)
+    assert record(other) == record(straight)
+    assert all(row.screens() == {} for row in other.moysklad.rows)
+
+
+@given(histories(), st.sampled_from(list(Repeated)), faults(), st.data())
+def test_what_a_revoked_key_left_undone_is_done_after_a_retry(
+    history: History, repeated: Repeated, faulty: dict[int, Fault], data: st.DataObject
+) -> None:
+    straight = played(history)
+    world = World(settings=SETTINGS, moysklad=MoySkladModel(repeated=repeated), faults=faulty)
+    begin = data.draw(st.integers(0, len(history.heard)))
+    end = data.draw(st.integers(begin, len(history.heard)))
+    hear_all(world, history.heard[:begin])
+    world.revoked = True
+    hear_all(world, history.heard[begin:end])
+    if data.draw(st.booleans()):
+        world.finish(data.draw(st.integers(0, 200_000_000)))
+    world.revoked = False
+    retried = [call for call in world.calls if world.retry(call)]
+    assert not any(world.planned(call).parked for call in world.calls)
+    hear_all(world, history.heard[end:])
+    world.finish()
+    assert record(world) == record(straight), retried
+    assert not any(world.planned(call).parked for call in world.calls)
+    assert all(row.screens() == {} for row in world.moysklad.rows)
+    assert world.refold() == world.calls
+
+
 @given(histories(), faults())
 def test_rebuilt_equals_live(history: History, faulty: dict[int, Fault]) -> None:
     world = played(history, faults=faulty)
@@ -129,6 +161,12 @@ def test_without_a_hangup_cards_are_hidden_at_the_maximum_and_the_call_is_record
 @given(st.lists(histories().map(lambda history: history.heard), min_size=1, max_size=2), st.randoms(use_true_random=False))
 def test_evolve_is_total(parts: list[tuple[tuple[str, Event], ...]], random: object) -> None:
     events = [event for part in parts for _, event in part]
+    for part in parts:
+        world = World(settings=SETTINGS, faults={1: Fault.LOST_AFTER}, deferrals=(2, 5))
+        hear_all(world, part)  # type: ignore[arg-type]
+        world.finish()
+        events += [event for stream in world.streams.values() for event in stream if not isinstance(event, AnyObservation)]
+    events.append(RetryRequested(at_ms=1, by="anna"))
     random.shuffle(events)  # type: ignore[attr-defined]
     state: Call = initial("0367", "1795437000.1000")
     for event in events:

@@ -8,7 +8,7 @@ goes wrong with the n-th write: see :class:`Fault`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -18,16 +18,19 @@ from core.effects import Refused, encode_effect, is_write
 from core.events import (
     AnyObservation,
     ConsultationObserved,
+    EffectDeferred,
     EffectDone,
     EffectFailed,
     EffectRefused,
     EffectStarted,
     Event,
+    Exchange,
     LegAbsorbed,
+    RetryRequested,
     encode,
 )
 from core.legs import Absorb, Legs, Link, hear
-from core.plan import Plan, Step, plan
+from core.plan import Plan, Step, parked_reason, plan
 from core.settings import Settings
 from tests.moysklad_model import MoySkladModel
 
@@ -52,18 +55,25 @@ class Fault(StrEnum):
 
 @dataclass(slots=True)
 class World:
-    """One enterprise, its calls and its MoySklad."""
+    """One enterprise, its calls and its MoySklad.
+
+    ``deferrals``: before which steps (0 is the first) nothing was sent for a while. ``revoked``: the account is known to be
+    refused, so that nothing is sent at all.
+    """
 
     settings: Settings
     moysklad: MoySkladModel = field(default_factory=MoySkladModel)
     limits: Limits = field(default_factory=Limits)
     faults: Mapping[int, Fault] = field(default_factory=dict)
+    deferrals: Collection[int] = ()
+    revoked: bool = False
     streams: dict[str, list[Event]] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
     legs: Legs = field(default_factory=Legs)
     relayed: dict[tuple[str, str], int] = field(default_factory=dict)
     seen: set[bytes] = field(default_factory=set)
     writes: int = 0
+    steps: int = 0
     now_ms: int = 0
 
     def hear(self, stream: str, event: AnyObservation, *, digest: bytes | None = None, at_ms: int | None = None) -> bool:
@@ -133,6 +143,14 @@ class World:
         """Let everything come to its end: every grace, every retry."""
         self.advance(self.now_ms + after_ms)
 
+    def retry(self, call: str) -> bool:
+        """Ask again for what was refused, as a person does; False when the call is not parked."""
+        if not parked_reason(self.calls[call]):
+            return False
+        self._append(f"call/{call}", RetryRequested(at_ms=self.now_ms, by="a person"))
+        self.attend(call)
+        return True
+
     def refold(self) -> dict[str, Call]:
         """Every call folded anew from its stream."""
         return {
@@ -169,6 +187,13 @@ class World:
     def _perform(self, call: str, step: Step) -> None:
         stream, effect, now = f"call/{call}", encode_effect(step.effect), self.now_ms
         fault = None
+        self.steps += 1
+        if self.steps - 1 in self.deferrals:
+            self._append(stream, EffectDeferred(at_ms=now, effect=effect, reason="the limits are used up", until_ms=now + 1_500))
+            return
+        if self.revoked:
+            self._append(stream, EffectRefused(key=step.key, at_ms=now, effect=effect, error="key revoked", code=1056))
+            return
         if is_write(step.effect):
             fault = self.faults.get(self.writes)
             self.writes += 1
@@ -177,7 +202,8 @@ class World:
             try:
                 performed = self.moysklad.perform(step.effect)
             except Refused as error:
-                self._append(stream, EffectRefused(key=step.key, at_ms=now, effect=effect, error=error.error))
+                answers = (Exchange(status=400),)
+                self._append(stream, EffectRefused(key=step.key, at_ms=now, effect=effect, error=error.error, exchanges=answers))
                 return
             if fault is None:
                 self._append(stream, EffectDone(key=step.key, at_ms=now, effect=effect, result=performed.result))

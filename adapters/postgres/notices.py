@@ -1,4 +1,4 @@
-"""A word from one instance to the others: these enterprises' work was made due just now (docs/decisions/0010).
+"""A word from the switchboard's instance to the others: work of theirs was made due just now (docs/decisions/0010).
 
 It only saves the time until the next poll: what it is about is in the tables, so a notice that is lost loses nothing.
 """
@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
+import orjson
 import structlog
 
 from adapters.postgres.database import DATABASE_ERRORS, connect, explain, in_time, still_wanted
+from adapters.postgres.switchboard_state import CHANNEL
 
 log = structlog.get_logger("notices")
-
-CHANNEL: Final = "ms_calls"
-"""As in ``sql/notify.sql``."""
-
-MAX_BYTES: Final = 7_900
-"""PostgreSQL takes less than 8,000 bytes in one notice."""
 
 PING_S: Final = 5.0
 """Between two looks whether the server is still there: a connection that only listens would never notice."""
@@ -30,26 +25,14 @@ STATEMENT_S: Final = 2.0
 BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-def payloads(enterprises: Collection[str]) -> list[str]:
-    """The notices that name these enterprises; each short enough to be sent."""
-    texts: list[list[str]] = [[]]
-    size = 2
-    for name in sorted(enterprises):
-        length = len(msgspec.json.encode(name)) + 1
-        if size + length > MAX_BYTES:
-            texts.append([])
-            size = 2
-        texts[-1].append(name)
-        size += length
-    return [msgspec.json.encode(names).decode() for names in texts if names]
-
-
-def named(payload: str) -> list[str]:
-    """The enterprises of a notice; none when it is not one of ours (the channel is open to everybody)."""
+def position_of(payload: str) -> int | None:
+    """How far the switchboard that sent the notice had come; None when it is not one of ours (anybody may use the channel)."""
     try:
-        return msgspec.json.decode(payload, type=list[str])
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return []
+        told = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+    position = told.get("position") if isinstance(told, dict) else None
+    return position if isinstance(position, int) else None
 
 
 class Notices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -28,8 +29,10 @@ from core.events import (
     CallWrittenOff,
     ConsultationObserved,
     DialObserved,
+    EffectDeferred,
     HangupObserved,
     LegAbsorbed,
+    RetryRequested,
 )
 from core.lifecycle import Phase
 from core.values import ANONYMOUS, Direction, Outcome
@@ -500,3 +503,23 @@ def test_a_lone_hangup_that_may_be_a_leg_waits_longer() -> None:
     known = call_of("0 A start\n50 A hangup 102 internal answered")
     assert not known.is_doubtful
     assert next_deadline(known, ms(50), Limits()) == ms(55)
+
+
+# -- what a person orders, and what was not asked yet --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        RetryRequested(at_ms=ms(900), by="anna"),
+        EffectDeferred(at_ms=ms(900), effect={"type": "confirm_call", "external_id": "x"}, reason="away", until_ms=ms(960)),
+    ],
+    ids=["retry", "deferral"],
+)
+def test_an_order_and_a_deferral_say_nothing_of_the_call_itself(event: RetryRequested | EffectDeferred) -> None:
+    for table in ("", "0 A start", RING, RING + "9 A hangup 101 answered"):
+        before = call_of(table)
+        after = evolve(before, event)
+        assert replace(after, remote=before.remote, version=before.version) == before
+        assert after.version == before.version + 1
+    assert after.remote == (replace(before.remote, deferred="away") if event.type == "effect_deferred" else before.remote)

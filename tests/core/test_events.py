@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from core.events import (
     EVENT_TYPES,
     OBSERVATIONS,
+    ORDERS,
     OUTCOMES,
     SCHEMAS,
     TIME_FACTS,
@@ -47,12 +48,14 @@ STORED_TYPES = {
     "effect_done",
     "effect_failed",
     "effect_refused",
+    "effect_deferred",
+    "retry_requested",
 }
 
 
 def test_the_names_of_events_are_the_storage_format() -> None:
     assert set(EVENT_TYPES) == STORED_TYPES
-    assert {kind.type for kind in (*OBSERVATIONS, *TIME_FACTS, *OUTCOMES)} == STORED_TYPES
+    assert {kind.type for kind in (*OBSERVATIONS, *TIME_FACTS, *OUTCOMES, *ORDERS)} == STORED_TYPES
 
 
 @pytest.mark.parametrize("kind", list(EVENT_TYPES.values()), ids=list(EVENT_TYPES))
@@ -68,6 +71,7 @@ def _example(kind: type[Event]) -> Event:
         "heard_ms": 1,
         "at_ms": 1,
         "retry_ms": 2,
+        "until_ms": 3,
         "ambiguous": True,
         "direction": Direction.OUTGOING,
         "extensions": ("101", "102"),

@@ -17,7 +17,7 @@ from core.effects import (
     UpdateCall,
 )
 from core.events import CallSettled, LegAbsorbed
-from core.plan import REPOST_GUARD_MS, contact_sync_id
+from core.plan import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD, Parked, contact_sync_id, parked, parked_reason
 from core.settings import Settings
 from tests.moysklad_model import MoySkladModel, Repeated
 from tests.scenario import (
@@ -25,6 +25,7 @@ from tests.scenario import (
     PickyModel,
     Scenario,
     call_of,
+    deferred,
     describe,
     done,
     events,
@@ -33,6 +34,7 @@ from tests.scenario import (
     look,
     ms,
     refused,
+    retry,
     started,
     step_of,
 )
@@ -72,16 +74,13 @@ def test_a_registration_whose_answer_was_lost_is_looked_for_and_not_repeated(fau
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.CRASH_BEFORE])
 def test_a_registration_that_is_not_there_is_looked_for_again_before_it_is_repeated(fault: Fault, repeated: Repeated) -> None:
     scenario = known(TALK, {0: fault}, repeated=repeated)
-    first_look = "1.5 confirm" if fault is Fault.LOST_BEFORE else "0.5 confirm"
-    assert scenario.asked(timed=True) == [
-        f"0.0 {FIND}",
-        f"0.5 {SHOWN}",
-        first_look,
-        "2.5 confirm",
-        f"2.5 {SHOWN}",
-        "5.0 update STARTTIME 101 #3 HIDE 102 #4",
-    ]
+    looks = ("1.5", "2.5") if fault is Fault.LOST_BEFORE else ("0.5", "6.5")  # nobody saw the connection end
+    again = SHOWN if fault is Fault.LOST_BEFORE else "register SHOW 101 #3 STARTTIME 101 #4"
+    asked = [f"0.0 {FIND}", f"0.5 {SHOWN}", *(f"{look} confirm" for look in looks), f"{looks[1]} {again}"]
+    moved = ["5.0 update STARTTIME 101 #3 HIDE 102 #4"] if fault is Fault.LOST_BEFORE else []
+    assert scenario.at(8).asked(timed=True) == [*asked, *moved]
     assert len(scenario.rows) == 1
+    assert scenario.screens() == {"101": "timing"}
 
 
 def test_what_certainly_was_not_sent_is_repeated_without_looking() -> None:
@@ -93,17 +92,24 @@ REGISTER = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, star
 FOUND = done(FindContact(number=NUMBER), 0.5, contact="ann")
 
 
-def test_the_guard_before_a_repetition_counts_from_when_it_was_sent() -> None:
-    assert REPOST_GUARD_MS == 2_000
-    absent = call_of(RING, FOUND, started(REGISTER, 1, "r"), done(ConfirmCall(external_id="0367-A"), 1.2, call=None))
-    waiting = look(absent, 1.3)
-    assert (step_of(waiting), waiting.wake_ms) == ("confirm", ms(3))
+@pytest.mark.parametrize(
+    ("given_up", "guard"),
+    [(1.1, REPOST_GUARD_MS), (1.5, REPOST_GUARD_MS), (16.0, SLOW_GUARD * 15_000), (None, ORPHAN_GUARD_MS)],
+    ids=["the connection broke at once", "it broke after a while", "no answer in time", "nobody saw it end"],
+)
+def test_the_guard_before_a_repetition_counts_from_when_it_was_sent(given_up: float | None, guard: int) -> None:
+    seen = [] if given_up is None else [failed(REGISTER, given_up, "r")]
+    looked = given_up or 1.2
+    absent = call_of(RING, FOUND, started(REGISTER, 1, "r"), *seen, done(ConfirmCall(external_id="0367-A"), looked, call=None))
+    waiting = look(absent, looked)
+    over = 1 + guard / 1000
+    assert (step_of(waiting), waiting.wake_ms) == ("confirm", ms(over))
     assert waiting.step is not None
-    assert waiting.step.not_before_ms == ms(3)
-    early = fold(absent, [done(ConfirmCall(external_id="0367-A"), 2.999, call=None)])
-    assert step_of(look(early, 2.999)) == "confirm"
-    late = fold(absent, [done(ConfirmCall(external_id="0367-A"), 3, call=None)])
-    assert step_of(look(late, 3)) == SHOWN
+    assert waiting.step.not_before_ms == ms(over)
+    early = fold(absent, [done(ConfirmCall(external_id="0367-A"), over - 0.001, call=None)])
+    assert step_of(look(early, over - 0.001)) == "confirm"
+    late = fold(absent, [done(ConfirmCall(external_id="0367-A"), over, call=None)])
+    assert step_of(look(late, over)).startswith("register ")
 
 
 def test_a_doubt_comes_before_everything_else() -> None:
@@ -369,3 +375,98 @@ def test_a_directory_that_is_refused_leaves_the_extension_alone_to_do() -> None:
     scenario = picky(RING, refuses(FindEmployees), settings=settings_with(mapped=()))
     assert scenario.asked() == [FIND, "find employees 101 102", SHOWN]
     assert [event.employee for event in scenario.row.events] == ["", ""]
+
+
+# -- parked, and asked again ----------------------------------------------------------------------------------------
+
+BARE = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
+ENDED = CallSettled(at_ms=ms(36), reason="")
+
+
+def test_parked_says_what_was_said_since_when_and_what_helps() -> None:
+    call = call_of(ANSWERED, FOUND, ENDED, refused(BARE, 40, error="key revoked", remedy="enter it again", code=1056))
+    assert parked(call) == Parked(reason="key revoked", remedy="enter it again", since_ms=ms(40), code=1056)
+    assert parked_reason(call) == "key revoked enter it again"
+    assert parked(call_of(ANSWERED, FOUND, ENDED)) is None
+    update = fold(
+        call_of(ANSWERED, ENDED, done(BARE, 37, call="m")),
+        [refused(UpdateCall(external_id="x", call="m", comment="c"), 41, error="gone", code=1021)],
+    )
+    assert parked(update) == Parked(reason="gone", remedy="", since_ms=ms(41), code=1021)
+    doubt = call_of(RING, started(REGISTER, 1), refused(ConfirmCall(external_id="x"), 2, error="no", remedy="mend it", code=5))
+    assert parked(doubt) == Parked(
+        reason="whether MoySklad has the call cannot be found out: no", remedy="mend it", since_ms=ms(2), code=5
+    )
+
+
+def test_a_refused_registration_is_no_matter_once_the_call_is_there() -> None:
+    assert parked(call_of(ANSWERED, ENDED, refused(BARE, 40), done(BARE, 41, call="m"))) is None
+
+
+def test_nobody_is_needed_for_a_call_that_is_not_to_be_sent() -> None:
+    refusal = refused(BARE, 10, sent=False)
+    assert parked(call_of("0 A dial 102 internal number=101\n9 A hangup 102 internal number=101", refusal)) is None
+    assert parked(call_of("0 A dial 101\n9 A hangup 101", refusal)) is not None
+    assert parked(call_of("0 A dial 101\n9 A hangup 101", refusal, LegAbsorbed(heard_ms=ms(11), into="B"))) is None
+
+
+def test_a_call_that_moysklad_refuses_altogether_is_asked_for_once_and_parked_also_while_it_goes_on() -> None:
+    ringing = call_of(RING, FOUND, refused(REGISTER_WITH_CARDS, 1, error="key revoked", sent=False))
+    assert (step_of(look(ringing, 2)), look(ringing, 2).parked) == ("nothing", "key revoked")
+    ended = fold(ringing, [*events("9 A hangup"), ENDED])
+    assert (step_of(look(ended, 40)), look(ended, 40).parked) == ("nothing", "key revoked")
+    registered = call_of(TALK, FOUND, started(REGISTER_WITH_CARDS, 1), done(REGISTER_WITH_CARDS, 1, call="m"))
+    moving = look(registered, 5).step
+    assert moving is not None
+    turned_away = fold(registered, [refused(moving.effect, 5, error="key revoked", sent=False)])
+    planned = look(turned_away, 6)
+    assert (step_of(planned), planned.parked) == ("nothing", "key revoked")
+    assert [note.text for note in planned.notes if note.about == "call"] == ["MoySklad refused the update: key revoked"]
+
+
+def test_a_call_that_goes_on_gets_its_card_when_it_may_be_asked_again() -> None:
+    ringing = call_of(RING, FOUND, refused(REGISTER_WITH_CARDS, 1, error="key revoked", sent=False), retry(3))
+    assert (step_of(look(ringing, 3)), look(ringing, 3).parked) == (SHOWN, "")
+
+
+def test_a_retry_asks_for_what_was_refused_and_comes_to_rest_again() -> None:
+    scenario = picky(ANSWERED, refuses(RegisterCall)).finished()
+    asked = len(scenario.asked())
+    assert scenario.planned().parked == "no"
+    assert scenario.world.retry("A")
+    assert scenario.finished().asked()[asked:] == ["register ext=101 end=35.0"] * 2  # named first, by extension alone then
+    assert scenario.planned().parked == "no"
+    assert isinstance(scenario.world.moysklad, PickyModel)
+    scenario.world.moysklad.refuses = lambda effect: ""
+    assert scenario.world.retry("A")
+    assert (scenario.finished().row.extension, scenario.planned().parked) == ("101", "")
+    assert not scenario.world.retry("A")
+
+
+def test_after_a_retry_the_record_waits_for_its_contact_once_more() -> None:
+    call = call_of(ANSWERED, refused(FindContact(number=NUMBER), 1, error="no right"), ENDED, refused(BARE, 40))
+    assert step_of(look(call, 100)) == "nothing"
+    again = fold(call, [retry(200)])
+    assert step_of(look(again, 230)) == FIND, "nobody has tried it since"
+    tried = fold(again, [failed(FindContact(number=NUMBER, deadline_ms=ms(240)), 240, error="deadline")])
+    assert step_of(look(tried, 240)) == "register ext=101 end=35.0"
+
+
+def test_an_update_in_doubt_that_was_then_refused_unasked_is_put_right_after_the_retry() -> None:
+    registered = call_of(TALK, FOUND, started(REGISTER_WITH_CARDS, 1), done(REGISTER_WITH_CARDS, 1, call="m"))
+    moving = look(registered, 5).step
+    assert moving is not None
+    lost = fold(registered, [started(moving.effect, 5, moving.key), failed(moving.effect, 5.1, moving.key)])
+    refused_since = fold(lost, [refused(moving.effect, 7, moving.key, sent=False), retry(8)])
+    assert step_of(look(refused_since, 8)) == "update STARTTIME 101 #3 HIDE 102 #4"
+    ended = fold(refused_since, [*events("9 A hangup 101")])
+    assert step_of(look(ended, 9)) == "update HIDE_ALL #5"
+
+
+def test_a_card_does_not_wait_for_a_contact_that_is_known_to_be_away() -> None:
+    call = call_of(RING)
+    assert step_of(look(call, 0.6)) == FIND
+    waiting = fold(call, [deferred(FindContact(number=NUMBER, deadline_ms=ms(2)), 0.6, until=1.9)])
+    assert step_of(look(waiting, 0.7)) == FIND
+    away = fold(call, [deferred(FindContact(number=NUMBER, deadline_ms=ms(2)), 0.6, until=30)])
+    assert step_of(look(away, 0.7)) == SHOWN

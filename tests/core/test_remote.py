@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from core.effects import (
@@ -16,9 +19,9 @@ from core.effects import (
     RegisterCall,
     UpdateCall,
 )
-from core.events import AnyOutcome, EffectDone, EffectFailed, EffectRefused, EffectStarted
-from core.remote import CONTACT_ATTEMPTS, Card, Remote, Written, apply_outcome
-from tests.scenario import done, failed, ms, refused, started
+from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted
+from core.remote import CONTACT_ATTEMPTS, Card, Contact, Remote, Written, apply_outcome, forgiven, is_news
+from tests.scenario import deferred, done, failed, ms, refused, started
 
 
 def show(extension: str, sequence: int = 1) -> CardEvent:
@@ -321,10 +324,14 @@ def test_without_a_directory_the_extension_alone_must_do(outcome: EffectFailed |
 
 def test_a_refusal_is_kept_with_its_reason_and_ends_the_attempt() -> None:
     remote = after(
-        started(REGISTER, 1), failed(REGISTER, 1.1), started(REGISTER, 2), refused(REGISTER, 2.1, error="no", remedy="do")
+        started(REGISTER, 1),
+        failed(REGISTER, 1.1, ambiguous=False),
+        started(REGISTER, 2),
+        refused(REGISTER, 2.1, error="no", remedy="do", code=3006),
     )
     (refusal,) = remote.refusals
     assert (refusal.effect, refusal.error, refusal.remedy, refusal.at_ms) == (REGISTER, "no", "do", ms(2.1))
+    assert (refusal.code, refusal.sent, remote.is_turned_away) == (3006, True, False)
     assert (remote.attempt, remote.failures, remote.retry_ms, remote.last_error) == (None, 0, None, "no")
 
 
@@ -351,6 +358,157 @@ def test_refusals_are_told_apart_by_kind_and_by_whether_cards_were_inside() -> N
     assert told(InspectCall) == ""
 
 
+# -- a refusal, and what is in doubt --------------------------------------------------------------------------------
+
+HIDING = update(hide("101", 3))
+
+
+def doubt(remote: Remote) -> tuple[str, bool] | None:
+    """The key of the attempt, and whether it may have taken effect."""
+    return None if remote.attempt is None else (remote.attempt.key, remote.attempt.in_doubt)
+
+
+@pytest.mark.parametrize("effect", [REGISTER, HIDING], ids=["register", "update"])
+@pytest.mark.parametrize("answer", [None, failed], ids=["crash", "lost answer"])
+def test_a_refusal_before_anything_was_sent_leaves_the_earlier_attempt_in_doubt(effect: Effect, answer: object) -> None:
+    lost = [failed(effect, 1.2, "w")] if answer is failed else []
+    remote = after(started(effect, 1, "w"), *lost, refused(effect, 2, "w", sent=False))
+    assert doubt(remote) == ("w", True)
+    assert (remote.refusals[0].sent, remote.is_turned_away) == (False, True)
+
+
+def test_a_refusal_before_anything_was_sent_leaves_no_doubt_where_there_was_none() -> None:
+    remote = after(started(HIDING, 1, "w"), failed(HIDING, 1.2, "w", ambiguous=False), refused(HIDING, 2, "w", sent=False))
+    assert doubt(remote) is None
+    assert doubt(after(refused(HIDING, 2, "w", sent=False))) is None
+
+
+def test_a_refused_repetition_does_not_prove_that_the_first_try_was_refused_too() -> None:
+    remote = after(started(HIDING, 1, "w"), failed(HIDING, 1.2, "w"), started(HIDING, 2, "w"), remote=REGISTERED)
+    assert doubt(after(refused(HIDING, 2.1, "w"), remote=remote)) == ("w", True)
+    not_sent = after(failed(HIDING, 2.1, "w", ambiguous=False), remote=remote)
+    assert doubt(not_sent) == ("w", True)
+    assert doubt(after(started(HIDING, 3, "w"), failed(HIDING, 3.1, "w", ambiguous=False), remote=not_sent)) == ("w", True)
+    assert doubt(after(done(HIDING, 2.1, "w"), remote=remote)) is None
+    overtaken = after(refused(HIDING, 2.1, "w"), started(update(HIDE_ALL), 3, "x"), remote=remote)
+    assert cards(overtaken) == {"101": "unsure", "102": "shown"}
+
+
+def test_a_first_try_that_was_refused_did_nothing() -> None:
+    assert doubt(after(started(HIDING, 1, "w"), refused(HIDING, 1.1, "w"))) is None
+    other = after(started(update(show("103", 3)), 1, "v"), started(HIDING, 2, "w"), refused(HIDING, 2.1, "w"))
+    assert (doubt(other), cards(other)) == (None, {"103": "unsure"})
+
+
+@pytest.mark.parametrize(
+    ("look", "found"),
+    [(CONFIRM, {"call": None}), (InspectCall(call="m"), {"recordings": []})],
+    ids=["registration", "recordings"],
+)
+def test_a_doubt_that_a_look_resolved_is_no_doubt_of_the_next_try(look: Effect, found: dict[str, Any]) -> None:
+    effect = REGISTER if look is CONFIRM else RECORDED
+    twice = after(started(effect, 1, "w"), failed(effect, 1.2, "w"), started(effect, 1.5, "w"))
+    looked = after(done(look, 2, "w", **found), started(effect, 3, "w"), remote=twice)
+    assert doubt(after(refused(effect, 3.1, "w"), remote=looked)) is None
+    assert doubt(after(failed(effect, 3.1, "w", ambiguous=False), remote=looked)) == ("w", False)
+
+
+def test_a_client_in_doubt_is_no_matter() -> None:
+    assert doubt(after(started(CREATE, 1, "c"), failed(CREATE, 1.2, "c"), refused(CREATE, 1.3, "c", sent=False))) is None
+    assert doubt(after(started(REGISTER, 1, "w"), refused(CREATE, 1.3, "c", sent=False))) == ("w", True)
+
+
+def test_a_refusal_of_everything_proves_nothing_against_an_employee_and_leaves_nothing_less_to_ask() -> None:
+    named = update(CardEvent(action=CardAction.SHOW, sequence=1, extension="101", employee="e1"))
+    everything, this = after(refused(named, 1, sent=False)), after(refused(named, 1))
+    assert (everything.employees_refused, this.employees_refused) == (False, True)
+    assert everything.refused(UpdateCall, with_cards=False) is not None
+    assert everything.refused(UpdateCall, with_cards=True) is None
+    assert (this.refused(UpdateCall, with_cards=False), this.is_turned_away) == (None, False)
+    assert not after(refused(FIND, 1, sent=False)).is_turned_away
+
+
+# -- asked again ----------------------------------------------------------------------------------------------------
+
+
+def test_after_a_retry_order_everything_that_was_refused_may_be_asked_again() -> None:
+    named = update(CardEvent(action=CardAction.SHOW, sequence=1, extension="101", employee="e1"))
+    remote = after(
+        refused(FIND, 1, error="no right"),
+        refused(DIRECTORY, 1),
+        refused(named, 1),
+        refused(REGISTER, 2),
+        deferred(REGISTER, 3, until=9),
+    )
+    again = forgiven(remote)
+    assert (again.refusals, again.deferred, again.last_error) == ((), "", "")
+    assert not again.employees_refused
+    assert (again.contact, again.employees) == (Contact(), ())
+    assert (again.sequence, again.started) == (remote.sequence, remote.started)
+
+
+def test_a_retry_order_waits_for_nothing_and_forgets_nothing_that_was_found() -> None:
+    tries = [failed(CREATE_FOR_THE_RECORD, number, error="down", retry=9) for number in range(1, CONTACT_ATTEMPTS + 1)]
+    tired = after(done(DIRECTORY, 1, employees={"101": {"id": "e1"}, "102": None}), *tries, failed(CONFIRM, 6, retry=60))
+    assert (tired.contact.exhausted, tired.failures) == ("down", 1)
+    again = forgiven(tired)
+    assert (again.contact.exhausted, again.failures, again.retry_ms) == ("", 0, None)
+    assert again.employees == (("101", "e1"),)
+    known = forgiven(after(done(FIND, 1, contact="c", name="Ann"), refused(REGISTER, 2)))
+    assert (known.contact.id, known.contact.searched) == ("c", True)
+
+
+@pytest.mark.parametrize("effect", [REGISTER, HIDING, RECORDED], ids=["register", "update", "recordings"])
+def test_a_retry_order_leaves_in_doubt_what_is_in_doubt(effect: Effect) -> None:
+    remote = after(started(effect, 1, "w"), failed(effect, 1.2, "w"), refused(effect, 2, "w", sent=False), remote=REGISTERED)
+    again = forgiven(remote)
+    assert again.attempt == remote.attempt
+    assert doubt(again) == ("w", True)
+
+
+# -- not asked yet --------------------------------------------------------------------------------------------------
+
+
+def test_a_deferral_is_known_until_something_else_happens() -> None:
+    remote = after(deferred(REGISTER, 1, until=9, reason="MoySklad is away"))
+    assert remote.deferred == "MoySklad is away"
+    for outcome in (started(REGISTER, 2), done(FIND, 2), failed(FIND, 2), refused(FIND, 2)):
+        assert after(outcome, remote=remote).deferred == ""
+    assert replace(remote, deferred="") == Remote()
+
+
+def test_only_a_deferral_that_says_something_new_is_news() -> None:
+    first = deferred(REGISTER, 1, until=9, reason="MoySklad is away")
+    assert is_news(Remote(), first)
+    waiting = after(first)
+    assert not is_news(waiting, deferred(REGISTER, 2, until=19, reason="the limits are used up"))
+    assert is_news(after(failed(FIND, 2), remote=waiting), first)
+    assert is_news(waiting, deferred(FIND, 1, until=1.5)), "the card must not wait for the contact"
+    assert not is_news(after(deferred(FIND, 1, until=1.5), remote=waiting), deferred(FIND, 1, until=60))
+    assert is_news(Remote(), deferred(REGISTER, 1, until=9, reason="")), "without a reason, too, it is written once only"
+    assert not is_news(after(deferred(REGISTER, 1, until=9, reason="")), deferred(REGISTER, 2, until=9, reason=""))
+
+
+@pytest.mark.parametrize("effect", [FIND, CREATE])
+def test_a_card_waits_for_no_contact_that_cannot_come_before_its_deadline(effect: Effect) -> None:
+    assert after(deferred(effect, 1, until=1.4)).contact.gave_up == ""
+    late = after(deferred(effect, 1, until=1.5, reason="MoySklad is away"))
+    assert (late.contact.gave_up, late.contact.searched) == ("MoySklad is away", False)
+    assert after(deferred(FIND_FOR_THE_RECORD, 1, until=99)).contact == Contact()
+
+
+def test_a_card_waits_for_no_directory_that_is_away() -> None:
+    hurried = replace(DIRECTORY, deadline_ms=ms(1.5))
+    assert after(deferred(hurried, 1, until=1.4)).employees == ()
+    assert dict(after(deferred(hurried, 1, until=1.5)).employees) == {"101": "", "102": ""}
+    assert after(deferred(DIRECTORY, 1, until=99)).employees == ()
+
+
+def test_a_deferral_leaves_a_doubt_and_a_wait_as_they_are() -> None:
+    remote = after(started(REGISTER, 1), failed(REGISTER, 1.1, retry=30))
+    assert replace(after(deferred(CONFIRM, 2, until=9), remote=remote), deferred="") == remote
+
+
 # -- total ----------------------------------------------------------------------------------------------------------
 
 
@@ -361,6 +519,7 @@ def test_an_effect_this_code_cannot_read_changes_nothing(effect: dict[str, objec
         EffectDone(key="k", at_ms=1, effect=effect),
         EffectFailed(key="k", at_ms=1, effect=effect, error="", ambiguous=True, retry_ms=2),
         EffectRefused(key="k", at_ms=1, effect=effect, error=""),
+        EffectDeferred(at_ms=1, effect=effect, reason="away", until_ms=2),
     ):
         assert apply_outcome(REGISTERED, outcome) == REGISTERED
 

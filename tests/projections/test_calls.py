@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.effects import CardAction, CardEvent, RegisterCall
+from core.effects import CardAction, CardEvent, RegisterCall, UpdateCall
 from core.events import CallSettled, Event
 from projections import calls
-from tests.scenario import NUMBER, done, events, failed, given, ms, refused, started
+from tests.scenario import NUMBER, done, events, failed, given, ms, refused, retry, started
 
 UPSERT = (Path(calls.__file__).parent / "sql" / "calls_upsert.sql").read_text()
 COLUMNS = tuple(re.findall(r"\w+", UPSERT.partition("(")[2].partition(")")[0]))
@@ -80,8 +80,23 @@ def test_what_moysklad_did_not_do_is_counted(outcomes: tuple[Event, ...], failur
 
 def test_a_refusal_of_the_least_that_can_be_asked_needs_a_person_and_says_what_to_do() -> None:
     bare = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
-    found = row((*events(RING), started(bare, 1), refused(bare, 1.1, error="no such key", remedy="enter it again")))
-    assert found["parked"] == "no such key enter it again"
+    history = (*events(RING), started(bare, 1), refused(bare, 1.1, error="no such key", remedy="enter it again", code=1056))
+    assert needed(row(history)) == ("no such key", "enter it again", ms(1.1), 1056)
+    unsaid = row((*events(RING), refused(bare, 1.1, error="")))
+    assert needed(unsaid) == ("refused", "", ms(1.1), None), "a reason that nobody gave is still a reason"
+
+
+def test_what_is_asked_again_needs_nobody_until_it_is_refused_again() -> None:
+    update = UpdateCall(external_id="0367-A", call="m", comment="c")
+    parked = (*events(RING), done(REGISTER, 1, call="m"), refused(update, 2, error="no"))
+    assert needed(row(parked)) == ("no", "", ms(2), None)
+    assert needed(row((*parked, retry(3)))) == ("", "", None, None)
+    assert needed(row((*parked, retry(3), refused(update, 4, error="still no", sent=False)))) == ("still no", "", ms(4), None)
+
+
+def needed(found: dict[str, object]) -> tuple[object, ...]:
+    """What the row says a person is needed for."""
+    return tuple(found[name] for name in ("parked", "remedy", "parked_ms", "parked_code"))
 
 
 def test_a_finished_call_keeps_moysklad_s_id_and_no_open_card() -> None:

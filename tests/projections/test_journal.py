@@ -22,7 +22,7 @@ from core.events import (
 )
 from core.ports import RecordedEvent, StreamId
 from projections import journal
-from tests.scenario import NUMBER, done, events, failed, ms, refused, started
+from tests.scenario import NUMBER, deferred, done, events, failed, ms, refused, retry, started
 
 FIND = FindContact(number=NUMBER)
 EXCHANGE = Exchange(
@@ -83,11 +83,23 @@ def test_each_request_stands_beside_its_answer() -> None:
     [
         (failed(FIND, 1, error="connection lost"), "find_contact_failed", "connection lost"),
         (failed(FIND, 1, error=""), "find_contact_failed", "no answer"),
-        (refused(FIND, 1, error="revoked key"), "find_contact_refused", "revoked key"),
+        (refused(FIND, 1, error="revoked key", sent=False), "find_contact_refused", "revoked key"),
     ],
 )
 def test_a_failure_and_a_refusal_are_errors_with_a_reason(event: EffectFailed, kind: str, error: str) -> None:
     assert told(event) == (kind, {"call": "A", "requests": []}, [], "error", error)
+
+
+def test_what_was_put_off_is_an_error_and_says_until_when() -> None:
+    assert told(deferred(FIND, 1, until=9, reason="MoySklad is away")) == (
+        "find_contact_deferred", {"call": "A", "until_ms": ms(9)}, None, "error", "not asked yet: MoySklad is away",
+    )  # fmt: skip
+    assert told(deferred(FIND, 1, until=9, reason=""))[-1] == "not asked yet: no reason"
+
+
+def test_a_retry_order_says_whose_it_is() -> None:
+    ordered = {"call": "A", "by": "anna", "reason": "the key was mended"}
+    assert told(retry(5, by="anna")) == ("retry_requested", ordered, None, "success", None)
 
 
 def test_what_time_decided_is_told() -> None:

@@ -27,7 +27,7 @@ from core.events import (
 from core.ports import RecordedEvent, StreamId
 from core.settings import Settings
 from projections.story import Story, at_ms, tell
-from tests.scenario import NUMBER, done, events, failed, given, ms, refused, started
+from tests.scenario import NUMBER, deferred, done, events, failed, given, ms, refused, retry, started
 from tests.settings import SETTINGS, settings_with
 
 RING = "0 A start\n0.5 A dial 101 102\n"
@@ -222,6 +222,12 @@ REGISTER = RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=
             ("failed", f"look up whose number {NUMBER} is: connection lost", "MoySklad did not act; it is tried again"),
         ),
         (
+            deferred(EFFECT, 0, until=5, reason="MoySklad is away (503)"),
+            ("deferred", "not asked yet: update the call (cards HIDE_ALL; comment)", "MoySklad is away (503)"),
+        ),
+        (retry(0, by="anna", reason="the key was mended"), ("ordered", "asked again by anna", "the key was mended")),
+        (retry(0, by="", reason=""), ("ordered", "asked again by somebody", "")),
+        (
             refused(EFFECT, 0, error="no", remedy="ask"),
             ("refused", "MoySklad refused: update the call (cards HIDE_ALL; comment): no", "ask"),
         ),
@@ -240,7 +246,15 @@ def test_requests_and_answers_are_told_with_their_durations() -> None:
 
 
 def test_what_needs_a_person_is_said() -> None:
-    assert story([*events(RING), refused(REGISTER, 1, error="no", remedy="ask")]).parked == "no ask"
+    told = [*events(RING), refused(REGISTER, 1, error="no", remedy="ask")]
+    assert story(told).parked == "no ask"
+    assert story([*told, retry(2)]).parked == ""
+
+
+def test_when_it_is_tried_again_is_told_of_what_failed_or_was_put_off() -> None:
+    history = [*events(RING), failed(REGISTER, 1, retry=4), deferred(REGISTER, 5, until=65), refused(REGISTER, 66)]
+    assert [entry.again_ms for entry in story(history).entries[-3:]] == [ms(5), ms(65), None]
+    assert story(history).entries[0].again_ms is None
 
 
 def test_a_missed_call_says_why_nobody_has_it() -> None:

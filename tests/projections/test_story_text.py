@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta, timezone
 
-from core.events import EffectDone, Exchange
+from core.events import EffectDone, Event, Exchange
 from projections.story_text import LEGEND, MARKS, render
 from tests.projections.test_story import ANSWERED, REGISTER, RING, lived, story
-from tests.scenario import NUMBER, events, failed, given, ms, refused
+from tests.scenario import NUMBER, deferred, events, failed, given, ms, refused, retry
 
 MINSK = timezone(timedelta(hours=3))
+
+
+def lived_events(table: str) -> list[Event]:
+    """The whole stream of a call that MoySklad was told of."""
+    return given(table, contacts={NUMBER: "ann"}).finished().world.streams["call/A"]
 
 
 def lines(text: str) -> list[str]:
@@ -77,6 +82,15 @@ def test_what_needs_a_person_stands_out() -> None:
     assert "NEEDS A PERSON" not in render(lived(ANSWERED), MINSK)
 
 
+def test_what_was_put_off_says_until_when_and_an_order_says_whose() -> None:
+    away = deferred(REGISTER, 36, until=96, reason="MoySklad is away (503)")
+    text = lines(render(story([*events(RING), away, retry(97, by="anna"), deferred(REGISTER, 98, until=99, reason="")]), MINSK))
+    at = text.index("15:30:36.000  ~ not asked yet: register the call")
+    assert text[at + 1] == f"{'':14}  because MoySklad is away (503), tried again at 15:31:36.000"
+    assert "15:31:37.000  ^ asked again by anna" in text
+    assert f"{'':14}  because the key was mended" in text
+
+
 def test_bodies_are_shown_only_when_everything_is_asked_for() -> None:
     heard = replace(events("0 A start")[0], raw={"Phone": "день"})
     exchange = Exchange(method="POST", path="/call", request={"a": 1}, status=200, response=None, duration_ms=12)
@@ -87,8 +101,9 @@ def test_bodies_are_shown_only_when_everything_is_asked_for() -> None:
 
 
 def test_every_kind_of_entry_has_a_mark_that_the_legend_explains() -> None:
-    kinds = {entry.kind for entry in story([*events(ANSWERED), failed(REGISTER, 36), refused(REGISTER, 37)]).entries}
-    assert kinds <= set(MARKS)
+    history = [*lived_events(ANSWERED), failed(REGISTER, 36), refused(REGISTER, 37), deferred(REGISTER, 38, until=39), retry(40)]
+    assert {entry.kind for entry in story(history).entries} == set(MARKS)
+    assert len(set(MARKS.values())) == len(MARKS)
     assert all(mark in LEGEND for mark in MARKS.values())
 
 

@@ -72,6 +72,47 @@ async def test_one_by_one_with_data_in_between_is_the_same_as_all_at_once(
     await connection.close()
 
 
+async def test_what_was_parked_before_keeps_its_reason_and_gets_its_remedy_apart(empty_database_url: str) -> None:
+    migrations = load_migrations()
+    upto = [each.name for each in migrations].index("0030_parked")
+    await migrate(empty_database_url, migrations=migrations[:upto])
+    connection = await connect(empty_database_url)
+    refusals = [("a", "no key", "enter it", 1056), ("b", "gone", "", None), ("c", "no key", "enter it", 1056)]
+    parked = {"a": "no key enter it", "b": "gone", "c": "whether MoySklad has the call cannot be found out: no key"}
+    for position, (call, error, remedy, code) in enumerate(refusals, start=1):
+        for version, at_ms in ((1, 100), (2, 200)):
+            await connection.execute(
+                "INSERT INTO events (enterprise, stream, version, position, id, type, schema, data, recorded_ms)"
+                " VALUES ('0367', 'call/' || $1, $2, $3, gen_random_uuid(), 'effect_refused', 1, $4, 0)",
+                call,
+                version,
+                position * 10 + version,
+                {"at_ms": at_ms, "error": error if version == 2 else "earlier", "remedy": remedy, "code": code},
+            )
+        await _old_row(connection, call, parked[call])
+    await _old_row(connection, "fine", "")
+
+    await migrate(connection)
+
+    rows = await connection.fetch("SELECT call, parked, remedy, parked_ms, parked_code FROM calls ORDER BY call")
+    assert [tuple(row) for row in rows] == [
+        ("a", "no key", "enter it", 200, 1056),
+        ("b", "gone", "", 200, None),
+        ("c", parked["c"], "enter it", 200, 1056),
+        ("fine", "", "", None, None),
+    ]
+    await connection.close()
+
+
+async def _old_row(connection: asyncpg.Connection, call: str, parked: str) -> None:
+    await connection.execute(
+        "INSERT INTO calls (enterprise, call, version, phase, direction, number, digits, extensions, extension, started_ms,"
+        " talk_ms, open_cards, failures, parked) VALUES ('0367', $1, 2, 'settled', 'in', '', '', '{}', '', 0, 0, 0, 1, $2)",
+        call,
+        parked,
+    )
+
+
 async def test_migrating_twice_does_nothing(database_url: str) -> None:
     told: list[str] = []
 

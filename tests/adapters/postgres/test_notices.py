@@ -11,12 +11,12 @@ import pytest
 from adapters.postgres import notices as noticing
 from adapters.postgres.database import connect, load_sql
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.notices import MAX_BYTES, Notices, named, payloads
+from adapters.postgres.notices import Notices, position_of
 from core.values import Urgency
 from tests.adapters.postgres.support import eventually, relay_to
 from tests.contracts.event_store import BRIDGE, CALL, OTHER_CALL, SAME_NAME_ELSEWHERE, append, due
 
-NOTIFY, HASTEN = load_sql("notify"), load_sql("hasten")
+NOTIFY, HASTEN = load_sql("notify_calls"), load_sql("hasten")
 
 
 @pytest.fixture
@@ -81,20 +81,12 @@ async def test_a_server_that_hangs_is_given_up_for_another_connection(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def test_however_many_enterprises_are_named_each_notice_can_be_sent() -> None:
-    many = {f"{number:04}" for number in range(5_000)} | {'"quoted"', "э" * 500}
-
-    texts = payloads(many)
-
-    assert len(texts) > 1
-    assert all(len(text.encode()) <= MAX_BYTES for text in texts)
-    assert {name for text in texts for name in named(text)} == many
-    assert payloads([]) == []
-
-
-@pytest.mark.parametrize("payload", ["", "{}", "[1]", "not ours", '"0367"'])
-def test_what_somebody_else_says_on_the_channel_names_nobody(payload: str) -> None:
-    assert named(payload) == []
+@pytest.mark.parametrize(
+    ("payload", "position"),
+    [('{"position": 17}', 17), ("", None), ("{}", None), ("[1]", None), ('{"position": "17"}', None), ("not ours", None)],
+)
+def test_only_the_switchboard_s_own_words_count(payload: str, position: int | None) -> None:
+    assert position_of(payload) == position
 
 
 async def test_hastened_streams_are_due_at_once_and_urgent(pg_store: PostgresEventStore, pg_pool: asyncpg.Pool) -> None:
