@@ -1,4 +1,4 @@
-"""A word from the switchboard's instance to the others: work of theirs was made due just now (docs/decisions/0010).
+"""A word from one instance to the others: the log is joined up to here, and work of theirs is due (docs/decisions/0010).
 
 It only saves the time until the next poll: what it is about is in the tables, so a notice that is lost loses nothing.
 """
@@ -10,13 +10,15 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
+import msgspec
 import structlog
 
 from adapters.postgres.database import DATABASE_ERRORS, connect, explain, in_time, still_wanted
-from adapters.postgres.switchboard_state import CHANNEL
 
 log = structlog.get_logger("notices")
+
+CHANNEL: Final = "ms_calls"
+"""As in ``sql/notify_calls.sql``."""
 
 PING_S: Final = 5.0
 """Between two looks whether the server is still there: a connection that only listens would never notice."""
@@ -25,20 +27,22 @@ STATEMENT_S: Final = 2.0
 BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-def position_of(payload: str) -> int | None:
-    """How far the switchboard that sent the notice had come; None when it is not one of ours (anybody may use the channel)."""
+class _Notice(msgspec.Struct, frozen=True):
+    position: int
+
+
+def position_in(payload: str) -> int | None:
+    """Up to where the log was joined; None when it is not one of ours (the channel is open to everybody)."""
     try:
-        told = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        return msgspec.json.decode(payload, type=_Notice).position
+    except (msgspec.DecodeError, msgspec.ValidationError):
         return None
-    position = told.get("position") if isinstance(told, dict) else None
-    return position if isinstance(position, int) else None
 
 
 class Notices:
-    """Listens on a connection of its own until cancelled; ``heard`` gets each payload, from this instance's switchboard too."""
+    """Listens on a connection of its own until cancelled; ``heard`` gets each position, of this instance's switchboard too."""
 
-    def __init__(self, dsn: str, heard: Callable[[str], None]) -> None:
+    def __init__(self, dsn: str, heard: Callable[[int], None]) -> None:
         self._dsn = dsn
         self._heard = heard
         self.listening = asyncio.Event()
@@ -77,4 +81,5 @@ class Notices:
             connection.terminate()
 
     def _received(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
-        self._heard(payload)
+        if (position := position_in(payload)) is not None:
+            self._heard(position)
