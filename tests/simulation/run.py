@@ -9,18 +9,25 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Final, NoReturn
 
 import structlog
 
-from adapters.moysklad import limits as turnstiles
+from adapters.moysklad import registry as turnstiles
+from adapters.moysklad import transport
 from adapters.moysklad.errors import Api
 from adapters.moysklad.limits import Limit
+from adapters.parked import at_version
+from adapters.retries import ACCOUNT_AGAIN_S, FORGET_BEFORE_S
+from adapters.settings_store import FRESH_S, RETRY_AFTER_S
 from core.decisions import Limits
 from core.effects import Account as Credentials
 from core.events import RetryRequested, encode
-from core.ports import Append, NewEvent, StreamId
+from core.plan import parked
+from core.ports import Append, NewEvent, RecordedEvent, StreamId
 from core.settings import Settings
+from core.values import Urgency
 from tests.settings import SETTINGS, settings_with
 from tests.simulation.calls import Delivery, Signal, deliveries, enterprise_name, signals_of
 from tests.simulation.database import Database
@@ -42,6 +49,11 @@ SENDER_S: Final = 3.0
 """The dispatcher waits this long for an answer (CONTRACT-ASTERISK)."""
 
 AGAIN_S: Final = 0.7
+SETTINGS_MS: Final = round(RETRY_AFTER_S * 1_000)
+FORGET_BEFORE_MS: Final = round(FORGET_BEFORE_S * 1_000)
+ACCOUNT_AGAIN_MS: Final = round(ACCOUNT_AGAIN_S * 1_000)
+FRESH_MS: Final = round(FRESH_S * 1_000)
+FOREVER_MS: Final = 10**15
 FOREVER_S: Final = 1e9
 MAX_OBJECTIONS: Final = 50
 
@@ -84,6 +96,10 @@ class Run:
     _rng: random.Random = field(init=False)
     _open: int = 0
     _wrong: dict[str, int] = field(default_factory=dict)
+    _seen: dict[str, int] = field(default_factory=dict)
+    _fresh_us: int = 0
+    _orders: set[str] = field(default_factory=set)
+    _ordered_ms: dict[str, int] = field(default_factory=dict)
     _by_credential: dict[tuple[Api, str], Account] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -112,9 +128,11 @@ class Run:
         return EPOCH_MS + self.clock.now_us // 1_000
 
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Credentials]:
-        """The settings, as the settings store gives them (``adapters.attendant.CallSettings``)."""
+        """The settings, as the settings store gives them (``adapters.attendant.CallSettings``): up to FRESH_MS old."""
         account = self.accounts[enterprise]
-        key = "wrong" if self._wrong.get(enterprise) else account.phone_key
+        if self.clock.now_us >= self._fresh_us:
+            self._fresh_us, self._seen = self.clock.now_us + FRESH_MS * 1_000, dict(self._wrong)
+        key = f"wrong-key-of-{enterprise}" if self._seen.get(enterprise) else account.phone_key
         return settings_of(self.scenario), Credentials(enterprise=enterprise, phone_key=key, api_token=account.api_token)
 
     def tell(self, who: str, what: str) -> None:
@@ -139,7 +157,7 @@ class Run:
 
     def play(self) -> Run:
         """From the beginning to rest."""
-        with _quiet(self), _narrow(self.scenario):
+        with _quiet(self), _arranged(self.scenario, self.clock):
             self.slots = [Slot(node=self._born(index, 1)) for index in range(self.scenario.nodes)]
             for slot in self.slots:
                 slot.node.start()
@@ -235,7 +253,7 @@ class Run:
             for enterprise in self._meant(fault):
                 self._wrong[enterprise] = self._wrong.get(enterprise, 0) + by
                 if not self._wrong[enterprise]:
-                    self._mended(enterprise)
+                    self._order(enterprise, SETTINGS_MS, "the settings were changed")
 
     def _change_node(self, fault: Fault, index: int, by: int) -> None:
         slot = self.slots[index]
@@ -265,20 +283,47 @@ class Run:
             case _:
                 slot.cut_from_moysklad += by
 
-    def _mended(self, enterprise: str) -> None:
-        """The administrator entered the right key: what was refused is asked again."""
+    # -- orders to ask again: what ``adapters/retries.py`` does, on its tables --------------------------------------
+
+    def account_works(self, enterprise: str) -> None:
+        """See ``tests.simulation.node.Surroundings``."""
+        if any(_parked(stream, events) for stream, events in self.streams().items() if stream.enterprise == enterprise):
+            last_ms = self._ordered_ms.get(enterprise, -FOREVER_MS)
+            self._order(enterprise, max(1_000, last_ms + ACCOUNT_AGAIN_MS - self.now_ms()), "the account works")
+            self._ordered_ms[enterprise] = self.now_ms()
+
+    def _order(self, enterprise: str, in_ms: int, why: str) -> None:
+        if enterprise in self._orders:
+            return
+        self._orders.add(enterprise)
+        self._later(self.now_ms() - EPOCH_MS + in_ms, self._ask_again, enterprise, why)
+        self.server.call_later(max(0, in_ms - FORGET_BEFORE_MS) / 1_000, self._forget, enterprise)
+
+    def _forget(self, enterprise: str) -> None:
+        account = self.accounts[enterprise]
+        credentials = Credentials(enterprise=enterprise, phone_key=account.phone_key, api_token=account.api_token)
+        for slot in self.slots:
+            slot.node.loop.call_soon(slot.node.gateway.forget, credentials)
+
+    def _ask_again(self, enterprise: str, why: str) -> None:
+        """Whatever of the enterprise is parked now."""
+        self._open -= 1
+        self._orders.discard(enterprise)
+        store, now_ms = self.database.store, self.now_ms()
         for stream, events in self.streams().items():
-            if stream.enterprise == enterprise and any(each.type == "effect_refused" for each in events):
-                type_, schema, data = encode(RetryRequested(at_ms=self.now_ms(), by="settings", reason="a new key"))
-                event = NewEvent(id=self.slots[0].node._new_id(), type=type_, schema=schema, data=data)
-                drive(self.database.store.append(Append(stream=stream, events=(event,), due_ms=self.now_ms())))
+            if stream.enterprise == enterprise and _parked(stream, events):
+                type_, schema, data = encode(RetryRequested(at_ms=now_ms, by="simulation", reason=why))
+                event = NewEvent(id=self.slots[0].node.new_id(), type=type_, schema=schema, data=data)
+                drive(store.append(Append(stream=stream, events=(event,), due_ms=now_ms)))
+                drive(store.set_due(stream, len(events) + 1, now_ms, Urgency.BACKLOG))
+                self.tell("retries", f"{stream} is asked again: {why}")
 
     def _meant(self, fault: Fault) -> list[str]:
         return list(self.accounts) if fault.where < 0 else [enterprise_name(fault.where % MAX_ENTERPRISES)]
 
-    def streams(self) -> Mapping[StreamId, list[Any]]:
+    def streams(self) -> Mapping[StreamId, list[RecordedEvent]]:
         """Every call's stream as it is now."""
-        found: dict[StreamId, list[Any]] = {}
+        found: dict[StreamId, list[RecordedEvent]] = {}
         for each in drive(self.database.store.read_log(0, 1_000_000)):
             if each.stream.name.startswith("call/"):
                 found.setdefault(each.stream, []).append(each)
@@ -452,6 +497,10 @@ class _Net:
         return self._run.sends(self._index, request, gone)
 
 
+def _parked(stream: StreamId, events: list[RecordedEvent]) -> bool:
+    return parked(at_version(stream, events)) is not None
+
+
 def settings_of(scenario: Scenario) -> Settings:
     """The settings of every enterprise in this scenario."""
     return settings_with(mapped=("101", "102", "150", "151", "152")) if scenario.unmapped else SETTINGS
@@ -486,9 +535,12 @@ _TOLD: Final = ("externalId", "extension", "endTime", "comment", "recordUrl", "p
 
 
 @contextmanager
-def _narrow(scenario: Scenario) -> Iterator[None]:
-    """A Phone API that allows a tenth: the limits are met by a handful of calls."""
-    before = turnstiles.PHONE_LIMIT
+def _arranged(scenario: Scenario, clock: Clock) -> Iterator[None]:
+    """Where the clients look at the clock themselves they see ours; and perhaps the Phone API allows a tenth only, so that
+    a handful of calls meets its limits.
+    """
+    before, real = turnstiles.PHONE_LIMIT, transport.time
+    transport.time = SimpleNamespace(monotonic=lambda: clock.now_us / MICRO)  # type: ignore[assignment]
     if scenario.tight:
         narrow = Limit(requests=TIGHT_REQUESTS, period_ms=before.period_ms, parallel=before.parallel)
         turnstiles.PHONE_LIMIT = narrow  # type: ignore[misc]
@@ -496,6 +548,7 @@ def _narrow(scenario: Scenario) -> Iterator[None]:
         yield
     finally:
         turnstiles.PHONE_LIMIT = before  # type: ignore[misc]
+        transport.time = real
 
 
 @contextmanager
