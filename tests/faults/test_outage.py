@@ -17,7 +17,7 @@ from adapters.sandbox.limits import PHONE_PERIOD_MS, PHONE_REQUESTS, REMAP_PERIO
 from tests.faults.postgres import own_postgres
 from tests.faults.report import seeded, told
 from tests.faults.stage import Stage, staged
-from tests.faults.traffic import Copy, Load, Office
+from tests.faults.traffic import SPEED, Copy, Load, Office
 from tests.faults.verdict import quantiles
 
 pytestmark = pytest.mark.slow
@@ -159,7 +159,8 @@ async def test_a_neighbour_s_trouble_delays_nobody(tmp_path: Path) -> None:
         await stage.configure(dead, integration_code="dead" * 10)
         rng, numbers = random.Random(seed), itertools.count(1, 30_000)
         loads = {
-            office: Load([office], [stage.posts()], rng, first=next(numbers)) for office in (normal, flooded, dead)
+            office: Load([office], [stage.posts()], rng, speed=speed, first=next(numbers))
+            for office, speed in ((normal, 1.0), (flooded, SPEED), (dead, SPEED))
         }
         async with loads[normal].going_on(NORMAL_PER_S, names=RINGING):
             await asyncio.sleep(TROUBLE_S)
