@@ -6,8 +6,9 @@ every instance gives the account a new chance before the first call of it is tri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Any, Final
 
@@ -150,3 +151,34 @@ class ParkedWork:
 def _order(row: Any) -> Order:
     fields = dict(row)
     return Order(requested_ms=int(fields.pop("requested_at").timestamp() * 1000), **fields)
+
+
+def in_words(found: Parked, zone: tzinfo) -> Iterator[str]:
+    """The listing for a person: why and how many, then the calls; times in ``zone``."""
+    if not found.total:
+        yield "no call needs a person"
+        return
+    yield f"{counted(found.total)} {'needs' if found.total == 1 else 'need'} a person:"
+    for each in found.reasons:
+        code = f" ({each.code})" if each.code is not None else ""
+        yield f"  {each.enterprise}: {counted(each.calls)} since {_moment(each.since_ms, zone)}: {each.reason}{code}"
+        if each.remedy:
+            yield f"      {each.remedy}"
+    yield ""
+    for call in found.calls:
+        yield f"  {call.enterprise} {call.call}  refused {_moment(call.since_ms, zone)}  {call.phase}: {call.reason}"
+    if found.total > len(found.calls):
+        yield f"  and {found.total - len(found.calls)} more"
+    for order in found.orders:
+        what = f"call {order.call}" if order.call else "everything"
+        state = f"being asked again, {order.retried} so far" if order.begun else "asked again in a moment"
+        yield f"  {order.enterprise}: {what} is {state} ({order.by}{f': {order.reason}' if order.reason else ''})"
+
+
+def counted(count: int) -> str:
+    """How many calls, in words."""
+    return "1 call" if count == 1 else f"{count} calls"
+
+
+def _moment(at_ms: int | None, zone: tzinfo) -> str:
+    return "?" if at_ms is None else datetime.fromtimestamp(at_ms / 1000, zone).strftime("%Y-%m-%d %H:%M:%S")

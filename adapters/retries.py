@@ -58,12 +58,12 @@ _CALLS, _WORKED = load_sql("retry_order_calls"), load_sql("retry_order_worked")
 _PRUNE: Final = load_sql("retry_order_prune")
 
 
-def _nothing(enterprise: str) -> None:
+async def _nothing(enterprise: str) -> None:
     """Where there is no gateway (tools): nothing is remembered against anybody."""
 
 
 class RetryWorker:
-    """Runs in each instance until cancelled. ``forget_refusals``: give the enterprise's account a new chance at once."""
+    """Runs in each instance until cancelled. ``forget_refusals``: let the enterprise's account be asked again at once."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class RetryWorker:
         store: EventStore,
         *,
         now_ms: Callable[[], int],
-        forget_refusals: Callable[[str], None] = _nothing,
+        forget_refusals: Callable[[str], Awaitable[None]] = _nothing,
         batch: int = BATCH,
         busy_calls: int = BUSY_CALLS,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -127,10 +127,10 @@ class RetryWorker:
             self._mended.discard(enterprise)
 
     async def _notice(self) -> None:
-        """Give the accounts of new orders another chance: here, whoever works the order off."""
+        """Give the accounts of new orders another chance in this instance, whichever works the order off."""
         rows = await self._pool.fetch(_NOTICE, FORGET_BEFORE_S, MOST_NOTICED)
         for enterprise in dict.fromkeys(row["enterprise"] for row in rows if row["id"] not in self._noticed):
-            self._forget_refusals(enterprise)
+            await self._forget_refusals(enterprise)
         self._noticed = frozenset(row["id"] for row in rows)
 
     async def _calls_of(self, connection: Any, order: Any) -> list[str]:

@@ -11,13 +11,16 @@ from typing import Any, Final
 
 import structlog
 
+from adapters.backlog import BacklogMeter
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad, build_moysklad
+from adapters.parked import ParkedWork
 from adapters.postgres.database import DATABASE_ERRORS, create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.projections import ProjectionRunner
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.reactor import Reactor
+from adapters.retries import RetryWorker
 from adapters.settings_store import SettingsStore
 from adapters.switchboard import Switchboard
 from adapters.vault import Vault
@@ -68,6 +71,9 @@ class Service:
     reactor: Reactor
     switchboard: Switchboard
     runner: ProjectionRunner
+    parked: ParkedWork
+    retries: RetryWorker
+    backlog: BacklogMeter
 
     async def run(self) -> None:
         """Follow the log, work on calls, keep the read models, until cancelled."""
@@ -75,6 +81,8 @@ class Service:
             self.switchboard.run(),
             self.reactor.run(),
             self.runner.run(),
+            self.retries.run(),
+            self.backlog.run(),
             self._prune(),
         )
         async with asyncio.TaskGroup() as group:
@@ -114,6 +122,11 @@ async def assembled(options: ServiceOptions, projections: Sequence[Projection]) 
             switchboard = Switchboard(
                 state=PostgresSwitchboardState(pool), store=store, wake_call=reactor.wake, now_ms=options.now_ms
             )
+
+            async def forget_refusals(enterprise: str) -> None:
+                if (current := await settings.current(enterprise)) is not None:
+                    moysklad.gateway.directory.forget(current.account)
+
             yield Service(
                 options=options,
                 pool=pool,
@@ -124,6 +137,9 @@ async def assembled(options: ServiceOptions, projections: Sequence[Projection]) 
                 reactor=reactor,
                 switchboard=switchboard,
                 runner=ProjectionRunner(pool, store, projections),
+                parked=ParkedWork(pool, store),
+                retries=RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals),
+                backlog=BacklogMeter(pool, now_ms=options.now_ms),
             )
     finally:
         await moysklad.close()

@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.fernet import Fernet
 
-from adapters.call_search import search
+from adapters.call_search import resolve, search
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.metrics import exposition
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOptions, Switches, build_sandbox
 from adapters.service import Service, ServiceOptions, assembled
+from adapters.status import Sources, gather
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.ports import Projection
@@ -172,6 +173,11 @@ def _parts(service: Service) -> Services:
         moysklad=service.moysklad,
         story=no_story,
         search=lambda query: search(service.pool, query, MINSK),
+        find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
+        parked=service.parked,
+        status=lambda: gather(
+            Sources(version="test", pool=service.pool, meter=service.backlog, now_ms=service.options.now_ms)
+        ),
         metrics=lambda: exposition(service.ingest, service.reactor),
         now_ms=service.options.now_ms,
         zone=MINSK,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from adapters.http import admin, internal
+from adapters.http import admin, internal, status
 from adapters.http.answers import BODY_LIMIT, Problem, answer, errors_in_words
 from adapters.http.guard import Guard, guarded
 from adapters.http.services import SERVICES, Holder, services
@@ -39,7 +39,7 @@ def build_app(holder: Holder, guard: Guard) -> web.Application:
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[errors_in_words, guarded(guard)])
     app[SERVICES] = holder
     app.on_response_prepare.append(_send_away)
-    app.add_routes([*internal.routes(), *admin.routes()])
+    app.add_routes([*internal.routes(), *admin.routes(), *status.routes()])
     app.add_routes(
         [
             web.get("/healthz", healthz),

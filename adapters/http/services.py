@@ -13,13 +13,20 @@ from adapters.http.answers import Problem
 from adapters.http.stream import Streams
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad
+from adapters.parked import ParkedWork
 from adapters.settings_store import SettingsStore
 
 Story = Callable[[str, str], Awaitable[dict[str, Any] | None]]
 """``(enterprise, call id or MoySklad id) -> the replay as JSON``, None for a call nobody knows."""
 
+FindCall = Callable[[str, str], Awaitable[str | None]]
+"""``(enterprise, what a person calls it) -> the call's id``; None for a call nobody knows. Raises as :data:`Search` does."""
+
 Search = Callable[[Mapping[str, str]], Awaitable[list[dict[str, Any]]]]
 """Query fields -> calls, newest first. Raises ValueError whose args are (field, hint)."""
+
+Status = Callable[[], Awaitable[dict[str, Any]]]
+"""How the service is, all instances together, as JSON."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +38,9 @@ class Services:
     moysklad: MoySklad
     story: Story
     search: Search
+    find_call: FindCall
+    parked: ParkedWork
+    status: Status
     metrics: Callable[[], bytes]
     now_ms: Callable[[], int]
     zone: tzinfo

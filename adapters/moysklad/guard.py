@@ -31,6 +31,9 @@ FAILURES: Final = Allowance(every_ms=667, saved=30)
 PUTS: Final = Allowance(every_ms=2_400, saved=10)
 """At most 10 + 25 in a minute, and with a restart each second 25 + 61 + 10: 96 of 100."""
 
+LONGEST_MS: Final = max(each.every_ms * each.saved for each in (FAILURES, PUTS))
+"""After so long without a request nothing of it is left to know."""
+
 KEPT: Final[Mapping[Urgency, int]] = {Urgency.LIVE: 0, Urgency.ENDED: 2, Urgency.BACKLOG: 5}
 """How many failures each urgency leaves to the more urgent: a backlog that is refused item by item costs no card."""
 
@@ -108,6 +111,8 @@ class Guard:
 
     def confine(self, now_ms: int, known_ms: int) -> None:
         """Another instance may have asked under this account until ``known_ms`` ago."""
+        if known_ms >= LONGEST_MS:
+            return
         self._known_since_ms = max(self._known_since_ms, now_ms - known_ms)
         self._failures.confine(now_ms, known_ms)
         for bucket in self._puts.values():

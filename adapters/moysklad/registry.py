@@ -11,8 +11,8 @@ from typing import Final
 from adapters.moysklad.door import ADDRESS_PARALLEL
 from adapters.moysklad.errors import Api
 from adapters.moysklad.limits import PHONE_LIMIT, Clock, Limit, json_limit, monotonic_ms, wall_ms
-from adapters.moysklad.traffic import Traffic
-from adapters.moysklad.turnstile import AccountState, House, Turnstile
+from adapters.moysklad.traffic import AccountState, Traffic
+from adapters.moysklad.turnstile import House, Turnstile
 
 MAX_ACCOUNTS: Final = 2_000
 """Turnstiles kept; beyond it those with nothing to remember are forgotten."""

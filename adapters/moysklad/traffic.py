@@ -1,13 +1,35 @@
-"""What was asked of an API since the process began, in figures for ``/metrics``: requests, failures, waits, latencies."""
+"""What people and metrics see of the limits: how an account stands, and what was asked of an API since the process began."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 """Upper bounds of the latency histogram; one more bucket holds what took longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountState:
+    """One credential at one API as people and metrics see it. No credential in it. Times are UTC, milliseconds.
+
+    ``state`` is closed, open, half-open or refused; ``until_ms`` when the next try is due, where one is waited for.
+    ``used`` of ``limit`` requests are in the window. ``waiting`` is by urgency, lower case.
+    """
+
+    api: str
+    enterprise: str
+    state: str
+    reason: str
+    since_ms: int
+    until_ms: int | None
+    waiting: Mapping[str, int]
+    in_flight: int
+    used: int
+    limit: int
+    failures_last_minute: int
 
 
 @dataclass(slots=True)

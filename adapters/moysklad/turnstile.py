@@ -17,7 +17,7 @@ from adapters.moysklad.door import Door
 from adapters.moysklad.errors import MAX_RETRY_AFTER_MS, Api, ApiRefusal, Trouble
 from adapters.moysklad.guard import Guard
 from adapters.moysklad.limits import Clock, Limit, Window, left_free
-from adapters.moysklad.traffic import Traffic
+from adapters.moysklad.traffic import AccountState, Traffic
 from core.effects import Deferred, Refused, Turn
 from core.values import Urgency
 
@@ -81,27 +81,6 @@ class Place:
         if not self.left:
             self.left = True
             self.turnstile.leave(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountState:
-    """One credential at one API as people and metrics see it. No credential in it. Times are UTC, milliseconds.
-
-    ``state`` is closed, open, half-open or refused; ``until_ms`` when the next try is due, where one is waited for.
-    ``used`` of ``limit`` requests are in the window. ``waiting`` is by urgency, lower case.
-    """
-
-    api: str
-    enterprise: str
-    state: str
-    reason: str
-    since_ms: int
-    until_ms: int | None
-    waiting: Mapping[str, int]
-    in_flight: int
-    used: int
-    limit: int
-    failures_last_minute: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,10 +181,11 @@ class Turnstile:
                     self._send_away(queue, advice, now_ms)
                     break
                 pause_ms = self._pause_ms(urgency, now_ms)
-                if pause_ms is None:
-                    return  # whoever leaves calls again
-                if pause_ms > 0:
-                    self._timer = asyncio.get_running_loop().call_later(pause_ms / 1000, self.serve)
+                if pause_ms != 0:
+                    # whoever leaves calls again; so does the time at which there are more places
+                    again_ms = self._more_places_ms(now_ms) if pause_ms is None else pause_ms
+                    if again_ms is not None:
+                        self._timer = asyncio.get_running_loop().call_later(again_ms / 1000, self.serve)
                     return
                 if not self._house.door.has_room(suspect=self.suspect):
                     self._house.door.wait(self, urgency)
@@ -277,6 +257,8 @@ class Turnstile:
         if self._window.in_flight >= self._places(urgency, limit, now_ms):
             return None
         window_ms = self._window.wait_ms(now_ms, limit, most, left_free(most, urgency))
+        if (shared_ms := self._shared_until_ms - now_ms) > 0:
+            window_ms = shared_ms if window_ms is None else min(window_ms, shared_ms)  # then there is more to be had
         if window_ms is None:
             return None
         advice = self._breaker.advise(now_ms, urgency)
@@ -288,7 +270,7 @@ class Turnstile:
         ]
         if urgency is Urgency.BACKLOG:
             # What an owner leaves free after taking over is for cards; and a backlog goes out evenly, not in bursts.
-            waits += [self._shared_until_ms - now_ms, self._paced_until_ms - now_ms]
+            waits += [shared_ms, self._paced_until_ms - now_ms]
         return max(0, *waits)
 
     def _places(self, urgency: Urgency, limit: Limit, now_ms: int) -> int:
@@ -297,6 +279,13 @@ class Turnstile:
             return 1
         places = max(1, limit.parallel - self._lost_now(limit, now_ms))
         return max(1, places - 1) if urgency is Urgency.BACKLOG else places
+
+    def _more_places_ms(self, now_ms: int) -> int | None:
+        """When there are more places by the passing of time alone."""
+        if now_ms < self._shared_until_ms:
+            return self._shared_until_ms - now_ms
+        period_ms = self._limit().period_ms
+        return period_ms - (now_ms - self._crowded_ms) % period_ms if self._lost_now(self._limit(), now_ms) else None
 
     def _lost_now(self, limit: Limit, now_ms: int) -> int:
         return max(0, self._places_lost - (now_ms - self._crowded_ms) // limit.period_ms)
@@ -310,10 +299,9 @@ class Turnstile:
         pause_ms = self._pause_ms(urgency, now_ms)
         ahead = sum(len(queue) for other, queue in self._queues.items() if other <= urgency)
         wait_ms = (UNANSWERED_MS if pause_ms is None else pause_ms) + ahead * self._pace_ms(urgency, now_ms)
-        if self._guard.wait_ms(now_ms, urgency, self._window.in_flight) > 0:
+        reason = Trouble.UNANSWERED if pause_ms is None else Trouble.BUSY
+        if self._failed_of_late(now_ms) and self._guard.wait_ms(now_ms, urgency, self._window.in_flight) > 0:
             reason = Trouble.GUARDED
-        else:
-            reason = Trouble.UNANSWERED if pause_ms is None else Trouble.BUSY
         return Deferred(reason, retry_after_ms=min(max(wait_ms, 1), MAX_RETRY_AFTER_MS))
 
     # -- going out -------------------------------------------------------------------------------------------
@@ -414,6 +402,9 @@ class Turnstile:
             and self._guard.is_idle(now_ms)
         )
 
+    def _failed_of_late(self, now_ms: int) -> int:
+        return sum(1 for at_ms in self._failures if at_ms > now_ms - MINUTE_MS)
+
     def describe(self, wall_now_ms: int) -> AccountState:
         """How it stands; ``wall_now_ms`` is the time of day that belongs to now."""
         now_ms, limit, breaker = self.now_ms(), self._limit(), self._breaker
@@ -431,5 +422,5 @@ class Turnstile:
             in_flight=self._window.in_flight,
             used=self._window.used(now_ms, limit.period_ms),
             limit=self._most(now_ms),
-            failures_last_minute=sum(1 for at_ms in self._failures if at_ms > now_ms - MINUTE_MS),
+            failures_last_minute=self._failed_of_late(now_ms),
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 import pytest
 
-from adapters.parked import MAX_SHOWN, Ordered, ParkedWork
+from adapters.parked import MAX_SHOWN, Ordered, ParkedWork, in_words
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.projections import ProjectionRunner
 from adapters.reactor import new_event
@@ -113,3 +114,27 @@ async def test_an_order_for_an_enterprise_says_how_many_calls_it_is_about(
     assert await work.retry_call("0367", "A", by="anna") is Ordered.ORDERED
     assert [(each.enterprise, each.call) for each in (await work.listing("0367")).orders] == [("0367", ""), ("0367", "A")]
     assert (await work.listing("0999")).orders == ()
+
+
+async def test_the_listing_in_words(work: ParkedWork, pg_pool: Any, pg_store: PostgresEventStore) -> None:
+    assert list(in_words(await work.listing(), UTC)) == ["no call needs a person"]
+    await record(pg_store, "A", parked_history("A"))
+    await record(pg_store, "B", parked_history("B", 30, error="no name", code=None))
+    await record(pg_store, "C", parked_history("C", 40))
+    await index(pg_pool, pg_store)
+    await work.retry_call("0367", "A", by="anna", reason="the key is mended")
+    await work.retry_enterprise("0367", by="boris")
+    await pg_pool.execute("UPDATE retry_orders SET position = 1, retried = 7 WHERE call = ''")
+    assert list(in_words(await work.listing(limit=2), UTC)) == [
+        "3 calls need a person:",
+        "  0367: 2 calls since 2026-11-23 12:30:20: key revoked (1056)",
+        "      enter it again",
+        "  0367: 1 call since 2026-11-23 12:30:30: no name",
+        "      enter it again",
+        "",
+        "  0367 C  refused 2026-11-23 12:30:40  settled: key revoked",
+        "  0367 B  refused 2026-11-23 12:30:30  settled: no name",
+        "  and 1 more",
+        "  0367: call A is asked again in a moment (anna: the key is mended)",
+        "  0367: everything is being asked again, 7 so far (boris)",
+    ]

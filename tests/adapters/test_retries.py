@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -11,12 +11,15 @@ import pytest
 
 from adapters import retries
 from adapters.parked import Ordered, ParkedWork
+from adapters.postgres.database import load_sql
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.projections import ProjectionRunner
 from adapters.retries import ACCOUNT_BY, FORGET_BEFORE_S, POLL_S, TRIES, RetryWorker
 from core.errors import StoreUnavailable
 from core.events import Event, RetryRequested, decode
 from core.ports import Append, Appended, StreamId
 from core.values import Urgency
+from projections.calls import Calls
 from tests.adapters.test_parked import history, index, parked_history, record, register
 from tests.scenario import events, ms, refused
 
@@ -29,7 +32,7 @@ def worker(pool: Any, store: Any, **options: Any) -> RetryWorker:
 
 async def order(pool: Any, enterprise: str = "0367", call: str = "", by: str = "anna", reason: str = "mended") -> None:
     """An order that is ripe at once."""
-    await pool.fetchrow(retries.load_sql("retry_order_make"), enterprise, call, by, reason, 0.0)
+    await pool.fetchrow(load_sql("retry_order_make"), enterprise, call, by, reason, 0.0)
 
 
 async def stream(store: PostgresEventStore, call: str, enterprise: str = "0367") -> list[Event]:
@@ -249,12 +252,15 @@ async def test_accounts_get_a_new_chance_once_in_every_instance_before_an_order_
 ) -> None:
     forgotten: list[tuple[str, str]] = []
 
-    def remember(instance: str) -> Callable[[str], None]:
-        return lambda enterprise: forgotten.append((instance, enterprise))
+    def remember(instance: str) -> Callable[[str], Awaitable[None]]:
+        async def forget(enterprise: str) -> None:
+            forgotten.append((instance, enterprise))
+
+        return forget
 
     one = worker(pg_pool, pg_store, forget_refusals=remember("one"))
     two = worker(pg_pool, pg_store, forget_refusals=remember("two"))
-    make = retries.load_sql("retry_order_make")
+    make = load_sql("retry_order_make")
     await pg_pool.fetchrow(make, "0367", "", "anna", "", FORGET_BEFORE_S + 60)
     await one.step()
     assert forgotten == []
@@ -354,3 +360,21 @@ async def test_old_orders_are_forgotten(pg_pool: Any, pg_store: PostgresEventSto
     await order(pg_pool, "new")
     await done(worker(pg_pool, pg_store))
     assert [row["enterprise"] for row in await pg_pool.fetch("SELECT enterprise FROM retry_orders ORDER BY id")] == ["kept", "new"]
+
+
+async def test_the_index_of_parked_and_retried_calls_rebuilt_equals_live(pg_pool: Any, pg_store: PostgresEventStore) -> None:
+    runner = ProjectionRunner(pg_pool, pg_store, (Calls(),), batch=2)
+    for call in ("A", "B"):
+        await record(pg_store, call, parked_history(call))
+    await record(pg_store, "C", history("C"))
+    await runner.catch_up()
+    await order(pg_pool)
+    await done(worker(pg_pool, pg_store))
+    await runner.catch_up()
+    await record(pg_store, "B", [refused(register("B"), 110, error="still no", code=3000, sent=False)])
+    await runner.catch_up()
+    live = [tuple(row) for row in await pg_pool.fetch("SELECT * FROM calls ORDER BY call")]
+    parked = await pg_pool.fetch("SELECT call, parked, remedy, parked_ms, parked_code FROM calls WHERE parked <> ''")
+    assert [tuple(row) for row in parked] == [("B", "still no", "", ms(110), 3000)]
+    await runner.rebuild("calls")
+    assert [tuple(row) for row in await pg_pool.fetch("SELECT * FROM calls ORDER BY call")] == live

@@ -272,11 +272,17 @@ async def test_waiting_ends_with_the_deadline() -> None:
 
 
 async def test_those_who_wait_for_each_other_s_directory_do_not_hold_its_places() -> None:
-    """Five are admitted with all places in hand; the one that asks needs a second request for an odd extension."""
+    """Five are admitted with all places in hand; the one that asks needs a second request, and MoySklad allows fewer by then."""
     account = replace(ACCOUNT, api_token="")
     everybody = says(200, {"employees": [{"extention": "1;2", "meta": {"href": "https://h/e/e1"}}]})
     async with stage(wait_ms=2_000) as at:
-        at.script.then(complains(412, 1034), everybody)
+
+        async def odd_and_crowded(request: web.Request) -> web.StreamResponse:
+            for _ in range(2):
+                at.limits.of(Api.PHONE, KEY).crowded(0)
+            return await complains(412, 1034)(request)
+
+        at.script.then(odd_and_crowded, everybody)
         wanted = FindEmployees(extensions=("1;2",))
         async with AsyncExitStack() as admissions:
             admitted: list[Admission] = [
