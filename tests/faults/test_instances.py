@@ -163,7 +163,7 @@ async def test_a_rolling_restart_refuses_nothing(tmp_path: Path) -> None:
                 restarts += 1
                 await asyncio.sleep(rng.uniform(0.5, 2.0))
         verdict = await stage.judged(load.copies, patience_s=240, quiet_s=8)
-        how = [f"{name}: {answers(each.answers)}" for name, each in zip(("one-shot", "kept alive"), posts, strict=True)]
+        how = [f"{name}: {answers(each)}" for name, each in zip(("one-shot", "kept alive"), posts, strict=True)]
         how.append(f"stream: {stream.acknowledged} acknowledged over {stream.connections} connections")
         told(f"{restarts} restarts in turn", seed, stage, load, verdict, began, *how)
         for each in posts:

@@ -171,12 +171,13 @@ class Posts:
     """One event a request, as the dispatcher sends. ``url``: where the next one goes.
 
     ``answers`` counts single attempts: ``200``, ``503`` (with Retry-After), ``late`` (nothing within three seconds),
-    ``lost`` (the connection refused or broken).
+    ``lost`` (the connection refused or broken). ``reasons``: what the 503s said.
     """
 
     http: aiohttp.ClientSession
     url: Callable[[], str]
     answers: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     took_s: list[float] = field(default_factory=list)
 
     async def deliver(self, copy: Copy, path: str, body: dict[str, Any]) -> None:
@@ -195,6 +196,8 @@ class Posts:
                 honest = answer.status == 200 or (answer.status == 503 and "Retry-After" in answer.headers)
                 assert honest, f"{answer.status} {text}"
                 self.answers[f"{answer.status}"] += 1
+                if answer.status != 200:
+                    self.reasons[orjson.loads(text)["error"]] += 1
                 return answer.status == 200
         except TimeoutError:
             self.answers["late"] += 1
