@@ -19,7 +19,6 @@ import click
 import msgspec
 import orjson
 import structlog
-from aiohttp import web
 
 from adapters import daemon, demo, doctor
 from adapters.call_search import resolve, search
@@ -28,6 +27,8 @@ from adapters.environment import BadEnvironment, Environment, load_or_create_sec
 from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
+from adapters.http.serving import Server
+from adapters.http.stream import Streams
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
@@ -84,15 +85,28 @@ async def find_story(service: Service, enterprise: str, name: str) -> Story | No
     return tell(enterprise, call, history, settings, service.options.limits)
 
 
-def http_parts(service: Service) -> Services:
-    """The parts as the HTTP edge sees them."""
+def http_parts(service: Service, streams: Streams | None = None) -> Services:
+    """The parts as the HTTP edge sees them; ``streams`` are the edge's own."""
 
     async def story(enterprise: str, name: str) -> dict[str, Any] | None:
         found = await find_story(service, enterprise, name)
         return None if found is None else msgspec.to_builtins(found)
 
-    sources = Sources(version=VERSION, pool=service.pool, meter=service.backlog, now_ms=wall_ms)
-    figures = Figures(backlog=lambda: service.backlog.last)
+    accounts = service.moysklad.limits
+    sources = Sources(
+        version=VERSION,
+        pool=service.pool,
+        meter=service.backlog,
+        now_ms=wall_ms,
+        accounts=accounts.snapshot,
+        streams_open=lambda: streams.open if streams is not None else 0,
+    )
+    figures = Figures(
+        backlog=lambda: service.backlog.last,
+        accounts=accounts.snapshot,
+        traffic=lambda: {api.value: traffic for api, traffic in accounts.traffic().items()},
+        streams=streams,
+    )
     return Services(
         ingest=service.ingest,
         settings=service.settings,
@@ -135,23 +149,22 @@ async def serve(env: Environment) -> None:
     """Run until SIGTERM or SIGINT. The port answers from the start: 503 in words until the database does."""
     holder = Holder()
     guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "")
-    runner = web.AppRunner(build_app(holder, guard), access_log=None, shutdown_timeout=5.0)
+    server = Server(build_app(holder, guard))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await runner.setup()
     try:
-        await web.TCPSite(runner, env.host, env.port).start()
+        await server.start(env.host, env.port)
         working = asyncio.create_task(_work(env, holder), name="service")
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        await runner.cleanup()  # first nothing new comes in, then the parts stop
+        await server.stop()  # first nothing new comes in and what came is answered, then the parts stop
         if not working.done():
             working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
     finally:
-        await runner.cleanup()
+        await server.stop()
 
 
 async def _work(env: Environment, holder: Holder) -> None:
@@ -160,7 +173,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         log.info("waiting", reason=reason)
 
     async with database(env, waiting) as dsn, assembled(service_options(env, dsn), projections()) as service:
-        holder.parts = http_parts(service)
+        holder.parts = http_parts(service, holder.streams)
         log.info("ready", host=env.host, port=env.port)
         try:
             await service.run()

@@ -1,100 +1,58 @@
-"""The reactor: performs what ``core.plan`` asks for, one call at a time in order, many calls at once.
+"""The reactor: attends to every call that has something to do, one step of a call at a time, many calls at once.
 
-For one call: fold its stream, let time decide, plan, perform the step, record its outcome in the stream, and again
-until nothing is left to do. A write is recorded as started before it is attempted, so a crash at any point leaves
-a question that the next plan resolves, never a hole.
+What is done for one call is in ``attendant.py``; whose turn it is, in ``agenda.py``. Here is when: at once for what was just
+heard, by a timer for a deadline that is near, and by polling for everything else, which also finds what an earlier process,
+or another instance, left behind.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
 from uuid import UUID, uuid4
 
 import structlog
 
-from core.call import Call, fold, initial
-from core.decisions import Limits, decide
-from core.effects import Account, Gateway, Performed, Refused, Unavailable, encode_effect, is_write
-from core.errors import StoreUnavailable, VersionConflict
-from core.events import (
-    ArrivalObserved,
-    CardRequested,
-    DialObserved,
-    EffectDone,
-    EffectFailed,
-    EffectRefused,
-    EffectStarted,
-    Event,
-    HangupObserved,
-    decode,
-    encode,
-)
-from core.plan import Step, plan
-from core.ports import Append, EventStore, NewEvent, StreamId
-from core.settings import Settings
+from adapters.agenda import PLACES, Agenda, Places
+from adapters.attendant import Again, Attendant, CallSettings, Counters, Held, Ownership, Rests, Yields
+from adapters.attendant import new_event as new_event
+from core.decisions import Limits
+from core.effects import Gateway
+from core.errors import StoreUnavailable
+from core.ports import EventStore, StreamId
+from core.values import Urgency
 
 log = structlog.get_logger("reactor")
 
 MAX_STEPS: Final = 60
 """Steps of one call in one go; whatever is left then is due again at once. Bounds a loop that would never settle."""
 
-BACKOFF_MS: Final = (500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000)
-"""Waits between attempts; a tenth to a half of it is added at random, so that calls do not come back in step."""
-
-CALL_CACHE: Final = 20_000
-"""Folded calls kept in memory, those attended to last; any other is folded again from its stream."""
-
-HOLD_BACK_MS: Final = 10_000
-"""How long a call waits for the switchboard to have joined what was heard before its newest signal."""
-
-DUE_AT_ONCE: Final = 1_000
-"""Due calls taken up in one poll, beside those already in work, which must not hide the rest."""
+DUE_OF_EACH: Final = 200
+"""Due calls of one enterprise and urgency taken up in one poll: as many as may queue."""
 
 POLL_S: Final = 1.0
-"""Between two looks for what is due: so late may a deadline be kept. What is heard is attended to at once."""
+"""Between two looks for what is due. What is heard is attended to at once, and near deadlines have a timer."""
+
+TIMER_MS: Final = 60_000
+"""A deadline that is nearer than this gets a timer; a later one is found by polling."""
+
+TIMERS: Final = 50_000
+"""Timers at most; whatever has none is found by polling."""
+
+ASKED_OF_EACH: Final = 1_000
+"""Calls of an enterprise that are remembered while it is being claimed; the others are found by polling."""
+
+ASKED_ENTERPRISES: Final = 10_000
+"""Enterprises of which calls are remembered."""
+
+STOP_S: Final = 5.0
+"""How long requests under way may take to end when the service stops: each that does leaves no doubt behind."""
 
 BUG_PAUSE_MS: Final = 60_000
 """A call that a bug stopped is left alone so long: it costs one traceback a minute, not a loop."""
-
-OWN_SIGNALS: Final = (ArrivalObserved, DialObserved, HangupObserved, CardRequested)
-"""What is heard in a call's own stream; the rest of it is brought there by the switchboard."""
-
-
-class CallSettings(Protocol):
-    """The settings a call works under, and the credentials in force now."""
-
-    async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
-        """Settings of that revision; the account's credentials are the current ones (an inline revision brings its own)."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """A call as folded so far, and the place in the log of the newest signal of its own (not of what was relayed to it)."""
-
-    call: Call
-    heard_position: int = 0
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the reactor did since it started; read by metrics."""
-
-    performed: int = 0
-    refused: int = 0
-    failed: int = 0
-
-
-def new_event(event: Event, id_: UUID | None = None) -> NewEvent:
-    """Wrap a core event for the store."""
-    type_, schema, data = encode(event)
-    return NewEvent(id=id_ or uuid4(), type=type_, schema=schema, data=data)
 
 
 class Reactor:
@@ -108,230 +66,207 @@ class Reactor:
         gateway: Gateway,
         now_ms: Callable[[], int],
         limits: Limits,
-        parallel: int = 256,
-        parallel_per_enterprise: int = 32,
+        ownership: Ownership | None = None,
+        places: Mapping[Urgency, Places] | None = None,
         jitter: Callable[[], float] = random.random,
+        new_id: Callable[[], UUID] = uuid4,
+        stop_s: float = STOP_S,
         joined_until: Callable[[], int] | None = None,
     ) -> None:
-        """``parallel``: requests under way of live calls, and as many of ended ones; ``parallel_per_enterprise`` likewise for each
-        enterprise. ``jitter``: 0 to 1, for the waits between attempts.
+        """``places``: how many calls are attended to at once. ``stop_s``: how long requests under way may take to end.
 
-        ``joined_until``: the log position up to which the switchboard has joined legs to calls; None: no switchboard.
-
-        A call whose newest signal lies beyond it is held back: judged now, a call whose hangup overtook the bridges
-        before it (a restart with a backlog) would be settled without them, and attributed to the wrong employee.
+        The rest is the attendant's: see :class:`adapters.attendant.Attendant`.
         """
+        self._attendant = Attendant(
+            store=store,
+            settings=settings,
+            gateway=gateway,
+            now_ms=now_ms,
+            limits=limits,
+            ownership=ownership,
+            jitter=jitter,
+            new_id=new_id,
+            joined_until=joined_until,
+        )
         self._store = store
-        self._settings = settings
-        self._gateway = gateway
         self._now_ms = now_ms
-        self._limits = limits
-        self._slots = {live: asyncio.Semaphore(parallel) for live in (True, False)}
-        self._per_enterprise = parallel_per_enterprise
-        self._own_slots: dict[tuple[str, bool], asyncio.Semaphore] = {}
-        self._jitter = jitter
+        self._ownership = self._attendant.ownership
+        self._agenda = Agenda(places or PLACES)
+        self._stop_s = stop_s
+        self._stopping = False
         self._running: dict[StreamId, asyncio.Task[None]] = {}
-        self._again: set[StreamId] = set()
-        self._calls: OrderedDict[StreamId, Known] = OrderedDict()
-        self._joined_until = joined_until
-        self._held_since_ms: dict[StreamId, int] = {}
-        self.counters = Counters()
+        self._again: dict[StreamId, Urgency] = {}
+        self._asked: dict[str, dict[StreamId, None]] = {}
+        self._timers: dict[StreamId, asyncio.TimerHandle] = {}
+        self._paused: dict[StreamId, asyncio.TimerHandle] = {}
+        self._look = asyncio.Event()
+        self._polling = False
 
-    def wake(self, stream: StreamId) -> None:
-        """Attend to this call now; if it is being attended to, once more afterwards."""
-        if stream in self._running:
-            self._again.add(stream)
+    def wake(self, stream: StreamId, urgency: Urgency = Urgency.LIVE) -> None:
+        """Attend to this call as soon as it is its turn; if it is being attended to, once more afterwards."""
+        if not self._ownership.owns(stream.enterprise):
+            self._ask_for(stream)
             return
-        task = asyncio.create_task(self.attend(stream), name=f"call {stream.name}")
-        self._running[stream] = task
-        task.add_done_callback(lambda done: self._finished(stream, done))
+        if stream in self._running:
+            self._again[stream] = min(urgency, self._again.get(stream, urgency))
+        elif stream not in self._paused:
+            self._agenda.add(stream, urgency)
+            self._start()
+
+    def claimed(self, enterprise: str) -> None:
+        """The enterprise is ours now: go on with what was waiting for that, and look at what is due."""
+        for stream in self._asked.pop(enterprise, ()):
+            self.wake(stream)
+        self._look.set()
+
+    def lost(self, enterprise: str) -> None:
+        """The enterprise is another instance's: leave its calls alone."""
+        self._agenda.forget(enterprise)
+
+    def look(self) -> None:
+        """Look for what is due now rather than at the next poll."""
+        self._look.set()
+
+    def is_busy(self, enterprise: str) -> bool:
+        """Whether a call of this enterprise is being attended to."""
+        return self._agenda.is_busy(enterprise)
 
     async def run(self) -> None:
         """Attend to every call whose work is due, including what an earlier process left behind."""
+        self._polling, self._stopping = True, False
         try:
             while True:
+                self._look.clear()
                 await self._poll()
-                await asyncio.sleep(POLL_S)
+                try:
+                    async with asyncio.timeout(POLL_S):
+                        await self._look.wait()
+                except TimeoutError:
+                    continue
         finally:
-            tasks = list(self._running.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._polling = False
+            await self._stop()
+
+    @property
+    def counters(self) -> Counters:
+        """What was done since the process started."""
+        return self._attendant.counters
 
     @property
     def attending(self) -> int:
         """How many calls are being attended to now."""
-        return len(self._running)
+        return self._agenda.running
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn in this process."""
+        return len(self._agenda)
 
     async def idle(self) -> None:
-        """Wait until no call is being attended to (tests, orderly stop)."""
+        """Wait until no call is being attended to (tests)."""
         while self._running:
             await asyncio.gather(*self._running.values(), return_exceptions=True)
             await asyncio.sleep(0)
 
-    async def attend(self, stream: StreamId) -> None:
+    async def attend(self, stream: StreamId, turn: Urgency = Urgency.LIVE) -> None:
         """Bring one call as far as it goes now. Raises StoreUnavailable; the call stays due and is taken up again."""
-        enterprise, call_id = stream.enterprise, stream.name.removeprefix("call/")
-        with structlog.contextvars.bound_contextvars(call=call_id, enterprise=enterprise):
+        with structlog.contextvars.bound_contextvars(call=stream.name.removeprefix("call/"), enterprise=stream.enterprise):
             for _ in range(MAX_STEPS):
-                # Asked before the stream is read: what is joined until then is in what is read.
-                joined = self._joined_until() if self._joined_until is not None else None
-                known = await self._load(stream)
-                call, now = known.call, self._now_ms()
-                if call.version == 0:
+                if self._stopping or not self._ownership.owns(stream.enterprise):
                     return
-                if joined is not None and self._held_back(stream, known.heard_position > joined, now):
-                    return  # it stays due, and the switchboard wakes it when it gets there
-                if facts := decide(call, now, self._limits):
-                    await self._append(stream, call, *facts)
-                    continue
-                settings, account = await self._settings.for_call(enterprise, call.settings_revision)
-                planned = plan(call, settings, now, self._limits)
-                step = planned.step
-                if step is None or step.not_before_ms is not None:
-                    if await self._store.set_due(stream, call.version, planned.wake_ms):
-                        if planned.wake_ms is None:
-                            self._held_since_ms.pop(stream, None)
-                            self._calls.pop(stream, None)  # at rest: whatever still comes is rare, and the stream has it
-                        return
-                    continue
-                async with self._slot(enterprise, call.is_live):
-                    call = (await self._load(stream)).call  # a place may have been long in coming
-                    again = plan(call, settings, self._now_ms(), self._limits).step
-                    if again is not None and again.not_before_ms is None:
-                        await self._perform(stream, call, again, account)
-            await self._store.set_due(stream, call.version, self._now_ms() + BACKOFF_MS[0])
+                match await self._attendant.advance(stream, turn):
+                    case Again(performed=performed):
+                        if performed:
+                            self._agenda.release(stream.enterprise)
+                        continue
+                    case Rests(wake_ms=wake_ms, urgency=rank):
+                        self._set_timer(stream, wake_ms, rank)
+                    case Yields(urgency=rank):
+                        self._again[stream] = rank
+                    case Held(until_ms=until_ms):
+                        self._agenda.hold(stream.enterprise, until_ms)
+                    case _:
+                        pass
+                return
+            await self._attendant.put_off(stream, turn)
             log.warning("call_has_many_steps", steps=MAX_STEPS)
 
     async def _poll(self) -> None:
+        """Take up what is due; what waits or is attended to already stays where it is."""
+        owned = self._ownership.owned()
         try:
-            due = await self._store.due(self._now_ms(), DUE_AT_ONCE + len(self._running))
+            due = await self._store.due(self._now_ms(), DUE_OF_EACH, owned)
         except StoreUnavailable as error:
             log.warning("database_unavailable", reason=str(error))
             return
-        for stream, _version, _due_ms in due:
-            if stream not in self._running:
-                self.wake(stream)
+        for each in due:
+            if not (each.stream in self._running or each.stream in self._paused or each.stream in self._agenda):
+                self._agenda.add(each.stream, each.urgency)
+        self._start()
 
-    @contextlib.asynccontextmanager
-    async def _slot(self, enterprise: str, live: bool) -> AsyncIterator[None]:
-        """A place among the requests under way. An enterprise whose MoySklad hangs fills its own places, not everybody's,
-        and ended calls that wait for MoySklad's limits (a burst, a backlog) never hold up the cards of live ones.
-        """
-        own = self._own_slots.setdefault((enterprise, live), asyncio.Semaphore(self._per_enterprise))
-        async with own, self._slots[live]:
-            yield
+    def _start(self) -> None:
+        """Begin with whoever's turn it is."""
+        while not self._stopping and (found := self._agenda.take(self._now_ms())) is not None:
+            stream, turn = found
+            task = asyncio.create_task(self.attend(stream, turn), name=f"call {stream.name}")
+            self._running[stream] = task
+            task.add_done_callback(partial(self._finished, stream))
 
     def _finished(self, stream: StreamId, task: asyncio.Task[None]) -> None:
-        self._running.pop(stream, None)
-        again = stream in self._again
-        self._again.discard(stream)
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None:
-            if again:
-                self.wake(stream)
-            return
-        self._calls.pop(stream, None)
+        del self._running[stream]
+        self._agenda.done(stream)
+        again = self._again.pop(stream, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._attendant.forget(stream)
         if isinstance(error, StoreUnavailable):
             log.warning("call_waits_for_database", call=stream.name, reason=str(error))
+        elif error is not None:
+            # A bug: this call is left alone for a while, the others go on, and the log has the place.
+            log.error("call_failed", call=stream.name, error=f"{type(error).__name__}", exc_info=error)
+            loop = asyncio.get_running_loop()
+            self._paused[stream] = loop.call_later(BUG_PAUSE_MS / 1000, self._go_on_after_bug, stream)
+        elif again is not None and not task.cancelled():
+            self._agenda.add(stream, again)
+        self._start()
+
+    def _go_on_after_bug(self, stream: StreamId) -> None:
+        del self._paused[stream]
+        self.wake(stream)
+
+    async def _stop(self) -> None:
+        """Let the requests under way end, for each that does leaves no doubt; then stop whatever is left."""
+        self._stopping = True
+        for timer in (*self._timers.values(), *self._paused.values()):
+            timer.cancel()
+        self._timers.clear()
+        self._paused.clear()
+        if tasks := list(self._running.values()):
+            await asyncio.wait(tasks, timeout=self._stop_s)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ask_for(self, stream: StreamId) -> None:
+        """Not ours, or not yet: remember it until it is claimed. Whatever is not remembered is found due then."""
+        asked = self._asked.setdefault(stream.enterprise, {})
+        if len(asked) < ASKED_OF_EACH:
+            asked[stream] = None
+        while len(self._asked) > ASKED_ENTERPRISES:
+            self._asked.pop(next(iter(self._asked)))
+        self._ownership.request(stream.enterprise)
+
+    def _set_timer(self, stream: StreamId, wake_ms: int | None, rank: Urgency) -> None:
+        if (old := self._timers.pop(stream, None)) is not None:
+            old.cancel()
+        if wake_ms is None or not self._polling or len(self._timers) >= TIMERS:
             return
-        # A bug: this call is left alone for a while, the others go on, and the log has the place.
-        log.error("call_failed", call=stream.name, error=f"{type(error).__name__}", exc_info=error)
-        pause = asyncio.create_task(self._pause(stream))
-        self._running[stream] = pause
-        pause.add_done_callback(lambda _: self._running.pop(stream, None))
+        in_ms = wake_ms - self._now_ms()
+        if in_ms <= TIMER_MS:
+            loop = asyncio.get_running_loop()
+            self._timers[stream] = loop.call_later(max(0, in_ms) / 1000, self._rings, stream, rank)
 
-    async def _pause(self, stream: StreamId) -> None:
-        await asyncio.sleep(BUG_PAUSE_MS / 1000)
+    def _rings(self, stream: StreamId, rank: Urgency) -> None:
+        self._timers.pop(stream, None)
+        self.wake(stream, rank)
 
-    def _held_back(self, stream: StreamId, behind: bool, now_ms: int) -> bool:
-        if not behind:
-            self._held_since_ms.pop(stream, None)
-            return False
-        if now_ms - self._held_since_ms.setdefault(stream, now_ms) < HOLD_BACK_MS:
-            return True
-        log.warning("legs_not_joined", waited_ms=HOLD_BACK_MS)  # better without its bridges than not at all
-        return False
-
-    async def _load(self, stream: StreamId) -> Known:
-        known = self._calls.get(stream) or Known(call=initial(stream.enterprise, stream.name.removeprefix("call/")))
-        fresh = await self._store.read(stream, known.call.version)
-        events = [decode(each.type, each.schema, each.data) for each in fresh]
-        own = [each.position for each, event in zip(fresh, events, strict=True) if isinstance(event, OWN_SIGNALS)]
-        known = Known(call=fold(known.call, events), heard_position=max(own, default=known.heard_position))
-        self._calls[stream] = known
-        self._calls.move_to_end(stream)
-        while len(self._calls) > CALL_CACHE:
-            self._calls.popitem(last=False)
-        return known
-
-    async def _append(self, stream: StreamId, call: Call, *events: Event) -> bool:
-        """Append what was decided from this version of the call; False when something else came first."""
-        try:
-            await self._store.append(
-                Append(
-                    stream=stream,
-                    events=tuple(new_event(event) for event in events),
-                    expected_version=call.version,
-                    due_ms=self._now_ms(),
-                )
-            )
-        except VersionConflict:
-            return False
-        return True
-
-    async def _perform(self, stream: StreamId, call: Call, step: Step, account: Account) -> None:
-        effect, now = encode_effect(step.effect), self._now_ms()
-        if is_write(step.effect) and not await self._append(
-            stream, call, EffectStarted(key=step.key, at_ms=now, effect=effect, why=step.why)
-        ):
-            return
-        outcome = await self._outcome(call, step, account)
-        # The request is out: whatever was heard meanwhile, its outcome belongs to the history.
-        await self._store.append(Append(stream=stream, events=(new_event(outcome),), due_ms=self._now_ms()))
-
-    async def _outcome(self, call: Call, step: Step, account: Account) -> EffectDone | EffectFailed | EffectRefused:
-        effect = encode_effect(step.effect)
-        try:
-            performed: Performed = await self._gateway.perform(step.effect, account)
-        except Refused as error:
-            self.counters.refused += 1
-            log.warning("effect_refused", effect=step.effect.type, step=step.key, code=error.code)
-            return EffectRefused(
-                key=step.key,
-                at_ms=self._now_ms(),
-                effect=effect,
-                error=error.error,
-                remedy=error.remedy,
-                code=error.code,
-                exchanges=error.exchanges,
-            )
-        except Unavailable as error:
-            self.counters.failed += 1
-            now = self._now_ms()
-            wait = error.retry_after_ms if error.retry_after_ms is not None else self._backoff_ms(call)
-            log.warning("effect_failed", effect=step.effect.type, step=step.key, retry_in_ms=wait)
-            return EffectFailed(
-                key=step.key,
-                at_ms=now,
-                effect=effect,
-                error=error.error,
-                ambiguous=error.ambiguous,
-                retry_ms=now + wait,
-                exchanges=error.exchanges,
-            )
-        self.counters.performed += 1
-        log.info("effect_done", effect=step.effect.type, step=step.key)
-        return EffectDone(
-            key=step.key,
-            at_ms=self._now_ms(),
-            effect=effect,
-            result=performed.result,
-            exchanges=performed.exchanges,
-        )
-
-    def _backoff_ms(self, call: Call) -> int:
-        base = BACKOFF_MS[min(call.remote.failures, len(BACKOFF_MS) - 1)]
-        return base + int(base * (0.1 + 0.4 * self._jitter()))

@@ -13,17 +13,20 @@ import structlog
 
 from adapters.backlog import BacklogMeter
 from adapters.ingest import Ingest
+from adapters.moysklad.errors import Api
 from adapters.moysklad.wiring import MoySklad, build_moysklad
 from adapters.parked import ParkedWork
-from adapters.postgres.database import create_pool, load_sql, still_wanted
+from adapters.postgres.database import DATABASE_ERRORS, create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.projections import ProjectionRunner
+from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.reactor import Reactor
 from adapters.retries import RetryWorker
 from adapters.settings_store import SettingsStore
-from adapters.switchboard import UNAVAILABLE, Switchboard
+from adapters.switchboard import Switchboard
 from adapters.vault import Vault
 from core.decisions import Limits
+from core.errors import StoreUnavailable
 from core.ports import Projection
 
 STORE_PATIENCE_S: Final = 2.5
@@ -35,6 +38,7 @@ REJECTED_DAYS: Final = 30
 REJECTED_ROWS: Final = 100_000
 """Rejected input is kept for inspection, not for ever: a sender that is wrong is often wrong a thousand times a day."""
 
+UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 _PRUNE_REJECTED: Final = load_sql("prune_rejected")
 PRUNE_EVERY_S: Final = 3_600.0
 """Between two clearings of legs that no call can need any more."""
@@ -101,9 +105,18 @@ class Service:
 @contextlib.asynccontextmanager
 async def assembled(options: ServiceOptions, projections: Sequence[Projection]) -> AsyncIterator[Service]:
     """The parts; nothing runs yet. They are closed at the end of the block."""
+
+    def mended(api: Api, enterprise: str) -> None:
+        if api is Api.PHONE:  # the calls themselves: nothing is parked for want of a client
+            retries.mended(enterprise)
+
     pool = await create_pool(options.dsn)
     moysklad = build_moysklad(
-        phone_url=options.phone_api_url, main_url=options.main_api_url, zone=options.api_zone, now_ms=options.now_ms
+        phone_url=options.phone_api_url,
+        main_url=options.main_api_url,
+        zone=options.api_zone,
+        now_ms=options.now_ms,
+        mended=mended,
     )
     try:
         async with PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S) as store:
@@ -116,12 +129,15 @@ async def assembled(options: ServiceOptions, projections: Sequence[Projection]) 
                 limits=options.limits,
                 joined_until=lambda: switchboard.position,
             )
-            switchboard = Switchboard(pool=pool, store=store, wake_call=reactor.wake, now_ms=options.now_ms)
+            switchboard = Switchboard(
+                state=PostgresSwitchboardState(pool), store=store, wake_call=reactor.wake, now_ms=options.now_ms
+            )
 
             async def forget_refusals(enterprise: str) -> None:
                 if (current := await settings.current(enterprise)) is not None:
-                    moysklad.gateway.directory.forget(current.account)
+                    moysklad.gateway.forget(current.account)
 
+            retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
             yield Service(
                 options=options,
                 pool=pool,
@@ -133,7 +149,7 @@ async def assembled(options: ServiceOptions, projections: Sequence[Projection]) 
                 switchboard=switchboard,
                 runner=ProjectionRunner(pool, store, projections),
                 parked=ParkedWork(pool, store),
-                retries=RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals),
+                retries=retries,
                 backlog=BacklogMeter(pool, now_ms=options.now_ms),
             )
     finally:

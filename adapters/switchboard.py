@@ -2,6 +2,7 @@
 
 It runs before the reactor: a call is woken only once everything that was heard so far of its legs is in its stream.
 All it appends is named by what it copies (stream and version), so repeating a batch after a crash changes nothing.
+What it remembers between batches is behind a port of its own, :class:`SwitchboardState`.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+from uuid import UUID
 
 import msgspec
 import structlog
 
-from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
 from adapters.reactor import new_event
 from core.errors import StoreUnavailable
 from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, UnknownEventType, decode
-from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, KnownCall, Legs, Link, customer_digits, hear
+from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, KnownCall, Legs, Link, customer_digits, hear
 from core.ports import Append, EventStore, RecordedEvent, StreamId
 
 log = structlog.get_logger("switchboard")
@@ -36,43 +38,123 @@ RETRY_S: Final = 1.0
 
 BUG_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Between two attempts at a batch that a bug stopped; the last one repeats."""
+
 KEEP_MS: Final = 172_800_000
 """Legs older than two days are forgotten: no call lasts that long, and what they proved is in the calls' streams."""
 
-CHECKPOINT: Final = "switchboard"
-UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
-_MAKE_CHECKPOINT: Final = load_sql("checkpoint_make")
-_READ_CHECKPOINT: Final = load_sql("checkpoint_read")
-_TAKE_CHECKPOINT: Final = load_sql("checkpoint_take")
-_MOVE_CHECKPOINT: Final = load_sql("checkpoint_move")
-_CALLS: Final = load_sql("switchboard_calls")
-_LINKS: Final = load_sql("switchboard_links")
-_MEMBERS: Final = load_sql("switchboard_members")
-_PRUNE: Final = load_sql("switchboard_prune")
-_RELAYED: Final = load_sql("switchboard_relayed")
-_SAVE_CALL: Final = load_sql("switchboard_save_call")
-_SAVE_LINK: Final = load_sql("switchboard_save_link")
-_SAVE_MEMBER: Final = load_sql("switchboard_save_member")
-_SET_RELAYED: Final = load_sql("switchboard_set_relayed")
+HOLD_MS: Final = 5_000
+"""An instance that stops in the middle of a batch, and is not gone, holds the others up no longer than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """What observations can touch: these legs (names of streams), bridges and channels, and calls of these numbers.
+
+    A call of such a number counts if it was first heard at ``first_ms`` or later, and not over before ``ended_ms``.
+    """
+
+    legs: tuple[str, ...]
+    bridges: tuple[str, ...]
+    channels: tuple[str, ...]
+    numbers: tuple[str, ...]
+    first_ms: int
+    ended_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a batch learned of one enterprise: calls, ``(bridge, channel, is a trunk's)``, and ``(leg, call)``.
+
+    The call of a link is empty for a leg that is known and nobody's yet. ``heard_ms`` is when the newest of it was heard.
+    """
+
+    calls: tuple[KnownCall, ...]
+    members: tuple[tuple[str, str, bool], ...]
+    links: tuple[tuple[str, str], ...]
+    heard_ms: int
+
+
+class SwitchboardBatch(Protocol):
+    """The switchboard's memory while a batch has it alone. Every method may raise StoreUnavailable: then nothing of it stays."""
+
+    async def load(self, enterprise: str, near: Near) -> Legs:
+        """The neighbourhood: bridges that are named, or that hold one of these channels or one of a named bridge; the links
+        of all that; their calls, and calls of the same numbers.
+        """
+        ...
+
+    async def save(self, enterprise: str, changes: Changes) -> None:
+        """Remember. A link that is known already stays as it is."""
+        ...
+
+    async def relayed(self, enterprise: str, leg: str, call: str) -> int:
+        """Up to which version the leg's stream was copied to the call."""
+        ...
+
+    async def set_relayed(self, enterprise: str, leg: str, call: str, version: int) -> None:
+        """It was copied up to there; never goes back."""
+        ...
+
+    async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
+        """The log is joined up to there; the last thing done in a batch.
+
+        ``hasten``: streams that others attend to. They are due at ``now_ms`` at the latest, and urgently; the others are told
+        the position as soon as all this is kept.
+        """
+        ...
+
+
+class SwitchboardState(Protocol):
+    """What the switchboard remembers, shared by all instances. ``tests/contracts/switchboard_state.py`` states it as tests."""
+
+    async def position(self) -> int:
+        """Up to here the log is joined."""
+        ...
+
+    def taken(self, after: int) -> AbstractAsyncContextManager[SwitchboardBatch | None]:
+        """Have it alone for a batch that begins after this position; None: another has it, or it has moved on.
+
+        What is done in the block stays when the block ends well, all of it, and nothing of it otherwise. Whoever does nothing
+        in it for :data:`HOLD_MS` has lost it: the others go on, and its next word raises StoreUnavailable.
+        """
+        ...
+
+    async def forget(self, before_ms: int) -> None:
+        """Forget legs and calls that were heard before; no call can need them any more."""
+        ...
+
+
+def nobody(stream: StreamId) -> bool:
+    """No stream is attended to by another instance."""
+    return False
 
 
 class Switchboard:
-    """Follows the log from its checkpoint. ``wake_call`` is told of every call stream that has something new."""
+    """Follows the log from its checkpoint. ``wake_call`` is told of every call stream that has something new.
+
+    ``foreign``: whether another instance attends to a stream; that one is told through the database.
+    """
 
     def __init__(
         self,
         *,
-        pool: Any,
+        state: SwitchboardState,
         store: EventStore,
         wake_call: Callable[[StreamId], None],
         now_ms: Callable[[], int],
+        foreign: Callable[[StreamId], bool] = nobody,
     ) -> None:
-        self._pool = pool
+        self._state = state
         self._store = store
         self._wake_call = wake_call
         self._now_ms = now_ms
+        self._foreign = foreign
         self.position = 0
         """Up to here, as far as this instance knows, the log's legs are joined and their copies recorded."""
+
+    def heard_position(self, position: int) -> None:
+        """Another instance says that the log is joined up to there."""
+        self.position = max(self.position, position)
 
     async def run(self) -> None:
         """Follow until cancelled. While the database is away it waits, says so, and goes on where it was."""
@@ -83,13 +165,13 @@ class Switchboard:
                 while await self.step():
                     bugs = 0
                 bugs = 0
-            except UNAVAILABLE as error:
-                still_wanted(error)
-                log.warning("switchboard_waits_for_database", reason=type(error).__name__)
+            except StoreUnavailable as error:
+                _still_wanted(error)
+                log.warning("switchboard_waits_for_database", reason=str(error))
                 await asyncio.sleep(RETRY_S)
                 continue
             except Exception as error:
-                still_wanted(error)
+                _still_wanted(error)
                 # A bug: legs stand still where they are, visibly; signals are still taken in, and calls still attended to.
                 log.error("switchboard_failed", position=self.position, exc_info=error)
                 await asyncio.sleep(BUG_RETRY_S[min(bugs, len(BUG_RETRY_S) - 1)])
@@ -101,34 +183,29 @@ class Switchboard:
 
     async def step(self) -> int:
         """Take in one batch of the log; returns how many events it held."""
-        after = await self._pool.fetchval(_READ_CHECKPOINT, CHECKPOINT)
-        if after is None:
-            await self._pool.execute(_MAKE_CHECKPOINT, CHECKPOINT)
-            after = 0
+        after = await self._state.position()
         batch = await self._store.read_log(after, BATCH)
         if not batch:
             self.position = after
             return 0
-        async with self._pool.acquire() as connection, connection.transaction():
-            # One switchboard at a time over all instances: whoever takes the checkpoint where this batch begins.
-            if await connection.fetchval(_TAKE_CHECKPOINT, CHECKPOINT, after) is None:
-                self.position = max(self.position, after)
+        # One switchboard at a time over all instances: whoever takes the state where this batch begins.
+        async with self._state.taken(after) as memory:
+            if memory is None:
+                self.heard_position(after)
                 return 0
-            touched = await self._take_in(connection, batch)
-            await connection.execute(_MOVE_CHECKPOINT, CHECKPOINT, batch[-1].position)
-        self.position = batch[-1].position
+            touched = await self._take_in(memory, batch)
+            others = [stream for stream in touched if self._foreign(stream)]
+            await memory.move(batch[-1].position, hasten=others, now_ms=self._now_ms())
+        self.heard_position(batch[-1].position)
         for stream in touched:
             self._wake_call(stream)
         return len(batch)
 
     async def prune(self) -> None:
         """Forget legs that no call can need any more."""
-        async with self._pool.acquire() as connection:
-            for statement in _PRUNE.split(";"):
-                if statement.strip():
-                    await connection.execute(statement, self._now_ms() - KEEP_MS)
+        await self._state.forget(self._now_ms() - KEEP_MS)
 
-    async def _take_in(self, connection: Any, batch: Sequence[RecordedEvent]) -> list[StreamId]:
+    async def _take_in(self, memory: SwitchboardBatch, batch: Sequence[RecordedEvent]) -> list[StreamId]:
         touched: dict[StreamId, None] = {}
         heard: dict[str, list[tuple[RecordedEvent, AnyObservation]]] = {}
         for recorded in batch:
@@ -139,14 +216,14 @@ class Switchboard:
                 touched[recorded.stream] = None
             heard.setdefault(recorded.stream.enterprise, []).append((recorded, event))
         for enterprise, observations in heard.items():
-            for stream in await self._enterprise(connection, enterprise, observations):
+            for stream in await self._enterprise(memory, enterprise, observations):
                 touched[stream] = None
         return list(touched)
 
     async def _enterprise(
-        self, connection: Any, enterprise: str, observations: list[tuple[RecordedEvent, AnyObservation]]
+        self, memory: SwitchboardBatch, enterprise: str, observations: list[tuple[RecordedEvent, AnyObservation]]
     ) -> list[StreamId]:
-        before = legs = await self._load(connection, enterprise, observations)
+        before = legs = await memory.load(enterprise, _near(observations))
         findings: list[Finding] = []
         to_relay: dict[tuple[str, str], None] = {}
         for recorded, event in observations:
@@ -158,19 +235,19 @@ class Switchboard:
             if isinstance(finding, Link):
                 to_relay[(finding.leg, finding.call)] = None
         heard_ms = max(event.heard_ms for _, event in observations)
-        await self._save(connection, enterprise, before, legs, heard_ms)
+        await memory.save(enterprise, _changes(before, legs, heard_ms))
         streams: list[StreamId] = []
         for leg, call in to_relay:
-            if await self._relay(connection, enterprise, leg, call):
+            if await self._relay(memory, enterprise, leg, call):
                 streams.append(StreamId(enterprise=enterprise, name=f"call/{call}"))
         for finding in findings:
             if isinstance(finding, Absorb):
                 streams.extend(await self._absorb(enterprise, finding, heard_ms))
         return streams
 
-    async def _relay(self, connection: Any, enterprise: str, leg: str, call: str) -> bool:
+    async def _relay(self, memory: SwitchboardBatch, enterprise: str, leg: str, call: str) -> bool:
         """Copy what the leg's stream holds beyond what the call already has."""
-        relayed = await connection.fetchval(_RELAYED, enterprise, leg, call) or 0
+        relayed = await memory.relayed(enterprise, leg, call)
         fresh = await self._store.read(StreamId(enterprise=enterprise, name=leg), relayed)
         if not fresh:
             return False
@@ -181,7 +258,7 @@ class Switchboard:
             if (event := _observation(recorded)) is not None
         ]
         await self._store.append_many(copies)
-        await connection.execute(_SET_RELAYED, enterprise, leg, call, fresh[-1].version)
+        await memory.set_relayed(enterprise, leg, call, fresh[-1].version)
         return True
 
     async def _absorb(self, enterprise: str, finding: Absorb, heard_ms: int) -> list[StreamId]:
@@ -204,63 +281,60 @@ class Switchboard:
 
     def _copy(self, target: StreamId, source: str, event: Event) -> Append:
         digest = hashlib.sha256(f"relay\0{target.name}\0{source}".encode()).digest()
-        return Append(stream=target, events=(new_event(event),), digest=digest, due_ms=self._now_ms())
+        # Named by what it copies, like the digest, and for ever: a copy needs no chance.
+        id_ = UUID(bytes=hashlib.sha256(f"{target.enterprise}\0".encode() + digest).digest()[:16], version=5)
+        return Append(stream=target, events=(new_event(event, id_),), digest=digest, due_ms=self._now_ms())
 
-    async def _load(self, connection: Any, enterprise: str, observations: Iterable[tuple[RecordedEvent, AnyObservation]]) -> Legs:
-        """The neighbourhood these observations can touch: their legs, the legs of those, and calls of the same numbers."""
-        names = {recorded.stream.name for recorded, _ in observations}
-        bridges = [name.removeprefix("bridge/") for name in names if name.startswith("bridge/")]
-        channels = {name.partition("/")[2] for name in names if not name.startswith("bridge/")}
-        channels |= {str(getattr(event, "channel", "")) for _, event in observations}
-        members: dict[str, dict[str, bool]] = {}
-        for row in await connection.fetch(_MEMBERS, enterprise, bridges, list(channels)):
-            members.setdefault(row["bridge"], {})[row["channel"]] = row["trunk"]
-            channels.add(row["channel"])
-        leg_names = [*names, *(f"bridge/{name}" for name in members), *(f"channel/{name}" for name in channels)]
-        links: dict[str, frozenset[str]] = {}
-        linked: set[str] = set()
-        for row in await connection.fetch(_LINKS, enterprise, leg_names):
-            links[row["leg"]] = links.get(row["leg"], frozenset()) | ({row["call"]} if row["call"] else frozenset())
-            linked.add(row["call"])
-        times = [event.heard_ms for _, event in observations]
-        numbers = sorted({number for _, event in observations if (number := _number(event))})
-        rows = await connection.fetch(
-            _CALLS,
-            enterprise,
-            list(channels | linked),
-            numbers,
-            min(times) - KEEP_MS,
-            min(times) - PARASITE_WINDOW_MS,
-        )
-        calls = {row["call"]: _known(row) for row in rows}
-        return Legs(calls=calls, members=members, links=links)
 
-    async def _save(self, connection: Any, enterprise: str, before: Legs, after: Legs, heard_ms: int) -> None:
-        calls = [call for id_, call in after.calls.items() if before.calls.get(id_) != call]
-        if calls:
-            await connection.executemany(
-                _SAVE_CALL,
-                [
-                    (enterprise, call.id, call.kind.value, call.number, call.first_ms, call.ended_ms, call.absorbed)
-                    for call in calls
-                ],
-            )
-        members = [
-            (enterprise, bridge, channel, trunk, heard_ms)
+def _still_wanted(error: BaseException) -> None:
+    """An error of the clean-up after a cancelled statement may hide the cancellation; it must not keep the loop going."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
+
+
+def _near(observations: Iterable[tuple[RecordedEvent, AnyObservation]]) -> Near:
+    """The neighbourhood these observations can touch. Sorted: the order of a set differs from process to process."""
+    legs: set[str] = set()
+    channels: set[str] = set()
+    numbers: set[str] = set()
+    times: list[int] = []
+    for recorded, event in observations:
+        name = recorded.stream.name
+        legs.add(name)
+        channels.add(str(getattr(event, "channel", "")))
+        if not name.startswith("bridge/"):
+            channels.add(name.partition("/")[2])
+        if number := customer_digits(str(getattr(event, "number", ""))):
+            numbers.add(number)
+        times.append(event.heard_ms)
+    return Near(
+        legs=tuple(sorted(legs)),
+        bridges=tuple(sorted(leg.removeprefix("bridge/") for leg in legs if leg.startswith("bridge/"))),
+        channels=tuple(sorted(channels)),
+        numbers=tuple(sorted(numbers)),
+        first_ms=min(times) - KEEP_MS,
+        ended_ms=min(times) - PARASITE_WINDOW_MS,
+    )
+
+
+def _changes(before: Legs, after: Legs, heard_ms: int) -> Changes:
+    return Changes(
+        calls=tuple(call for id_, call in after.calls.items() if before.calls.get(id_) != call),
+        members=tuple(
+            (bridge, channel, trunk)
             for bridge, channels in after.members.items()
             for channel, trunk in channels.items()
             if before.members.get(bridge, {}).get(channel) != trunk
-        ]
-        if members:
-            await connection.executemany(_SAVE_MEMBER, members)
-        links = [
-            (enterprise, leg, call, heard_ms)
+        ),
+        links=tuple(
+            (leg, call)
             for leg, owners in after.links.items()
-            for call in (owners or {""})
+            for call in (sorted(owners) or [""])
             if leg not in before.links or call not in before.links[leg]
-        ]
-        if links:
-            await connection.executemany(_SAVE_LINK, links)
+        ),
+        heard_ms=heard_ms,
+    )
 
 
 def _observation(recorded: RecordedEvent) -> AnyObservation | None:
@@ -271,18 +345,3 @@ def _observation(recorded: RecordedEvent) -> AnyObservation | None:
         log.error("event_unreadable", stream=recorded.stream.name, position=recorded.position, reason=type(error).__name__)
         return None
     return event if isinstance(event, Observation) else None
-
-
-def _known(row: Any) -> KnownCall:
-    return KnownCall(
-        id=row["call"],
-        kind=Kind(row["kind"]),
-        number=row["number"],
-        first_ms=row["first_ms"],
-        ended_ms=row["ended_ms"],
-        absorbed=row["absorbed"],
-    )
-
-
-def _number(event: Observation) -> str:
-    return customer_digits(str(getattr(event, "number", "")))

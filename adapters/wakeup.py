@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from weakref import WeakSet
+from weakref import ref
 
 
 class Bell:
@@ -23,18 +23,23 @@ class Bell:
 
 
 class Bells:
-    """All listeners of one store. A listener is forgotten when it drops its bell."""
+    """All listeners of one store. A listener is forgotten when it drops its bell.
+
+    They are rung in the order in which they came, in every process.
+    """
 
     def __init__(self) -> None:
-        self._bells: WeakSet[Bell] = WeakSet()
+        self._bells: list[ref[Bell]] = []
 
     def subscribe(self) -> Bell:
         """A new bell; it rings first at the next commit."""
         bell = Bell()
-        self._bells.add(bell)
+        self._bells = [each for each in self._bells if each() is not None]
+        self._bells.append(ref(bell))
         return bell
 
     def ring(self) -> None:
         """Wake every listener."""
-        for bell in self._bells:
-            bell.ring()
+        for each in self._bells:
+            if (bell := each()) is not None:
+                bell.ring()

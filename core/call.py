@@ -199,7 +199,7 @@ def evolve(state: Call, event: Event) -> Call:
         case CallWrittenOff():
             after = _move(state, Trigger.WRITE_OFF)
         case RetryRequested():
-            after = replace(state, remote=forgiven(state.remote, event.at_ms))
+            after = replace(state, remote=forgiven(state.remote))
         case _:
             after = _observe(_heard(state, event), event)
     return replace(after, version=state.version + 1)

@@ -167,6 +167,11 @@ def decode_effect(data: Mapping[str, Any]) -> Effect:
     return effect
 
 
+def is_about_contact(effect: Effect) -> bool:
+    """Whether the JSON API is asked; everything else goes to the Phone API, which has limits and troubles of its own."""
+    return isinstance(effect, FindContact | CreateContact)
+
+
 def is_write(effect: Effect) -> bool:
     """Whether MoySklad changes by it: such an effect is recorded as started before it is attempted."""
     return isinstance(effect, CreateContact | RegisterCall | UpdateCall)
@@ -264,4 +269,8 @@ class Gateway(Protocol):
         everything of this account (a revoked key): nothing was sent then. The effect is performed inside the block, so
         that what is recorded as started is really under way; it may be another one of the same API by then.
         """
+        ...
+
+    def is_away(self, effect: Effect, account: Account) -> bool:
+        """Whether the API that the effect speaks to is known to be away just now, so that it would be deferred."""
         ...

@@ -32,12 +32,22 @@ from core.effects import (
 from core.lifecycle import FINAL, LIVE, Phase
 from core.phone import looks_like_extension
 from core.record import Record, final_record
-from core.remote import Card, Refusal
+from core.remote import Attempt, Card, Refusal
 from core.settings import Settings
-from core.values import ANONYMOUS, Direction
+from core.values import ANONYMOUS, Direction, Urgency
 
 REPOST_GUARD_MS: Final = 2_000
-"""A POST of unknown fate is looked for again this long after it was sent before it is repeated: it may still be under way."""
+"""A POST whose connection broke is looked for again this long after it was sent before it is repeated: it may be under way."""
+
+ORPHAN_GUARD_MS: Final = 6_000
+"""The same where nobody saw the connection end (the process died, or another instance took over): a machine that was cut off
+goes on sending for as long as its kernel is told to try (five seconds, ``adapters/moysklad/transport.py``)."""
+
+SLOW_GUARD: Final = 4
+"""A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
+
+ENDED_FRESH_MS: Final = 60_000
+"""A call that ended longer ago is backlog: whoever waits for its record has waited already."""
 
 _CONTACT_NAMESPACE: Final = UUID("6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11")
 
@@ -82,6 +92,15 @@ def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     step = replace(found, not_before_ms=due if due > now_ms else None)
     impatient = getattr(found.effect, "deadline_ms", None) if step.not_before_ms is not None else None
     return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=reason)
+
+
+def urgency(call: Call, now_ms: int) -> Urgency:
+    """Whose turn it is when MoySklad's limits do not let everybody through (PRODUCT C8): screens before records before backlog."""
+    if call.is_live or call.remote.open_cards:
+        return Urgency.LIVE
+    fresh = now_ms - (call.last_heard_ms or 0) < ENDED_FRESH_MS
+    downloaded = call.hangup is not None and call.hangup.downloaded
+    return Urgency.ENDED if fresh and not downloaded else Urgency.BACKLOG
 
 
 _CONTACT_EFFECTS: Final = (FindContact.type, CreateContact.type)
@@ -163,13 +182,14 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
                 "the answer to the registration never came: MoySklad may have the call",
             )
         case RegisterCall() if call.remote.absent_ms is not None:
-            if call.remote.absent_ms - attempt.at_ms < REPOST_GUARD_MS:
+            guard_ms = _guard_ms(attempt)
+            if call.remote.absent_ms - attempt.at_ms < guard_ms:
                 again = _step(
                     call,
                     ConfirmCall(external_id=attempt.effect.external_id),
                     "the first registration may still be under way: look once more before repeating it",
                 )
-                yield replace(again, not_before_ms=attempt.at_ms + REPOST_GUARD_MS)
+                yield replace(again, not_before_ms=attempt.at_ms + guard_ms)
         case UpdateCall() if attempt.in_doubt and attempt.effect.recordings and call.remote.refused(InspectCall) is None:
             yield _step(
                 call,
@@ -180,6 +200,13 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
             return
 
 
+def _guard_ms(attempt: Attempt) -> int:
+    """How long after it was sent a POST of unknown fate may still take effect."""
+    if attempt.ended_ms is None:
+        return ORPHAN_GUARD_MS
+    return max(REPOST_GUARD_MS, SLOW_GUARD * (attempt.ended_ms - attempt.at_ms))
+
+
 def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: Limits, notes: list[Note]) -> Iterator[Step]:
     if refusal := call.remote.refused(RegisterCall, with_cards=False):
         notes.append(Note(about="call", text=f"MoySklad refused to register it: {refusal.error}"))
@@ -187,9 +214,10 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
     final = call.phase in FINAL
     if call.is_live and settings.cards_for(call.direction):
         yield from _contact(call, settings, notes, deadline_ms=_contact_deadline(call, limits), now_ms=now_ms)
+    elif final and _waited_for_contact(call, now_ms, limits):
+        notes.append(Note(about="contact", text="the record did not wait longer for it"))
     elif final:
-        since_ms = max(now_ms if call.settled_ms is None else call.settled_ms, call.remote.forgiven_ms or 0)
-        yield from _contact(call, settings, notes, deadline_ms=since_ms + limits.record_wait_ms, now_ms=now_ms)
+        yield from _contact(call, settings, notes, deadline_ms=now_ms + limits.record_wait_ms, now_ms=now_ms)
     if not final and not wanted.cards:
         notes.append(Note(about="call", text=_why_not_yet(call)))
         return
@@ -299,9 +327,8 @@ def _contact(
         if reason != _KNOWN:
             notes.append(Note(about="contact", text=reason))
         return
-    if deadline_ms is not None and (now_ms >= deadline_ms or (call.is_live and remote.contact.gave_up)):
-        waiting = "the card" if call.is_live else "the record"
-        notes.append(Note(about="contact", text=f"{waiting} did not wait longer for it"))
+    if deadline_ms is not None and call.is_live and (now_ms >= deadline_ms or remote.contact.gave_up):
+        notes.append(Note(about="contact", text="the card did not wait longer for it"))
         return
     if not remote.contact.searched:
         yield _step(
@@ -342,6 +369,17 @@ def _no_contact_because(call: Call, settings: Settings) -> str:
     if remote.contact.exhausted and remote.call is None:
         return f"it failed too often for the record to wait: {remote.contact.exhausted}"
     return ""
+
+
+def _waited_for_contact(call: Call, now_ms: int, limits: Limits) -> bool:
+    """Whether a record that waits for nothing else has waited for its contact, and in vain, for as long as it may.
+
+    It counts from when the look-up was tried, not from the end of the call: after an outage nobody has tried it yet.
+    """
+    failed_ms = call.remote.contact.failed_ms
+    if failed_ms is None or failed_ms < (call.settled_ms or 0):
+        return False
+    return bool(call.remote.contact.gave_up) or now_ms >= failed_ms + limits.record_wait_ms
 
 
 def _contact_deadline(call: Call, limits: Limits) -> int:

@@ -56,6 +56,7 @@ class Written:
 class Attempt:
     """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not.
 
+    ``ended_ms``: when we gave it up; None while nobody has said so.
     ``doubted``: an earlier try of the same may have, whatever becomes of this one.
     """
 
@@ -63,6 +64,7 @@ class Attempt:
     effect: Effect
     at_ms: int
     in_doubt: bool = True
+    ended_ms: int | None = None
     doubted: bool = False
 
 
@@ -85,7 +87,8 @@ class Refusal:
 class Contact:
     """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there.
 
-    ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either.
+    ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
+    ``failed_ms``: when it last did.
     """
 
     id: str | None = None
@@ -93,14 +96,14 @@ class Contact:
     searched: bool = False
     gave_up: str = ""
     exhausted: str = ""
+    failed_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
     """MoySklad's side of one call, folded from outcomes.
 
-    ``deferred``: why it was not asked lately, where nothing else happened since. ``forgiven_ms``: when what it had refused
-    was last allowed to be asked again.
+    ``deferred``: why it was not asked lately, where nothing else happened since.
     """
 
     call: str | None = None
@@ -120,7 +123,6 @@ class Remote:
     retry_of: str = ""
     last_error: str = ""
     deferred: str = ""
-    forgiven_ms: int | None = None
     refusals: tuple[Refusal, ...] = ()
 
     @property
@@ -197,7 +199,7 @@ def is_news(remote: Remote, event: EffectDeferred) -> bool:
     return apply_outcome(remote, event) != remote
 
 
-def forgiven(remote: Remote, at_ms: int) -> Remote:
+def forgiven(remote: Remote) -> Remote:
     """MoySklad's side once what it refused may be asked again: whatever is in doubt stays so, and no wait is left.
 
     What stood in for an answer while there was none goes as well: a contact given up, extensions without their employees.
@@ -209,18 +211,19 @@ def forgiven(remote: Remote, at_ms: int) -> Remote:
         retry_ms=None,
         last_error="",
         deferred="",
-        forgiven_ms=at_ms,
-        contact=replace(remote.contact, gave_up="", exhausted=""),
+        contact=replace(remote.contact, gave_up="", exhausted="", failed_ms=None),
         employees=tuple((extension, employee) for extension, employee in remote.employees if employee),
     )
 
 
 def _deferred(remote: Remote, event: EffectDeferred, effect: Effect) -> Remote:
-    """Not asked yet. A card does not wait for what cannot come before its deadline."""
+    """Not asked yet."""
     remote = replace(remote, deferred=remote.deferred or event.reason or "deferred")
     match effect:
         case FindContact() | CreateContact() if _is_too_late(effect, event.until_ms):
-            return replace(remote, contact=replace(remote.contact, gave_up=remote.contact.gave_up or remote.deferred))
+            # It will not come in time: whoever waits for it is told now, not at the deadline.
+            contact = replace(remote.contact, gave_up=remote.contact.gave_up or remote.deferred, failed_ms=event.at_ms)
+            return replace(remote, contact=contact, failures=0, retry_ms=None)
         case FindEmployees() if _is_too_late(effect, event.until_ms):
             return replace(remote, employees=_by_extension_alone(remote, effect))
         case _:
@@ -326,15 +329,20 @@ def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:
     remote = replace(remote, failures=remote.failures + 1, retry_ms=event.retry_ms, retry_of=effect.type, last_error=event.error)
     match effect:
         case FindContact() | CreateContact() if _is_too_late(effect, event.at_ms):
-            contact = replace(remote.contact, gave_up=event.error or "deadline")
+            contact = replace(remote.contact, gave_up=event.error or "deadline", failed_ms=event.at_ms)
             return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
         case FindContact() | CreateContact() if remote.call is None and remote.failures >= CONTACT_ATTEMPTS:
-            contact = replace(remote.contact, exhausted=event.error or "unavailable")
+            contact = replace(remote.contact, exhausted=event.error or "unavailable", failed_ms=event.at_ms)
             return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
+        case FindContact():
+            return replace(remote, contact=replace(remote.contact, failed_ms=event.at_ms))
         case FindEmployees():
             return replace(remote, employees=_by_extension_alone(remote, effect), failures=0, retry_ms=None)
         case RegisterCall() | UpdateCall() | CreateContact() if remote.attempt is not None:
-            return replace(remote, attempt=replace(remote.attempt, in_doubt=event.ambiguous or remote.attempt.doubted))
+            attempt = replace(remote.attempt, in_doubt=event.ambiguous or remote.attempt.doubted, ended_ms=event.at_ms)
+            if isinstance(effect, CreateContact):
+                remote = replace(remote, contact=replace(remote.contact, failed_ms=event.at_ms))
+            return replace(remote, attempt=attempt)
         case _:
             return remote
 

@@ -79,14 +79,15 @@ class Rig:
 
     async def wait(self, ms: int) -> None:
         """Let time pass, meeting every deadline on the way at its time."""
-        until = self.clock.now_ms + ms
-        while True:
+        until, last_ms = self.clock.now_ms + ms, None
+        while self.clock.now_ms <= until:
             due_ms = await self.service.store.next_due_ms()
             if due_ms is None or due_ms > until:
                 break
-            self.clock.now_ms = max(self.clock.now_ms, due_ms)
-            for stream, _, _ in await self.service.store.due(self.clock.now_ms, 1_000):
-                self.service.reactor.wake(stream)
+            self.clock.now_ms = max(self.clock.now_ms, due_ms) + (1_000 if due_ms == last_ms else 0)  # held: it polls
+            last_ms = due_ms
+            for due in await self.service.store.due(self.clock.now_ms, 1_000):
+                self.service.reactor.wake(due.stream, due.urgency)
             await self.settle()
         self.clock.now_ms = until
 

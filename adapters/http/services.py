@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from adapters.http.answers import Problem
+from adapters.http.stream import Streams
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad
 from adapters.parked import ParkedWork
@@ -48,10 +49,15 @@ class Services:
 
 @dataclass(slots=True)
 class Holder:
-    """The parts once there are any; until then ``waiting`` says in words what the service waits for."""
+    """The parts once there are any; until then ``waiting`` says in words what the service waits for.
+
+    ``stopping``: no new connections are taken; those that are there are still answered, and told to go.
+    """
 
     parts: Services | None = None
     waiting: str = "the service is starting"
+    stopping: bool = False
+    streams: Streams = field(default_factory=Streams)
 
 
 SERVICES: web.AppKey[Holder] = web.AppKey("services", Holder)

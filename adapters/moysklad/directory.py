@@ -48,11 +48,18 @@ class Directory:
         """Ask MoySklad anew next time: an administrator changed something."""
         self._accounts.pop(_key(account), None)
 
+    def knows(self, account: Account, extensions: Iterable[str]) -> bool:
+        """Whether :meth:`find` would answer without asking MoySklad."""
+        return not self._missing(self._of(account), tuple(extensions))
+
     async def find(self, account: Account, extensions: Iterable[str], trail: Trail) -> dict[str, dict[str, Any] | None]:
         """Extension -> ``{"id", "name"}``, or None where nobody has it. Raises Refused or Unavailable."""
         wanted = tuple(dict.fromkeys(extensions))
         known = self._of(account)
         if self._missing(known, wanted):
+            if known.lock.locked():
+                # Somebody asks already. Whoever waits with a place in hand may be in the way of the very one waited for.
+                trail.give_back()
             async with known.lock:
                 if missing := self._missing(known, wanted):
                     await self._ask(account, known, missing, trail)

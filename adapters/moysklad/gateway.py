@@ -7,7 +7,8 @@ and a smaller request can still do the job (a customer deleted meanwhile must no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, assert_never
 
@@ -18,11 +19,13 @@ from adapters.moysklad.limits import Clock, wall_ms
 from adapters.moysklad.moments import to_moscow
 from adapters.moysklad.numbers import NumberKey, number_key
 from adapters.moysklad.phone_api import NOTHING_TO_CHANGE, PhoneApi, RemoteCall, update_body
-from adapters.moysklad.transport import Trail
+from adapters.moysklad.transport import Trail, Transport
 from core.effects import (
     Account,
+    Admission,
     ConfirmCall,
     CreateContact,
+    Deferred,
     Effect,
     FindContact,
     FindEmployees,
@@ -30,6 +33,7 @@ from core.effects import (
     Performed,
     Refused,
     RegisterCall,
+    Turn,
     Unavailable,
     UpdateCall,
     is_write,
@@ -43,6 +47,19 @@ NOT_FOUND: Final = 1021
 RULE: Final = "own phone before contact person, not archived, most recently updated, smallest id"
 
 
+class _Admitted:
+    """An :class:`core.effects.Admission`: the account, and the trail that holds the place."""
+
+    def __init__(self, gateway: MoySkladGateway, account: Account, trail: Trail) -> None:
+        self._gateway = gateway
+        self._account = account
+        self._trail = trail
+
+    async def perform(self, effect: Effect) -> Performed:
+        """See :class:`core.effects.Admission`."""
+        return await self._gateway.carry_out(effect, self._account, self._trail)
+
+
 class MoySkladGateway:
     """The port of :class:`core.effects.Gateway` to the two APIs."""
 
@@ -52,32 +69,84 @@ class MoySkladGateway:
         self._now_ms = now_ms
         self.directory = Directory(phone, json, now_ms=now_ms)
 
-    async def perform(self, effect: Effect, account: Account) -> Performed:
+    def is_away(self, effect: Effect, account: Account) -> bool:
+        """See :class:`core.effects.Gateway`."""
+        way = self._first_request(effect, account)
+        return way is not None and way[0].is_away(way[1])
+
+    @asynccontextmanager
+    async def admitted(self, effect: Effect, account: Account, turn: Turn) -> AsyncIterator[Admission]:
+        """Wait for room for the effect's first request: see :class:`core.effects.Gateway`.
+
+        An effect that needs no request (the directory knows the answer, there is no number to search by) waits for none,
+        and one whose ``deadline_ms`` comes does not wait beyond it.
+        """
+        trail = Trail(turn=turn, enterprise=account.enterprise)
+        if (way := self._first_request(effect, account)) is not None:
+            transport, credential = way
+            entity = effect.external_id if isinstance(effect, UpdateCall | ConfirmCall) else ""
+            await transport.take_place(credential, trail, most_ms=self._left_ms(effect), entity=entity)
+        try:
+            yield _Admitted(self, account, trail)
+        finally:
+            trail.give_back()
+
+    def forget(self, account: Account) -> None:
+        """Believe nothing of this account any more: its settings changed, or a person asks to try it again."""
+        self.directory.forget(account)
+        self._phone.transport.forget(account.phone_key)
+        self._json.transport.forget(account.api_token)
+
+    async def perform(self, effect: Effect, account: Account, turn: Turn | None = None) -> Performed:
+        """Be admitted and perform, for whoever records nothing in between."""
+        async with self.admitted(effect, account, turn or Turn()) as admission:
+            return await admission.perform(effect)
+
+    def _first_request(self, effect: Effect, account: Account) -> tuple[Transport, str] | None:
+        """Whom the effect asks first, and with which credential; None when it asks nobody, or finds out that it cannot."""
+        left_ms = self._left_ms(effect)
+        match effect:
+            case _ if left_ms is not None and left_ms <= 0:
+                return None
+            case FindContact() | CreateContact():
+                return (self._json.transport, account.api_token) if account.api_token and number_key(effect.number) else None
+            case FindEmployees() if self.directory.knows(account, effect.extensions):
+                return None
+            case UpdateCall() if not update_body(effect, self._phone.zone):
+                return None
+            case RegisterCall() | UpdateCall() | ConfirmCall() | InspectCall() | FindEmployees():
+                return self._phone.transport, account.phone_key
+            case _ as never:
+                assert_never(never)
+
+    async def carry_out(self, effect: Effect, account: Account, trail: Trail) -> Performed:
         """Do it and return the result named in the effect's docstring, with all requests it took.
 
         Raises Refused, or Unavailable whose ``ambiguous`` says whether MoySklad may have acted. A ``deadline_ms`` that
         passes is Unavailable("deadline"): ambiguous only if a write had gone out.
         """
-        trail = Trail()
+        left_ms = self._left_ms(effect)
         try:
-            async with asyncio.timeout(self._seconds_left(effect)):
+            async with asyncio.timeout(None if left_ms is None else max(0, left_ms) / 1000):
                 result = await self._perform(effect, account, trail)
         except TimeoutError:
             failure = Unavailable("deadline", ambiguous=is_write(effect) and trail.wrote)
             failure.exchanges = tuple(trail.exchanges)
             raise failure from None
+        except Deferred as failure:
+            # Admitted, and then a further request of it found no room: from outside that is an attempt that failed.
+            raise Unavailable(
+                failure.error, ambiguous=False, retry_after_ms=failure.retry_after_ms, exchanges=tuple(trail.exchanges)
+            ) from failure
         except (Refused, Unavailable) as failure:
             failure.exchanges = tuple(trail.exchanges)
             raise
         return Performed(result=result, exchanges=tuple(trail.exchanges))
 
-    def _seconds_left(self, effect: Effect) -> float | None:
+    def _left_ms(self, effect: Effect) -> int | None:
         match effect:
             case FindContact() | FindEmployees() | CreateContact() if effect.deadline_ms is not None:
-                left_ms = effect.deadline_ms - self._now_ms()
-                if left_ms <= 0:
-                    raise TimeoutError
-                return left_ms / 1000
+                return effect.deadline_ms - self._now_ms()
             case _:
                 return None
 
@@ -94,7 +163,7 @@ class MoySkladGateway:
             case UpdateCall():
                 body = update_body(effect, self._phone.zone)
                 if body:
-                    await self._phone.update(effect.call, body, account.phone_key, trail)
+                    await self._phone.update(effect.call, effect.external_id, body, account.phone_key, trail)
                 return {}
             case ConfirmCall():
                 found = await self._by_external_id(effect.external_id, account, trail)

@@ -35,7 +35,7 @@ class JsonApi:
     """The JSON API over a transport. Every method raises Refused or Unavailable."""
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+        self.transport = transport
 
     async def search_counterparties(
         self, text: str, token: str, trail: Trail, *, verified: Callable[[Mapping[str, Any]], bool]
@@ -56,7 +56,7 @@ class JsonApi:
             if page:
                 query.append(("offset", str(page * PAGE)))
             outgoing = Outgoing(method="GET", path="/entity/counterparty", query=tuple(query), digest=digest)
-            body = await self._transport.send(outgoing, token, trail)
+            body = await self.transport.send(outgoing, token, trail)
             rows = _listed(body)
             found.extend(row for row in rows if verified(row))
             if not rows or _size(body, rows) <= (page + 1) * PAGE:
@@ -66,7 +66,7 @@ class JsonApi:
     async def create_counterparty(self, number: str, sync_id: str, token: str, trail: Trail, *, owner: str = "") -> str:
         """POST /entity/counterparty; a repeat with the same ``sync_id`` returns the first one (2.5). The new uuid."""
         outgoing = Outgoing(method="POST", path="/entity/counterparty", body=counterparty_body(number, sync_id, owner))
-        body = await self._transport.send(outgoing, token, trail)
+        body = await self.transport.send(outgoing, token, trail)
         found = body.get("id") if isinstance(body, dict) else None
         if not isinstance(found, str) or not found:
             raise ApiUnavailable("the answer names no counterparty", ambiguous=True)
@@ -86,7 +86,7 @@ class JsonApi:
 
     async def get(self, path: str, token: str, trail: Trail, *, query: tuple[tuple[str, str], ...] = ()) -> Any:
         """GET anything: the connection test looks at what an integration needs."""
-        return await self._transport.send(Outgoing(method="GET", path=path, query=query), token, trail)
+        return await self.transport.send(Outgoing(method="GET", path=path, query=query), token, trail)
 
 
 def counterparty_body(number: str, sync_id: str, owner: str) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class PhoneApi:
     """The Phone API over a transport. Every method raises Refused or Unavailable; times are in ``zone``."""
 
     def __init__(self, transport: Transport, *, zone: tzinfo) -> None:
-        self._transport = transport
+        self.transport = transport
         self.zone = zone
 
     async def register(self, effect: RegisterCall, key: str, trail: Trail) -> RemoteCall:
@@ -114,14 +114,15 @@ class PhoneApi:
         body = register_body(effect, self.zone)
         return await self._call(Outgoing(method="POST", path="/call", body=body), key, trail)
 
-    async def update(self, call: str, body: Mapping[str, Any], key: str, trail: Trail) -> RemoteCall:
-        """PUT /call/{id}."""
-        return await self._call(Outgoing(method="PUT", path=f"/call/{_segment(call)}", body=body), key, trail)
+    async def update(self, call: str, external_id: str, body: Mapping[str, Any], key: str, trail: Trail) -> RemoteCall:
+        """PUT /call/{id}. ``external_id`` is not sent: it names the call for the guard whichever way it is reached."""
+        outgoing = Outgoing(method="PUT", path=f"/call/{_segment(call)}", body=body, entity=external_id)
+        return await self._call(outgoing, key, trail)
 
     async def update_by_external_id(self, external_id: str, body: Mapping[str, Any], key: str, trail: Trail) -> RemoteCall:
         """PUT /call/extid/{extid}."""
         path = f"/call/extid/{_segment(external_id)}"
-        return await self._call(Outgoing(method="PUT", path=path, body=body), key, trail)
+        return await self._call(Outgoing(method="PUT", path=path, body=body, entity=external_id), key, trail)
 
     async def read(self, call: str, key: str, trail: Trail) -> RemoteCall:
         """GET /call/{id}."""
@@ -130,7 +131,7 @@ class PhoneApi:
     async def send_event(self, call: str, event: CardEvent, key: str, trail: Trail) -> None:
         """POST /call/{id}/event: one card event by itself."""
         path = f"/call/{_segment(call)}/event"
-        await self._transport.send(Outgoing(method="POST", path=path, body=event_body(event)), key, trail)
+        await self.transport.send(Outgoing(method="POST", path=path, body=event_body(event)), key, trail)
 
     async def employees(self, key: str, trail: Trail, *, extensions: Iterable[str] = ()) -> tuple[PhoneEmployee, ...]:
         """GET /employee: everybody with an extension, or those with one of ``extensions`` (several ``=`` mean OR, 1.6)."""
@@ -149,7 +150,7 @@ class PhoneApi:
         return tuple(one for one in found if not wanted or one.extension in wanted)
 
     async def _employees(self, key: str, trail: Trail, query: tuple[tuple[str, str], ...]) -> tuple[PhoneEmployee, ...]:
-        answer = await self._transport.send(Outgoing(method="GET", path="/employee", query=query), key, trail)
+        answer = await self.transport.send(Outgoing(method="GET", path="/employee", query=query), key, trail)
         rows = answer.get("employees") if isinstance(answer, dict) else None
         if not isinstance(rows, list):
             raise ApiUnavailable("the answer holds no list of employees", ambiguous=False)
@@ -162,7 +163,7 @@ class PhoneApi:
         return tuple(found)
 
     async def _call(self, outgoing: Outgoing, key: str, trail: Trail) -> RemoteCall:
-        answer = await self._transport.send(outgoing, key, trail)
+        answer = await self.transport.send(outgoing, key, trail)
         call_id = answer.get("id") if isinstance(answer, dict) else None
         if not isinstance(call_id, str) or not call_id:
             raise ApiUnavailable("the answer names no call", ambiguous=outgoing.write)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from uuid import uuid4
 
 import pytest
 
+from adapters.agenda import PLACES
+from adapters.attendant import BACKOFF_MS, HOLD_BACK_MS
 from adapters.memory_store import MemoryEventStore
-from adapters.reactor import BACKOFF_MS, HOLD_BACK_MS, Reactor, new_event
-from core.decisions import Limits
-from core.effects import Account, Effect, FindContact, Performed, Refused, RegisterCall, Unavailable, UpdateCall, is_write
+from core.effects import Effect, FindContact, Performed, Refused, RegisterCall, Unavailable
 from core.errors import StoreUnavailable
 from core.events import (
-    AnyObservation,
     ArrivalObserved,
     BridgeEntered,
     DialObserved,
@@ -24,165 +21,12 @@ from core.events import (
     EffectFailed,
     EffectRefused,
     EffectStarted,
-    Event,
-    decode,
+    Exchange,
 )
-from core.ports import Append, Appended, NewEvent, RecordedEvent, StreamId
-from core.settings import Settings
-from core.values import Direction
-from tests.moysklad_model import MoySkladModel
+from core.ports import Append, Appended, Due, NewEvent, RecordedEvent, StreamId
+from core.values import Direction, Urgency
+from tests.adapters.bench import ANSWERED, Bench, Gateway, bench, lost, polling, sequences, until
 from tests.scenario import heard, ms
-from tests.settings import SETTINGS
-
-ANSWERED = """
-    0.0   A  start   +375290000001
-    0.2   A  dial    101 102
-    5.0   A  enter   b1 customer
-    5.0   A  enter   b1 101
-    35.0  A  leave   b1 customer
-    35.0  A  leave   b1 101
-    35.0  A  close   b1
-    35.4  A  hangup  101 answered
-"""
-ACCOUNT = Account(enterprise="0367", phone_key="phone", api_token="json")
-
-
-@dataclass(slots=True)
-class FixedSettings:
-    """Every call works under the same settings."""
-
-    async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
-        return SETTINGS, ACCOUNT
-
-
-Trouble = Callable[[Effect, int], Exception | None]
-"""What goes wrong with an effect that is asked for the n-th time over all (from 0)."""
-
-
-@dataclass(slots=True)
-class Gateway:
-    """The model behind the port. ``before``/``after`` raise around what MoySklad does; ``gate`` holds every request back."""
-
-    model: MoySkladModel = field(default_factory=MoySkladModel)
-    before: Trouble = lambda effect, nth: None
-    after: Trouble = lambda effect, nth: None
-    holds: Callable[[Effect], asyncio.Event | None] = lambda effect: None
-    asked: list[Effect] = field(default_factory=list)
-    underway: int = 0
-    most_underway: int = 0
-
-    async def perform(self, effect: Effect, account: Account) -> Performed:
-        nth = len(self.asked)
-        self.asked.append(effect)
-        self.underway += 1
-        self.most_underway = max(self.most_underway, self.underway)
-        try:
-            if (gate := self.holds(effect)) is not None:
-                await gate.wait()
-            await asyncio.sleep(0)
-            if (trouble := self.before(effect, nth)) is not None:
-                raise trouble
-            performed = self.model.perform(effect)
-            if (trouble := self.after(effect, nth)) is not None:
-                raise trouble
-            return performed
-        finally:
-            self.underway -= 1
-
-    def writes(self) -> list[Effect]:
-        return [effect for effect in self.asked if is_write(effect)]
-
-
-@dataclass(slots=True)
-class Bench:
-    """A reactor, its store, its MoySklad, and a clock that the test moves."""
-
-    store: MemoryEventStore
-    gateway: Gateway
-    now_ms: int = field(default_factory=lambda: ms(0))
-    joined_until: int | None = None
-    reactor: Reactor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.reactor = self.another()
-
-    def another(self, parallel: int = 128) -> Reactor:
-        """A reactor as a process started anew would have it."""
-        self.reactor = Reactor(
-            store=self.store,
-            settings=FixedSettings(),
-            gateway=self.gateway,
-            now_ms=lambda: self.now_ms,
-            limits=Limits(),
-            parallel=parallel,
-            jitter=lambda: 0.0,
-            joined_until=(lambda: self.joined_until or 0) if self.joined_until is not None else None,
-        )
-        return self.reactor
-
-    async def hear(self, call: str, *events: AnyObservation, enterprise: str = "0367") -> StreamId:
-        stream = StreamId(enterprise=enterprise, name=f"call/{call}")
-        for event in events:
-            self.now_ms = max(self.now_ms, event.heard_ms)
-            await self.store.append(Append(stream=stream, events=(new_event(event),), due_ms=self.now_ms))
-        return stream
-
-    async def hear_and_attend(self, call: str, table: str) -> StreamId:
-        stream = StreamId(enterprise="0367", name=f"call/{call}")
-        for _, event in heard(table):
-            await self.hear(call, event)
-            await self.settle(stream)
-        return stream
-
-    async def settle(self, *streams: StreamId) -> None:
-        for stream in streams:
-            self.reactor.wake(stream)
-        await self.reactor.idle()
-
-    async def let_pass(self, to_ms: int) -> None:
-        """Time passes; whatever falls due on the way is attended to at its time."""
-        for _ in range(1_000):
-            due_ms = await self.store.next_due_ms()
-            if due_ms is None or due_ms > to_ms:
-                break
-            self.now_ms = max(self.now_ms, due_ms)
-            await self.settle(*(stream for stream, _, _ in await self.store.due(self.now_ms, 1_000)))
-        else:
-            raise AssertionError("never comes to rest")
-        self.now_ms = max(self.now_ms, to_ms)
-
-    async def history(self, stream: StreamId) -> list[Event]:
-        return [decode(each.type, each.schema, each.data) for each in await self.store.read(stream)]
-
-
-def bench(store: MemoryEventStore | None = None, **gateway: object) -> Bench:
-    return Bench(store or MemoryEventStore(), Gateway(**gateway))  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def polling(reactor: Reactor) -> AsyncIterator[None]:
-    """The reactor as it runs in the service; stopped at the end as the service stops it."""
-    task = asyncio.create_task(reactor.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until something is so; a test that waits in vain fails."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 — what is waited for does not ring
-            await asyncio.sleep(0.001)
-
-
-def sequences(effects: Sequence[Effect]) -> list[int]:
-    return [card.sequence for effect in effects if isinstance(effect, RegisterCall | UpdateCall) for card in effect.cards]
-
-
-def lost(ambiguous: bool = True) -> Unavailable:
-    return Unavailable("connection lost", ambiguous=ambiguous)
 
 
 async def test_a_call_goes_through_in_order_and_comes_to_rest() -> None:
@@ -214,7 +58,7 @@ async def test_many_calls_go_on_at_once_and_each_in_order() -> None:
     assert len(at.gateway.model.rows) == 200
     assert len({row.external_id for row in at.gateway.model.rows}) == 200
     assert all(row.screens() == {} and row.extension == "101" for row in at.gateway.model.rows)
-    assert 16 < at.gateway.most_underway <= 32
+    assert 16 < at.gateway.most_underway <= PLACES[Urgency.LIVE].each
 
 
 async def test_a_hanging_request_holds_up_its_own_call_only() -> None:
@@ -236,7 +80,7 @@ async def test_an_enterprise_whose_moysklad_hangs_holds_up_nobody_else() -> None
     at = bench(holds=lambda effect: gate if "0999-" in getattr(effect, "external_id", "") else None)
     for n in range(500):
         at.reactor.wake(await at.hear(f"h{n}", *(event for _, event in heard(ANSWERED)[:2]), enterprise="0999"))
-    await until(lambda: at.gateway.underway == 32)
+    await until(lambda: at.gateway.underway == PLACES[Urgency.LIVE].each)
     at.reactor.wake(await at.hear("A", *(event for _, event in heard(ANSWERED)[:2])))
     await until(lambda: len(at.gateway.model.rows) == 1)
     assert at.gateway.model.rows[0].external_id == "0367-A"
@@ -248,12 +92,12 @@ async def test_an_enterprise_whose_moysklad_hangs_holds_up_nobody_else() -> None
 async def test_ended_calls_that_wait_for_moysklad_hold_up_no_live_card() -> None:
     """A burst or a backlog: the contacts of ended calls wait for the account's limit, a customer rings meanwhile."""
     gate = asyncio.Event()
-    at = bench(holds=lambda effect: gate if isinstance(effect, FindContact) and effect.deadline_ms is None else None)
+    at = bench(holds=lambda effect: gate if isinstance(effect, FindContact) and (effect.deadline_ms or 0) > ms(65) else None)
     ended = [await at.hear(f"ended-{n}", *(event for _, event in heard(ANSWERED))) for n in range(100)]
     at.now_ms = ms(60)  # every grace is over
     for stream in ended:
         at.reactor.wake(stream)
-    await until(lambda: at.gateway.underway == 32)
+    await until(lambda: at.gateway.underway == PLACES[Urgency.ENDED].each)
     live = heard("60 L start\n60.2 L dial 101")
     at.reactor.wake(await at.hear("L", *(event for _, event in live)))
     await until(lambda: any(row.external_id == "0367-L" and row.screens() for row in at.gateway.model.rows))
@@ -303,10 +147,10 @@ async def test_a_call_at_rest_is_not_kept_in_memory() -> None:
     at = bench()
     signals = heard(ANSWERED)
     await at.settle(await at.hear("A", *(event for _, event in signals[:4])))
-    assert len(at.reactor._calls) == 1
+    assert at.reactor._attendant.remembered == 1
     await at.settle(await at.hear("A", *(event for _, event in signals[4:])))
     await at.let_pass(ms(200_000))
-    assert len(at.reactor._calls) == 0
+    assert at.reactor._attendant.remembered == 0
 
 
 @pytest.mark.parametrize("failures", [1, 3, 12])
@@ -342,7 +186,8 @@ async def test_what_the_server_asks_for_outweighs_the_back_off() -> None:
 
 
 async def test_a_refusal_is_recorded_and_the_same_request_never_repeated() -> None:
-    at = bench(before=lambda effect, nth: Refused("no", code=3000) if isinstance(effect, RegisterCall) else None)
+    refusal = Refused("no", code=3000, exchanges=(Exchange(status=412),))
+    at = bench(before=lambda effect, nth: refusal if isinstance(effect, RegisterCall) else None)
     stream = await at.hear_and_attend("A", ANSWERED)
     await at.let_pass(ms(200_000))
     refused = [event for event in await at.history(stream) if isinstance(event, EffectRefused)]
@@ -364,14 +209,14 @@ async def test_stopped_between_start_and_outcome_ends_the_same(nth: int, acted: 
     at = bench()
 
     class Dies(Gateway):
-        async def perform(self, effect: Effect, account: Account) -> Performed:
+        async def perform(self, effect: Effect) -> Performed:
             if len(self.asked) == nth and not stopped:
                 stopped.append(nth)
                 self.asked.append(effect)
                 if acted:
                     self.model.perform(effect)
                 await never.wait()
-            return await Gateway.perform(self, effect, account)
+            return await Gateway.perform(self, effect)
 
     at.gateway = Dies(model=at.gateway.model)
     at.another()
@@ -423,7 +268,7 @@ async def test_a_poisoned_call_stops_nobody_else() -> None:
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
     async with polling(at.reactor):
         await until(lambda: len(at.gateway.model.rows) == 1 and stream not in at.reactor._running)
-        assert poisoned in at.reactor._running, "left alone for a while"
+        assert poisoned in at.reactor._paused, "left alone for a while"
 
 
 async def test_a_poisoned_call_is_not_tried_in_a_tight_loop() -> None:
@@ -467,9 +312,9 @@ class AwayStore(MemoryEventStore):
         self._check()
         return await MemoryEventStore.read(self, stream, after_version)
 
-    async def due(self, now_ms: int, limit: int, prefix: str = "call/") -> list[tuple[StreamId, int, int]]:
+    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
         self._check()
-        return await MemoryEventStore.due(self, now_ms, limit, prefix)
+        return await MemoryEventStore.due(self, now_ms, per_enterprise, enterprises)
 
 
 async def test_a_store_that_is_away_is_waited_for() -> None:

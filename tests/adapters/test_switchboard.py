@@ -1,4 +1,4 @@
-"""The switchboard on PostgreSQL: core/legs.py's rules through its tables, repeated batches, two at once, order, pruning.
+"""The switchboard: core/legs.py's rules through its memory, repeated batches, two at once, order, pruning, other instances.
 
 The measure is :class:`tests.world.World`, which runs the same rules one signal at a time without any table.
 """
@@ -6,20 +6,24 @@ The measure is :class:`tests.world.World`, which runs the same rules one signal 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from uuid import uuid4
 
-import asyncpg
 import orjson
 import pytest
 
 from adapters import switchboard as module
-from adapters.postgres.event_store import PostgresEventStore
+from adapters.memory_store import MemoryEventStore
+from adapters.memory_switchboard import MemorySwitchboardState
+from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.reactor import new_event
-from adapters.switchboard import KEEP_MS, Switchboard
+from adapters.switchboard import KEEP_MS, Near, Switchboard, SwitchboardBatch, SwitchboardState, nobody
 from core.call import attribution, fold, initial
+from core.errors import StoreUnavailable
 from core.events import BridgeEntered, ConsultationObserved, Event, HangupObserved, LegAbsorbed, decode, encode
-from core.ports import Append, NewEvent, StreamId
+from core.legs import Legs
+from core.ports import Append, EventStore, NewEvent, StreamId
 from core.signals import Wire, envelope, parse
 from tests.playback import as_call_event, recording
 from tests.scenario import Heard, heard
@@ -41,16 +45,25 @@ TRANSFER = """
 
 
 class Board:
-    """Switchboards on one database, and what they woke."""
+    """Switchboards with one memory, and what they woke."""
 
-    def __init__(self, pool: asyncpg.Pool, store: PostgresEventStore) -> None:
-        self.pool, self.store, self.woken = pool, store, list[str]()
+    def __init__(self, state: SwitchboardState, store: EventStore, notices: list[int]) -> None:
+        self.state, self.store, self.woken, self.notices = state, store, list[str](), notices
         self.switchboard = self.another()
 
-    def another(self) -> Switchboard:
+    def another(
+        self,
+        state: SwitchboardState | None = None,
+        foreign: Callable[[StreamId], bool] = nobody,
+        now_ms: int = 1,
+    ) -> Switchboard:
         """A switchboard as another instance has it."""
         return Switchboard(
-            pool=self.pool, store=self.store, wake_call=lambda stream: self.woken.append(stream.name), now_ms=lambda: 1
+            state=state or self.state,
+            store=self.store,
+            wake_call=lambda stream: self.woken.append(stream.name),
+            now_ms=lambda: now_ms,
+            foreign=foreign,
         )
 
     async def hear(self, signals: Sequence[Heard]) -> None:
@@ -72,9 +85,42 @@ class Board:
         return found
 
 
-@pytest.fixture
-def board(pg_pool: asyncpg.Pool, pg_store: PostgresEventStore) -> Board:
-    return Board(pg_pool, pg_store)
+class DyingBatch:
+    """A batch of an instance that dies when all but the checkpoint is done."""
+
+    def __init__(self, batch: SwitchboardBatch) -> None:
+        self.load, self.save, self.relayed, self.set_relayed = batch.load, batch.save, batch.relayed, batch.set_relayed
+
+    async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
+        """Never comes back."""
+        raise Died
+
+
+class Died(BaseException):
+    """Of an instance: nothing that it would still do is done."""
+
+
+class Dying:
+    """The memory as such an instance has it."""
+
+    def __init__(self, state: SwitchboardState) -> None:
+        self._state = state
+        self.position, self.forget = state.position, state.forget
+
+    @contextlib.asynccontextmanager
+    async def taken(self, after: int) -> AsyncIterator[SwitchboardBatch | None]:
+        """As it is, but for the batch."""
+        async with self._state.taken(after) as batch:
+            yield None if batch is None else DyingBatch(batch)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def board(request: pytest.FixtureRequest) -> Board:
+    notices = list[int]()
+    if request.param == "memory":
+        store = MemoryEventStore()
+        return Board(MemorySwitchboardState(store, notify=notices.append), store, notices)
+    return Board(PostgresSwitchboardState(request.getfixturevalue("pg_pool")), request.getfixturevalue("pg_store"), notices)
 
 
 def signals_of(name: str) -> list[Heard]:
@@ -159,13 +205,11 @@ async def test_stopped_between_its_copies_and_its_checkpoint_a_repeat_changes_no
     await board.hear(signals)
     stopped = 0
     while True:
-        with monkeypatch.context() as dying:
-            dying.setattr(module, "_MOVE_CHECKPOINT", "SELECT 1 / ($2::bigint - $2::bigint), $1::text")
-            try:
-                if not await board.another().step():
-                    break
-            except asyncpg.DivisionByZeroError:
-                stopped += 1
+        try:
+            if not await board.another(Dying(board.state)).step():
+                break
+        except Died:
+            stopped += 1
         await board.another().step()
     assert stopped >= len(signals) / 3
     assert facts(await board.streams()) == wanted(signals)
@@ -215,19 +259,28 @@ async def test_what_it_cannot_read_stops_nothing_else(board: Board) -> None:
 
 
 async def test_old_legs_are_forgotten_and_young_ones_are_not(board: Board) -> None:
-    await board.hear(signals_of("attended_transfer"))
+    signals = signals_of("attended_transfer")
+    await board.hear(signals)
     await board.listen()
-    tables = ("switchboard_calls", "switchboard_members", "switchboard_links")
-    before = [await board.pool.fetchval(f"SELECT count(*) FROM {table}") for table in tables]
-    last_ms = max(event.heard_ms for _, event in signals_of("attended_transfer"))
+    last_ms = max(event.heard_ms for _, event in signals)
+    bridges = tuple({name.removeprefix("bridge/"): None for name, _ in signals if name.startswith("bridge/")})
+    channels = tuple({str(getattr(event, "channel", "")): None for _, event in signals})
+    legs = tuple({name: None for name, _ in signals})
+    near = Near(legs=legs, bridges=bridges, channels=channels, numbers=(), first_ms=0, ended_ms=0)
 
-    async def pruned_at(now_ms: int) -> list[int]:
-        await Switchboard(pool=board.pool, store=board.store, wake_call=lambda stream: None, now_ms=lambda: now_ms).prune()
-        return [await board.pool.fetchval(f"SELECT count(*) FROM {table}") for table in tables]
+    async def known() -> Legs:
+        async with board.state.taken(await board.state.position()) as batch:
+            assert batch is not None
+            return await batch.load(ENTERPRISE, near)
 
-    assert all(before)
-    assert await pruned_at(last_ms + KEEP_MS - 60_000) == before
-    assert await pruned_at(last_ms + KEEP_MS + 60_000) == [0, 0, 0]
+    before = await known()
+    assert before.calls
+    assert before.members
+    assert before.links
+    await board.another(now_ms=last_ms + KEEP_MS - 60_000).prune()
+    assert await known() == before
+    await board.another(now_ms=last_ms + KEEP_MS + 60_000).prune()
+    assert await known() == Legs()
 
 
 async def test_the_same_bridge_and_channel_names_at_two_enterprises_have_nothing_to_do_with_each_other(board: Board) -> None:
@@ -246,3 +299,59 @@ async def test_a_hangup_is_not_relayed_to_anybody(board: Board) -> None:
     await board.listen()
     for name, events in (await board.streams()).items():
         assert sum(isinstance(event, HangupObserved) for event in events) == 1, name
+
+
+async def test_a_call_that_another_instance_attends_to_is_due_at_once(board: Board) -> None:
+    await board.hear(heard("0 A start\n0 B start\n1 A dial 101"))
+    ours, theirs = (StreamId(enterprise=ENTERPRISE, name=call) for call in ("call/A", "call/B"))
+    for stream in (ours, theirs):
+        await board.store.set_due(stream, len(await board.store.read(stream)), 9_000)
+    await board.another(foreign=lambda stream: stream == theirs, now_ms=5_000).step()
+    assert await board.store.next_due_ms() == 5_000
+    await board.store.set_due(theirs, 1, None)
+    assert await board.store.next_due_ms() == 9_000
+
+
+async def test_what_another_instance_says_of_the_log_is_believed_and_never_takes_it_back(board: Board) -> None:
+    board.switchboard.heard_position(7)
+    board.switchboard.heard_position(3)
+    assert board.switchboard.position == 7
+
+
+async def test_a_copy_has_the_same_id_whoever_makes_it_and_another_one_at_another_enterprise(board: Board) -> None:
+    await board.hear(heard("0 A start\n5 A enter b1 customer"))
+    await board.listen()
+    (copy,) = [each for each in await board.store.read_log(0, 10) if each.data.get("wire") == "relayed from bridge/b1"]
+    again = MemoryEventStore()
+    for enterprise in (ENTERPRISE, "0999"):
+        for name, event in heard("0 A start\n5 A enter b1 customer"):
+            await again.append(Append(stream=StreamId(enterprise=enterprise, name=name), events=(new_event(event),)))
+    await Switchboard(state=MemorySwitchboardState(again), store=again, wake_call=lambda _: None, now_ms=lambda: 2).step()
+    ours, theirs = [each for each in await again.read_log(0, 10) if each.data.get("wire") == "relayed from bridge/b1"]
+    assert copy.id == ours.id != theirs.id
+
+
+async def test_run_waits_for_a_database_that_is_away_and_goes_on_where_it_was(board: Board) -> None:
+    calls = 0
+
+    class Away:
+        """Away the first time."""
+
+        taken, forget = board.state.taken, board.state.forget
+
+        async def position(self) -> int:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise StoreUnavailable("away")
+            return await board.state.position()
+
+    await board.hear(heard("0 A start"))
+    woken = asyncio.Event()
+    switchboard = Switchboard(state=Away(), store=board.store, wake_call=lambda stream: woken.set(), now_ms=lambda: 1)
+    running = asyncio.create_task(switchboard.run())
+    async with asyncio.timeout(10):
+        await woken.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert calls > 1

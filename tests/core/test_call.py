@@ -522,4 +522,4 @@ def test_an_order_and_a_deferral_say_nothing_of_the_call_itself(event: RetryRequ
         after = evolve(before, event)
         assert replace(after, remote=before.remote, version=before.version) == before
         assert after.version == before.version + 1
-        assert after.remote != before.remote
+    assert after.remote == (replace(before.remote, deferred="away") if event.type == "effect_deferred" else before.remote)

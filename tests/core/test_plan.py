@@ -6,10 +6,11 @@ import pytest
 
 from core.call import fold, initial
 from core.decisions import Limits
-from core.effects import CardAction, CardEvent, FindContact, RegisterCall
-from core.events import CallSettled, LegAbsorbed
-from core.plan import Plan, contact_sync_id, external_id, path_safe, plan
+from core.effects import CardAction, CardEvent, FindContact, RegisterCall, encode_effect
+from core.events import CallSettled, EffectDeferred, LegAbsorbed
+from core.plan import ENDED_FRESH_MS, Plan, contact_sync_id, external_id, path_safe, plan, urgency
 from core.settings import Settings
+from core.values import Urgency
 from tests.scenario import NUMBER, Scenario, call_of, done, failed, given, look, ms, seconds, started, step_of
 from tests.settings import SETTINGS, employee_id, settings_with
 
@@ -295,6 +296,41 @@ def test_a_record_waits_for_its_contact_only_so_often() -> None:
     tired = look(call_of("", *history, *tries), 20)
     assert step_of(tired) == "register end=9.0 comment"
     assert "failed too often" in about(tired, "contact")
+
+
+def test_after_an_outage_a_record_looks_for_its_contact_first() -> None:
+    settled = given(MISSED, settings=QUIET, contacts=KNOWN).at(14).world.streams["call/A"]
+    history = [event for event in settled if not event.type.startswith("effect_")]
+    find = FindContact(number=NUMBER)
+    put_off = EffectDeferred(at_ms=ms(15), effect=encode_effect(find), reason="away", until_ms=ms(3_600))
+    planned = look(call_of("", *history, put_off), 3_600)
+    assert planned.step is not None
+    assert planned.step.effect == FindContact(number=NUMBER, deadline_ms=ms(3_610)), "nobody has tried it yet"
+    hurried = encode_effect(FindContact(number=NUMBER, deadline_ms=ms(25)))
+    given_up = EffectDeferred(at_ms=ms(15), effect=hurried, reason="away", until_ms=ms(60))
+    assert step_of(look(call_of("", *history, given_up), 15)) == "register end=9.0 comment"
+
+
+# -- whose turn it is ---------------------------------------------------------------------------------------------
+
+
+def test_screens_come_before_records_and_records_before_the_backlog() -> None:
+    shown = done(
+        RegisterCall(
+            external_id="0367-A",
+            number=NUMBER,
+            incoming=True,
+            start_ms=ms(0),
+            cards=(CardEvent(action=CardAction.SHOW, sequence=1, extension="101"),),
+        ),
+        1,
+        call="m",
+    )
+    assert urgency(call_of(RING), ms(1)) is Urgency.LIVE
+    assert urgency(call_of(MISSED, shown), ms(600)) is Urgency.LIVE, "its card is still to be hidden"
+    assert urgency(call_of(MISSED), ms(9 + ENDED_FRESH_MS / 1000 - 0.001)) is Urgency.ENDED
+    assert urgency(call_of(MISSED), ms(9 + ENDED_FRESH_MS / 1000)) is Urgency.BACKLOG
+    assert urgency(call_of("9 A hangup 101 answered downloaded"), ms(9)) is Urgency.BACKLOG
 
 
 # -- hold and transfers -------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from core.effects import (
     UpdateCall,
 )
 from core.events import CallSettled, LegAbsorbed
-from core.plan import REPOST_GUARD_MS, Parked, contact_sync_id, parked, parked_reason
+from core.plan import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD, Parked, contact_sync_id, parked, parked_reason
 from core.settings import Settings
 from tests.moysklad_model import MoySkladModel, Repeated
 from tests.scenario import (
@@ -74,16 +74,13 @@ def test_a_registration_whose_answer_was_lost_is_looked_for_and_not_repeated(fau
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.CRASH_BEFORE])
 def test_a_registration_that_is_not_there_is_looked_for_again_before_it_is_repeated(fault: Fault, repeated: Repeated) -> None:
     scenario = known(TALK, {0: fault}, repeated=repeated)
-    first_look = "1.5 confirm" if fault is Fault.LOST_BEFORE else "0.5 confirm"
-    assert scenario.asked(timed=True) == [
-        f"0.0 {FIND}",
-        f"0.5 {SHOWN}",
-        first_look,
-        "2.5 confirm",
-        f"2.5 {SHOWN}",
-        "5.0 update STARTTIME 101 #3 HIDE 102 #4",
-    ]
+    looks = ("1.5", "2.5") if fault is Fault.LOST_BEFORE else ("0.5", "6.5")  # nobody saw the connection end
+    again = SHOWN if fault is Fault.LOST_BEFORE else "register SHOW 101 #3 STARTTIME 101 #4"
+    asked = [f"0.0 {FIND}", f"0.5 {SHOWN}", *(f"{look} confirm" for look in looks), f"{looks[1]} {again}"]
+    moved = ["5.0 update STARTTIME 101 #3 HIDE 102 #4"] if fault is Fault.LOST_BEFORE else []
+    assert scenario.at(8).asked(timed=True) == [*asked, *moved]
     assert len(scenario.rows) == 1
+    assert scenario.screens() == {"101": "timing"}
 
 
 def test_what_certainly_was_not_sent_is_repeated_without_looking() -> None:
@@ -95,17 +92,24 @@ REGISTER = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, star
 FOUND = done(FindContact(number=NUMBER), 0.5, contact="ann")
 
 
-def test_the_guard_before_a_repetition_counts_from_when_it_was_sent() -> None:
-    assert REPOST_GUARD_MS == 2_000
-    absent = call_of(RING, FOUND, started(REGISTER, 1, "r"), done(ConfirmCall(external_id="0367-A"), 1.2, call=None))
-    waiting = look(absent, 1.3)
-    assert (step_of(waiting), waiting.wake_ms) == ("confirm", ms(3))
+@pytest.mark.parametrize(
+    ("given_up", "guard"),
+    [(1.1, REPOST_GUARD_MS), (1.5, REPOST_GUARD_MS), (16.0, SLOW_GUARD * 15_000), (None, ORPHAN_GUARD_MS)],
+    ids=["the connection broke at once", "it broke after a while", "no answer in time", "nobody saw it end"],
+)
+def test_the_guard_before_a_repetition_counts_from_when_it_was_sent(given_up: float | None, guard: int) -> None:
+    seen = [] if given_up is None else [failed(REGISTER, given_up, "r")]
+    looked = given_up or 1.2
+    absent = call_of(RING, FOUND, started(REGISTER, 1, "r"), *seen, done(ConfirmCall(external_id="0367-A"), looked, call=None))
+    waiting = look(absent, looked)
+    over = 1 + guard / 1000
+    assert (step_of(waiting), waiting.wake_ms) == ("confirm", ms(over))
     assert waiting.step is not None
-    assert waiting.step.not_before_ms == ms(3)
-    early = fold(absent, [done(ConfirmCall(external_id="0367-A"), 2.999, call=None)])
-    assert step_of(look(early, 2.999)) == "confirm"
-    late = fold(absent, [done(ConfirmCall(external_id="0367-A"), 3, call=None)])
-    assert step_of(look(late, 3)) == SHOWN
+    assert waiting.step.not_before_ms == ms(over)
+    early = fold(absent, [done(ConfirmCall(external_id="0367-A"), over - 0.001, call=None)])
+    assert step_of(look(early, over - 0.001)) == "confirm"
+    late = fold(absent, [done(ConfirmCall(external_id="0367-A"), over, call=None)])
+    assert step_of(look(late, over)).startswith("register ")
 
 
 def test_a_doubt_comes_before_everything_else() -> None:
@@ -443,9 +447,9 @@ def test_after_a_retry_the_record_waits_for_its_contact_once_more() -> None:
     call = call_of(ANSWERED, refused(FindContact(number=NUMBER), 1, error="no right"), ENDED, refused(BARE, 40))
     assert step_of(look(call, 100)) == "nothing"
     again = fold(call, [retry(200)])
-    assert step_of(look(again, 200)) == FIND
-    assert step_of(look(again, 209.9)) == FIND
-    assert step_of(look(again, 210)) == "register ext=101 end=35.0"
+    assert step_of(look(again, 230)) == FIND, "nobody has tried it since"
+    tried = fold(again, [failed(FindContact(number=NUMBER, deadline_ms=ms(240)), 240, error="deadline")])
+    assert step_of(look(tried, 240)) == "register ext=101 end=35.0"
 
 
 def test_an_update_in_doubt_that_was_then_refused_unasked_is_put_right_after_the_retry() -> None:

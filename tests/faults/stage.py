@@ -1,75 +1,79 @@
-"""The real service and the sandbox as processes of their own, recordings posted until acknowledged, and SIGKILL.
+"""The real service, one instance or several, and the sandbox as processes of their own; and everything that may befall them.
 
-A service that is killed loses everything but its database: its embedded PostgreSQL runs on, as it would in service.
+An instance that is killed loses everything but its database: PostgreSQL runs on, as it would in service. Each stage
+collects what MoySklad was asked, so that every test can also say that MoySklad would have blocked nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import aiohttp
-import orjson
+import msgspec
+from cryptography.fernet import Fernet
 
-from adapters.demo import CONFIG
-from tests.moysklad_model import Row
-from tests.playback import Line, as_call_event, recording
-from tests.test_disorder import play as played_undisturbed
+from tests.faults.network import Balancer, Relay, free_port, listening
+from tests.faults.postgres import dsn
+from tests.faults.traffic import Copy, Office, Posts, Stream, offices
+from tests.faults.verdict import Asked, Verdict, judge
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ENTERPRISE = "0367"
-PBX_ZONE = ZoneInfo("Europe/Minsk")
 READY_S = 60.0
-SENDER_PATIENCE_S = 3.0
-"""How long the dispatcher waits for an answer."""
-
-RESEND_S = 0.1
-LONGEST_PAUSE_S = 4.0
-NUMBERS = ("79161234567", "375290000001")
-"""The customers of the recordings: each copy that is played gets a number of its own in their place."""
+STOP_S = 40.0
+SIGNAL_POLL_S = 0.05
+CALLS_SHOWN = 100_000
 
 
 @dataclass(slots=True, kw_only=True)
-class Copy:
-    """One recording as it is played once: ids, number and times of its own. ``expected`` by external id."""
+class Instance:
+    """One instance of the service. ``down_s``: how long each start took until it answered that it is well.
+
+    ``relays``: its ways to the database and to MoySklad, when the stage can cut them.
+    """
 
     name: str
-    lines: list[Line]
-    sent: int = 0
-    resent: int = 0
-    expected: dict[str, Row] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class Stage:
-    """Where everything is. ``kills`` counts; ``down_s`` is how long each restart took to answer again."""
-
-    http: aiohttp.ClientSession
+    port: int
     folder: Path
-    service: str
-    sandbox: str
     environment: dict[str, str]
+    http: aiohttp.ClientSession
+    relays: tuple[Relay, ...] = ()
     process: asyncio.subprocess.Process | None = None
     kills: int = 0
     down_s: list[float] = field(default_factory=list)
 
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
     async def start(self) -> None:
-        """Start the service and wait until it answers that it is well."""
+        """Start it and wait until it answers that it is well."""
         began = time.monotonic()
-        self.process = await self._spawn("service.log", "serve")
-        await self._until_well(f"{self.service}/healthz", self.process)
+        self.process = await spawn(self.environment, self.folder / "service.log", "serve")
+        await self.until_well()
         self.down_s.append(time.monotonic() - began)
+
+    async def until_well(self) -> None:
+        """Return once it answers that it is well."""
+        assert self.process is not None
+        await until_answers(self.http, f"{self.url}/healthz", self.process, self.tail)
+
+    async def is_well(self) -> bool:
+        """Whether it says so, within a second."""
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(1.0), self.http.get(f"{self.url}/healthz") as answer:
+                return answer.status == 200
+        return False
 
     async def kill(self) -> None:
         """SIGKILL: nothing is flushed, nothing is said."""
@@ -79,216 +83,241 @@ class Stage:
         self.kills += 1
 
     async def stop(self) -> None:
-        """As an administrator stops it; the embedded PostgreSQL goes too."""
+        """SIGTERM, as an administrator stops it; an embedded PostgreSQL goes with the last instance."""
         if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
-            await asyncio.wait_for(self.process.wait(), 30)
+            await asyncio.wait_for(self.process.wait(), STOP_S)
 
-    async def deliver(self, line: Line, copy: Copy) -> None:
-        """Post one signal again and again until it is acknowledged."""
-        path, body = as_call_event(line)
-        async with asyncio.timeout(READY_S * 2):
-            while not await self._post(path, {**body, "enterprise_number": ENTERPRISE}):
-                copy.resent += 1
-                await asyncio.sleep(RESEND_S)
-        copy.sent += 1
+    def freeze(self) -> None:
+        """SIGSTOP: it holds everything and does nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on as if no time had passed."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def cut(self) -> None:
+        """Neither its database nor MoySklad hears of it any more, and nobody is told."""
+        assert self.relays, "this stage has no network to cut"
+        for relay in self.relays:
+            relay.cut()
+
+    def heal(self) -> None:
+        """The network is back."""
+        for relay in self.relays:
+            relay.heal()
+
+    def tail(self, lines: int = 30) -> str:
+        """The end of its log, for a failure's message."""
+        path = self.folder / "service.log"
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """Where everything is."""
+
+    http: aiohttp.ClientSession
+    sandbox: str
+    instances: list[Instance]
+    offices: list[Office]
+    asked: Asked
+    balancer: Balancer
+
+    @property
+    def kills(self) -> int:
+        """How often an instance was killed."""
+        return sum(instance.kills for instance in self.instances)
+
+    @property
+    def slowest_start_s(self) -> float:
+        """How long the slowest start took, the first ones apart."""
+        return max(itertools.chain.from_iterable(each.down_s[1:] for each in self.instances), default=0.0)
+
+    def posts(self, *to: Instance, http: aiohttp.ClientSession | None = None) -> Posts:
+        """A sender that posts to these instances in turn (to all of them)."""
+        turn = itertools.cycle(to or self.instances)
+        return Posts(http=http or self.http, url=lambda: next(turn).url)
+
+    def balanced(self, http: aiohttp.ClientSession | None = None) -> Posts:
+        """A sender that posts to the balancer."""
+        return Posts(http=http or self.http, url=lambda: f"http://127.0.0.1:{self.balancer.port}")
+
+    @contextlib.asynccontextmanager
+    async def stream(self, url: Callable[[], str] | None = None) -> AsyncIterator[Stream]:
+        """A sender over one long connection, by way of the balancer unless told otherwise."""
+        sender = Stream(self.http, url or (lambda: f"http://127.0.0.1:{self.balancer.port}"))
+        task = asyncio.create_task(sender.run(), name="stream")
+        try:
+            yield sender
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def calls(self) -> list[dict[str, Any]]:
-        """The calls as MoySklad has them."""
-        async with self.http.get(f"{self.sandbox}/sandbox/calls?limit=5000") as answer:
-            return list((await answer.json())["calls"])
+        """The calls as MoySklad has them, in all accounts."""
+        return list((await self.look(f"/sandbox/calls?limit={CALLS_SHOWN}"))["calls"])
+
+    async def look(self, path: str) -> dict[str, Any]:
+        """What the sandbox says of itself."""
+        async with self.http.get(f"{self.sandbox}{path}") as answer:
+            found: dict[str, Any] = await answer.json()
+            return found
 
     async def order(self, method: str, path: str, body: Any = None) -> None:
         """Tell the sandbox how to behave."""
         async with self.http.request(method, f"{self.sandbox}{path}", json=body) as answer:
             assert answer.status < 300, await answer.text()
 
-    async def configure(self) -> None:
-        """Give the enterprise its settings."""
-        async with self.http.put(f"{self.service}/ms-admin/api/config/{ENTERPRISE}", json=CONFIG) as answer:
+    async def configure(self, office: Office, **changes: Any) -> None:
+        """Give an enterprise its settings."""
+        url = f"{self.instances[0].url}/ms-admin/api/config/{office.number}"
+        async with self.http.put(url, json=office.config(**changes)) as answer:
             assert answer.status == 200, await answer.text()
 
-    def tail(self, lines: int = 30) -> str:
-        """The end of the service's log, for a failure's message."""
-        return "\n".join((self.folder / "service.log").read_text(errors="replace").splitlines()[-lines:])
+    async def judged(self, copies: Sequence[Copy], *, patience_s: float, quiet_s: float) -> Verdict:
+        """The verdict once everything is as it should be and has stayed so for ``quiet_s``, or when patience ends."""
+        deadline, good_since = time.monotonic() + patience_s, 0.0
+        while True:
+            began = time.monotonic()
+            clients = (await self.look("/sandbox/counterparties"))["counterparties"]
+            verdict, now = judge(copies, await self.calls(), clients), time.monotonic()
+            good_since = (good_since or now) if verdict.good else 0.0
+            if now > deadline or (good_since and now - good_since >= quiet_s):
+                return verdict
+            await asyncio.sleep(0.1 + 3 * (now - began))
 
-    async def _post(self, path: str, body: dict[str, Any]) -> bool:
-        timeout = aiohttp.ClientTimeout(total=SENDER_PATIENCE_S)
-        try:
-            async with self.http.post(f"{self.service}{path}", json=body, timeout=timeout) as answer:
-                assert answer.status in (200, 503), await answer.text()
-                return answer.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
+    def tails(self) -> str:
+        """The ends of all logs, for a failure's message."""
+        return "\n".join(f"-- {each.name}:\n{each.tail()}" for each in self.instances)
 
-    async def _spawn(self, log: str, *arguments: str) -> asyncio.subprocess.Process:
-        with (self.folder / log).open("ab") as output:
-            return await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(ROOT / "server.py"),
-                *arguments,
-                env=self.environment,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
 
-    async def _until_well(self, url: str, process: asyncio.subprocess.Process) -> None:
-        async with asyncio.timeout(READY_S):
-            while True:
-                assert process.returncode is None, f"it ended by itself:\n{self.tail()}"
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with self.http.get(url) as answer:
-                        if answer.status == 200:
-                            return
-                await asyncio.sleep(0.05)
+async def spawn(environment: dict[str, str], log: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """Start ``server.py`` with these arguments."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(ROOT / "server.py"),
+            *arguments,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+async def until_answers(
+    http: aiohttp.ClientSession, url: str, process: asyncio.subprocess.Process, tail: Callable[[], str]
+) -> None:
+    """Return once the address answers 200."""
+    async with asyncio.timeout(READY_S):
+        while True:
+            assert process.returncode is None, f"it ended by itself:\n{tail()}"
+            with contextlib.suppress(aiohttp.ClientError):
+                async with http.get(url) as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(SIGNAL_POLL_S)
 
 
 @contextlib.asynccontextmanager
-async def staged(folder: Path) -> AsyncIterator[Stage]:
-    """A running sandbox and a running, configured service with a data folder of its own."""
-    service_port, sandbox_port = _free_ports()
-    sandbox = f"http://127.0.0.1:{sandbox_port}"
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MS_") and key != "DATABASE_URL"}
-    environment = kept | {
+async def staged(
+    folder: Path,
+    *,
+    instances: int = 1,
+    enterprises: int = 1,
+    database: Sequence[int] | str | None = None,
+    cuttable: bool = False,
+    limits: bool = False,
+    settings: Callable[[Office], dict[str, Any]] = lambda _: {},
+) -> AsyncIterator[Stage]:
+    """A running sandbox and running instances, with so many enterprises configured, each with a MoySklad account of its own.
+
+    ``database``: ports of PostgreSQL (several: primary and standby), or a DSN; None: the one instance's embedded server.
+    ``cuttable``: each instance reaches database and MoySklad through relays of its own. ``limits``: MoySklad's are in force.
+    ``settings``: what differs in an enterprise's.
+    """
+    assert database is not None or instances == 1, "several instances need one database"
+    sandbox_port, whose = free_port(), offices(enterprises)
+    sandbox, kept = f"http://127.0.0.1:{sandbox_port}", dict(_environment())
+    kept["MS_SECRET_KEY"] = Fernet.generate_key().decode()
+    async with contextlib.AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        made: list[Instance] = []
+        for number in range(1, instances + 1):
+            ports = [] if database is None or isinstance(database, str) else list(database)
+            relays = tuple(Relay(port) for port in (*ports, sandbox_port)) if cuttable else ()
+            for relay in relays:
+                await stack.enter_async_context(listening(relay))
+            *ports, to_sandbox = [relay.port for relay in relays] or [*ports, sandbox_port]
+            where = database if isinstance(database, str) else dsn(*ports) if ports else ""
+            made.append(_instance(f"instance {number}", folder / f"instance{number}", kept, where, to_sandbox, http, relays))
+        balancer = Balancer([instance.port for instance in made])
+        await stack.enter_async_context(listening(balancer))
+        await stack.enter_async_context(_sandbox(http, kept, folder, sandbox_port))
+        asked = Asked(http, sandbox)
+        stage = Stage(http=http, sandbox=sandbox, instances=made, offices=whose, asked=asked, balancer=balancer)
+        await stage.order("PUT", "/sandbox/switches", {"limits_enforced": limits})
+        await stage.order("POST", "/sandbox/seed", {"accounts": [msgspec.to_builtins(each.seed()) for each in whose[1:]]})
+        await stack.enter_async_context(_running(stage, settings))
+        yield stage
+
+
+def _instance(
+    name: str,
+    folder: Path,
+    environment: dict[str, str],
+    database: str,
+    sandbox_port: int,
+    http: aiohttp.ClientSession,
+    relays: tuple[Relay, ...],
+) -> Instance:
+    port = free_port()
+    own = {
         "MS_DATA_DIR": str(folder),
-        "MS_PORT": str(service_port),
-        "MS_PHONE_API_URL": f"{sandbox}/api/phone/1.0",
-        "MS_MAIN_API_URL": f"{sandbox}/api/remap/1.2",
+        "MS_PORT": str(port),
+        "MS_PHONE_API_URL": f"http://127.0.0.1:{sandbox_port}/api/phone/1.0",
+        "MS_MAIN_API_URL": f"http://127.0.0.1:{sandbox_port}/api/remap/1.2",
         "MS_LOG_LEVEL": "info",
+        "DATABASE_URL": database,
     }
-    async with aiohttp.ClientSession() as http:
-        stage = Stage(
-            http=http, folder=folder, service=f"http://127.0.0.1:{service_port}", sandbox=sandbox, environment=environment
-        )
-        other = await stage._spawn("sandbox.log", "sandbox", "--port", str(sandbox_port))
-        try:
-            await stage._until_well(f"{sandbox}/sandbox/accounts", other)
-            await stage.order("PUT", "/sandbox/switches", {"limits_enforced": False})
-            await stage.start()
-            stage.down_s.clear()
-            await stage.configure()
-            yield stage
-        finally:
-            await stage.stop()
-            other.terminate()
-            await asyncio.wait_for(other.wait(), 30)
+    return Instance(name=name, port=port, folder=folder, environment=environment | own, http=http, relays=relays)
 
 
-async def play(stage: Stage, name: str, nth: int, speed: float) -> Copy:
-    """Post one recording's signals at their times, ``speed`` times as fast, moved to now; each until acknowledged."""
-    copy = moved(name, nth, time.time(), speed)
-    for line in copy.lines:
-        await asyncio.sleep(max(0.0, line.at_ms / 1000 - time.time()))
-        await stage.deliver(line, copy)
-    return copy
+@contextlib.asynccontextmanager
+async def _running(stage: Stage, settings: Callable[[Office], dict[str, Any]]) -> AsyncIterator[None]:
+    watching = asyncio.create_task(stage.asked.watch(), name="what MoySklad is asked")
+    try:
+        for instance in stage.instances:
+            await instance.start()
+        for office in stage.offices:
+            await stage.configure(office, **settings(office))
+        yield
+        await stage.asked.collect()
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        for instance in stage.instances:
+            instance.heal()
+        await asyncio.gather(*(instance.stop() for instance in stage.instances))
 
 
-def moved(name: str, nth: int, start_s: float, speed: float) -> Copy:
-    """The recording with ids and a customer of its own, beginning at ``start_s``, and what should come of it."""
-    lines = recording(name)
-    elapsed_s, before_ms = 0.0, lines[0].at_ms
-    moments: list[tuple[float, float]] = []
-    for line in lines:
-        elapsed_s += min((line.at_ms - before_ms) / 1000, LONGEST_PAUSE_S) / speed
-        before_ms = line.at_ms
-        moments.append((line.at_ms / 1000, start_s + elapsed_s))
-    fresh = [
-        Line(round(at_s * 1000), line.event, _made_new(line.body, nth, moments))
-        for line, (_, at_s) in zip(lines, moments, strict=True)
-    ]
-    world = played_undisturbed([(line.at_ms, line) for line in fresh], as_call_event)
-    return Copy(name=name, lines=fresh, expected={row.external_id: row for row in world.moysklad.rows})
+@contextlib.asynccontextmanager
+async def _sandbox(http: aiohttp.ClientSession, environment: dict[str, str], folder: Path, port: int) -> AsyncIterator[None]:
+    log = folder / "sandbox.log"
+    process = await spawn(environment, log, "sandbox", "--port", str(port))
+    try:
+        await until_answers(http, f"http://127.0.0.1:{port}/sandbox/accounts", process, log.read_text)
+        yield
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), STOP_S)
 
 
-def _made_new(body: Mapping[str, Any], nth: int, moments: list[tuple[float, float]]) -> dict[str, Any]:
-    text = orjson.dumps(dict(body)).decode()
-    for number in NUMBERS:
-        text = text.replace(number, f"{number[:-5]}{nth:05}")
-    fresh: dict[str, Any] = orjson.loads(text)
-    fresh.pop("Token", None)
-    for key in ("UniqueId", "BridgeUniqueid"):
-        if fresh.get(key):
-            fresh[key] = f"k{nth}.{fresh[key]}"
-    for key in ("DateReceived", "StartTime", "EndTime"):
-        if fresh.get(key):
-            recorded_s = datetime.fromisoformat(fresh[key]).replace(tzinfo=PBX_ZONE).timestamp()
-            nearest = min(moments, key=lambda moment: abs(moment[0] - recorded_s))
-            fresh[key] = datetime.fromtimestamp(nearest[1], PBX_ZONE).strftime("%Y-%m-%d %H:%M:%S")
-    return fresh
-
-
-@dataclass(slots=True, kw_only=True)
-class Verdict:
-    """What MoySklad has, held against what should have come of the copies played."""
-
-    sent: int
-    recorded: int
-    doubled: int = 0
-    lost: int = 0
-    uncalled_for: int = 0
-    cards_open: int = 0
-    out_of_order: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    @property
-    def good(self) -> bool:
-        """Whether every call is there once and as it should be."""
-        return not (self.doubled or self.lost or self.uncalled_for or self.cards_open or self.out_of_order or self.wrong)
-
-
-def judge(copies: list[Copy], rows: list[dict[str, Any]]) -> Verdict:
-    """Compare, call by call."""
-    expected = {call: row for copy in copies for call, row in copy.expected.items()}
-    got = [row["external_id"] for row in rows]
-    verdict = Verdict(sent=len(expected), recorded=len(rows))
-    verdict.doubled = len(got) - len(set(got))
-    verdict.lost = len(expected.keys() - set(got))
-    verdict.uncalled_for = len(set(got) - expected.keys())
-    verdict.cards_open = sum(len(row["open_cards"]) for row in rows)
-    verdict.out_of_order = sum(_out_of_order(row["events"]) for row in rows)
-    for row in rows:
-        if (wanted := expected.get(row["external_id"])) is not None:
-            verdict.wrong += [f"{row['external_id']}: {each}" for each in _wrong(row, wanted)]
-    return verdict
-
-
-def _out_of_order(events: list[dict[str, Any]]) -> int:
-    """Card events whose number is not above the last one, but for repeats of one whose answer was lost: the same again."""
-    found, seen = 0, list[tuple[Any, ...]]()
-    for event in events:
-        what = (event["sequence"], event["event_type"], event["extension"], event["employee_id"])
-        found += bool(seen) and what not in seen and event["sequence"] <= max(each[0] for each in seen)
-        seen.append(what)
-    return found
-
-
-def _wrong(row: dict[str, Any], wanted: Row) -> Iterator[str]:
-    if (row["extension"] or "") != wanted.extension:
-        yield f"extension {row['extension']!r} instead of {wanted.extension!r}"
-    if row["is_incoming"] != wanted.incoming:
-        yield "the wrong direction"
-    if row["number"] != wanted.number:
-        yield "the wrong number"
-    if row["end_ms"] is None:
-        yield "no end"
-    if len(row.get("record_urls") or []) != len(set(row.get("record_urls") or [])):
-        yield "a recording twice"
-
-
-async def until_settled(stage: Stage, copies: list[Copy], patience_s: float, quiet_s: float) -> Verdict:
-    """Until everything is as it should be and has stayed so for ``quiet_s``, or patience ends."""
-    deadline, good_since = time.monotonic() + patience_s, 0.0
-    while True:
-        verdict, now = judge(copies, await stage.calls()), time.monotonic()
-        good_since = (good_since or now) if verdict.good else 0.0
-        if now > deadline or (good_since and now - good_since >= quiet_s):
-            return verdict
-        await asyncio.sleep(0.1)
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+def _environment() -> Iterator[tuple[str, str]]:
+    """Ours, without what would lead a service of the test to anything of somebody else's."""
+    return ((key, value) for key, value in os.environ.items() if not key.startswith("MS_") and key != "DATABASE_URL")

@@ -1,0 +1,426 @@
+"""What the reactor does for one call: fold, let time decide, plan, wait for room at MoySklad, plan again, perform, record.
+
+A write is recorded as started before it is attempted, so a crash at any point leaves a question that the next plan
+resolves, never a hole.
+
+The stream is the fence between instances (docs/decisions/0010): a start is recorded at the version it was planned from,
+and an outcome only if nobody else's came in between. Whoever lost a call without knowing it can record nothing wrong.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+from uuid import UUID, uuid4
+
+import structlog
+
+from core.call import Call, evolve, fold, initial
+from core.decisions import Limits, decide
+from core.effects import (
+    Account,
+    Admission,
+    ConfirmCall,
+    CreateContact,
+    Deferred,
+    FindContact,
+    Gateway,
+    Refused,
+    Turn,
+    Unavailable,
+    encode_effect,
+    is_about_contact,
+    is_write,
+)
+from core.errors import StoreUnavailable, VersionConflict
+from core.events import (
+    OUTCOMES,
+    AnyOutcome,
+    ArrivalObserved,
+    CardRequested,
+    DialObserved,
+    EffectDeferred,
+    EffectDone,
+    EffectFailed,
+    EffectRefused,
+    EffectStarted,
+    Event,
+    HangupObserved,
+    decode,
+    encode,
+)
+from core.plan import Step, plan, urgency
+from core.ports import Append, EventStore, NewEvent, StreamId
+from core.remote import is_news
+from core.settings import Settings
+from core.values import Urgency
+
+log = structlog.get_logger("reactor")
+
+MAX_RACES: Final = 50
+"""How often an outcome may find that something else was recorded first; a call hears a few signals a second at most."""
+
+BACKOFF_MS: Final = (500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000)
+"""Waits between attempts; a tenth to a half of it is added at random, so that calls do not come back in step."""
+
+UNHURRIED_MS: Final = 300_000
+"""A contact that nobody waits for any more is asked for again after up to so long while its API is away."""
+
+CALL_CACHE: Final = 20_000
+"""Folded calls kept in memory, those attended to last; any other is folded again from its stream."""
+
+HOLD_BACK_MS: Final = 10_000
+"""How long a call waits for the switchboard to have joined what was heard before its newest signal."""
+
+OWN_SIGNALS: Final = (ArrivalObserved, DialObserved, HangupObserved, CardRequested)
+"""What is heard in a call's own stream; the rest of it is brought there by the switchboard."""
+
+_OUTCOME_TYPES: Final = frozenset(kind.type for kind in OUTCOMES)
+_ANY_CALL: Final = ConfirmCall(external_id="")
+
+
+class CallSettings(Protocol):
+    """The settings a call works under, and the credentials in force now."""
+
+    async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
+        """Settings of that revision; the account's credentials are the current ones (an inline revision brings its own)."""
+        ...
+
+
+class Ownership(Protocol):
+    """Which enterprises are this instance's to attend to."""
+
+    def owns(self, enterprise: str) -> bool:
+        """Whether it certainly is, at this very moment."""
+        ...
+
+    def quiet_ms(self, enterprise: str) -> int | None:
+        """How long ago, at least, another instance may have asked MoySklad for it; None: none did."""
+        ...
+
+    def request(self, enterprise: str) -> None:
+        """There is work of it here: claim it, if it is free and ours to claim."""
+        ...
+
+    def owned(self) -> Collection[str] | None:
+        """All that are; None for a service that is alone and owns whatever there is."""
+        ...
+
+
+class Alone:
+    """The ownership of a service that shares its database with nobody."""
+
+    def owns(self, enterprise: str) -> bool:
+        """Everything."""
+        return True
+
+    def quiet_ms(self, enterprise: str) -> int | None:
+        """Nobody else ever asks."""
+        return None
+
+    def request(self, enterprise: str) -> None:
+        """Nothing needs to be claimed."""
+
+    def owned(self) -> Collection[str] | None:
+        """Whatever there is."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A call as folded so far, and the place in the log of the newest signal of its own (not of what was relayed to it)."""
+
+    call: Call
+    heard_position: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """There may be more to do at once. ``performed``: MoySklad answered, so it is not away."""
+
+    performed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rests:
+    """Nothing to do before ``wake_ms`` (None: until something is heard); ``urgency`` as of now."""
+
+    wake_ms: int | None
+    urgency: Urgency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yields:
+    """It has something to do that is less urgent than what its place is for."""
+
+    urgency: Urgency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """MoySklad is away for this account until then: whatever of it is not live need not be tried."""
+
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """It waits for the switchboard, which wakes it; it stays due."""
+
+
+Progress = Again | Rests | Yields | Held | Waits
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the reactor did since it started; read by metrics."""
+
+    performed: int = 0
+    refused: int = 0
+    failed: int = 0
+    deferred: int = 0
+    superseded: int = 0
+
+
+def new_event(event: Event, id_: UUID | None = None) -> NewEvent:
+    """Wrap a core event for the store."""
+    type_, schema, data = encode(event)
+    return NewEvent(id=id_ or uuid4(), type=type_, schema=schema, data=data)
+
+
+class Attendant:
+    """Takes one call one step further at a time. Remembers folded calls, nothing else that the stream does not have."""
+
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        settings: CallSettings,
+        gateway: Gateway,
+        now_ms: Callable[[], int],
+        limits: Limits,
+        ownership: Ownership | None = None,
+        jitter: Callable[[], float] = random.random,
+        new_id: Callable[[], UUID] = uuid4,
+        joined_until: Callable[[], int] | None = None,
+    ) -> None:
+        """``jitter``: 0 to 1, for the waits between attempts.
+
+        ``joined_until``: the log position up to which the switchboard has joined legs to calls; None: no switchboard.
+
+        A call whose newest signal lies beyond it is held back: judged now, a call whose hangup overtook the bridges
+        before it (a restart with a backlog) would be settled without them, and attributed to the wrong employee.
+        """
+        self.store = store
+        self.ownership = ownership or Alone()
+        self.now_ms = now_ms
+        self.counters = Counters()
+        self._settings = settings
+        self._gateway = gateway
+        self._limits = limits
+        self._jitter = jitter
+        self._new_id = new_id
+        self._joined_until = joined_until
+        self._calls: OrderedDict[StreamId, Known] = OrderedDict()
+        self._held_since_ms: dict[StreamId, int] = {}
+
+    @property
+    def remembered(self) -> int:
+        """How many folded calls are kept in memory."""
+        return len(self._calls)
+
+    def forget(self, stream: StreamId) -> None:
+        """Fold this call anew the next time."""
+        self._calls.pop(stream, None)
+
+    async def advance(self, stream: StreamId, turn: Urgency) -> Progress:
+        """One round: whatever comes next for this call, in a place for what is as urgent as ``turn``.
+
+        Raises StoreUnavailable; the call stays due then.
+        """
+        # Asked before the stream is read: what is joined until then is in what is read.
+        joined = self._joined_until() if self._joined_until is not None else None
+        known = await self._load(stream)
+        call, now = known.call, self.now_ms()
+        if call.version == 0 or (joined is not None and self._held_back(stream, known.heard_position > joined, now)):
+            return Waits()
+        if facts := decide(call, now, self._limits):
+            await self._append(stream, call, *facts)
+            return Again()
+        settings, account = await self._settings.for_call(stream.enterprise, call.settings_revision)
+        planned = plan(call, settings, now, self._limits)
+        rank = urgency(call, now)
+        if planned.step is None or planned.step.not_before_ms is not None:
+            return await self._rest(stream, call, planned.wake_ms, rank)
+        if rank > turn:
+            return Yields(urgency=rank)
+        allowance = Turn(
+            urgency=rank,
+            quiet_ms=self.ownership.quiet_ms(stream.enterprise),
+            permit=lambda: self.ownership.owns(stream.enterprise),
+        )
+        try:
+            async with self._gateway.admitted(planned.step.effect, account, allowance) as admission:
+                return Again(performed=await self._perform(stream, settings, planned.step, admission))
+        except Deferred as error:
+            return await self._defer(stream, call, planned.step, account, error)
+        except Refused as error:  # known beforehand, nothing was sent
+            await self._record(stream, call.version, self._refusal(planned.step, error))
+        return Again()
+
+    async def put_off(self, stream: StreamId, turn: Urgency) -> None:
+        """Come back to a call that goes on and on."""
+        call = (await self._load(stream)).call
+        await self.store.set_due(stream, call.version, self.now_ms() + BACKOFF_MS[0], turn)
+
+    async def _rest(self, stream: StreamId, call: Call, wake_ms: int | None, rank: Urgency) -> Progress:
+        if not await self.store.set_due(stream, call.version, wake_ms, rank):
+            return Again()  # something was heard meanwhile
+        if wake_ms is None:
+            self._held_since_ms.pop(stream, None)
+            self._calls.pop(stream, None)  # at rest: whatever still comes is rare, and the stream has it
+        return Rests(wake_ms=wake_ms, urgency=rank)
+
+    async def _perform(self, stream: StreamId, settings: Settings, admitted: Step, admission: Admission) -> bool:
+        """There is room: plan again, for it may have been long in coming, and perform what is right now."""
+        call = (await self._load(stream)).call
+        step = plan(call, settings, self.now_ms(), self._limits).step
+        if step is None or step.not_before_ms is not None or is_about_contact(step.effect) != is_about_contact(admitted.effect):
+            return False
+        version = call.version
+        if is_write(step.effect):
+            started = EffectStarted(key=step.key, at_ms=self.now_ms(), effect=encode_effect(step.effect), why=step.why)
+            if not await self._append(stream, call, started):
+                return False
+            version += 1
+        # The request goes out: whatever is heard meanwhile, its outcome belongs to the history.
+        outcome = await self._outcome(call, step, admission)
+        await self._record(stream, version, outcome)
+        return isinstance(outcome, EffectDone)
+
+    async def _defer(self, stream: StreamId, call: Call, step: Step, account: Account, error: Deferred) -> Progress:
+        """MoySklad is away or has no room: say so once in the history, and come back when it may be otherwise."""
+        self.counters.deferred += 1
+        now = self.now_ms()
+        until, rank, effect = now + (error.retry_after_ms or BACKOFF_MS[0]), urgency(call, now), step.effect
+        all_away = rank is not Urgency.LIVE and self._gateway.is_away(_ANY_CALL, account)
+        if all_away and isinstance(effect, FindContact | CreateContact):
+            effect = replace(effect, deadline_ms=None)  # the call cannot be told either, so its contact is not given up
+        noted = EffectDeferred(at_ms=now, effect=encode_effect(effect), reason=error.error, until_ms=until)
+        if is_news(call.remote, noted):
+            if not await self._append(stream, call, noted):
+                return Again()
+            before, call = call.remote, evolve(call, noted)
+            if call.remote != replace(before, deferred=call.remote.deferred):
+                return Again()  # it is not waited for any more
+        if all_away:
+            return Held(until_ms=until) if await self.store.set_due(stream, call.version, now, rank) else Again()
+        if is_about_contact(effect) and rank is not Urgency.LIVE:
+            until = max(until, now + int(UNHURRIED_MS * self._jitter()))
+        return await self._rest(stream, call, until + int((until - now) * 0.2 * self._jitter()), rank)
+
+    def _held_back(self, stream: StreamId, behind: bool, now_ms: int) -> bool:
+        if not behind:
+            self._held_since_ms.pop(stream, None)
+            return False
+        if now_ms - self._held_since_ms.setdefault(stream, now_ms) < HOLD_BACK_MS:
+            return True
+        log.warning("legs_not_joined", waited_ms=HOLD_BACK_MS)  # better without its bridges than not at all
+        return False
+
+    async def _load(self, stream: StreamId) -> Known:
+        known = self._calls.get(stream) or Known(call=initial(stream.enterprise, stream.name.removeprefix("call/")))
+        fresh = await self.store.read(stream, known.call.version)
+        events = [decode(each.type, each.schema, each.data) for each in fresh]
+        own = [each.position for each, event in zip(fresh, events, strict=True) if isinstance(event, OWN_SIGNALS)]
+        known = Known(call=fold(known.call, events), heard_position=max(own, default=known.heard_position))
+        self._calls[stream] = known
+        self._calls.move_to_end(stream)
+        while len(self._calls) > CALL_CACHE:
+            self._calls.popitem(last=False)
+        return known
+
+    async def _append(self, stream: StreamId, call: Call, *events: Event) -> bool:
+        """Append what was decided from this version of the call; False when something else came first."""
+        fresh = tuple(new_event(event, self._new_id()) for event in events)
+        try:
+            await self.store.append(
+                Append(stream=stream, events=fresh, expected_version=call.version, due_ms=self.now_ms())
+            )
+        except VersionConflict as conflict:
+            if conflict.actual < call.version:
+                self._calls.pop(stream, None)  # the store lost what we knew (a fail-over): fold what it has
+            return False
+        return True
+
+    async def _record(self, stream: StreamId, version: int, outcome: AnyOutcome) -> None:
+        """Record what came of an effect that was planned, or started, at this version.
+
+        Signals may have been heard meanwhile. If there is another outcome, another instance has taken the call over: what
+        ours would say now is about a question that it has answered already, or is asking.
+        """
+        event = new_event(outcome, self._new_id())
+        for _ in range(MAX_RACES):
+            try:
+                await self.store.append(
+                    Append(stream=stream, events=(event,), expected_version=version, due_ms=self.now_ms())
+                )
+                return
+            except VersionConflict:
+                fresh = await self.store.read(stream, version)
+            if not fresh or any(each.type in _OUTCOME_TYPES for each in fresh):
+                self._calls.pop(stream, None)
+                self.counters.superseded += 1
+                log.warning("outcome_superseded", effect=str(outcome.effect.get("type")))
+                return
+            version = fresh[-1].version
+        raise StoreUnavailable(f"{stream} changes faster than an outcome can be recorded")
+
+    async def _outcome(self, call: Call, step: Step, admission: Admission) -> EffectDone | EffectFailed | EffectRefused:
+        try:
+            performed = await admission.perform(step.effect)
+        except Refused as error:
+            return self._refusal(step, error)
+        except Unavailable as error:
+            self.counters.failed += 1
+            now = self.now_ms()
+            wait = error.retry_after_ms if error.retry_after_ms is not None else self._backoff_ms(call)
+            log.warning("effect_failed", effect=step.effect.type, step=step.key, retry_in_ms=wait)
+            return EffectFailed(
+                key=step.key,
+                at_ms=now,
+                effect=encode_effect(step.effect),
+                error=error.error,
+                ambiguous=error.ambiguous,
+                retry_ms=now + wait,
+                exchanges=error.exchanges,
+            )
+        self.counters.performed += 1
+        log.info("effect_done", effect=step.effect.type, step=step.key)
+        return EffectDone(
+            key=step.key,
+            at_ms=self.now_ms(),
+            effect=encode_effect(step.effect),
+            result=performed.result,
+            exchanges=performed.exchanges,
+        )
+
+    def _refusal(self, step: Step, error: Refused) -> EffectRefused:
+        self.counters.refused += 1
+        log.warning("effect_refused", effect=step.effect.type, step=step.key, code=error.code)
+        return EffectRefused(
+            key=step.key,
+            at_ms=self.now_ms(),
+            effect=encode_effect(step.effect),
+            error=error.error,
+            remedy=error.remedy,
+            code=error.code,
+            exchanges=error.exchanges,
+        )
+
+    def _backoff_ms(self, call: Call) -> int:
+        base = BACKOFF_MS[min(call.remote.failures, len(BACKOFF_MS) - 1)]
+        return base + int(base * (0.1 + 0.4 * self._jitter()))

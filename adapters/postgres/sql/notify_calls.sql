@@ -1,0 +1,1 @@
+SELECT pg_notify('ms_calls', $1)

@@ -1,0 +1,200 @@
+"""A reactor on the store in memory, beside the model of MoySklad, with a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from adapters.agenda import PLACES, Places
+from adapters.attendant import Alone, Ownership, new_event
+from adapters.memory_store import MemoryEventStore
+from adapters.reactor import Reactor
+from core.decisions import Limits
+from core.effects import Account, Effect, Performed, RegisterCall, Turn, Unavailable, UpdateCall, is_write
+from core.events import (
+    AnyObservation,
+    Event,
+    decode,
+)
+from core.ports import Append, StreamId
+from core.settings import Settings
+from core.values import Urgency
+from tests.moysklad_model import MoySkladModel
+from tests.scenario import heard, ms
+from tests.settings import SETTINGS
+
+ANSWERED = """
+    0.0   A  start   +375290000001
+    0.2   A  dial    101 102
+    5.0   A  enter   b1 customer
+    5.0   A  enter   b1 101
+    35.0  A  leave   b1 customer
+    35.0  A  leave   b1 101
+    35.0  A  close   b1
+    35.4  A  hangup  101 answered
+"""
+ACCOUNT = Account(enterprise="0367", phone_key="phone", api_token="json")
+
+
+@dataclass(slots=True)
+class FixedSettings:
+    """Every call works under the same settings."""
+
+    async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
+        return SETTINGS, ACCOUNT
+
+
+Trouble = Callable[[Effect, int], Exception | None]
+"""What goes wrong with an effect that is asked for the n-th time over all (from 0)."""
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The model behind the port. ``before``/``after`` raise around what MoySklad does, ``door`` before it is asked at all.
+
+    ``holds`` holds a request back until its event is set.
+    """
+
+    model: MoySkladModel = field(default_factory=MoySkladModel)
+    before: Trouble = lambda effect, nth: None
+    after: Trouble = lambda effect, nth: None
+    holds: Callable[[Effect], asyncio.Event | None] = lambda effect: None
+    door: Trouble = lambda effect, nth: None
+    away: Callable[[Effect], bool] = lambda effect: False
+    turns: list[Turn] = field(default_factory=list)
+    asked: list[Effect] = field(default_factory=list)
+    underway: int = 0
+    most_underway: int = 0
+
+    @asynccontextmanager
+    async def admitted(self, effect: Effect, account: Account, turn: Turn) -> AsyncIterator[Gateway]:
+        self.turns.append(turn)
+        if (trouble := self.door(effect, len(self.turns) - 1)) is not None:
+            raise trouble
+        yield self
+
+    def is_away(self, effect: Effect, account: Account) -> bool:
+        return self.away(effect)
+
+    async def perform(self, effect: Effect) -> Performed:
+        nth = len(self.asked)
+        self.asked.append(effect)
+        self.underway += 1
+        self.most_underway = max(self.most_underway, self.underway)
+        try:
+            if (gate := self.holds(effect)) is not None:
+                await gate.wait()
+            await asyncio.sleep(0)
+            if (trouble := self.before(effect, nth)) is not None:
+                raise trouble
+            performed = self.model.perform(effect)
+            if (trouble := self.after(effect, nth)) is not None:
+                raise trouble
+            return performed
+        finally:
+            self.underway -= 1
+
+    def writes(self) -> list[Effect]:
+        return [effect for effect in self.asked if is_write(effect)]
+
+
+@dataclass(slots=True)
+class Bench:
+    """A reactor, its store, its MoySklad, and a clock that the test moves."""
+
+    store: MemoryEventStore
+    gateway: Gateway
+    now_ms: int = field(default_factory=lambda: ms(0))
+    joined_until: int | None = None
+    ownership: Ownership = field(default_factory=Alone)
+    places: dict[Urgency, Places] = field(default_factory=lambda: dict(PLACES))
+    reactor: Reactor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reactor = self.another()
+
+    def another(self) -> Reactor:
+        """A reactor as a process started anew would have it."""
+        self.reactor = Reactor(
+            store=self.store,
+            settings=FixedSettings(),
+            gateway=self.gateway,
+            now_ms=lambda: self.now_ms,
+            limits=Limits(),
+            ownership=self.ownership,
+            places=self.places,
+            jitter=lambda: 0.0,
+            stop_s=0.0,
+            joined_until=(lambda: self.joined_until or 0) if self.joined_until is not None else None,
+        )
+        return self.reactor
+
+    async def hear(self, call: str, *events: AnyObservation, enterprise: str = "0367") -> StreamId:
+        stream = StreamId(enterprise=enterprise, name=f"call/{call}")
+        for event in events:
+            self.now_ms = max(self.now_ms, event.heard_ms)
+            await self.store.append(Append(stream=stream, events=(new_event(event),), due_ms=self.now_ms))
+        return stream
+
+    async def hear_and_attend(self, call: str, table: str) -> StreamId:
+        stream = StreamId(enterprise="0367", name=f"call/{call}")
+        for _, event in heard(table):
+            await self.hear(call, event)
+            await self.settle(stream)
+        return stream
+
+    async def settle(self, *streams: StreamId) -> None:
+        for stream in streams:
+            self.reactor.wake(stream)
+        await self.reactor.idle()
+
+    async def let_pass(self, to_ms: int) -> None:
+        """Time passes; whatever falls due on the way is attended to at its time."""
+        last_ms = None
+        for _ in range(10_000):
+            due_ms = await self.store.next_due_ms()
+            if due_ms is None or due_ms > to_ms or self.now_ms > to_ms:
+                break
+            self.now_ms = max(self.now_ms, due_ms) + (1_000 if due_ms == last_ms else 0)  # held: the reactor polls
+            last_ms = due_ms
+            for due in await self.store.due(self.now_ms, 1_000):
+                self.reactor.wake(due.stream, due.urgency)
+            await self.reactor.idle()
+        else:
+            raise AssertionError("never comes to rest")
+        self.now_ms = max(self.now_ms, to_ms)
+
+    async def history(self, stream: StreamId) -> list[Event]:
+        return [decode(each.type, each.schema, each.data) for each in await self.store.read(stream)]
+
+
+def bench(store: MemoryEventStore | None = None, **gateway: object) -> Bench:
+    return Bench(store or MemoryEventStore(), Gateway(**gateway))  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def polling(reactor: Reactor) -> AsyncIterator[None]:
+    """The reactor as it runs in the service; stopped at the end as the service stops it."""
+    task = asyncio.create_task(reactor.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until something is so; a test that waits in vain fails."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 — what is waited for does not ring
+            await asyncio.sleep(0.001)
+
+
+def sequences(effects: Sequence[Effect]) -> list[int]:
+    return [card.sequence for effect in effects if isinstance(effect, RegisterCall | UpdateCall) for card in effect.cards]
+
+
+def lost(ambiguous: bool = True) -> Unavailable:
+    return Unavailable("connection lost", ambiguous=ambiguous)

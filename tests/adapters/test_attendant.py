@@ -1,0 +1,329 @@
+"""One call, one step further: what is recorded when MoySklad is away, when it is somebody else's call, and what comes first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import pytest
+
+from adapters.attendant import UNHURRIED_MS, Ownership, new_event
+from adapters.memory_store import MemoryEventStore
+from core.effects import (
+    ConfirmCall,
+    CreateContact,
+    Deferred,
+    Effect,
+    FindContact,
+    Refused,
+    RegisterCall,
+    UpdateCall,
+    encode_effect,
+    is_about_contact,
+)
+from core.events import EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted, Event
+from core.plan import ENDED_FRESH_MS
+from core.ports import Append, StreamId
+from core.values import Urgency
+from tests.adapters.bench import ANSWERED, Bench, bench, lost, until
+from tests.moysklad_model import MoySkladModel
+from tests.scenario import heard, ms
+
+RING = [event for _, event in heard(ANSWERED)[:2]]
+
+
+def outcomes(history: list[Event]) -> list[Event]:
+    return [event for event in history if event.type.startswith("effect_")]
+
+
+def away(effect: Effect, nth: int) -> Exception | None:
+    return Deferred("MoySklad is away", retry_after_ms=5_000)
+
+
+def calls_away(effect: Effect, nth: int) -> Exception | None:
+    return None if is_about_contact(effect) else Deferred("MoySklad is away", retry_after_ms=5_000)
+
+
+def contacts_away(effect: Effect, nth: int) -> Exception | None:
+    return Deferred("the JSON API is away", retry_after_ms=20_000) if is_about_contact(effect) else None
+
+
+# -- MoySklad is away -----------------------------------------------------------------------------------------------
+
+
+async def test_what_is_put_off_is_told_once_and_nothing_is_started() -> None:
+    at = bench(door=calls_away)
+    at.gateway.model.contacts["+375290000001"] = "ann"
+    stream = await at.hear("A", *RING)
+    await at.settle(stream)
+    await at.let_pass(ms(60))
+    told = [event for event in outcomes(await at.history(stream)) if not isinstance(event, EffectDone)]
+    assert [type(event) for event in told] == [EffectDeferred]
+    (deferral,) = told
+    assert isinstance(deferral, EffectDeferred)
+    assert (deferral.reason, deferral.until_ms - deferral.at_ms) == ("MoySklad is away", 5_000)
+    assert len(at.gateway.turns) > 8, "it is tried again and again"
+    at.gateway.door = lambda effect, nth: None
+    await at.let_pass(ms(70))
+    assert at.gateway.model.rows[0].screens() == {"101": "shown", "102": "shown"}
+
+
+async def test_a_call_that_began_and_ended_in_an_outage_is_registered_complete_in_one_request() -> None:
+    at = bench(door=away, away=lambda effect: True)
+    at.gateway.model.contacts["+375290000001"] = "ann"
+    stream = await at.hear_and_attend("A", ANSWERED)
+    await at.let_pass(ms(3_600))
+    at.gateway.door, at.gateway.away = (lambda effect, nth: None), (lambda effect: False)
+    await at.let_pass(ms(3_700))
+    assert [type(effect) for effect in at.gateway.asked] == [FindContact, RegisterCall]
+    (row,) = at.gateway.model.rows
+    assert (row.events, row.extension, row.end_ms, row.contact) == ([], "101", ms(35), "ann")
+    assert len(outcomes(await at.history(stream))) <= 6, "an hour away does not fill the history"
+
+
+async def test_a_card_does_not_wait_for_a_contact_that_cannot_come_in_time() -> None:
+    at = bench(door=contacts_away)
+    stream = await at.hear("A", *RING)
+    await at.settle(stream)
+    assert at.gateway.model.rows[0].screens() == {"101": "shown", "102": "shown"}
+    assert [type(event) for event in outcomes(await at.history(stream))] == [EffectDeferred, EffectStarted, EffectDone]
+
+
+async def test_a_record_does_not_wait_for_contacts_that_are_away_alone() -> None:
+    at = bench(door=contacts_away)
+    stream = await at.hear_and_attend("A", ANSWERED.replace("answered", ""))
+    await at.let_pass(ms(60))
+    (row,) = at.gateway.model.rows
+    assert row.end_ms is not None
+    due = await at.store.next_due_ms()
+    assert due is not None, "the client is still to be created"
+    assert due <= at.now_ms + UNHURRIED_MS * 1.3
+    at.gateway.door = lambda effect, nth: None
+    await at.let_pass(ms(900))
+    assert len(at.gateway.model.by_sync_id) == 1
+    assert await at.store.next_due_ms() is None
+    assert isinstance((await at.history(stream))[-1], EffectDone)
+
+
+async def test_while_calls_are_away_what_is_not_live_is_held_and_what_is_live_is_tried() -> None:
+    at = bench(door=away, away=lambda effect: True)
+    ended = [await at.hear(f"e{n}", *(event for _, event in heard(ANSWERED))) for n in range(50)]
+    at.now_ms = ms(300)
+    for stream in ended:
+        at.reactor.wake(stream, Urgency.BACKLOG)
+    await at.reactor.idle()
+    tried = len(at.gateway.turns)
+    assert tried <= 8, "the first to hear of it holds the others back"
+    at.reactor.wake(await at.hear("L", *(event for _, event in heard("300 L start\n300.2 L dial 101"))))
+    await at.reactor.idle()
+    assert {turn.urgency for turn in at.gateway.turns[tried:]} == {Urgency.LIVE}
+    at.gateway.door, at.gateway.away = (lambda effect, nth: None), (lambda effect: False)
+    at.now_ms += 5_000
+    at.reactor.wake(StreamId(enterprise="0367", name="call/L"))
+    await at.let_pass(at.now_ms + 10_000)
+    assert len(at.gateway.model.rows) == 51
+
+
+async def test_an_account_known_to_be_refused_parks_the_call_without_a_request() -> None:
+    no = Refused("the key was revoked", remedy="enter a new one", code=1056)
+    at = bench(door=lambda effect, nth: None if is_about_contact(effect) else no)
+    stream = await at.hear_and_attend("A", ANSWERED)
+    await at.let_pass(ms(300))
+    assert [effect for effect in at.gateway.asked if not is_about_contact(effect)] == []
+    refused = [event for event in await at.history(stream) if isinstance(event, EffectRefused)]
+    assert refused
+    assert {(event.error, event.remedy) for event in refused} == {("the key was revoked", "enter a new one")}
+    assert await at.store.next_due_ms() is None
+
+
+# -- whose turn it is -------------------------------------------------------------------------------------------------
+
+
+async def test_each_request_is_as_urgent_as_its_call() -> None:
+    at = bench()
+    at.gateway.model.contacts["+375290000001"] = "ann"
+    await at.hear_and_attend("A", ANSWERED)
+    await at.let_pass(ms(200))
+    assert {turn.urgency for turn in at.gateway.turns} == {Urgency.LIVE}, "the end rides with the hiding of the card"
+    at.gateway.turns.clear()
+    fresh = await at.hear("B", *(event for _, event in heard("300 B hangup 101 answered")))
+    await at.settle(fresh)
+    await at.let_pass(at.now_ms + 6_000)
+    assert {turn.urgency for turn in at.gateway.turns} == {Urgency.ENDED}
+    at.gateway.turns.clear()
+    await at.hear("C", *(event for _, event in heard("400 C hangup 101 answered")))
+    at.now_ms += ENDED_FRESH_MS + 10_000
+    await at.settle(StreamId(enterprise="0367", name="call/C"))
+    assert {turn.urgency for turn in at.gateway.turns} == {Urgency.BACKLOG}
+
+
+async def test_how_urgent_a_call_is_stays_with_its_due_time() -> None:
+    at = bench(door=calls_away)
+    await at.settle(await at.hear("A", *RING))
+    old = await at.hear("B", *(event for _, event in heard("1 B hangup 101 answered")))
+    at.now_ms += 300_000
+    await at.settle(old)
+    urgencies = {due.stream.name: due.urgency for due in await at.store.due(at.now_ms + 600_000, 10)}
+    assert urgencies == {"call/A": Urgency.LIVE, "call/B": Urgency.BACKLOG}
+
+
+# -- another instance -------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Shared:
+    """An ownership that the test hands out."""
+
+    mine: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+
+    def owns(self, enterprise: str) -> bool:
+        return enterprise in self.mine
+
+    def quiet_ms(self, enterprise: str) -> int | None:
+        return 1_234
+
+    def request(self, enterprise: str) -> None:
+        self.asked.append(enterprise)
+
+    def owned(self) -> Collection[str] | None:
+        return self.mine
+
+
+def shared(*mine: str, holds: Callable[[Effect], asyncio.Event | None] = lambda effect: None) -> tuple[Bench, Shared]:
+    at = bench(holds=holds)
+    at.ownership = Shared(set(mine))
+    at.another()
+    return at, at.ownership
+
+
+async def test_a_call_of_an_enterprise_that_is_not_ours_is_left_alone_and_asked_for() -> None:
+    at, ownership = shared()
+    stream = await at.hear("A", *RING)
+    await at.settle(stream)
+    assert (at.gateway.asked, ownership.asked) == ([], ["0367"])
+    ownership.mine.add("0367")
+    at.reactor.claimed("0367")
+    await at.reactor.idle()
+    assert len(at.gateway.model.rows) == 1
+    assert at.gateway.turns[0].quiet_ms == 1_234
+
+
+async def test_whoever_lost_the_enterprise_goes_no_step_further() -> None:
+    gate = asyncio.Event()
+    at, ownership = shared("0367", holds=lambda effect: gate if isinstance(effect, FindContact) else None)
+    stream = await at.hear("A", *RING)
+    at.reactor.wake(stream)
+    await until(lambda: at.gateway.underway == 1)
+    assert at.gateway.turns[0].permit()
+    ownership.mine.clear()
+    assert not at.gateway.turns[0].permit()
+    gate.set()
+    await at.reactor.idle()
+    assert [type(effect) for effect in at.gateway.asked] == [FindContact]
+
+
+async def test_one_that_wakes_up_late_cannot_undo_what_its_successor_asks() -> None:
+    """Frozen in the middle of a POST that never left; the other looked, found nothing, and is registering the call itself."""
+    gate = asyncio.Event()
+    slow, ownership = shared("0367", holds=lambda effect: gate if isinstance(effect, RegisterCall) else None)
+    stream = await slow.hear("A", *RING)
+    slow.reactor.wake(stream)
+    await until(lambda: any(isinstance(effect, RegisterCall) for effect in slow.gateway.asked))
+
+    slow.gateway.before = lambda effect, nth: lost(ambiguous=False) if isinstance(effect, RegisterCall) else None
+    other = Bench(slow.store, type(slow.gateway)(model=slow.gateway.model))
+    other.now_ms = slow.now_ms + 10_000
+    underway = asyncio.Event()
+    other.gateway.holds = lambda effect: underway if isinstance(effect, RegisterCall) else None
+    other.reactor.wake(stream)
+    await until(lambda: any(isinstance(effect, RegisterCall) for effect in other.gateway.asked))
+
+    before = await slow.history(stream)
+    ownership.mine.clear()
+    gate.set()
+    await slow.reactor.idle()
+    assert await slow.history(stream) == before, "its own failure is about a question that is not open any more"
+    assert slow.reactor.counters.superseded == 1
+    underway.set()
+    await other.reactor.idle()
+    assert len(slow.gateway.model.rows) == 1
+
+
+async def test_a_late_look_up_cannot_undo_a_registration_either() -> None:
+    """It saw "not there" before its successor registered the call; believed now, the call would be registered twice."""
+    gate = asyncio.Event()
+    at = bench(holds=lambda effect: gate if isinstance(effect, ConfirmCall) else None)
+    stream = await at.hear("A", *RING)
+    register = RegisterCall(external_id="0367-A", number="+375290000001", incoming=True, start_ms=ms(0))
+    started = EffectStarted(key="r", at_ms=at.now_ms, effect=encode_effect(register))
+    await at.store.append(Append(stream=stream, events=(new_event(started),)))
+    at.reactor.wake(stream)
+    await until(lambda: at.gateway.underway == 1)
+    again = EffectStarted(key="r", at_ms=at.now_ms + 9_000, effect=encode_effect(register))
+    await at.store.append(Append(stream=stream, events=(new_event(again),)))
+    at.gateway.holds = lambda effect: None
+    gate.set()
+    await at.reactor.idle()
+    looked = [event for event in await at.history(stream) if isinstance(event, EffectDone)]
+    assert at.reactor.counters.superseded == 1
+    assert at.gateway.asked.count(ConfirmCall(external_id="0367-A")) > sum(
+        event.effect["type"] == ConfirmCall.type for event in looked
+    )
+
+
+async def test_signals_that_come_meanwhile_keep_no_outcome_out() -> None:
+    gate = asyncio.Event()
+    at = bench(holds=lambda effect: gate if isinstance(effect, RegisterCall) else None)
+    stream = await at.hear("A", *RING)
+    at.reactor.wake(stream)
+    await until(lambda: any(isinstance(effect, RegisterCall) for effect in at.gateway.asked))
+    for _, event in heard(ANSWERED)[2:]:
+        await at.hear("A", event)
+    gate.set()
+    await at.reactor.idle()
+    await at.let_pass(ms(200))
+    (row,) = at.gateway.model.rows
+    assert (row.extension, row.screens(), row.end_ms) == ("101", {}, ms(35))
+    assert not any(isinstance(event, EffectFailed) for event in await at.history(stream))
+
+
+class Forgetful(MemoryEventStore):
+    """A store that was failed over to a copy that lacks the last events."""
+
+    def forget(self, stream: StreamId, version: int) -> None:
+        del self._streams[stream][version:]
+
+
+async def test_a_store_that_lost_events_in_a_fail_over_is_believed() -> None:
+    store = Forgetful()
+    at = bench(store)
+    stream = await at.hear("A", *RING)
+    await at.settle(stream)
+    store.forget(stream, 2)  # the dial is known, the registration is not
+    await at.hear("A", *(event for _, event in heard(ANSWERED)[2:]))
+    await at.settle(stream)
+    await at.settle(stream)
+    await at.let_pass(ms(200))
+    assert all(row.screens() == {} for row in at.gateway.model.rows)
+
+
+@pytest.mark.parametrize("kind", [FindContact, CreateContact, RegisterCall, UpdateCall])
+def test_contacts_and_calls_are_told_apart(kind: type[Effect]) -> None:
+    examples: dict[type[Effect], Effect] = {
+        FindContact: FindContact(number="1"),
+        CreateContact: CreateContact(number="1", sync_id="s"),
+        RegisterCall: RegisterCall(external_id="e", number="1", incoming=True, start_ms=0),
+        UpdateCall: UpdateCall(external_id="e", call="c"),
+    }
+    assert is_about_contact(examples[kind]) == (kind in (FindContact, CreateContact))
+
+
+def test_the_alone_own_everything() -> None:
+    from adapters.attendant import Alone
+
+    alone: Ownership = Alone()
+    alone.request("0367")
+    assert (alone.owns("0367"), alone.quiet_ms("0367"), alone.owned()) == (True, None, None)
+    assert MoySkladModel().rows == []

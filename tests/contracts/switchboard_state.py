@@ -1,0 +1,272 @@
+"""What every memory of the switchboard keeps to: one class, run by each implementation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import pytest
+
+from adapters.switchboard import Changes, Near, SwitchboardBatch, SwitchboardState
+from core.errors import StoreUnavailable
+from core.legs import Kind, KnownCall, Legs
+from core.ports import EventStore, StreamId
+from core.values import Urgency
+from tests.contracts.event_store import append
+
+ENTERPRISE = "0367"
+CALL = StreamId(enterprise=ENTERPRISE, name="call/A")
+OTHER = StreamId(enterprise=ENTERPRISE, name="call/B")
+QUIET = StreamId(enterprise=ENTERPRISE, name="call/Q")
+SLOW = StreamId(enterprise=ENTERPRISE, name="call/S")
+
+
+class Instances(Protocol):
+    """Instances that share one database. ``notices``: positions the others were told of, newest last."""
+
+    store: EventStore
+    notices: asyncio.Queue[int]
+
+    def state(self) -> SwitchboardState:
+        """The memory as one instance has it."""
+        ...
+
+    async def stopped_too_long(self) -> None:
+        """So much time passes that an instance which stopped in the middle of a batch has lost it."""
+        ...
+
+
+def known(id_: str, *, number: str = "", first_ms: int = 1_000, ended_ms: int | None = None) -> KnownCall:
+    """A customer's call."""
+    return KnownCall(id=id_, kind=Kind.CUSTOMER, number=number, first_ms=first_ms, ended_ms=ended_ms)
+
+
+def changes(
+    *calls: KnownCall,
+    members: tuple[tuple[str, str, bool], ...] = (),
+    links: tuple[tuple[str, str], ...] = (),
+    heard_ms: int = 1_000,
+) -> Changes:
+    """Something learned."""
+    return Changes(calls=calls, members=members, links=links, heard_ms=heard_ms)
+
+
+def near(
+    *legs: str,
+    bridges: tuple[str, ...] = (),
+    channels: tuple[str, ...] = (),
+    numbers: tuple[str, ...] = (),
+    first_ms: int = 0,
+    ended_ms: int = 0,
+) -> Near:
+    """A neighbourhood; by default no time bars a call."""
+    return Near(legs=legs, bridges=bridges, channels=channels, numbers=numbers, first_ms=first_ms, ended_ms=ended_ms)
+
+
+@asynccontextmanager
+async def batch(state: SwitchboardState, to: int | None = None) -> AsyncIterator[SwitchboardBatch]:
+    """The next batch, which must be ours; it moves one position on, or to ``to``."""
+    after = await state.position()
+    async with state.taken(after) as taken:
+        assert taken is not None
+        yield taken
+        await taken.move(after + 1 if to is None else to, hasten=(), now_ms=0)
+
+
+async def learned(state: SwitchboardState, what: Changes, enterprise: str = ENTERPRISE) -> None:
+    """A batch that learns this."""
+    async with batch(state) as taken:
+        await taken.save(enterprise, what)
+
+
+async def recalled(state: SwitchboardState, what: Near, enterprise: str = ENTERPRISE) -> Legs:
+    """What the next batch finds."""
+    async with batch(state) as taken:
+        return await taken.load(enterprise, what)
+
+
+class SwitchboardStateContract:
+    """Subclasses provide fresh, empty ``instances``."""
+
+    async def test_it_begins_at_the_beginning_and_moves(self, instances: Instances) -> None:
+        one, other = instances.state(), instances.state()
+        assert await one.position() == 0
+        async with batch(one, to=17):
+            pass
+        assert (await one.position(), await other.position()) == (17, 17)
+
+    async def test_what_was_learned_is_found_by_every_instance(self, instances: Instances) -> None:
+        call = known("A", number="375290000001", ended_ms=9_000)
+        await learned(instances.state(), changes(call, members=(("b1", "A", True),), links=(("bridge/b1", "A"),)))
+        found = await recalled(instances.state(), near("bridge/b1", bridges=("b1",)))
+        assert found == Legs(calls={"A": call}, members={"b1": {"A": True}}, links={"bridge/b1": frozenset({"A"})})
+
+    async def test_what_is_learned_again_takes_the_old_one_s_place(self, instances: Instances) -> None:
+        state = instances.state()
+        await learned(state, changes(known("A"), members=(("b1", "A", False),), links=(("channel/A", ""),)))
+        await learned(state, changes(known("A", ended_ms=9_000), members=(("b1", "A", True),), links=(("channel/A", "A"),)))
+        found = await recalled(state, near("channel/A", channels=("A",)))
+        assert found.calls == {"A": known("A", ended_ms=9_000)}
+        assert found.members == {"b1": {"A": True}}
+        assert found.links == {"channel/A": frozenset({"A"})}
+
+    async def test_a_leg_that_is_nobody_s_is_known_all_the_same(self, instances: Instances) -> None:
+        await learned(instances.state(), changes(links=(("channel/x", ""),)))
+        assert (await recalled(instances.state(), near("channel/x", "channel/y"))).links == {"channel/x": frozenset()}
+
+    async def test_the_neighbourhood_reaches_the_next_bridge_and_no_further(self, instances: Instances) -> None:
+        chain = tuple((f"b{n}", channel, True) for n in range(1, 5) for channel in (f"c{n}", f"c{n + 1}"))
+        links = tuple((f"bridge/b{n}", f"call{n}") for n in range(1, 5))
+        calls = tuple(known(f"call{n}") for n in range(1, 5))
+        await learned(instances.state(), changes(*calls, members=chain, links=links))
+        found = await recalled(instances.state(), near("bridge/b1", bridges=("b1",)))
+        assert found.members == {"b1": {"c1": True, "c2": True}, "b2": {"c2": True, "c3": True}}
+        assert set(found.links) == {"bridge/b1", "bridge/b2"}
+        assert set(found.calls) == {"call1", "call2"}
+        assert set((await recalled(instances.state(), near(channels=("c1",)))).members) == {"b1"}
+
+    async def test_calls_are_found_by_their_channel_their_links_and_their_number(self, instances: Instances) -> None:
+        by_number, hidden = known("N", number="375290000001"), known("H")
+        linked = known("L")
+        await learned(instances.state(), changes(known("C"), by_number, hidden, linked, links=(("channel/x", "L"),)))
+        found = await recalled(instances.state(), near("channel/x", channels=("C",), numbers=("375290000001",)))
+        assert set(found.calls) == {"C", "N", "L"}
+
+    async def test_a_number_finds_only_calls_of_that_time(self, instances: Instances) -> None:
+        number = "375290000001"
+        calls = [
+            known("old", number=number, first_ms=99),
+            known("up", number=number, first_ms=100),
+            known("over", number=number, first_ms=100, ended_ms=199),
+            known("just over", number=number, first_ms=100, ended_ms=200),
+        ]
+        await learned(instances.state(), changes(*calls))
+        found = await recalled(instances.state(), near(numbers=(number,), first_ms=100, ended_ms=200))
+        assert set(found.calls) == {"up", "just over"}
+        by_name = await recalled(instances.state(), near(channels=("old", "over"), numbers=(number,), first_ms=100, ended_ms=200))
+        assert set(by_name.calls) == {"old", "over", "up", "just over"}
+
+    async def test_enterprises_have_nothing_to_do_with_each_other(self, instances: Instances) -> None:
+        state = instances.state()
+        await learned(state, changes(known("A"), members=(("b", "A", True),), links=(("bridge/b", "A"),)))
+        async with batch(state) as taken:
+            await taken.set_relayed(ENTERPRISE, "bridge/b", "A", 3)
+            assert await taken.load("0999", near("bridge/b", bridges=("b",), channels=("A",))) == Legs()
+            assert await taken.relayed("0999", "bridge/b", "A") == 0
+
+    async def test_how_far_a_leg_was_copied_is_remembered_and_never_goes_back(self, instances: Instances) -> None:
+        async with batch(instances.state()) as taken:
+            await taken.save(ENTERPRISE, changes(links=(("bridge/b", "A"),)))
+            assert await taken.relayed(ENTERPRISE, "bridge/b", "A") == 0
+            await taken.set_relayed(ENTERPRISE, "bridge/b", "A", 5)
+            await taken.set_relayed(ENTERPRISE, "bridge/b", "A", 3)
+            assert await taken.relayed(ENTERPRISE, "bridge/b", "A") == 5
+        await learned(instances.state(), changes(links=(("bridge/b", "A"), ("bridge/b", "B"))))
+        async with batch(instances.state()) as taken:
+            assert [await taken.relayed(ENTERPRISE, "bridge/b", call) for call in "AB"] == [5, 0]
+
+    async def test_a_batch_is_kept_whole_or_not_at_all(self, instances: Instances) -> None:
+        state = instances.state()
+        await learned(state, changes(links=(("bridge/b", "A"),)))
+
+        async def fails() -> None:
+            async with batch(state, to=9) as taken:
+                await taken.save(ENTERPRISE, changes(known("A"), members=(("b", "A", True),), links=(("bridge/b", "B"),)))
+                await taken.set_relayed(ENTERPRISE, "bridge/b", "A", 5)
+                await taken.move(9, hasten=(CALL,), now_ms=1)
+                raise LookupError
+
+        with pytest.raises(LookupError):
+            await fails()
+        assert await state.position() == 1
+        assert await recalled(state, near("bridge/b", bridges=("b",), channels=("A",))) == Legs(
+            links={"bridge/b": frozenset({"A"})}
+        )
+        async with batch(state) as taken:
+            assert await taken.relayed(ENTERPRISE, "bridge/b", "A") == 0
+
+    async def test_a_cancelled_batch_is_given_up(self, instances: Instances) -> None:
+        inside, state = asyncio.Event(), instances.state()
+
+        async def stuck() -> None:
+            async with batch(state) as taken:
+                await taken.save(ENTERPRISE, changes(known("A")))
+                inside.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(stuck())
+        await inside.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await state.position() == 0
+        assert (await recalled(state, near(channels=("A",)))).calls == {}
+
+    async def test_one_at_a_time(self, instances: Instances) -> None:
+        one, other = instances.state(), instances.state()
+        async with batch(one), other.taken(await other.position()) as taken:
+            assert taken is None, "the first one is at it"
+        async with other.taken(0) as taken:
+            assert taken is None, "it has moved on"
+        async with other.taken(1) as taken:
+            assert taken is not None
+
+    async def test_nothing_moves_when_a_batch_does_not_say_so(self, instances: Instances) -> None:
+        state = instances.state()
+        async with state.taken(await state.position()) as taken:
+            assert taken is not None
+            await taken.save(ENTERPRISE, changes(known("A")))
+        assert await state.position() == 0
+        assert set((await recalled(state, near(channels=("A",)))).calls) == {"A"}
+
+    async def test_whoever_stops_in_the_middle_loses_the_batch_to_the_next(self, instances: Instances) -> None:
+        one, other = instances.state(), instances.state()
+
+        async def stops() -> None:
+            async with batch(one) as stopped:
+                await stopped.save(ENTERPRISE, changes(known("one")))
+                await instances.stopped_too_long()
+                async with batch(other) as taken:
+                    await taken.save(ENTERPRISE, changes(known("other")))
+                await stopped.move(1, hasten=(), now_ms=0)
+
+        with pytest.raises(StoreUnavailable):
+            await stops()
+        assert set((await recalled(other, near(channels=("one", "other")))).calls) == {"other"}
+
+    async def test_streams_of_others_are_due_and_the_others_are_told(self, instances: Instances) -> None:
+        state, store = instances.state(), instances.store
+        for stream, due_ms in ((CALL, 9_000), (OTHER, 9_000), (QUIET, None), (SLOW, 4_000)):
+            await store.append(append(stream))
+            await store.set_due(stream, 1, due_ms, Urgency.BACKLOG)
+        after = await state.position()
+        async with state.taken(after) as taken:
+            assert taken is not None
+            await taken.move(2, hasten=[CALL, QUIET, SLOW], now_ms=5_000)
+            assert instances.notices.empty(), "not before it is kept"
+        async with asyncio.timeout(5):
+            assert await instances.notices.get() == 2
+        due = await store.due(9_000, 10)
+        assert {each.stream: each.urgency for each in due} == {
+            CALL: Urgency.LIVE, QUIET: Urgency.LIVE, SLOW: Urgency.LIVE, OTHER: Urgency.BACKLOG
+        }  # fmt: skip
+        assert {each.stream for each in due if each.due_ms <= 5_000} == {CALL, QUIET, SLOW}
+
+    async def test_nobody_is_told_when_nothing_is_theirs(self, instances: Instances) -> None:
+        async with batch(instances.state()):
+            pass
+        async with instances.state().taken(1) as taken:
+            assert taken is not None
+            await taken.move(2, hasten=[CALL], now_ms=5_000)
+        async with asyncio.timeout(5):
+            assert await instances.notices.get() == 2, "the first batch told nobody"
+
+    @pytest.mark.parametrize("age_ms", [0, 1])
+    async def test_what_is_old_is_forgotten(self, age_ms: int, instances: Instances) -> None:
+        state = instances.state()
+        what = changes(known("A", first_ms=1_000), members=(("b", "A", True),), links=(("bridge/b", "A"),), heard_ms=1_000)
+        await learned(state, what)
+        await state.forget(1_000 + age_ms)
+        found = await recalled(state, near("bridge/b", bridges=("b",), channels=("A",)))
+        assert (found == Legs()) == bool(age_ms)

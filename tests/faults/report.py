@@ -1,0 +1,33 @@
+"""One line of figures for each run, printed and asserted: what was sent, what came of it, how to repeat it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+
+from tests.faults.stage import Stage
+from tests.faults.traffic import Load
+from tests.faults.verdict import Verdict
+
+
+def seeded() -> int:
+    """The seed of a run's moments: ``MS_TEST_SEED``, or a new one."""
+    return int(os.environ.get("MS_TEST_SEED") or time.time_ns() % 1_000_000)
+
+
+def told(title: str, seed: int, stage: Stage, load: Load, verdict: Verdict, began: float, *more: str) -> None:
+    """Print the report and fail unless everything is zero that must be, and MoySklad would have blocked nobody."""
+    worst = stage.asked.worst()
+    restarts = f"{stage.kills} kills (up again within {stage.slowest_start_s:.1f} s), " if stage.kills else ""
+    signals = f"{sum(copy.sent for copy in load.copies)} signals, {sum(copy.resent for copy in load.copies)} re-sent"
+    took = f"{time.monotonic() - began:.0f} s"
+    line = "; ".join((f"\n{title}: seed {seed}, {restarts}{signals}", verdict.figures, worst.figures, *more, took))
+    print(line)  # noqa: T201
+    assert verdict.good, f"{line}\n{verdict.wrong[:20]}\nmissing: {verdict.missing[:20]}\n{stage.tails()}"
+    assert not worst.blocked, line
+
+
+def answers(counted: Counter[str]) -> str:
+    """How posts were answered, for a report."""
+    return "answers " + ", ".join(f"{what} {count}" for what, count in sorted(counted.items()))

@@ -1,0 +1,191 @@
+"""MoySklad away for three minutes, and neighbours in trouble: live cards first, nothing stale, the backlog at the limits' pace."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.sandbox.limits import PHONE_PERIOD_MS, PHONE_REQUESTS, REMAP_PERIOD_MS, REMAP_UNITS
+from tests.faults.postgres import own_postgres
+from tests.faults.report import seeded, told
+from tests.faults.stage import Stage, staged
+from tests.faults.traffic import Copy, Load, Office
+from tests.faults.verdict import quantiles
+
+pytestmark = pytest.mark.slow
+
+BEFORE_S = 10.0
+EACH_MODE_S = 60.0
+MODES = ("hang", "status_503", "drop")
+PER_S = 4.5
+STALE_MS = 2_000
+"""A card that is shown later than this after its call's hangup was acknowledged is stale; sooner, the two met on the way."""
+
+SETTLED_MS = 10_000
+"""Calls that ended so long before MoySklad came back are history by then: one request, no card."""
+
+USER_TOKEN_WEIGHT = 3
+NO_CLIENTS: Mapping[str, Any] = {
+    "api_token": "",
+    "incoming_call_actions": {"create_client": False, "create_order": "none"},
+    "outgoing_call_actions": {"create_client": False, "create_order": "none"},
+}
+SINGLE = ("ring_group", "inbound_answered", "outbound_answered", "sequential", "pickup", "inbound_noanswer", "blind_transfer")
+"""Recordings of one call each, whose last signal is its hangup."""
+
+RINGING = ("ring_group", "inbound_answered", "sequential", "pickup")
+FLOOD_PER_S = 15.0
+NORMAL_PER_S = 1.0
+TROUBLE_S = 40.0
+NEIGHBOURS_COST_S = 1.0
+"""So much later at most, in the median, may cards come because of a neighbour's trouble."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One call as MoySklad has it, beside what was played. Times are unix ms; ``shown_ms`` of its first card."""
+
+    copy: Copy
+    row: Mapping[str, Any]
+
+    @property
+    def began_ms(self) -> int:
+        """When its dial was acknowledged."""
+        return self.copy.heard_ms[1]
+
+    @property
+    def ended_ms(self) -> int:
+        """When its hangup was acknowledged."""
+        return self.copy.heard_ms[-1]
+
+    @property
+    def shown_ms(self) -> int | None:
+        """When its first card came up."""
+        return min((int(card["shown_ms"]) for card in self.row["cards"]), default=None)
+
+    @property
+    def stale(self) -> bool:
+        """Whether a card came up after the call was over."""
+        return any(card["shown_ms"] > self.ended_ms + STALE_MS for card in self.row["cards"])
+
+
+async def told_calls(stage: Stage, copies: Iterable[Copy]) -> list[Told]:
+    """What MoySklad has of these calls."""
+    by_call = {call: copy for copy in copies for call in copy.expected}
+    return [Told(copy=by_call[row["external_id"]], row=row) for row in await stage.calls() if row["external_id"] in by_call]
+
+
+async def test_three_minutes_without_moysklad(tmp_path: Path) -> None:
+    """It hangs for a minute, answers 503 for a minute, drops connections for a minute; calls go on before, during and after."""
+    seed, began = seeded(), time.monotonic()
+
+    def settings(office: Office) -> dict[str, Any]:
+        return {} if office.number == "0367" else dict(NO_CLIENTS)
+
+    async with own_postgres() as database:
+        await database.start()
+        async with staged(
+            tmp_path, instances=2, enterprises=3, database=[database.port], limits=True, settings=settings
+        ) as stage:
+            load = Load(stage.offices, [stage.posts()], random.Random(seed))
+            async with load.going_on(PER_S, names=SINGLE):
+                await asyncio.sleep(BEFORE_S)
+                away_ms = now_ms()
+                for mode in MODES:
+                    await stage.order("POST", "/sandbox/outage", {"mode": mode})
+                    await asyncio.sleep(EACH_MODE_S)
+                await stage.order("POST", "/sandbox/outage", {"mode": "off"})
+                back_ms = now_ms()
+                await asyncio.sleep(EACH_MODE_S)
+            verdict = await stage.judged(load.copies, patience_s=600, quiet_s=8)
+            calls = await told_calls(stage, load.copies)
+            recovery = list(recovered(stage, calls, away_ms, back_ms))
+            told("three minutes' outage", seed, stage, load, verdict, began, *recovery)
+            assert not [each.row["external_id"] for each in calls if each.stale], "stale cards were shown"
+            history = [each for each in calls if away_ms < each.began_ms and each.ended_ms < back_ms - SETTLED_MS]
+            assert history
+            assert not [each.row["external_id"] for each in history if each.row["cards"]], "history got cards"
+
+
+def recovered(stage: Stage, calls: Sequence[Told], away_ms: int, back_ms: int) -> Iterator[str]:
+    """How the service came back after the outage, against the least that the limits allow."""
+    live = sorted(each.shown_ms - back_ms for each in calls if each.began_ms > back_ms and each.shown_ms is not None)
+    yield f"first live card {live[0] / 1000:.1f} s after MoySklad was back" if live else "no live card"
+    soon = [each for each in calls if back_ms < each.began_ms and each.shown_ms is not None]
+    yield f"dial to card since then {quantiles(((each.shown_ms or 0) - each.began_ms) / 1000 for each in soon)}"
+    backlog = [each for each in calls if away_ms < each.began_ms and each.ended_ms < back_ms]
+    one = sum(len(each.row["request_ids"]) == 1 for each in backlog)
+    yield f"backlog of {len(backlog)} calls, {one} registered in one request"
+    for office in stage.offices:
+        own = [int(each.row["updated_ms"]) for each in backlog if each.copy.office == office]
+        if not own:
+            continue
+        took, least = (max(own) - back_ms) / 1000, least_s(stage, office, back_ms, max(own))
+        yield f"{office.number}: {len(own)} calls recorded {took:.1f} s after, at the limits' pace {least:.1f} s"
+
+
+def least_s(stage: Stage, office: Office, from_ms: int, until_ms: int) -> float:
+    """How long that many requests of an account take at least, by the limit of each API."""
+    asked = [
+        each["api"]
+        for each in stage.asked.requests.values()
+        if each["account"] == office.account and from_ms <= each["at_ms"] <= until_ms
+    ]
+    phone = asked.count("phone") * PHONE_PERIOD_MS / PHONE_REQUESTS / 1000
+    remap = asked.count("remap") * USER_TOKEN_WEIGHT * REMAP_PERIOD_MS / REMAP_UNITS / 1000
+    return max(phone, remap)
+
+
+async def test_a_neighbour_s_trouble_delays_nobody(tmp_path: Path) -> None:
+    """One enterprise's key is dead, another has more calls than its limits allow; a third one's cards come as ever.
+
+    Afterwards the dead key is replaced, and the calls that were parked for it are recorded too.
+    """
+    seed, began = seeded(), time.monotonic()
+
+    def settings(office: Office) -> dict[str, Any]:
+        return dict(NO_CLIENTS) if office.number == "2001" else {}
+
+    async with staged(tmp_path, enterprises=3, limits=True, settings=settings) as stage:
+        normal, flooded, dead = stage.offices
+        await stage.configure(dead, integration_code="dead" * 10)
+        rng, numbers = random.Random(seed), itertools.count(1, 30_000)
+        loads = {
+            office: Load([office], [stage.posts()], rng, first=next(numbers)) for office in (normal, flooded, dead)
+        }
+        async with loads[normal].going_on(NORMAL_PER_S, names=RINGING):
+            await asyncio.sleep(TROUBLE_S)
+        quiet = {id(copy) for copy in loads[normal].copies}
+        async with (
+            loads[normal].going_on(NORMAL_PER_S, names=RINGING),
+            loads[flooded].going_on(FLOOD_PER_S, names=("inbound_noanswer",)),
+            loads[dead].going_on(2 * NORMAL_PER_S, names=SINGLE),
+        ):
+            await asyncio.sleep(TROUBLE_S)
+        await stage.configure(dead)
+        everything = Load(stage.offices, [], rng)
+        everything.copies = [copy for load in loads.values() for copy in load.copies]
+        verdict = await stage.judged(everything.copies, patience_s=400, quiet_s=8)
+        calls = await told_calls(stage, loads[normal].copies)
+        waits = [(id(each.copy) in quiet, ((each.shown_ms or each.ended_ms) - each.began_ms) / 1000) for each in calls]
+        before, during = [wait for early, wait in waits if early], [wait for early, wait in waits if not early]
+        missed = sum(each.shown_ms is None for each in calls)
+        figures = (
+            f"dial to card alone {quantiles(before)}; beside {len(loads[flooded].copies)} calls of a flood and "
+            f"{len(loads[dead].copies)} of a dead key {quantiles(during)}; without a card {missed}"
+        )
+        told("neighbours in trouble", seed, stage, everything, verdict, began, figures)
+        assert sorted(during)[len(during) // 2] <= sorted(before)[len(before) // 2] + NEIGHBOURS_COST_S, figures
+
+
+def now_ms() -> int:
+    """Unix ms: the sandbox runs on the same clock."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,228 @@
+"""From a script to what the wire says, and to what the delivery makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+from core.events import AnyObservation, DialObserved, HangupObserved, encode
+from core.signals import Wire as WireForm
+from core.signals import envelope, parse
+from core.values import Direction
+from tests.playback import as_call_event, recording
+from tests.simulation.scenario import EXTENSIONS, RECORDINGS, Kind, Scenario, Script, Transfer
+from tests.strategies import EPOCH_MS, NUMBERS, Truth, Wire
+from tests.test_disorder import MINSK
+
+BACKLOG_AGE_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """Something the PBX said at ``said_ms``, about this call (its index), in its own stream."""
+
+    enterprise: str
+    stream: str
+    event: AnyObservation
+    said_ms: int
+    call: int
+
+    @property
+    def digest(self) -> bytes:
+        """What tells it from any other: its content, whenever it is heard."""
+        type_, _, data = encode(replace(self.event, heard_ms=0, wire="", raw={}))
+        return hashlib.sha256(repr((self.stream, type_, sorted(data.items()))).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A signal on its way: it is at the door at ``at_ms`` for the first time."""
+
+    signal: Signal
+    at_ms: int
+
+
+def enterprise_name(index: int) -> str:
+    """What an enterprise is called."""
+    return f"036{7 + index}"
+
+
+def signals_of(scenario: Scenario) -> list[Signal]:
+    """All that is said, in the order in which it is; what the delivery loses is gone."""
+    found = [signal for index, script in enumerate(scenario.calls) for signal in signals_of_call(index, script)]
+    found += [_backlog(index) for index in range(scenario.backlog)]
+    rng = random.Random(scenario.noise ^ 0x105E)
+    kept = [signal for signal in found if not scenario.lost or rng.randrange(1_000) >= scenario.lost]
+    return sorted(kept, key=lambda signal: signal.said_ms)
+
+
+def deliveries(scenario: Scenario, signals: list[Signal]) -> list[Delivery]:
+    """When each of them comes: late, overtaking each other, twice."""
+    rng = random.Random(scenario.noise ^ 0xDE11)
+    lags: dict[int, int] = {}
+    found: list[Delivery] = []
+    for signal in signals:
+        lag_ms = lags.setdefault(signal.call, rng.randint(0, scenario.lag_ms))
+        late_ms = lag_ms + (rng.randint(0, scenario.jitter_ms) if scenario.jitter_ms else 0)
+        found.append(Delivery(signal=signal, at_ms=signal.said_ms + late_ms))
+        if scenario.twice and rng.randrange(1_000) < scenario.twice:
+            found.append(Delivery(signal=signal, at_ms=signal.said_ms + late_ms + rng.choice((1, 40, 3_000))))
+    return sorted(found, key=lambda delivery: delivery.at_ms)
+
+
+def signals_of_call(index: int, script: Script) -> list[Signal]:
+    """What the wire says of one call."""
+    call, at_ms = f"1795437000.{1000 * (index + 1)}", EPOCH_MS + script.at_ms
+    match script.kind:
+        case Kind.RECORDING:
+            heard = _recorded(RECORDINGS[script.recording], at_ms)
+        case Kind.INTERNAL:
+            heard = _internal(script, call, at_ms)
+        case Kind.INCOMING | Kind.OUTGOING:
+            heard = _customer(script, call, at_ms)
+    if script.recorded or script.downloaded_ms:
+        heard = _with_recording(script, heard)
+    name = enterprise_name(script.enterprise)
+    return [Signal(enterprise=name, stream=stream, event=event, said_ms=event.heard_ms, call=index) for stream, event in heard]
+
+
+Heard = list[tuple[str, AnyObservation]]
+
+
+def _customer(script: Script, call: str, at_ms: int) -> Heard:
+    wire, truth = _play(script, call, at_ms)
+    assert truth.call == call
+    return wire.heard
+
+
+def _play(script: Script, call: str, at_ms: int) -> tuple[Wire, Truth]:
+    incoming = script.kind is Kind.INCOMING
+    number = NUMBERS[script.number if incoming else script.number % 3]
+    direction = Direction.INCOMING if incoming else Direction.OUTGOING
+    wire = Wire(call=call, number=number, direction=direction, at_ms=at_ms, customer_first=script.customer_first)
+    pauses = _Pauses(script.pauses)
+    first = EXTENSIONS[script.first]
+    target = [extension for extension in EXTENSIONS if extension != first][script.target]
+    if not incoming:
+        wire.dial((first,))
+        wire.wait(pauses.next())
+        if not script.answered:
+            return wire, wire.hang_up(named=(), answered=False)
+        wire.talk(first)
+        wire.wait(pauses.next())
+        return wire, wire.hang_up(named=(first,), answered=True)
+    wire.arrive()
+    for group in dict.fromkeys(script.rings):
+        wire.wait(pauses.next())
+        wire.dial(tuple(EXTENSIONS[each] for each in group))
+    wire.wait(pauses.next())
+    if not script.answered:
+        return wire, wire.hang_up(named=(), answered=False)
+    wire.talk(first)
+    wire.wait(pauses.next())
+    match script.transfer:
+        case Transfer.NONE:
+            return wire, wire.hang_up(named=(first,), answered=True)
+        case Transfer.ATTENDED:
+            wire.attended(target)
+            wire.wait(pauses.next())
+            return wire, wire.hang_up(named=(first,), answered=True)
+        case Transfer.BLIND | Transfer.BLIND_UNANSWERED:
+            answers = script.transfer is Transfer.BLIND
+            wire.part()
+            wire.dial((target,))
+            wire.wait(pauses.next())
+            if answers:
+                wire.talk(target)
+                wire.wait(pauses.next())
+            return wire, wire.hang_up(named=(target,), answered=answers, rewritten=True)
+
+
+@dataclass(slots=True)
+class _Pauses:
+    given: tuple[int, ...]
+    used: int = 0
+
+    def next(self) -> int:
+        self.used += 1
+        return self.given[(self.used - 1) % len(self.given)]
+
+
+def _internal(script: Script, call: str, at_ms: int) -> Heard:
+    caller, callee = EXTENSIONS[script.first], EXTENSIONS[(script.first + 1) % 3]
+    dial = DialObserved(heard_ms=at_ms, channel=call, direction=Direction.INTERNAL, number=caller, extensions=(callee,))
+    hangup = HangupObserved(
+        heard_ms=at_ms + script.pauses[0],
+        channel=call,
+        direction=Direction.INTERNAL,
+        number=caller,
+        extensions=(callee,),
+        answered=script.answered,
+        status="2" if script.answered else "0",
+    )
+    return [(f"call/{call}", dial), (f"call/{call}", hangup)]
+
+
+def _with_recording(script: Script, heard: Heard) -> Heard:
+    """The last hangup brings a recording, or a copy of it does, later."""
+    place = max((at for at, (_, event) in enumerate(heard) if isinstance(event, HangupObserved)), default=None)
+    if place is None:
+        return heard
+    stream, hangup = heard[place]
+    assert isinstance(hangup, HangupObserved)
+    url = f"https://records.example.invalid/{hangup.channel}.mp3"
+    if script.recorded:
+        heard = [*heard[:place], (stream, replace(hangup, record_url=url)), *heard[place + 1 :]]
+    if script.downloaded_ms:
+        copy = replace(hangup, heard_ms=hangup.heard_ms + script.downloaded_ms, record_url=url, downloaded=True)
+        heard = [*heard, (stream, copy)]
+    return heard
+
+
+def _backlog(index: int) -> Signal:
+    """A call that ended an hour ago and was downloaded now."""
+    call, ended_ms = f"1795430000.{index}", EPOCH_MS - BACKLOG_AGE_MS + 20_000 * index
+    hangup = HangupObserved(
+        heard_ms=EPOCH_MS + 10 * index,
+        channel=call,
+        direction=Direction.INCOMING,
+        number=f"+37529{1_000_000 + index % 40}",
+        extensions=(EXTENSIONS[index % 2],),
+        answered=True,
+        status="2",
+        received_ms=ended_ms - 15_000,
+        ended_ms=ended_ms,
+        trunk="t",
+        downloaded=True,
+    )
+    return Signal(
+        enterprise=enterprise_name(0), stream=f"call/{call}", event=hangup, said_ms=EPOCH_MS + 10 * index, call=1_000 + index
+    )
+
+
+@lru_cache(maxsize=64)
+def _parsed(name: str) -> tuple[tuple[str, AnyObservation], ...]:
+    found: dict[bytes, tuple[str, AnyObservation]] = {}
+    for line in recording(name):
+        wire = envelope(WireForm.CALL_EVENT, {**as_call_event(line)[1], "enterprise_number": "0367"})
+        heard = parse(wire, heard_ms=line.at_ms, country="BY", zone=MINSK)
+        found.setdefault(heard.digest, (heard.stream, replace(heard.event, raw={})))
+    return tuple(found.values())
+
+
+def _recorded(name: str, at_ms: int) -> Heard:
+    """A recording, moved to another time by whole seconds, so that what the PBX cut to the second stays so."""
+    parsed = _parsed(name)
+    by_ms = (at_ms - min(event.heard_ms for _, event in parsed)) // 1_000 * 1_000
+    return [(stream, _moved(event, by_ms)) for stream, event in parsed]
+
+
+def _moved(event: AnyObservation, by_ms: int) -> AnyObservation:
+    event = replace(event, heard_ms=event.heard_ms + by_ms)
+    if not isinstance(event, HangupObserved):
+        return event
+    times = {name: at + by_ms for name in ("received_ms", "started_ms", "ended_ms") if (at := getattr(event, name)) is not None}
+    return replace(event, **times)

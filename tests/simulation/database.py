@@ -1,0 +1,284 @@
+"""The database that all nodes share, and each node's way to it: latency, outages, cuts, answers that never come.
+
+What the database does it does at once and whole, like a statement of PostgreSQL's; the accidents are on the way. A node
+that dies loses its session, and with it the batch it was in; one that is frozen or cut off keeps both until the server's
+limit for idle transactions ends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Sequence
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from adapters.memory_store import MemoryEventStore
+from adapters.memory_switchboard import MemorySwitchboardBatch, MemorySwitchboardState
+from adapters.switchboard import Changes, Near
+from adapters.wakeup import Bell, Bells
+from core.errors import StoreUnavailable, VersionConflict
+from core.legs import Legs
+from core.ports import Append, Appended, Due, RecordedEvent, StreamId
+from core.values import Urgency
+from tests.simulation.loop import ProcessLoop, drive
+
+T = TypeVar("T")
+
+PATIENCE_S: Final = 2.5
+"""How long the real store waits for a database that is away."""
+
+REPEAT_S: Final = 0.1
+
+
+class Database:
+    """The server's side. ``up``: whether it answers; ``slow_us``: what every statement takes longer."""
+
+    def __init__(self, now_ms: Callable[[], int], notify: Callable[[int], None]) -> None:
+        self.store = MemoryEventStore(now_ms=now_ms)
+        self.switchboard = MemorySwitchboardState(self.store, notify=notify, now_ms=now_ms)
+        self.up = True
+        self.slow_us = 0
+
+
+class Link:
+    """One node's way to the database. ``cut``: nothing gets through, and nobody is told."""
+
+    def __init__(self, database: Database, server: ProcessLoop, client: ProcessLoop, rng: random.Random, broken: int) -> None:
+        self._database = database
+        self._server = server
+        self._client = client
+        self._rng = rng
+        self._broken = broken
+        self.cut = False
+
+    async def ask(self, work: Callable[[], T], *, write: bool = False) -> T:
+        """Have the database do something; the answer, or what it raised, or StoreUnavailable when patience ends.
+
+        Like the real store, it is asked again while there is patience left: everything asked this way may be repeated.
+        """
+        deadline_us = self._client.clock.now_us + round(PATIENCE_S * 1_000_000)
+        while True:
+            answer: asyncio.Future[T | None] = self._client.create_future()
+            self._send(work, answer, write, deadline_us)
+            try:
+                return await answer  # type: ignore[return-value]
+            except ConnectionError as error:
+                if self._client.clock.now_us + REPEAT_S * 1_000_000 >= deadline_us:
+                    raise StoreUnavailable("the database is away") from error
+            await asyncio.sleep(REPEAT_S)
+
+    def _send(self, work: Callable[[], T], answer: asyncio.Future[Any], write: bool, deadline_us: int) -> None:
+        now_us = self._client.clock.now_us
+        rng = self._rng
+        there_us = rng.randint(200, 1_500) + self._database.slow_us
+        back_us = rng.randint(200, 3_000) if write else 0
+        accident = rng.randrange(1_000) if self._broken else self._broken
+        if self._broken and accident < self._broken:
+            # The database is lost in the middle of this, before or after it has acted, for longer than patience lasts.
+            acts = accident % 2 == 0
+            self._server.call_at_us(now_us + there_us, _lose, work if acts else None, answer)
+            return
+        self._server.call_at_us(now_us + there_us, self._arrives, work, answer, back_us, deadline_us)
+
+    def _arrives(self, work: Callable[[], T], answer: asyncio.Future[Any], back_us: int, deadline_us: int) -> None:
+        if self._client.dead:
+            return
+        if self.cut:
+            self._server.call_at_us(max(deadline_us, self._server.clock.now_us), _lose, None, answer)
+        elif not self._database.up:
+            self._resolve(answer, None, ConnectionError())
+        else:
+            try:
+                result, error = work(), None
+            except (StoreUnavailable, VersionConflict, ValueError) as raised:
+                result, error = None, raised
+            if back_us:
+                self._server.call_at_us(self._server.clock.now_us + back_us, self._returns, answer, result, error, deadline_us)
+            else:
+                self._resolve(answer, result, error)
+
+    def _returns(self, answer: asyncio.Future[Any], result: Any, error: Exception | None, deadline_us: int) -> None:
+        if self.cut:
+            self._server.call_at_us(max(deadline_us, self._server.clock.now_us), _lose, None, answer)
+        elif not self._database.up:
+            self._resolve(answer, None, ConnectionError())
+        else:
+            self._resolve(answer, result, error)
+
+    @staticmethod
+    def _resolve(answer: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+        if answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(result)
+
+
+def _lose(work: Callable[[], Any] | None, answer: asyncio.Future[Any]) -> None:
+    if work is not None:
+        try:
+            work()
+        except (StoreUnavailable, VersionConflict, ValueError):
+            pass
+    if not answer.done():
+        answer.set_exception(StoreUnavailable("the database was lost in the middle of it"))
+
+
+class NodeStore:
+    """The event store as one node has it (``core.ports.EventStore``): its own bells ring at its own commits."""
+
+    def __init__(self, link: Link, database: Database) -> None:
+        self._link = link
+        self._store = database.store
+        self._bells = Bells()
+
+    async def append(self, append: Append) -> Appended:
+        """See ``EventStore``."""
+        done = await self._link.ask(lambda: drive(self._store.append(append)), write=True)
+        self._bells.ring()
+        return done
+
+    async def append_many(self, appends: Sequence[Append]) -> list[Appended | VersionConflict]:
+        """See ``EventStore``."""
+        done = await self._link.ask(lambda: drive(self._store.append_many(appends)), write=True)
+        self._bells.ring()
+        return done
+
+    async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
+        """See ``EventStore``."""
+        return await self._link.ask(lambda: drive(self._store.read(stream, after_version)))
+
+    async def read_log(self, after_position: int, limit: int) -> list[RecordedEvent]:
+        """See ``EventStore``."""
+        return await self._link.ask(lambda: drive(self._store.read_log(after_position, limit)))
+
+    async def head(self) -> int:
+        """See ``EventStore``."""
+        return await self._link.ask(lambda: drive(self._store.head()))
+
+    def subscribe(self) -> Bell:
+        """See ``EventStore``."""
+        return self._bells.subscribe()
+
+    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
+        """See ``EventStore``."""
+        return await self._link.ask(lambda: drive(self._store.due(now_ms, per_enterprise, enterprises)))
+
+    async def set_due(self, stream: StreamId, version: int, due_ms: int | None, urgency: Urgency = Urgency.LIVE) -> bool:
+        """See ``EventStore``."""
+        return await self._link.ask(lambda: drive(self._store.set_due(stream, version, due_ms, urgency)))
+
+    async def next_due_ms(self) -> int | None:
+        """See ``EventStore``."""
+        return await self._link.ask(lambda: drive(self._store.next_due_ms()))
+
+
+class NodeSwitchboard:
+    """The switchboard's memory as one node has it (``adapters.switchboard.SwitchboardState``)."""
+
+    def __init__(self, link: Link, database: Database) -> None:
+        self._link = link
+        self._state = database.switchboard
+        self.session: _Batch | None = None
+
+    async def position(self) -> int:
+        """See ``SwitchboardState``."""
+        return await self._link.ask(lambda: drive(self._state.position()))
+
+    def taken(self, after: int) -> _Batch:
+        """See ``SwitchboardState``."""
+        return _Batch(self, self._link, self._state, after)
+
+    async def forget(self, before_ms: int) -> None:
+        """See ``SwitchboardState``."""
+        await self._link.ask(lambda: drive(self._state.forget(before_ms)))
+
+    def lose_session(self) -> None:
+        """The process is gone: the server ends its transaction."""
+        if self.session is not None:
+            self.session.abandon()
+
+
+class _Batch:
+    """A transaction of a node's. Its statements take no time of their own; they fail where the way fails."""
+
+    def __init__(self, board: NodeSwitchboard, link: Link, state: MemorySwitchboardState, after: int) -> None:
+        self._board = board
+        self._link = link
+        self._taken = state.taken(after)
+        self._batch: MemorySwitchboardBatch | None = None
+        self._over = False
+
+    async def __aenter__(self) -> _Batch | None:
+        self._batch = await self._link.ask(self._begin)
+        return self if self._batch is not None else None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._over:
+            return
+        if error is not None:
+            self.abandon()
+            return
+        try:
+            await self._link.ask(self._commit, write=True)
+        except BaseException:
+            self.abandon()
+            raise
+
+    async def load(self, enterprise: str, near: Near) -> Legs:
+        """See ``SwitchboardBatch``."""
+        return await self._inside().load(enterprise, near)
+
+    async def save(self, enterprise: str, changes: Changes) -> None:
+        """See ``SwitchboardBatch``."""
+        await self._inside().save(enterprise, changes)
+
+    async def relayed(self, enterprise: str, leg: str, call: str) -> int:
+        """See ``SwitchboardBatch``."""
+        return await self._inside().relayed(enterprise, leg, call)
+
+    async def set_relayed(self, enterprise: str, leg: str, call: str, version: int) -> None:
+        """See ``SwitchboardBatch``."""
+        await self._inside().set_relayed(enterprise, leg, call, version)
+
+    async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
+        """See ``SwitchboardBatch``."""
+        await self._inside().move(position, hasten=hasten, now_ms=now_ms)
+
+    def abandon(self) -> None:
+        """Roll back."""
+        if self._over or self._batch is None:
+            self._over = True
+            return
+        self._over, self._board.session = True, None
+        try:
+            drive(self._taken.__aexit__(StoreUnavailable, StoreUnavailable("rolled back"), None))
+        except StoreUnavailable:
+            return
+
+    def _begin(self) -> MemorySwitchboardBatch | None:
+        if self._over:
+            return None
+        if self._batch is not None:
+            return self._batch  # asked again
+        batch = drive(self._taken.__aenter__())
+        if batch is None:
+            drive(self._taken.__aexit__(None, None, None))
+            return None
+        self._board.session = self
+        return batch
+
+    def _commit(self) -> None:
+        if self._over:
+            return  # asked again
+        self._over, self._board.session = True, None
+        drive(self._taken.__aexit__(None, None, None))
+
+    def _inside(self) -> MemorySwitchboardBatch:
+        if self._over or self._batch is None or self._link.cut:
+            raise StoreUnavailable("the session is lost")
+        return self._batch

@@ -1,0 +1,136 @@
+"""What must hold when a run has come to rest, whatever happened in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from core.plan import external_id as _external_id  # noqa: F401  the rule that names rows
+from tests.moysklad_model import Row
+from tests.settings import EXTENSIONS, employee_id
+from tests.simulation.calls import Signal, enterprise_name
+from tests.simulation.loop import drive
+from tests.simulation.moysklad import Refusing
+from tests.simulation.run import Run, settings_of
+from tests.world import World
+
+TOGETHER_MS: Final = 1_500
+"""Signals of a call that come within this time of their order give the same record (``tests/test_disorder.py``)."""
+
+
+def violations(run: Run) -> list[str]:
+    """Everything that is wrong, in words; empty when nothing is."""
+    found = list(run.objections)
+    if not run.rested:
+        found.append("it never came to rest")
+        return found
+    for index in range(len(run.accounts)):
+        name = enterprise_name(index)
+        found += [f"{name}: {each}" for each in _account(run, name)]
+    found += _log(run)
+    return found
+
+
+def _log(run: Run) -> Iterator[str]:
+    """Every acknowledged signal is in the log."""
+    counted = Counter(
+        (each.stream.enterprise, each.stream.name, each.type)
+        for each in drive(run.database.store.read_log(0, 1_000_000))
+        if not str(each.data.get("wire", "")).startswith(("relayed", "switchboard"))
+    )
+    wanted = Counter(
+        (signal.enterprise, signal.stream, signal.event.type)
+        for key, signal in {(signal.enterprise, signal.digest): signal for signal in run.signals}.items()
+        if key in run.acknowledged
+    )
+    for what, count in wanted.items():
+        if counted[what] < count:
+            yield f"acknowledged and not in the log: {what} {counted[what]} of {count}"
+
+
+def _account(run: Run, enterprise: str) -> Iterator[str]:
+    account = run.accounts[enterprise]
+    signals = [signal for signal in run.signals if signal.enterprise == enterprise]
+    undisturbed = reference(run, signals)
+    wanted = {_renamed(row.external_id, enterprise): row for row in undisturbed.moysklad.rows}
+    rows: dict[str, list[Row]] = {}
+    for row in account.model.rows:
+        rows.setdefault(row.external_id, []).append(row)
+    for name in wanted.keys() - rows.keys():
+        yield f"{name} has no row"
+    for name in rows.keys() - wanted.keys():
+        yield f"{name} has a row and should have none"
+    for name in sorted(wanted.keys() & rows.keys()):
+        if len(rows[name]) > 1:
+            yield f"{name} has {len(rows[name])} rows"
+        got = rows[name][0]
+        yield from (f"{name}: {each}" for each in _row(got))
+        of = {signal.call for signal in signals if signal.stream == f"call/{name.partition('-')[2]}"}
+        spread, late = _lateness(run, [signal for signal in signals if signal.call in of])
+        yield from (f"{name}: {each}" for each in _same(got, wanted[name], spread, late))
+        named = wanted[name].employee
+        if (
+            got.extension == wanted[name].extension
+            and not run.scenario.refused
+            and got.employee != named
+            and not (run.scenario.unmapped and not got.employee)
+        ):
+            # Whoever is refused may be named in time, or not; and without the directory the extension alone must do.
+            yield f"{name}: employee {got.employee!r} instead of {named!r}"
+    numbers = Counter(effect.number for effect in account.model.created)
+    yield from (f"{count} contacts of one number" for count in numbers.values() if count > 1)
+
+
+def reference(run: Run, signals: list[Signal]) -> World:
+    """The same calls on a day without any trouble."""
+    model = Refusing(employees={extension: employee_id(extension) for extension in EXTENSIONS}, refusing=run.scenario.refused)
+    world = World(settings=settings_of(run.scenario), moysklad=model, limits=run.limits)
+    for signal in signals:
+        world.hear(signal.stream, replace(signal.event, heard_ms=signal.said_ms), digest=signal.digest, at_ms=signal.said_ms)
+    world.finish()
+    return world
+
+
+def _renamed(external_id: str, enterprise: str) -> str:
+    return f"{enterprise}-{external_id.partition('-')[2]}"
+
+
+def _lateness(run: Run, signals: list[Signal]) -> tuple[int, int]:
+    """How far apart in lateness the signals came at most, and how late the latest of them was."""
+    late = [
+        run.acknowledged[key] - signal.said_ms
+        for signal in signals
+        if (key := (signal.enterprise, signal.digest)) in run.acknowledged
+    ]
+    return (max(late) - min(late), max(late)) if late else (0, 0)
+
+
+def _row(row: Row) -> Iterator[str]:
+    """What must hold of a row by itself."""
+    in_order = replace(row, events=sorted(row.events, key=lambda event: event.sequence))
+    if in_order.screens():
+        yield f"cards left open: {in_order.screens()}"
+    if row.end_ms is None:
+        yield "no end"
+    if len(set(row.recordings)) != len(row.recordings):
+        yield f"recordings doubled: {row.recordings}"
+    numbered: dict[int, object] = {}
+    for event in row.events:
+        if numbered.setdefault(event.sequence, event) != event:
+            yield f"sequence {event.sequence} is used twice: {event} and {numbered[event.sequence]}"
+
+
+def _same(got: Row, wanted: Row, spread_ms: int, late_ms: int) -> Iterator[str]:
+    for name in ("number", "incoming", "recordings"):
+        if getattr(got, name) != getattr(wanted, name):
+            yield f"{name} {getattr(got, name)!r} instead of {getattr(wanted, name)!r}"
+    if spread_ms <= TOGETHER_MS:
+        for name in ("extension", "comment"):
+            if getattr(got, name) != getattr(wanted, name):
+                yield f"{name} {getattr(got, name)!r} instead of {getattr(wanted, name)!r} (spread {spread_ms} ms)"
+    if abs(got.start_ms - wanted.start_ms) > late_ms + 1_500:
+        yield f"starts {got.start_ms - wanted.start_ms} ms later"
+    if got.end_ms is not None and wanted.end_ms is not None and abs(got.end_ms - wanted.end_ms) > 1_000 + late_ms:
+        yield f"ends {got.end_ms - wanted.end_ms} ms later"

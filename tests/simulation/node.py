@@ -1,0 +1,122 @@
+"""One instance of the service in the simulation: the real reactor, switchboard and clients, on a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from adapters.attendant import CallSettings, new_event
+from adapters.ingest import SAFETY_NET_MS
+from adapters.moysklad.errors import Api
+from adapters.moysklad.gateway import MoySkladGateway
+from adapters.moysklad.json_api import JsonApi
+from adapters.moysklad.limits import LimitsRegistry
+from adapters.moysklad.phone_api import PhoneApi
+from adapters.reactor import Reactor
+from adapters.switchboard import Switchboard
+from core.decisions import Limits
+from core.errors import StoreUnavailable
+from core.ports import Append, StreamId
+from tests.simulation.calls import Signal
+from tests.simulation.database import Database, Link, NodeStore, NodeSwitchboard
+from tests.simulation.loop import ProcessLoop
+from tests.simulation.network import Net, SimTransport
+
+UTC = ZoneInfo("UTC")
+
+
+class Surroundings(Protocol):
+    """What a process finds: the database server, time, the settings, the network."""
+
+    database: Database
+    server: ProcessLoop
+    limits: Limits
+
+    def now_ms(self) -> int:
+        """Wall-clock time."""
+        ...
+
+
+class _Gateway(MoySkladGateway):
+    def is_away(self, effect: Any, account: Any) -> bool:
+        return False
+
+
+class Node:
+    """One life of one instance. ``name`` is its own and never used again."""
+
+    def __init__(
+        self,
+        name: str,
+        loop: ProcessLoop,
+        around: Surroundings,
+        settings: CallSettings,
+        net: Net,
+        rng: random.Random,
+        broken: int,
+    ) -> None:
+        self.name = name
+        self.loop = loop
+        self._now_ms = around.now_ms
+        self._rng = rng
+        self.link = Link(around.database, around.server, loop, random.Random(rng.random()), broken)
+        self.store = NodeStore(self.link, around.database)
+        self.board = NodeSwitchboard(self.link, around.database)
+        self._ids = 0
+        registry = LimitsRegistry(clock=around.now_ms, now_ms=around.now_ms)
+        phone = PhoneApi(SimTransport(api=Api.PHONE, limits=registry, net=net), zone=UTC)
+        json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net))
+        self.gateway = _Gateway(phone, json, now_ms=around.now_ms)
+        self.reactor = Reactor(
+            store=self.store,
+            settings=settings,
+            gateway=self.gateway,
+            now_ms=around.now_ms,
+            limits=around.limits,
+            jitter=random.Random(rng.random()).random,
+            new_id=self._new_id,
+            joined_until=lambda: self.switchboard.position,
+        )
+        self.switchboard = Switchboard(state=self.board, store=self.store, wake_call=self.reactor.wake, now_ms=around.now_ms)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._task(self.reactor.run())
+        self._task(self.switchboard.run())
+
+    def take(self, signal: Signal, reply: Callable[[bool], None]) -> None:
+        """A signal is posted; ``reply`` says whether it is on disk."""
+        self._task(self._take(signal, reply))
+
+    def notice(self, payload: Mapping[str, Any]) -> None:
+        """The database passes on what another instance says."""
+        self.switchboard.heard_position(payload["position"])
+        self.reactor.look()
+
+    async def _take(self, signal: Signal, reply: Callable[[bool], None]) -> None:
+        heard_ms = self._now_ms()
+        event = replace(signal.event, heard_ms=heard_ms)
+        append = Append(
+            stream=StreamId(enterprise=signal.enterprise, name=signal.stream),
+            events=(new_event(event, self._new_id()),),
+            digest=signal.digest,
+            due_ms=heard_ms + SAFETY_NET_MS if signal.stream.startswith("call/") else None,
+        )
+        try:
+            await self.store.append(append)
+        except StoreUnavailable:
+            reply(False)
+            return
+        reply(True)
+
+    def _task(self, work: Any) -> asyncio.Task[Any]:
+        return self.loop.create_task(work)
+
+    def _new_id(self) -> UUID:
+        self._ids += 1
+        return UUID(int=(self._rng.getrandbits(64) << 64) | self._ids)
