@@ -28,6 +28,7 @@ from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
+from adapters.http.stream import Streams
 from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition
@@ -87,8 +88,8 @@ async def find_story(service: Service, enterprise: str, name: str) -> Story | No
     return tell(enterprise, call, history, settings, service.options.limits)
 
 
-def http_parts(service: Service) -> Services:
-    """The parts as the HTTP edge sees them."""
+def http_parts(service: Service, streams: Streams | None = None) -> Services:
+    """The parts as the HTTP edge sees them; ``streams`` are the edge's own."""
 
     async def story(enterprise: str, name: str) -> dict[str, Any] | None:
         found = await find_story(service, enterprise, name)
@@ -100,7 +101,7 @@ def http_parts(service: Service) -> Services:
         nodes=sources.nodes,
         accounts=sources.accounts,
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
-        streams_open=sources.streams_open,
+        streams=streams,
     )
     return Services(
         ingest=service.ingest,
@@ -178,7 +179,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         service = await stack.enter_async_context(
             assembled(options, projections(), streams_open=lambda: holder.streams.open)
         )
-        holder.parts = http_parts(service)
+        holder.parts = http_parts(service, holder.streams)
         log.info("ready", host=env.host, port=env.port)
         try:
             await service.run()

@@ -149,8 +149,9 @@ async def assembled(
 ) -> AsyncIterator[Service]:
     """The parts; nothing runs yet. They are closed at the end of the block. ``streams_open``: connections that deliver events."""
 
-    def mended(_api: Api, enterprise: str) -> None:
-        retries.mended(enterprise)
+    def mended(api: Api, enterprise: str) -> None:
+        if api is Api.PHONE:  # the calls themselves: nothing is parked for want of a client
+            retries.mended(enterprise)
 
     def foreign(stream: StreamId) -> bool:
         return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
