@@ -28,6 +28,8 @@ from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
+from adapters.http.stream import Streams
+from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
@@ -86,8 +88,8 @@ async def find_story(service: Service, enterprise: str, name: str) -> Story | No
     return tell(enterprise, call, history, settings, service.options.limits)
 
 
-def http_parts(service: Service) -> Services:
-    """The parts as the HTTP edge sees them."""
+def http_parts(service: Service, streams: Streams | None = None) -> Services:
+    """The parts as the HTTP edge sees them; ``streams`` are the edge's own."""
 
     async def story(enterprise: str, name: str) -> dict[str, Any] | None:
         found = await find_story(service, enterprise, name)
@@ -99,7 +101,7 @@ def http_parts(service: Service) -> Services:
         nodes=sources.nodes,
         accounts=sources.accounts,
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
-        streams_open=sources.streams_open,
+        streams=streams,
     )
     return Services(
         ingest=service.ingest,
@@ -166,13 +168,18 @@ async def _work(env: Environment, holder: Holder) -> None:
         holder.waiting = reason
         log.info("waiting", reason=reason)
 
-    async with (
-        database(env, waiting) as dsn,
-        assembled(
-            service_options(env, dsn, env.local_url), projections(), streams_open=lambda: holder.streams.open
-        ) as service,
-    ):
-        holder.parts = http_parts(service)
+    async with contextlib.AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(database(env, waiting))
+        options = service_options(env, dsn, env.local_url)
+        connection = await connect(dsn)
+        try:
+            await agree_on_key(connection, options.vault)
+        finally:
+            await connection.close()
+        service = await stack.enter_async_context(
+            assembled(options, projections(), streams_open=lambda: holder.streams.open)
+        )
+        holder.parts = http_parts(service, holder.streams)
         log.info("ready", host=env.host, port=env.port)
         try:
             await service.run()

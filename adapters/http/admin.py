@@ -67,7 +67,7 @@ async def put_config(request: web.Request) -> web.Response:
     except SettingsConflict as error:
         hint = "Настройки изменил кто-то другой: обновите страницу и внесите изменения снова."
         raise Problem(409, str(error), field="revision", hint=hint) from error
-    parts.moysklad.gateway.directory.forget(current.account)
+    parts.moysklad.gateway.forget(current.account)
     return answer(_shown(current))
 
 
