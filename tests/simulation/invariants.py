@@ -12,8 +12,9 @@ from tests.settings import EXTENSIONS, employee_id
 from tests.simulation.calls import Signal, enterprise_name
 from tests.simulation.loop import drive
 from tests.simulation.moysklad import Refusing
+from tests.simulation.office import settings_of
 from tests.simulation.promptness import delays
-from tests.simulation.run import Run, settings_of
+from tests.simulation.run import Run
 from tests.simulation.scenario import Scenario
 from tests.world import World
 
@@ -27,7 +28,7 @@ def violations(run: Run) -> list[str]:
     if not run.rested:
         found.append("it never came to rest")
         return found
-    for index in range(len(run.accounts)):
+    for index in range(len(run.cloud.accounts)):
         name = enterprise_name(index)
         found += [f"{name}: {each}" for each in _account(run, name)]
     found += _log(run)
@@ -58,7 +59,7 @@ def _log(run: Run) -> Iterator[str]:
 
 
 def _account(run: Run, enterprise: str) -> Iterator[str]:
-    account = run.accounts[enterprise]
+    account = run.cloud.accounts[enterprise]
     signals = [signal for signal in run.signals if signal.enterprise == enterprise]
     undisturbed = reference(run, signals)
     wanted = {_renamed(row.external_id, enterprise): row for row in undisturbed.moysklad.rows}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from asyncio import Future
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -126,7 +126,7 @@ class Account:
         if len(failed) >= FAILING_PER_MINUTE:
             self._object_to(f"{self.name}: {len(failed)} requests to the {api} API failed within a minute")
 
-    def act(self, api: Api, method: str, path: str, query: dict[str, list[str]], body: Any) -> Answer:
+    def act(self, api: Api, method: str, path: str, query: Mapping[str, list[str]], body: Any) -> Answer:
         """Do what is asked."""
         self.requests[f"{api} {method}"] += 1
         try:
@@ -135,7 +135,7 @@ class Account:
             error = {"error": refusal.error, "code": refusal.code or 3045, "parameter": "employee"}
             return (404 if refusal.code == 1021 else 412), {}, {"errors": [error]}
 
-    def _phone(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Answer:
+    def _phone(self, method: str, path: str, query: Mapping[str, list[str]], body: Any) -> Answer:
         if path == "/employee":
             wanted = [part.partition("=")[2] for part in query.get("filter", [""])[0].split(";") if part]
             found = [
@@ -162,7 +162,7 @@ class Account:
             self.model.perform(_update(found_row, body))
         return 200, {}, _call(found_row)
 
-    def _json(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Answer:
+    def _json(self, method: str, path: str, query: Mapping[str, list[str]], body: Any) -> Answer:
         if path == "/entity/employee":
             return 200, {}, {"meta": {"size": 0}, "rows": []}
         if method == "POST":

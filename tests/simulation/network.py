@@ -15,7 +15,7 @@ from adapters.moysklad.errors import Api
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.sending import before_body, before_headers
 from adapters.moysklad.transport import Transport
-from tests.simulation.moysklad import Answer, Fate
+from tests.simulation.moysklad import Answer
 
 CREDENTIAL = {Api.PHONE: "Lognex-Phone-Auth-Token", Api.JSON: "Authorization"}
 
@@ -34,11 +34,11 @@ class Request:
 class Net(Protocol):
     """What the network does with requests; the world decides."""
 
-    def connects(self) -> float | None:
-        """Seconds until the connection is refused; infinite when nothing answers; None: it stands."""
+    def connects(self, request: Request) -> float | None:
+        """Seconds until the connection for a request is refused (for ever: nothing answers); None: it stands."""
         ...
 
-    def sends(self, request: Request, gone: asyncio.Future[Answer]) -> Fate:
+    def sends(self, request: Request, gone: asyncio.Future[Answer]) -> None:
         """The first byte leaves. ``gone`` gets the answer; it is cancelled when the sender gives up."""
         ...
 
@@ -103,7 +103,7 @@ class _Exchange:
         return None
 
     async def _handle(self, request: Request) -> _Response:
-        wait_s = self._net.connects()
+        wait_s = self._net.connects(request)
         if wait_s is not None:
             connect_s = self._timeout.sock_connect or wait_s
             await asyncio.sleep(min(wait_s, connect_s))

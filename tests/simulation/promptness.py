@@ -49,7 +49,7 @@ def _shown_late(run: Run, dial: Signal) -> Iterator[str]:
     allowed = _allowed_ms(run, dial, heard_ms)
     if allowed is None or _something_else(run, dial, heard_ms - 1_500, heard_ms + allowed):
         return
-    shown = run.shown.get((dial.enterprise, _external_id(dial)), [])
+    shown = run.cloud.shown.get((dial.enterprise, _external_id(dial)), [])
     came = [at_ms - heard_ms for at_ms, extension in shown if extension in ours and at_ms >= heard_ms]
     if not came or min(came) > allowed:
         yield f"{_external_id(dial)}: the card of {ours} came after {min(came, default=None)} ms, not within {allowed} ms"
@@ -58,12 +58,12 @@ def _shown_late(run: Run, dial: Signal) -> Iterator[str]:
 def _hidden_late(run: Run, hangup: Signal) -> Iterator[str]:
     key = (hangup.enterprise, _external_id(hangup))
     heard_ms = run.acknowledged.get((hangup.enterprise, hangup.digest))
-    if heard_ms is None or key not in run.shown:
+    if heard_ms is None or key not in run.cloud.shown:
         return
     allowed = _allowed_ms(run, hangup, heard_ms)
-    if allowed is None or max(at_ms for at_ms, _ in run.shown[key]) > heard_ms:
+    if allowed is None or max(at_ms for at_ms, _ in run.cloud.shown[key]) > heard_ms:
         return
-    went_ms = run.cleared.get(key)
+    went_ms = run.cloud.cleared.get(key)
     if went_ms is None or went_ms - heard_ms > allowed:
         after_ms = None if went_ms is None else went_ms - heard_ms
         yield f"{key[1]}: its cards went {after_ms} ms after the hangup, not within {allowed} ms"

@@ -143,8 +143,8 @@ PLANTS: Final = (
     Plant(
         what="nobody takes over what another one left",
         file="adapters/ownership.py",
-        old="        waiting = [name for name in await self._leases.waiting(self._now_ms() + AHEAD_MS) if name not in self._held]\n",
-        new="        waiting: list[str] = []\n",
+        old="waiting = [name for name in await self._leases.waiting(self._now_ms() + AHEAD_MS) if",
+        new="waiting = [name for name in [] if",
     ),
     Plant(
         what="live calls wait behind the backlog",
