@@ -29,6 +29,7 @@ from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
 from adapters.http.stream import Streams
+from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
@@ -36,7 +37,7 @@ from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import Sources, gather
+from adapters.status import gather
 from adapters.vault import Vault, WrongKey
 from core.decisions import Limits
 from core.errors import StoreUnavailable
@@ -59,8 +60,8 @@ def projections() -> tuple[Projection, ...]:
     return (Calls(), Journal())
 
 
-def service_options(env: Environment, dsn: str) -> ServiceOptions:
-    """What the service is told, from the environment."""
+def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
+    """What the service is told, from the environment. ``address``: under which it takes part among the instances."""
     return ServiceOptions(
         dsn=dsn,
         phone_api_url=env.phone_api_url,
@@ -71,6 +72,8 @@ def service_options(env: Environment, dsn: str) -> ServiceOptions:
         vault=Vault(load_or_create_secret_key(env)),
         limits=Limits(call_max_ms=env.call_max_s * 1_000),
         now_ms=wall_ms,
+        version=VERSION,
+        address=address,
     )
 
 
@@ -92,19 +95,12 @@ def http_parts(service: Service, streams: Streams | None = None) -> Services:
         found = await find_story(service, enterprise, name)
         return None if found is None else msgspec.to_builtins(found)
 
-    accounts = service.moysklad.limits
-    sources = Sources(
-        version=VERSION,
-        pool=service.pool,
-        meter=service.backlog,
-        now_ms=wall_ms,
-        accounts=accounts.snapshot,
-        streams_open=lambda: streams.open if streams is not None else 0,
-    )
+    sources = service.sources
     figures = Figures(
         backlog=lambda: service.backlog.last,
-        accounts=accounts.snapshot,
-        traffic=lambda: {api.value: traffic for api, traffic in accounts.traffic().items()},
+        nodes=sources.nodes,
+        accounts=sources.accounts,
+        traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
         streams=streams,
     )
     return Services(
@@ -172,7 +168,17 @@ async def _work(env: Environment, holder: Holder) -> None:
         holder.waiting = reason
         log.info("waiting", reason=reason)
 
-    async with database(env, waiting) as dsn, assembled(service_options(env, dsn), projections()) as service:
+    async with contextlib.AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(database(env, waiting))
+        options = service_options(env, dsn, env.local_url)
+        connection = await connect(dsn)
+        try:
+            await agree_on_key(connection, options.vault)
+        finally:
+            await connection.close()
+        service = await stack.enter_async_context(
+            assembled(options, projections(), streams_open=lambda: holder.streams.open)
+        )
         holder.parts = http_parts(service, holder.streams)
         log.info("ready", host=env.host, port=env.port)
         try:

@@ -220,13 +220,22 @@ class Ingest:
         await self.reject_all(endpoint, [(body, error)], within_s=within_s)
 
     async def reject_all(
-        self, endpoint: str, refused: Sequence[tuple[object, SignalError]], *, within_s: float | None = None
+        self,
+        endpoint: str,
+        refused: Sequence[tuple[object, SignalError]],
+        *,
+        more: int = 0,
+        within_s: float | None = None,
     ) -> None:
-        """The same for several at once. Waits ``within_s`` (or the usual time) at most; what is slower is kept later."""
-        self.rejected += len(refused)
+        """The same for several at once, and for so many ``more`` that are only counted.
+
+        Waits ``within_s`` (or the usual time) at most; what is slower is kept later.
+        """
+        self.rejected += len(refused) + more
+        if not refused:
+            return
         rows = [_as_kept(body, error) for body, error in refused]
-        for _, error in refused:
-            log.info("signal_rejected", endpoint=endpoint, field=error.field)
+        log.info("signal_rejected", endpoint=endpoint, field=refused[0][1].field, count=len(refused) + more)
         wait_s = self._patience.keep_s if within_s is None else max(0.0, within_s)
         try:
             await self._keeps.within(wait_s, self._keep(endpoint, rows))

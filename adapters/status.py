@@ -83,7 +83,7 @@ class Sources:
     pool: Any
     meter: BacklogMeter
     now_ms: Callable[[], int]
-    node: str = ""
+    node: Callable[[], str] = str
     nodes: Callable[[], Sequence[Node]] = _none
     owned: Callable[[], Collection[str]] = _none
     accounts: Callable[[], Iterable[AccountState]] = _none
@@ -139,14 +139,14 @@ async def gather(sources: Sources) -> dict[str, Any]:
         except DATABASE_ERRORS:
             pass  # it is slow today: what was seen last has its time with it
     own = report(sources)
-    others = [node for node in sources.nodes() if node.id != sources.node]
+    others = [node for node in sources.nodes() if node.id != sources.node()]
     owned = sorted(sources.owned())
     return {
         "version": sources.version,
-        "node": sources.node,
+        "node": sources.node(),
         "now_ms": sources.now_ms(),
         "database": {"state": "away" if database.away else "ready", "reason": database.away},
-        "nodes": [_told(node, own if node.id == sources.node else node.report) for node in sources.nodes()],
+        "nodes": [_told(node, own if node.id == sources.node() else node.report) for node in sources.nodes()],
         "enterprises": {"owned": len(owned), "names": owned[:MAX_ENTERPRISES]},
         "backlog": None if backlog is None else backlog.as_json(),
         "parked": None if backlog is None else {"calls": sum(backlog.parked.values()), "enterprises": dict(backlog.parked)},

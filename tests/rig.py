@@ -21,9 +21,10 @@ from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.metrics import exposition
+from adapters.moysklad.registry import LimitsRegistry
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOptions, Switches, build_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import Sources, gather
+from adapters.status import gather
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.ports import Projection
@@ -154,6 +155,7 @@ async def service_beside(
         vault=Vault([KEY]),
         limits=limits or Limits(),
         now_ms=clock,
+        known_limits=LimitsRegistry(known_ms=3_600_000),
     )
     async with assembled(options, (Calls(), Journal()) if projections is None else projections) as service:
         yield service
@@ -175,9 +177,7 @@ def _parts(service: Service) -> Services:
         search=lambda query: search(service.pool, query, MINSK),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
         parked=service.parked,
-        status=lambda: gather(
-            Sources(version="test", pool=service.pool, meter=service.backlog, now_ms=service.options.now_ms)
-        ),
+        status=lambda: gather(service.sources),
         metrics=lambda: exposition(service.ingest, service.reactor),
         now_ms=service.options.now_ms,
         zone=MINSK,

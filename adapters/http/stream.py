@@ -66,6 +66,12 @@ class StreamLimits:
     write_s: float = 10.0
     """A peer that reads at all reads its acknowledgements within seconds."""
 
+    linger_s: float = 2.0
+    """A sender that is told to end may go on sending for so long: closed at once, it would meet a reset before the last line."""
+
+    kept_lines: int = 10_000
+    """Bad lines of one stream that are kept for inspection: nobody reads more, and housekeeping clears but once an hour."""
+
     send_buffer_bytes: int = 131_072
     """Unread acknowledgements in the kernel, instead of the megabytes to which it would let them grow."""
 
@@ -123,6 +129,7 @@ class Streams:
             await stream.run()
         finally:
             self._open.discard(stream)
+        await stream.linger()
         return response
 
     def _admit(self, request: web.Request) -> None:
@@ -166,6 +173,7 @@ class Stream:
 
         self._last_words: dict[str, str] | None = None
         self._answered = 0
+        self._kept = 0
 
     def close(self) -> None:
         """Read nothing more; acknowledge what was read; say so and end."""
@@ -197,6 +205,16 @@ class Stream:
             await self._write(_json(self._last_words))
         why = "lost" if self._lost else self._last_words["status"] if self._last_words else "finished"
         log.info("stream_ended", peer=self._peer, answered=self._answered, why=why)
+
+    async def linger(self) -> None:
+        """End the answer, and read on, for nothing, until the sender has ended or gone."""
+        if self._lost:
+            return
+        with contextlib.suppress(web.RequestPayloadError, HttpProcessingError, OSError):
+            async with asyncio.timeout(self._limits.linger_s):
+                await self._response.write_eof()
+                while await self._request.content.read(READ_BYTES):
+                    pass
 
     async def _read(self) -> None:
         splitter = Splitter(self._limits.line_bytes)
@@ -269,8 +287,10 @@ class Stream:
             for line, body, outcome in zip(lines, bodies, outcomes, strict=False)
             if isinstance(outcome, SignalError)
         ]
+        room = max(0, self._limits.kept_lines - self._kept)
+        self._kept += len(refused)
         if refused:
-            await self._ingest.reject_all("events", refused)
+            await self._ingest.reject_all("events", refused[:room], more=len(refused[room:]))
 
     async def _patiently(self, work: Callable[[bool], Coroutine[Any, Any, T]]) -> T:
         """Do it again while the database is away; ``work`` is told whether it was tried before. Raises StoreUnavailable

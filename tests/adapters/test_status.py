@@ -97,7 +97,7 @@ async def test_one_instance_answers_for_all(pg_pool: Any, pg_store: PostgresEven
     told = await gather(
         sources(
             pg_pool,
-            node="n1",
+            node=lambda: "n1",
             nodes=lambda: nodes,
             owned=lambda: {"0999", "0367"},
             accounts=lambda: [Account(), Account(state="closed")],

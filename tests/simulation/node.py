@@ -15,15 +15,16 @@ from adapters.ingest import SAFETY_NET_MS
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import JsonApi
-from adapters.moysklad.limits import LimitsRegistry
 from adapters.moysklad.phone_api import PhoneApi
+from adapters.moysklad.registry import LimitsRegistry
+from adapters.ownership import Ownership
 from adapters.reactor import Reactor
 from adapters.switchboard import Switchboard
 from core.decisions import Limits
 from core.errors import StoreUnavailable
 from core.ports import Append, StreamId
 from tests.simulation.calls import Signal
-from tests.simulation.database import Database, Link, NodeStore, NodeSwitchboard
+from tests.simulation.database import Database, Link, NodeLeases, NodeStore, NodeSwitchboard
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.network import Net, SimTransport
 
@@ -41,10 +42,9 @@ class Surroundings(Protocol):
         """Wall-clock time."""
         ...
 
-
-class _Gateway(MoySkladGateway):
-    def is_away(self, effect: Any, account: Any) -> bool:
-        return False
+    def account_works(self, enterprise: str) -> None:
+        """MoySklad answers for this enterprise, for the first time or again."""
+        ...
 
 
 class Node:
@@ -68,24 +68,49 @@ class Node:
         self.store = NodeStore(self.link, around.database)
         self.board = NodeSwitchboard(self.link, around.database)
         self._ids = 0
-        registry = LimitsRegistry(clock=around.now_ms, now_ms=around.now_ms)
+        self._leases = 0
+        self.ownership = Ownership(
+            leases=NodeLeases(self.link, around.database),
+            address=name,
+            account_key=self._account_key,
+            busy=lambda enterprise: self.reactor.is_busy(enterprise),
+            now_ms=around.now_ms,
+            clock=loop.time,
+            new_id=self._new_lease,
+            on_claimed=lambda enterprise: self.reactor.claimed(enterprise),
+            on_lost=lambda enterprise: self.reactor.lost(enterprise),
+        )
+        registry = LimitsRegistry(
+            clock=around.now_ms,
+            now_ms=around.now_ms,
+            chance=random.Random(rng.random()).random,
+            mended=lambda api, enterprise: around.account_works(enterprise),
+        )
         phone = PhoneApi(SimTransport(api=Api.PHONE, limits=registry, net=net), zone=UTC)
         json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net))
-        self.gateway = _Gateway(phone, json, now_ms=around.now_ms)
+        self.gateway = MoySkladGateway(phone, json, now_ms=around.now_ms)
         self.reactor = Reactor(
             store=self.store,
             settings=settings,
             gateway=self.gateway,
             now_ms=around.now_ms,
             limits=around.limits,
+            ownership=self.ownership,
             jitter=random.Random(rng.random()).random,
-            new_id=self._new_id,
+            new_id=self.new_id,
             joined_until=lambda: self.switchboard.position,
         )
-        self.switchboard = Switchboard(state=self.board, store=self.store, wake_call=self.reactor.wake, now_ms=around.now_ms)
+        self.switchboard = Switchboard(
+            state=self.board,
+            store=self.store,
+            wake_call=self.reactor.wake,
+            now_ms=around.now_ms,
+            foreign=lambda stream: not self.ownership.owns(stream.enterprise),
+        )
 
     def start(self) -> None:
         """Begin to work."""
+        self._task(self.ownership.run())
         self._task(self.reactor.run())
         self._task(self.switchboard.run())
 
@@ -103,7 +128,7 @@ class Node:
         event = replace(signal.event, heard_ms=heard_ms)
         append = Append(
             stream=StreamId(enterprise=signal.enterprise, name=signal.stream),
-            events=(new_event(event, self._new_id()),),
+            events=(new_event(event, self.new_id()),),
             digest=signal.digest,
             due_ms=heard_ms + SAFETY_NET_MS if signal.stream.startswith("call/") else None,
         )
@@ -117,6 +142,14 @@ class Node:
     def _task(self, work: Any) -> asyncio.Task[Any]:
         return self.loop.create_task(work)
 
-    def _new_id(self) -> UUID:
+    async def _account_key(self, enterprise: str) -> str:
+        return enterprise
+
+    def _new_lease(self) -> str:
+        self._leases += 1
+        return f"{self.name}/{self._leases}"
+
+    def new_id(self) -> UUID:
+        """An id that nobody else ever gives."""
         self._ids += 1
         return UUID(int=(self._rng.getrandbits(64) << 64) | self._ids)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextvars
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Final, NoReturn
 
 import structlog
 
-from adapters.moysklad import limits as turnstiles
+from adapters.moysklad import registry as turnstiles
+from adapters.moysklad import transport
 from adapters.moysklad.errors import Api
 from adapters.moysklad.limits import Limit
+from adapters.parked import at_version
+from adapters.retries import ACCOUNT_AGAIN_S, FORGET_BEFORE_S
+from adapters.settings_store import FRESH_S, RETRY_AFTER_S
 from core.decisions import Limits
 from core.effects import Account as Credentials
 from core.events import RetryRequested, encode
-from core.ports import Append, NewEvent, StreamId
+from core.plan import parked
+from core.ports import Append, NewEvent, RecordedEvent, StreamId
 from core.settings import Settings
+from core.values import Urgency
 from tests.settings import SETTINGS, settings_with
 from tests.simulation.calls import Delivery, Signal, deliveries, enterprise_name, signals_of
 from tests.simulation.database import Database
@@ -41,6 +49,11 @@ SENDER_S: Final = 3.0
 """The dispatcher waits this long for an answer (CONTRACT-ASTERISK)."""
 
 AGAIN_S: Final = 0.7
+SETTINGS_MS: Final = round(RETRY_AFTER_S * 1_000)
+FORGET_BEFORE_MS: Final = round(FORGET_BEFORE_S * 1_000)
+ACCOUNT_AGAIN_MS: Final = round(ACCOUNT_AGAIN_S * 1_000)
+FRESH_MS: Final = round(FRESH_S * 1_000)
+FOREVER_MS: Final = 10**15
 FOREVER_S: Final = 1e9
 MAX_OBJECTIONS: Final = 50
 
@@ -59,7 +72,11 @@ class Slot:
 
 @dataclass(slots=True)
 class Run:
-    """A scenario as it is played. ``objections``: what must not have happened. ``story``: (µs, who, what)."""
+    """A scenario as it is played. ``objections``: what must not have happened. ``story``: (µs, who, what).
+
+    ``acknowledged``: when each signal was on disk first; ``shown``: (enterprise, external id) -> when MoySklad was told to show
+    a card, and whose; ``cleared``: when the last card of it went.
+    """
 
     scenario: Scenario
     clock: Clock = field(default_factory=Clock)
@@ -69,6 +86,8 @@ class Run:
     signals: list[Signal] = field(default_factory=list)
     acknowledged: dict[tuple[str, bytes], int] = field(default_factory=dict)
     faults: dict[Fault, None] = field(default_factory=dict)
+    shown: dict[tuple[str, str], list[tuple[int, str]]] = field(default_factory=dict)
+    cleared: dict[tuple[str, str], int] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     rested: bool = False
     server: ProcessLoop = field(init=False)
@@ -77,11 +96,16 @@ class Run:
     _rng: random.Random = field(init=False)
     _open: int = 0
     _wrong: dict[str, int] = field(default_factory=dict)
+    _seen: dict[str, int] = field(default_factory=dict)
+    _fresh_us: int = 0
+    _orders: set[str] = field(default_factory=set)
+    _ordered_ms: dict[str, int] = field(default_factory=dict)
     _by_credential: dict[tuple[Api, str], Account] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         scenario = self.scenario
         self.server = process(self.clock, "server", self._complain)
+        self.server.context = contextvars.Context()
         self.database = Database(self.now_ms, self._notify)
         self._rng = random.Random(scenario.noise)
         for index in range(MAX_ENTERPRISES):
@@ -104,9 +128,11 @@ class Run:
         return EPOCH_MS + self.clock.now_us // 1_000
 
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Credentials]:
-        """The settings, as the settings store gives them (``adapters.attendant.CallSettings``)."""
+        """The settings, as the settings store gives them (``adapters.attendant.CallSettings``): up to FRESH_MS old."""
         account = self.accounts[enterprise]
-        key = "wrong" if self._wrong.get(enterprise) else account.phone_key
+        if self.clock.now_us >= self._fresh_us:
+            self._fresh_us, self._seen = self.clock.now_us + FRESH_MS * 1_000, dict(self._wrong)
+        key = f"wrong-key-of-{enterprise}" if self._seen.get(enterprise) else account.phone_key
         return settings_of(self.scenario), Credentials(enterprise=enterprise, phone_key=key, api_token=account.api_token)
 
     def tell(self, who: str, what: str) -> None:
@@ -131,7 +157,7 @@ class Run:
 
     def play(self) -> Run:
         """From the beginning to rest."""
-        with _quiet(self), _narrow(self.scenario):
+        with _quiet(self), _arranged(self.scenario, self.clock):
             self.slots = [Slot(node=self._born(index, 1)) for index in range(self.scenario.nodes)]
             for slot in self.slots:
                 slot.node.start()
@@ -227,7 +253,7 @@ class Run:
             for enterprise in self._meant(fault):
                 self._wrong[enterprise] = self._wrong.get(enterprise, 0) + by
                 if not self._wrong[enterprise]:
-                    self._mended(enterprise)
+                    self._order(enterprise, SETTINGS_MS, "the settings were changed")
 
     def _change_node(self, fault: Fault, index: int, by: int) -> None:
         slot = self.slots[index]
@@ -257,20 +283,47 @@ class Run:
             case _:
                 slot.cut_from_moysklad += by
 
-    def _mended(self, enterprise: str) -> None:
-        """The administrator entered the right key: what was refused is asked again."""
+    # -- orders to ask again: what ``adapters/retries.py`` does, on its tables --------------------------------------
+
+    def account_works(self, enterprise: str) -> None:
+        """See ``tests.simulation.node.Surroundings``."""
+        if any(_parked(stream, events) for stream, events in self.streams().items() if stream.enterprise == enterprise):
+            last_ms = self._ordered_ms.get(enterprise, -FOREVER_MS)
+            self._order(enterprise, max(1_000, last_ms + ACCOUNT_AGAIN_MS - self.now_ms()), "the account works")
+            self._ordered_ms[enterprise] = self.now_ms()
+
+    def _order(self, enterprise: str, in_ms: int, why: str) -> None:
+        if enterprise in self._orders:
+            return
+        self._orders.add(enterprise)
+        self._later(self.now_ms() - EPOCH_MS + in_ms, self._ask_again, enterprise, why)
+        self.server.call_later(max(0, in_ms - FORGET_BEFORE_MS) / 1_000, self._forget, enterprise)
+
+    def _forget(self, enterprise: str) -> None:
+        account = self.accounts[enterprise]
+        credentials = Credentials(enterprise=enterprise, phone_key=account.phone_key, api_token=account.api_token)
+        for slot in self.slots:
+            slot.node.loop.call_soon(slot.node.gateway.forget, credentials)
+
+    def _ask_again(self, enterprise: str, why: str) -> None:
+        """Whatever of the enterprise is parked now."""
+        self._open -= 1
+        self._orders.discard(enterprise)
+        store, now_ms = self.database.store, self.now_ms()
         for stream, events in self.streams().items():
-            if stream.enterprise == enterprise and any(each.type == "effect_refused" for each in events):
-                type_, schema, data = encode(RetryRequested(at_ms=self.now_ms(), by="settings", reason="a new key"))
-                event = NewEvent(id=self.slots[0].node._new_id(), type=type_, schema=schema, data=data)
-                drive(self.database.store.append(Append(stream=stream, events=(event,), due_ms=self.now_ms())))
+            if stream.enterprise == enterprise and _parked(stream, events):
+                type_, schema, data = encode(RetryRequested(at_ms=now_ms, by="simulation", reason=why))
+                event = NewEvent(id=self.slots[0].node.new_id(), type=type_, schema=schema, data=data)
+                drive(store.append(Append(stream=stream, events=(event,), due_ms=now_ms)))
+                drive(store.set_due(stream, len(events) + 1, now_ms, Urgency.BACKLOG))
+                self.tell("retries", f"{stream} is asked again: {why}")
 
     def _meant(self, fault: Fault) -> list[str]:
         return list(self.accounts) if fault.where < 0 else [enterprise_name(fault.where % MAX_ENTERPRISES)]
 
-    def streams(self) -> Mapping[StreamId, list[Any]]:
+    def streams(self) -> Mapping[StreamId, list[RecordedEvent]]:
         """Every call's stream as it is now."""
-        found: dict[StreamId, list[Any]] = {}
+        found: dict[StreamId, list[RecordedEvent]] = {}
         for each in drive(self.database.store.read_log(0, 1_000_000)):
             if each.stream.name.startswith("call/"):
                 found.setdefault(each.stream, []).append(each)
@@ -293,7 +346,7 @@ class Run:
         path, query = split(request.api, request.url)
         self.tell(self.slots[index].node.name, f"{request.method} {path} {_brief(request.body)}")
         if account is not None:
-            self._watch(account, request)
+            self._watch(self.slots[index].node, account, request)
         if fate.arrives_us >= 0:
             self._open += 1
             arrive = partial(self._arrives, account, request, path, query, fate, gone)
@@ -309,7 +362,7 @@ class Run:
             self._answer(UNKNOWN_KEY, fate, gone)
             return
         door = account.doors[request.api]
-        answer = account.admit(request.api, self.now_ms()) or fate.answer
+        answer = account.admit(request.api, gone.get_loop(), self.now_ms()) or fate.answer
         if answer is not None and not fate.acts:
             account.count_failure(request.api, self.now_ms())
             self._answer(answer, fate, gone)
@@ -323,6 +376,7 @@ class Run:
         answer: Answer | None = fate.answer
         if fate.acts:
             done = account.act(request.api, request.method, path, query, request.body)
+            self._screens(account, request)
             self.tell(
                 "MoySklad", f"{account.enterprise} {request.method} {path}: {done[0]}{'' if not gone.done() else ' (nobody waits)'}"
             )
@@ -334,6 +388,28 @@ class Run:
         else:
             self._open -= 1
 
+    def _screens(self, account: Account, request: Request) -> None:
+        """Remember when cards came and went."""
+        events = request.body.get("events", ()) if request.method != "GET" and request.api is Api.PHONE else ()
+        if not events:
+            return
+        row = next((row for row in account.model.rows if row.id == self._row_of(account, request)), None)
+        if row is None:
+            return
+        key = (account.enterprise, row.external_id)
+        shows = [(self.now_ms(), event["extension"]) for event in events if event["eventType"] == "SHOW"]
+        self.shown.setdefault(key, []).extend(shows)
+        if not row.screens():
+            self.cleared.setdefault(key, self.now_ms())
+        else:
+            self.cleared.pop(key, None)
+
+    def _row_of(self, account: Account, request: Request) -> str:
+        if request.method == "PUT" and "/extid/" not in request.url:
+            return request.url.rpartition("/")[2]
+        name = request.body.get("externalId") or request.url.rpartition("/")[2]
+        return next((row.id for row in account.model.rows if row.external_id == name), "")
+
     def _answer(self, answer: Answer, fate: Fate, gone: Any) -> None:
         self._open -= 1
         if not fate.silent and not fate.lost:
@@ -343,7 +419,7 @@ class Run:
         rng, scenario = self._rng, self.scenario
         fate = good_fate(rng)
         chance = rng.randrange(1_000)
-        active = {
+        active: set[Trouble] = {
             fault.trouble
             for fault in self.faults
             if fault.trouble in OF_MOYSKLAD and (account is None or account.enterprise in self._meant(fault))
@@ -372,17 +448,18 @@ class Run:
             return Fate(**times, lost=True)
         return Fate(**times)
 
-    def _watch(self, account: Account, request: Request) -> None:
+    def _watch(self, node: Node, account: Account, request: Request) -> None:
         """What must hold for a request that leaves."""
+        owner = drive(self.database.leases.owners()).get(account.enterprise)
+        if owner is not None and not owner.startswith(f"{node.name}/"):
+            self.object_to(f"{node.name} acts for {account.enterprise}, which is {owner}'s")
         shown = [each for each in (request.body or {}).get("events", ()) if each["eventType"] == "SHOW"]
         if shown and request.api is Api.PHONE:
             self._watch_shown(account, request)
 
     def _watch_shown(self, account: Account, request: Request) -> None:
-        external_id = request.body.get("externalId")
-        if external_id is None:
-            call = request.url.rpartition("/")[2]
-            external_id = next((row.external_id for row in account.model.rows if row.id == call), "")
+        call = self._row_of(account, request)
+        external_id = request.body.get("externalId") or next((row.external_id for row in account.model.rows if row.id == call), "")
         name = external_id.partition("-")[2]
         stream = StreamId(enterprise=account.enterprise, name=f"call/{name}")
         heard = [each.recorded_ms for each in drive(self.database.store.read(stream)) if each.type == "hangup_observed"]
@@ -420,6 +497,10 @@ class _Net:
         return self._run.sends(self._index, request, gone)
 
 
+def _parked(stream: StreamId, events: list[RecordedEvent]) -> bool:
+    return parked(at_version(stream, events)) is not None
+
+
 def settings_of(scenario: Scenario) -> Settings:
     """The settings of every enterprise in this scenario."""
     return settings_with(mapped=("101", "102", "150", "151", "152")) if scenario.unmapped else SETTINGS
@@ -450,10 +531,16 @@ def _brief(body: Any) -> str:
     return " ".join(words)
 
 
+_TOLD: Final = ("externalId", "extension", "endTime", "comment", "recordUrl", "phone")
+
+
 @contextmanager
-def _narrow(scenario: Scenario) -> Iterator[None]:
-    """A Phone API that allows a tenth: the limits are met by a handful of calls."""
-    before = turnstiles.PHONE_LIMIT
+def _arranged(scenario: Scenario, clock: Clock) -> Iterator[None]:
+    """Where the clients look at the clock themselves they see ours; and perhaps the Phone API allows a tenth only, so that
+    a handful of calls meets its limits.
+    """
+    before, real = turnstiles.PHONE_LIMIT, transport.time
+    transport.time = SimpleNamespace(monotonic=lambda: clock.now_us / MICRO)  # type: ignore[assignment]
     if scenario.tight:
         narrow = Limit(requests=TIGHT_REQUESTS, period_ms=before.period_ms, parallel=before.parallel)
         turnstiles.PHONE_LIMIT = narrow  # type: ignore[misc]
@@ -461,6 +548,7 @@ def _narrow(scenario: Scenario) -> Iterator[None]:
         yield
     finally:
         turnstiles.PHONE_LIMIT = before  # type: ignore[misc]
+        transport.time = real
 
 
 @contextmanager

@@ -168,6 +168,16 @@ async def test_a_bad_line_is_answered_kept_and_skipped(rig: Rig) -> None:
     assert {"not json", "x" * 4_096} <= {row["body"] for row in kept}
 
 
+async def test_of_a_flood_of_bad_lines_only_the_first_are_kept(rig: Rig) -> None:
+    streams = Streams(limits=StreamLimits(kept_lines=30, batch_lines=20))
+    async with streaming(rig, streams) as port:
+        peer = await Peer.open(port)
+        await peer.send_bytes(b"bad\n" * 100)
+        assert [line["code"] for line in await peer.lines(100)] == [400] * 100
+        assert (streams.errors, rig.service.ingest.rejected, len(await rejected(rig))) == (100, 100, 30)
+        peer.drop()
+
+
 async def test_secrets_are_not_kept_with_what_is_refused(rig: Rig) -> None:
     async with stream_to(rig) as peer:
         await peer.send({"Token": TOKEN, "ms_config": INLINE}, [INLINE], {"event": "x", "Token": TOKEN})
@@ -526,6 +536,21 @@ async def test_at_the_end_of_the_service_what_was_read_is_acknowledged(rig: Rig)
         assert (late.status, streams.open) == (503, 0)
         for peer in (*peers, late):
             peer.drop()
+
+
+async def test_a_sender_that_goes_on_sending_still_reads_the_last_line(rig: Rig) -> None:
+    streams = Streams()
+    async with streaming(rig, streams) as port:
+        peer = await Peer.open(port)
+        await peer.send(event("1.1"))
+        assert (await peer.line())["call"] == "1.1"
+        streams.close()
+        line = orjson.dumps(event("2.1")) + b"\n"
+        for _ in range(200):
+            await peer.send_bytes(line * 100)
+        assert (await peer.to_the_end())[-1]["status"] == "closing"
+        await peer.finish()
+        assert await peer.reader.read() == b"", "no reset"
 
 
 async def test_at_the_end_nobody_waits_for_a_database_that_is_away(rig: Rig) -> None:
