@@ -150,7 +150,7 @@ async def assembled(
     """The parts; nothing runs yet. They are closed at the end of the block. ``streams_open``: connections that deliver events."""
 
     def mended(api: Api, enterprise: str) -> None:
-        if api is Api.PHONE:  # that of the calls themselves: nothing is parked for want of a client
+        if api is Api.PHONE:  # the calls themselves: nothing is parked for want of a client
             retries.mended(enterprise)
 
     def foreign(stream: StreamId) -> bool:
