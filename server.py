@@ -37,7 +37,7 @@ from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import gather
+from adapters.status import accounts_spoken_for, gather
 from adapters.vault import Vault, WrongKey
 from core.decisions import Limits
 from core.errors import StoreUnavailable
@@ -99,7 +99,7 @@ def http_parts(service: Service, streams: Streams | None = None) -> Services:
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
-        accounts=sources.accounts,
+        accounts=lambda: accounts_spoken_for(sources),
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
         streams=streams,
     )
