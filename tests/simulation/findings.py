@@ -32,8 +32,8 @@ def _transferred(scenario: Scenario) -> bool:
     return any(script.transfer in (Transfer.BLIND, Transfer.BLIND_UNANSWERED) for script in scenario.calls)
 
 
-def _slow(scenario: Scenario) -> bool:
-    return scenario.slow_ms > 2_000 and (bool(scenario.broken) or _has(scenario, Trouble.SLOW))
+def _acts_late(scenario: Scenario) -> bool:
+    return bool(scenario.broken) or _has(scenario, Trouble.SLOW, Trouble.LOST_AFTER)
 
 
 FINDINGS: Final = (
@@ -126,7 +126,7 @@ FINDINGS: Final = (
             faults=(Fault(trouble=Trouble.SLOW, at_ms=8_959, for_ms=4_000),),
             slow_ms=20_000,
         ),
-        explains=lambda scenario, said: "recordings" in said and _slow(scenario),
+        explains=lambda scenario, said: "recordings" in said and _acts_late(scenario),
         open=True,
     ),
 )
