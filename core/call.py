@@ -262,8 +262,8 @@ def _observe(state: Call, event: AnyObservation) -> Call:
 
 
 def _on_its_own(before: Call, state: Call) -> Call:
-    """A call that was taken for another one's leg and is a customer's own: if its end is known already, that is where it stands."""
-    if before.phase is not Phase.ABSORBED or state.phase is Phase.ABSORBED:
+    """A call that was taken for another one's leg, or for internal, and is a customer's own: its end may be known already."""
+    if before.phase not in (Phase.ABSORBED, Phase.INTERNAL_ENDED) or state.phase is before.phase:
         return state
     state = replace(state, absorbed_into="")
     return _move(state, Trigger.HANG_UP) if state.hangup is not None else state

@@ -187,6 +187,14 @@ def test_a_call_that_was_taken_for_a_leg_is_a_customers_own_once_it_is_heard_to_
     assert ringing.phase is Phase.RINGING
 
 
+@pytest.mark.parametrize("late", ["9.1 A start number=anonymous", "9.1 A dial 101 number=anonymous"])
+def test_a_hidden_callers_transfer_whose_rewritten_hangup_came_first_is_his_call(late: str) -> None:
+    first = call_of("9 A hangup 102 internal number=anonymous")
+    assert first.phase is Phase.INTERNAL_ENDED
+    own = fold(first, events(late))
+    assert (own.phase, own.is_rewritten, own.direction) == (Phase.ENDING, True, Direction.INCOMING)
+
+
 def test_a_leg_is_absorbed_while_it_can_be() -> None:
     absorbed = call_of("0 A dial 102 internal", LegAbsorbed(heard_ms=ms(1), into="B"))
     assert (absorbed.phase, absorbed.absorbed_into) == (Phase.ABSORBED, "B")
