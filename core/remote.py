@@ -346,9 +346,10 @@ def _inspected(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
     missing = tuple(url for url in attempt.effect.recordings if url not in recordings)
     if not missing:
         return _wrote(replace(remote, attempt=None), replace(attempt.effect, recordings=()))
-    remote = replace(remote, attempt=replace(attempt, in_doubt=False, doubted=False))
     until_ms = attempt.at_ms + attempt.guard_ms
-    return replace(remote, late=missing, late_until_ms=until_ms) if at_ms < until_ms else remote
+    late = missing if at_ms < until_ms else ()
+    attempt = replace(attempt, in_doubt=False, doubted=False)
+    return replace(remote, attempt=attempt, late=late, late_until_ms=until_ms if late else None)
 
 
 def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:

@@ -310,6 +310,8 @@ def test_a_recording_that_arrives_late_is_not_sent_again() -> None:
     assert step_of(look(arrived, 96)) == "nothing"
     absent = fold(call, [done(InspectCall(call="call-1"), 96, recordings=[])])
     assert step_of(look(absent, 96)) == "update rec=1"
+    at_once = call_of("", *history[: history.index(sent)], *tried, done(InspectCall(call="call-1"), 96, recordings=[]))
+    assert "rec=1" in step_of(look(at_once, 96)), "also where nothing else was written meanwhile"
     unseen = fold(call, [refused(InspectCall(call="call-1"), 96)])
     assert step_of(look(unseen, 96)) == "update rec=1"
 
