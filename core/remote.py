@@ -32,6 +32,17 @@ CONTACT_ATTEMPTS: Final = 4
 """How often a contact that a finished call waits for may fail before the call is recorded without it."""
 
 
+REPOST_GUARD_MS: Final = 2_000
+"""A POST (or a recording) whose connection broke is looked for again this long after it was sent before it is repeated."""
+
+ORPHAN_GUARD_MS: Final = 6_000
+"""The same where nobody saw the connection end (the process died, or another instance took over): a machine that was cut off
+goes on sending for as long as its kernel is told to try (five seconds, ``adapters/moysklad/sending.py``)."""
+
+SLOW_GUARD: Final = 4
+"""A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
+
+
 class Card(StrEnum):
     """How a call's card stands on one employee's screen. ``UNSURE``: an event about it is in doubt."""
 
@@ -66,6 +77,13 @@ class Attempt:
     in_doubt: bool = True
     ended_ms: int | None = None
     doubted: bool = False
+
+    @property
+    def guard_ms(self) -> int:
+        """How long after it was sent it may still take effect, whatever a look tells before that."""
+        if self.ended_ms is None:
+            return ORPHAN_GUARD_MS
+        return max(REPOST_GUARD_MS, SLOW_GUARD * (self.ended_ms - self.at_ms))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +121,8 @@ class Contact:
 class Remote:
     """MoySklad's side of one call, folded from outcomes.
 
-    ``deferred``: why it was not asked lately, where nothing else happened since.
+    ``deferred``: why it was not asked lately, where nothing else happened since. ``late``: recordings that were sent, were not
+    there when we looked, and may still arrive until ``late_until_ms``.
     """
 
     call: str | None = None
@@ -123,6 +142,8 @@ class Remote:
     retry_of: str = ""
     last_error: str = ""
     deferred: str = ""
+    late: tuple[str, ...] = ()
+    late_until_ms: int | None = None
     refusals: tuple[Refusal, ...] = ()
 
     @property
@@ -273,7 +294,7 @@ def _done(remote: Remote, event: EffectDone, effect: Effect) -> Remote:
         case ConfirmCall():
             return _confirmed(remote, event.at_ms, result)
         case InspectCall():
-            return _inspected(remote, result)
+            return _inspected(remote, event.at_ms, result)
 
 
 def _employees(remote: Remote, found: Any) -> tuple[tuple[str, str | None], ...]:
@@ -314,15 +335,21 @@ def _confirmed(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
     return replace(remote, attempt=replace(attempt, in_doubt=False, doubted=False), absent_ms=at_ms)
 
 
-def _inspected(remote: Remote, result: Mapping[str, Any]) -> Remote:
+def _inspected(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
     recordings = tuple(str(url) for url in result.get("recordings") or ())
     remote = replace(remote, written=replace(remote.written, recordings=recordings))
-    if remote.attempt is not None and isinstance(remote.attempt.effect, UpdateCall):
-        effect = remote.attempt.effect
-        if set(effect.recordings) <= set(recordings):
-            return _wrote(replace(remote, attempt=None), replace(effect, recordings=()))
-        return replace(remote, attempt=replace(remote.attempt, in_doubt=False, doubted=False))
-    return remote
+    attempt = remote.attempt
+    if attempt is None or not isinstance(attempt.effect, UpdateCall):
+        over = remote.late_until_ms is None or at_ms >= remote.late_until_ms
+        late = () if over else tuple(url for url in remote.late if url not in recordings)
+        return replace(remote, late=late, late_until_ms=remote.late_until_ms if late else None)
+    missing = tuple(url for url in attempt.effect.recordings if url not in recordings)
+    if not missing:
+        return _wrote(replace(remote, attempt=None), replace(attempt.effect, recordings=()))
+    until_ms = attempt.at_ms + attempt.guard_ms
+    late = missing if at_ms < until_ms else ()
+    attempt = replace(attempt, in_doubt=False, doubted=False)
+    return replace(remote, attempt=attempt, late=late, late_until_ms=until_ms if late else None)
 
 
 def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:

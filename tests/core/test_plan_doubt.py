@@ -15,9 +15,11 @@ from core.effects import (
     InspectCall,
     RegisterCall,
     UpdateCall,
+    decode_effect,
 )
-from core.events import CallSettled, LegAbsorbed
-from core.plan import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD, Parked, contact_sync_id, parked, parked_reason
+from core.events import CallSettled, EffectStarted, Event, LegAbsorbed
+from core.plan import Parked, contact_sync_id, parked, parked_reason
+from core.remote import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD
 from core.settings import Settings
 from tests.moysklad_model import MoySkladModel, Repeated
 from tests.scenario import (
@@ -279,9 +281,39 @@ def test_recordings_in_doubt_that_arrived_are_not_sent_again(fault: Fault) -> No
 
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.CRASH_BEFORE])
 def test_recordings_in_doubt_that_did_not_arrive_are_sent_again(fault: Fault) -> None:
-    scenario = known(RECORDED, {2: fault}).finished()
-    assert scenario.asked()[3:] == [FINAL, "inspect", FINAL]
+    """Not before their request cannot arrive any more; everything else is written meanwhile."""
+    scenario = known(RECORDED, {2: fault})
+    rest = "update HIDE_ALL #6 ext=101 end=35.0"
+    assert scenario.at(36.5).asked()[3:] == [FINAL, "inspect", rest]
+    assert scenario.notes()["recording"] == "its request may still arrive, and a recording sent twice is listed twice"
+    assert scenario.finished().asked()[3:] == [FINAL, "inspect", rest, "inspect", "update rec=1"]
     assert scenario.row.recordings == ["https://r/1"]
+
+
+def test_a_recording_that_arrives_late_is_not_sent_again() -> None:
+    """MoySklad acted long after we had given it up, and after we had looked."""
+    history = [*known(RECORDED, {2: Fault.NOT_SENT}).at(36).world.streams["call/A"]]
+    sent = next(event for event in history if isinstance(event, EffectStarted) and event.effect.get("recordings"))
+    effect = decode_effect(sent.effect)
+    tried: list[Event] = [started(effect, 36, "w"), failed(effect, 51, "w")]
+    tried.append(done(InspectCall(call="call-1"), 52, recordings=[]))
+    call = call_of("", *history[: history.index(sent)], *tried)
+    assert step_of(look(call, 52)) == "update HIDE_ALL #6 ext=101 end=35.0"
+    written = look(call, 52).step
+    assert written is not None
+    call = fold(call, [started(written.effect, 52, "x"), done(written.effect, 52, "x")])
+    waiting = look(call, 53)
+    assert (step_of(waiting), waiting.wake_ms) == ("inspect", ms(36 + SLOW_GUARD * 15))
+    early = fold(call, [done(InspectCall(call="call-1"), 60, recordings=[])])
+    assert step_of(look(early, 60)) == "inspect"
+    arrived = fold(call, [done(InspectCall(call="call-1"), 96, recordings=["https://r/1"])])
+    assert step_of(look(arrived, 96)) == "nothing"
+    absent = fold(call, [done(InspectCall(call="call-1"), 96, recordings=[])])
+    assert step_of(look(absent, 96)) == "update rec=1"
+    at_once = call_of("", *history[: history.index(sent)], *tried, done(InspectCall(call="call-1"), 96, recordings=[]))
+    assert "rec=1" in step_of(look(at_once, 96)), "also where nothing else was written meanwhile"
+    unseen = fold(call, [refused(InspectCall(call="call-1"), 96)])
+    assert step_of(look(unseen, 96)) == "update rec=1"
 
 
 def test_recordings_that_certainly_were_not_sent_are_not_looked_for() -> None:
@@ -328,7 +360,14 @@ def test_an_update_that_is_refused_with_its_cards_goes_on_without_them() -> None
 
 def test_a_hide_all_that_is_refused_does_not_hold_the_record_up() -> None:
     scenario = picky(ANSWERED, has(CardAction.HIDE_ALL)).finished()
-    assert scenario.asked()[3:] == ["update HIDE_ALL #5 ext=101 end=35.0", "update ext=101 end=35.0"]
+    assert scenario.asked()[3:] == ["update HIDE_ALL #5 ext=101 end=35.0", "update HIDE_ALL #6", "update ext=101 end=35.0"]
+
+
+def test_a_record_that_is_refused_does_not_leave_a_card_open() -> None:
+    """Refused together: it may have been the employee of the record, who cannot log in, and not the hiding."""
+    scenario = picky(ANSWERED, lambda effect: "inactive" if getattr(effect, "employee", "") else "").finished()
+    assert scenario.asked()[3:] == ["update HIDE_ALL #5 ext=101 end=35.0", "update HIDE_ALL #6", "update ext=101 end=35.0"]
+    assert (scenario.screens(), scenario.row.extension, scenario.row.end_ms) == ({}, "101", ms(35))
     assert scenario.row.extension == "101"
 
 
