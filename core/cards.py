@@ -121,7 +121,7 @@ def shows_refused(remote: Remote) -> Refusal | None:
     for refusal in remote.refusals:
         effect = refusal.effect
         if (
-            refusal.sent
+            refusal.proves
             and not names_employee(effect)
             and isinstance(effect, RegisterCall | UpdateCall)
             and any(event.action in (CardAction.SHOW, CardAction.STARTTIME) for event in effect.cards)
@@ -135,7 +135,7 @@ def _refused_to_hide(remote: Remote) -> frozenset[str]:
     return frozenset(
         event.extension
         for refusal in remote.refusals
-        if refusal.sent
+        if refusal.proves
         and isinstance(refusal.effect, UpdateCall)
         and not is_mixed(refusal.effect)
         and all(event.action in (CardAction.HIDE, CardAction.HIDE_ALL) for event in refusal.effect.cards)
@@ -145,7 +145,7 @@ def _refused_to_hide(remote: Remote) -> frozenset[str]:
 
 def mixture_refused(remote: Remote) -> bool:
     """Whether cards and record were refused together: which of them it was is found out by asking for the cards alone."""
-    return any(refusal.sent and is_mixed(refusal.effect) for refusal in remote.refusals)
+    return any(refusal.proves and is_mixed(refusal.effect) for refusal in remote.refusals)
 
 
 def is_mixed(effect: Effect) -> bool:

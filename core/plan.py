@@ -32,9 +32,12 @@ from core.effects import (
 from core.lifecycle import FINAL, LIVE, Phase
 from core.phone import looks_like_extension
 from core.record import Record, final_record
-from core.remote import Attempt, Card, Refusal
+from core.remote import Attempt, Card, Refusal, Remote
 from core.settings import Settings
 from core.values import ANONYMOUS, Direction, Urgency
+
+TURNED_AWAY_WAITS_MS: Final = (15_000, 60_000, 300_000, 1_800_000)
+"""Between two tries to hide the cards of a call whose account is refused altogether; the last one repeats."""
 
 ENDED_FRESH_MS: Final = 60_000
 """A call that ended longer ago is backlog: whoever waits for its record has waited already."""
@@ -180,7 +183,7 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
                 ConfirmCall(external_id=attempt.effect.external_id),
                 "the first registration may still be under way: look once more before repeating it",
             )
-            yield replace(again, not_before_ms=attempt.at_ms + attempt.guard_ms)
+            yield replace(again, not_before_ms=attempt.at_ms + attempt.guard_ms(hurried=call.is_live))
         case UpdateCall() if attempt.in_doubt and attempt.effect.recordings and call.remote.refused(InspectCall) is None:
             yield _step(
                 call,
@@ -194,7 +197,7 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
 def _may_be_under_way(call: Call, attempt: Attempt) -> bool:
     """Whether a registration was looked for so soon that it may have been missed."""
     absent_ms = call.remote.absent_ms
-    return absent_ms is not None and absent_ms - attempt.at_ms < attempt.guard_ms
+    return absent_ms is not None and absent_ms - attempt.at_ms < attempt.guard_ms(hurried=call.is_live)
 
 
 def _look_for_recordings(call: Call, notes: list[Note]) -> Iterator[Step]:
@@ -247,16 +250,25 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
 
 def _update(call: Call, settings: Settings, wanted: Wanted, notes: list[Note]) -> Iterator[Step]:
     attempt, refusal = call.remote.attempt, call.remote.refused(UpdateCall, with_cards=False)
-    if refusal is not None and call.remote.is_turned_away:
+    turned_away = refusal is not None and call.remote.is_turned_away
+    if refusal is not None and turned_away:
         notes.append(Note(about="call", text=f"MoySklad refused the update: {refusal.error}"))
-        return
+        if not call.remote.open_cards:
+            return
     effect, reasons, said = _update_from(call, settings, wanted, call.remote.cards_by_extension)
     if attempt is not None and attempt.in_doubt and (not reasons or _content(effect) != _content(attempt.effect)):
         # Not the one in doubt again: whatever that one may have shown counts as standing.
         effect, reasons, said = _update_from(call, settings, wanted, call.remote.doubtful_cards)
     notes.extend(said)
     if reasons:
-        yield _write(call, effect, "; ".join(reasons))
+        step = _write(call, effect, "; ".join(reasons))
+        # A card may stand on a screen: that is asked for again by itself, ever more rarely, whatever the account is refused.
+        yield replace(step, not_before_ms=_after_turned_away_ms(call.remote)) if turned_away else step
+
+
+def _after_turned_away_ms(remote: Remote) -> int:
+    turned = [refusal for refusal in remote.refusals if not refusal.proves and isinstance(refusal.effect, UpdateCall)]
+    return turned[-1].at_ms + TURNED_AWAY_WAITS_MS[min(len(turned), len(TURNED_AWAY_WAITS_MS)) - 1]
 
 
 def _update_from(
@@ -313,7 +325,7 @@ def _with_record(call: Call, record: Record, effect: UpdateCall, reasons: list[s
 
 
 def _named_somebody(refusal: Refusal) -> bool:
-    return refusal.sent and isinstance(refusal.effect, UpdateCall) and bool(refusal.effect.extension)
+    return refusal.proves and isinstance(refusal.effect, UpdateCall) and bool(refusal.effect.extension)
 
 
 def _attributed(record: Record) -> Note:

@@ -19,7 +19,7 @@ from core.effects import (
 )
 from core.events import CallSettled, EffectStarted, Event, LegAbsorbed
 from core.plan import Parked, contact_sync_id, parked, parked_reason
-from core.remote import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD
+from core.remote import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD, UNHURRIED_GUARD_MS
 from core.settings import Settings
 from tests.moysklad_model import MoySkladModel, Repeated
 from tests.scenario import (
@@ -150,7 +150,7 @@ def test_a_different_write_gets_a_key_and_numbers_of_its_own() -> None:
 
 
 def test_a_row_that_an_earlier_registration_made_after_all_still_gets_its_end() -> None:
-    absent = done(ConfirmCall(external_id="0367-A"), 4, call=None)
+    absent = done(ConfirmCall(external_id="0367-A"), 26, call=None)
     late = call_of(
         ANSWERED, FOUND, started(REGISTER, 1, "r1"), failed(REGISTER, 1.1, "r1"), absent, CallSettled(at_ms=ms(36), reason="")
     )
@@ -472,8 +472,41 @@ def test_a_call_that_moysklad_refuses_altogether_is_asked_for_once_and_parked_al
     assert moving is not None
     turned_away = fold(registered, [refused(moving.effect, 5, error="key revoked", sent=False)])
     planned = look(turned_away, 6)
-    assert (step_of(planned), planned.parked) == ("nothing", "key revoked")
+    assert planned.step is not None
+    assert (planned.parked, planned.step.not_before_ms, planned.wake_ms) == ("key revoked", ms(20), ms(20)), "a card stands"
     assert [note.text for note in planned.notes if note.about == "call"] == ["MoySklad refused the update: key revoked"]
+
+
+def test_a_card_is_hidden_although_the_key_was_refused_when_it_ended() -> None:
+    """Refused with the credential, which may be mended without anybody telling us: asked again, ever more rarely."""
+    shown = call_of(RING, FOUND, started(REGISTER_WITH_CARDS, 1), done(REGISTER_WITH_CARDS, 1, call="m"), *events("9 A hangup"))
+    hiding = look(shown, 9).step
+    assert hiding is not None
+    assert describe(hiding.effect) == "update HIDE_ALL #3"
+    call, at, waits = shown, 9.0, list[float]()
+    for _ in range(6):
+        tried = look(call, at).step
+        assert tried is not None
+        call = fold(call, [started(tried.effect, at, tried.key), refused(tried.effect, at, tried.key, code=1056)])
+        again = look(call, at).step
+        assert again is not None
+        assert again.not_before_ms is not None
+        waits.append((again.not_before_ms - ms(at)) / 1000)
+        at += waits[-1]
+    assert waits == [15, 60, 300, 1_800, 1_800, 1_800]
+    assert not call.remote.employees_refused, "it says nothing about the employee"
+    hidden = fold(call, [done(hiding.effect, at), ENDED])
+    assert step_of(look(hidden, at)) == "nothing", "the rest is parked until somebody mends the key"
+    assert step_of(look(fold(hidden, [retry(at + 1)]), at + 1)) == "update end=9.0 comment"
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+def test_where_nobody_waits_a_repetition_waits_longer(hurried: bool) -> None:
+    end = [] if hurried else [*events("9 A hangup 101 answered"), CallSettled(at_ms=ms(10), reason="")]
+    absent = done(ConfirmCall(external_id="0367-A"), 12, call=None)
+    call = call_of(RING, FOUND, started(REGISTER, 1, "r"), *end, absent)
+    assert step_of(look(call, 12)) == ("register SHOW 101 #1 SHOW 102 #2" if hurried else "confirm")
+    assert hurried or look(call, 12).wake_ms == ms(1) + UNHURRIED_GUARD_MS
 
 
 def test_a_call_that_goes_on_gets_its_card_when_it_may_be_asked_again() -> None:
