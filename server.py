@@ -21,6 +21,9 @@ import structlog
 from aiohttp import web
 
 from adapters import daemon, demo, doctor
+from adapters.access import Access
+from adapters.admin_password import AdminPassword, load_or_create_password
+from adapters.audit import Audit
 from adapters.call_search import resolve, search
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
@@ -81,8 +84,8 @@ async def find_story(service: Service, enterprise: str, name: str) -> Story | No
     return tell(enterprise, call, history, settings, service.options.limits)
 
 
-def http_parts(service: Service) -> Services:
-    """The parts as the HTTP edge sees them."""
+def http_parts(service: Service, password: AdminPassword | None = None) -> Services:
+    """The parts as the HTTP edge sees them; without a password nobody can log in."""
 
     async def story(enterprise: str, name: str) -> dict[str, Any] | None:
         found = await find_story(service, enterprise, name)
@@ -92,6 +95,8 @@ def http_parts(service: Service) -> Services:
         ingest=service.ingest,
         settings=service.settings,
         moysklad=service.moysklad,
+        access=Access(service.pool, password),
+        audit=Audit(service.pool),
         story=story,
         search=lambda query: search(service.pool, query, service.options.zone),
         metrics=lambda: exposition(service.ingest, service.reactor),
@@ -126,7 +131,7 @@ async def opened(env: Environment) -> AsyncIterator[Service]:
 async def serve(env: Environment) -> None:
     """Run until SIGTERM or SIGINT. The port answers from the start: 503 in words until the database does."""
     holder = Holder()
-    guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "")
+    guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "", env.public_url or "")
     runner = web.AppRunner(build_app(holder, guard), access_log=None, shutdown_timeout=5.0)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -151,8 +156,9 @@ async def _work(env: Environment, holder: Holder) -> None:
         holder.waiting = reason
         log.info("waiting", reason=reason)
 
+    password = AdminPassword(load_or_create_password(env))
     async with database(env, waiting) as dsn, assembled(service_options(env, dsn), projections()) as service:
-        holder.parts = http_parts(service)
+        holder.parts = http_parts(service, password)
         log.info("ready", host=env.host, port=env.port)
         try:
             await service.run()

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from adapters import access, audit
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad, build_moysklad
 from adapters.postgres.database import DATABASE_ERRORS, create_pool, load_sql, still_wanted
@@ -87,6 +88,8 @@ class Service:
             try:
                 await self.switchboard.prune()
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
+                await access.prune(self.pool)
+                await audit.prune(self.pool)
             except UNAVAILABLE as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)

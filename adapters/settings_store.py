@@ -45,7 +45,7 @@ CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000
 
 _READ, _LOCK = load_sql("settings_read"), load_sql("settings_lock")
-_BY_WEBHOOK = load_sql("settings_by_webhook")
+_BY_WEBHOOK, _LIST = load_sql("settings_by_webhook"), load_sql("enterprises_list")
 _LAST, _ADD = load_sql("settings_last_revision"), load_sql("settings_add_revision")
 
 
@@ -135,6 +135,12 @@ class SettingsStore:
         found = next((str(row["number"]) for row in rows if _webhook_of(row["integrations_config"]) == wanted), None)
         self._keep(self._webhooks, wanted, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
+
+    async def listing(self, wanted: str, only: str | None, limit: int) -> list[tuple[str, str, dict[str, Any]]]:
+        """Enterprises by number: number, name, and the ``ms`` object as it is stored. ``wanted``: a part of number or name."""
+        with _outage_as("the settings cannot be read"):
+            rows = await self._pool.fetch(_LIST, wanted, only, limit)
+        return [(row["number"], row["name"], read_object(read_object(row["integrations_config"]).get("ms"))) for row in rows]
 
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
         """What a call works under: the settings of its revision, and the credentials in force now.

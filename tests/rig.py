@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.fernet import Fernet
 
+from adapters.access import Access
+from adapters.audit import Audit
 from adapters.call_search import search
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
@@ -170,6 +172,8 @@ def _parts(service: Service) -> Services:
         ingest=service.ingest,
         settings=service.settings,
         moysklad=service.moysklad,
+        access=Access(service.pool, None),
+        audit=Audit(service.pool),
         story=no_story,
         search=lambda query: search(service.pool, query, MINSK),
         metrics=lambda: exposition(service.ingest, service.reactor),

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from adapters.http import admin, internal
+from adapters.http import access, admin, internal, pages
 from adapters.http.answers import BODY_LIMIT, answer, errors_in_words
-from adapters.http.guard import Guard, guarded
+from adapters.http.guard import GUARD, Guard, guarded
 from adapters.http.services import SERVICES, Holder, services
 
 VERSION: Final = "0.1.0"
@@ -18,7 +18,9 @@ def build_app(holder: Holder, guard: Guard) -> web.Application:
     """Put the routes together. They answer 503 in words until ``holder`` has its parts."""
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[errors_in_words, guarded(guard)])
     app[SERVICES] = holder
-    app.add_routes([*internal.routes(), *admin.routes()])
+    app[GUARD] = guard
+    app.on_response_prepare.append(pages.fenced(guard.secure))
+    app.add_routes([*internal.routes(), *admin.routes(), *access.routes(), *pages.routes()])
     app.add_routes(
         [
             web.get("/healthz", healthz),

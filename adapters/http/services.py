@@ -9,6 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from adapters.access import Access
+from adapters.audit import Audit
 from adapters.http.answers import Problem
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad
@@ -28,6 +30,8 @@ class Services:
     ingest: Ingest
     settings: SettingsStore
     moysklad: MoySklad
+    access: Access
+    audit: Audit
     story: Story
     search: Search
     metrics: Callable[[], bytes]
