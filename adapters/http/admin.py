@@ -1,16 +1,18 @@
-"""The administrator's JSON API (PRODUCT D1): settings, connection test, employees, test card, and the calls' replay."""
+"""The administrator's JSON API (PRODUCT D1): settings, connection test, employees, test card, the calls' replay, parked calls."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from adapters.http.answers import Problem, answer, read_json
 from adapters.http.services import Services, services
 from adapters.moysklad.errors import Api
 from adapters.moysklad.explain import explain_failure_ru
+from adapters.parked import MAX_SHOWN, Ordered
 from adapters.settings_store import Current, SettingsConflict
 from core.effects import Refused, Unavailable
 from core.settings import SettingsError, masked
@@ -34,6 +36,9 @@ def routes() -> list[web.RouteDef]:
         web.post("/ms-admin/api/test-manager/{enterprise}", test_manager),
         web.get("/ms-admin/api/calls", search_calls),
         web.get("/ms-admin/api/calls/{enterprise}/{call}", get_call),
+        web.get("/ms-admin/api/parked", get_parked),
+        web.post("/ms-admin/api/retry/{enterprise}", retry_enterprise),
+        web.post("/ms-admin/api/retry/{enterprise}/{call}", retry_call),
     ]
 
 
@@ -53,7 +58,7 @@ async def put_config(request: web.Request) -> web.Response:
         current = await parts.settings.save(
             _enterprise(request),
             body,
-            by=f"{request.remote or 'unknown'} (admin API)",
+            by=_by(request),
             reason="saved by the administrator",
             expected_revision=expected,
         )
@@ -68,7 +73,7 @@ async def put_config(request: web.Request) -> web.Response:
 
 async def delete_config(request: web.Request) -> web.Response:
     """Remove the integration's settings; the history of changes and of calls stays."""
-    if not await services(request).settings.delete(_enterprise(request), by=f"{request.remote or 'unknown'} (admin API)"):
+    if not await services(request).settings.delete(_enterprise(request), by=_by(request)):
         raise Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
     return answer({"status": "deleted"})
 
@@ -185,6 +190,43 @@ async def get_call(request: web.Request) -> web.Response:
     if story is None:
         raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
     return answer(story)
+
+
+async def get_parked(request: web.Request) -> web.Response:
+    """Calls that need a person: why, since when, what helps; counted by reason. ``enterprise``, ``limit``."""
+    limit = request.query.get("limit", "200")
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= MAX_SHOWN:
+        raise Problem(400, "limit is not understood", field="limit", hint=f"a number from 1 to {MAX_SHOWN}")
+    enterprise = request.query.get("enterprise", "")
+    if not enterprise.isprintable():
+        raise Problem(400, "enterprise is not understood", field="enterprise", hint="plain text")
+    found = await services(request).parked.listing(enterprise or None, int(limit))
+    return answer(msgspec.to_builtins(found))
+
+
+async def retry_enterprise(request: web.Request) -> web.Response:
+    """Ask MoySklad again for everything of an enterprise that is parked."""
+    enterprise = _enterprise(request)
+    ordered, count = await services(request).parked.retry_enterprise(enterprise, by=_by(request))
+    return answer({"status": ordered.value, "enterprise_number": enterprise, "calls": count})
+
+
+async def retry_call(request: web.Request) -> web.Response:
+    """Ask MoySklad again for one parked call, named as in the replay."""
+    enterprise, parts = _enterprise(request), services(request)
+    try:
+        call = await parts.find_call(enterprise, request.match_info["call"])
+    except ValueError as error:
+        raise _not_understood(error) from error
+    if call is None:
+        raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
+    ordered = await parts.parked.retry_call(enterprise, call, by=_by(request))
+    calls = 0 if ordered is Ordered.NOT_PARKED else 1
+    return answer({"status": ordered.value, "enterprise_number": enterprise, "call": call, "calls": calls})
+
+
+def _by(request: web.Request) -> str:
+    return f"{request.remote or 'unknown'} (admin API)"
 
 
 def _not_understood(error: ValueError) -> Problem:

@@ -10,8 +10,10 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from adapters.ingest import Taken, UnknownEnterprise
 from adapters.settings_store import is_outage
 from core.errors import StoreUnavailable
+from core.signals import SignalError
 
 log = structlog.get_logger("http")
 
@@ -56,6 +58,21 @@ def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) 
     return web.Response(body=orjson.dumps(data), status=status, content_type="application/json", headers=headers)
 
 
+def told(taken: Taken) -> dict[str, Any]:
+    """The answer to a signal that is on disk; a repeat is marked as such."""
+    body: dict[str, Any] = {"status": taken.status, "enterprise_number": taken.enterprise}
+    if taken.call:
+        body["call"] = taken.call
+    if taken.duplicate:
+        body["duplicate"] = True
+    return body
+
+
+def status_of(error: SignalError) -> int:
+    """The HTTP status of a refusal."""
+    return 404 if isinstance(error, UnknownEnterprise) else 400
+
+
 async def read_json(request: web.Request) -> Any:
     """The body as JSON. Raises Problem 400 (not JSON) or 413 (over the limit)."""
     try:
@@ -70,9 +87,12 @@ async def read_json(request: web.Request) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        # Whatever charset it claims: these bytes are shown to a person, not read.
-        text = raw[:SHOWN_BYTES].decode("utf-8", "replace")
-        raise Problem(400, "the body is not JSON", hint=f"send application/json: {error.msg}", body_text=text) from None
+        raise Problem(400, "the body is not JSON", hint=f"send application/json: {error.msg}", body_text=shown(raw)) from None
+
+
+def shown(raw: bytes) -> str:
+    """The beginning of bytes that could not be understood. Whatever charset they claim: a person looks at them."""
+    return raw[:SHOWN_BYTES].decode("utf-8", "replace")
 
 
 @web.middleware
