@@ -24,6 +24,7 @@ from adapters import daemon, demo, doctor
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
 from adapters.audit import Audit
+from adapters.board import Board
 from adapters.call_search import resolve, search
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
@@ -45,7 +46,10 @@ from core.decisions import Limits
 from core.errors import StoreUnavailable
 from core.ports import Projection, StreamId
 from projections.calls import Calls
+from projections.disguise import disguise
 from projections.journal import Journal
+from projections.picture import Picture, draw
+from projections.statistics import Statistics, quantile_ms
 from projections.story import Story, tell
 from projections.story_text import render
 
@@ -59,7 +63,7 @@ def wall_ms() -> int:
 
 def projections() -> tuple[Projection, ...]:
     """Every read model."""
-    return (Calls(), Journal())
+    return (Calls(), Journal(), Statistics())
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
@@ -81,21 +85,33 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
 
 async def find_story(service: Service, enterprise: str, name: str) -> Story | None:
     """The replay of one call, named by UniqueId, MoySklad's id of it, or ``phone@time``; None when nobody knows it."""
+    found = await _find_replay(service, enterprise, name)
+    return found[0] if found is not None else None
+
+
+async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[Story, Picture] | None:
     call = await resolve(service.pool, enterprise, name, service.options.zone)
     if call is None:
         return None
     history = await service.store.read(StreamId(enterprise=enterprise, name=f"call/{call}"))
     revision = next((int(number) for each in history if (number := each.data.get("settings_revision"))), 0)
     settings = await service.settings.at_revision(enterprise, revision)
-    return tell(enterprise, call, history, settings, service.options.limits)
+    story = tell(enterprise, call, history, settings, service.options.limits)
+    return story, draw(story, history, settings)
+
+
+async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool) -> dict[str, Any] | None:
+    """The replay with its picture, as JSON; ``disguised``: without anybody's number or name."""
+    found = await _find_replay(service, enterprise, name)
+    if found is None:
+        return None
+    story, picture = found
+    replay: dict[str, Any] = {**msgspec.to_builtins(story), "picture": msgspec.to_builtins(picture)}
+    return disguise(replay) if disguised else replay
 
 
 def http_parts(service: Service, password: AdminPassword | None = None) -> Services:
     """The parts as the HTTP edge sees them; without a password nobody can log in."""
-
-    async def story(enterprise: str, name: str) -> dict[str, Any] | None:
-        found = await find_story(service, enterprise, name)
-        return None if found is None else msgspec.to_builtins(found)
 
     sources = service.sources
     figures = Figures(
@@ -111,7 +127,10 @@ def http_parts(service: Service, password: AdminPassword | None = None) -> Servi
         moysklad=service.moysklad,
         access=Access(service.pool, password),
         audit=Audit(service.pool),
-        story=story,
+        board=Board(service.pool, lambda: gather(sources), now_ms=wall_ms),
+        pool=service.pool,
+        replay=partial(_replay, service),
+        quantile=quantile_ms,
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,

@@ -230,7 +230,10 @@ def health(status: Mapping[str, Any], enterprise: str | None) -> dict[str, Any]:
     if enterprise is None:
         behind = {key: backlog.get(key, 0) for key in ("calls", "oldest_s", "estimate_s")}
         return {"accounts": accounts, "behind": behind, "parked": parked.get("calls", 0)}
-    theirs = next((each for each in backlog.get("enterprises") or () if each.get("enterprise") == enterprise), {})
+    theirs: Mapping[str, Any] = {}
+    for each in backlog.get("enterprises") or ():
+        if each.get("enterprise") == enterprise:
+            theirs = each
     return {
         "accounts": accounts,
         "behind": {key: theirs.get(key, 0) for key in ("calls", "oldest_s", "estimate_s")},

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
-import asyncpg
 import orjson
 
+from adapters.looking import TooMuch, looking
 from adapters.postgres.database import load_sql
 from core.events import safe_id
 from core.phone import digits, same_number
@@ -33,9 +33,6 @@ WHOLE: Final = 9
 
 FEWEST: Final = 3
 """Fewer last digits would find every tenth call."""
-
-PATIENCE_S: Final = 8
-"""A search that takes longer asks for too much: it is given up, and the person told what to narrow."""
 
 TOO_WIDE: Final = ("from", "less at once: a shorter time, one enterprise, or a number")
 
@@ -79,11 +76,9 @@ async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> Found:
         *after,
     )
     try:
-        async with pool.acquire() as connection, connection.transaction(readonly=True):
-            # Each search has other conditions: a plan made for all of them would read the whole table for most.
-            await connection.execute(f"SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL statement_timeout = {PATIENCE_S}000")
+        async with looking(pool) as connection:
             rows = await connection.fetch(_SEARCH, *args)
-    except asyncpg.QueryCanceledError:
+    except TooMuch:
         raise ValueError(*TOO_WIDE) from None
     page = rows[:limit]
     return Found(
@@ -123,7 +118,7 @@ def _tail(phone: str) -> str:
 
 
 def _range(tail: str) -> tuple[str | None, str | None]:
-    """From where, and before where, numbers that end so stand in the index of tails, which are turned round; a whole tail is one."""
+    """From where, and before where, numbers that end so stand in the index of tails (turned round); a whole tail is one place."""
     turned = tail[::-1]
     if not turned or len(turned) == WHOLE:
         return turned or None, None

@@ -28,3 +28,50 @@ CREATE INDEX calls_live ON calls (enterprise) WHERE phase IN ('arrived', 'ringin
 CREATE INDEX calls_missed ON calls (enterprise, started_ms) WHERE direction = 'in' AND outcome IN ('missed', 'abandoned');
 
 ANALYZE calls;
+
+-- Numbers over time, by hours of UTC: projections/statistics.py. It begins with the first event by itself.
+CREATE TABLE statistics_calls (
+    enterprise text NOT NULL,
+    hour_ms bigint NOT NULL,
+    direction text NOT NULL,
+    outcome text NOT NULL,
+    calls integer NOT NULL,
+    talk_ms bigint NOT NULL,
+    waits integer NOT NULL,
+    wait_ms bigint NOT NULL,
+    PRIMARY KEY (enterprise, hour_ms, direction, outcome)
+);
+CREATE INDEX statistics_calls_hour ON statistics_calls (hour_ms);
+-- answered: has talked. missed: nobody has.
+CREATE TABLE statistics_people (
+    enterprise text NOT NULL,
+    hour_ms bigint NOT NULL,
+    extension text NOT NULL,
+    direction text NOT NULL,
+    calls integer NOT NULL,
+    answered integer NOT NULL,
+    missed integer NOT NULL,
+    talk_ms bigint NOT NULL,
+    waits integer NOT NULL,
+    wait_ms bigint NOT NULL,
+    PRIMARY KEY (enterprise, hour_ms, extension, direction)
+);
+-- took: how many took no longer than each of the bounds in projections/statistics.py, each request counted once.
+CREATE TABLE statistics_requests (
+    enterprise text NOT NULL,
+    hour_ms bigint NOT NULL,
+    api text NOT NULL,
+    requests integer NOT NULL,
+    failures integer NOT NULL,
+    took_ms bigint NOT NULL,
+    took integer[] NOT NULL,
+    PRIMARY KEY (enterprise, hour_ms, api)
+);
+CREATE INDEX statistics_requests_hour ON statistics_requests (hour_ms);
+-- Who has which extension, as MoySklad last said.
+CREATE TABLE statistics_names (
+    enterprise text NOT NULL,
+    extension text NOT NULL,
+    name text NOT NULL,
+    PRIMARY KEY (enterprise, extension)
+);

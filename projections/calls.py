@@ -14,10 +14,10 @@ from core import call as calls
 from core.call import Call, attribution, evolve, initial
 from core.events import EffectFailed, EffectRefused, Event, Observation, decode
 from core.lifecycle import Phase
+from core.measures import involved, talked_ms, wait_ms
 from core.phone import digits
 from core.plan import parked
 from core.ports import ProjectionDb, RecordedEvent
-from core.talk import OVERLAP_SLACK_MS
 from core.values import ANONYMOUS
 
 _SQL: Final = Path(__file__).parent / "sql"
@@ -65,7 +65,7 @@ def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
     """The row in the order of ``calls_upsert.sql``; ``talk_ms`` sums the talks that are over."""
     state, phase_ms = _folded(initial(enterprise, stream.removeprefix("call/")), history)
     talk_ms = sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in state.talks)
-    outcome, needed, talked = calls.outcome(state), parked(state), _talked(state)
+    outcome, needed, talked = calls.outcome(state), parked(state), talked_ms(state)
     return (
         enterprise,
         state.id,
@@ -75,7 +75,7 @@ def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
         outcome.value if outcome else None,
         state.number,
         "" if state.number == ANONYMOUS else digits(state.number),
-        list(dict.fromkeys([*state.rung, *(talk.extension for talk in state.talks)])),
+        list(involved(state)),
         attribution(state, _Nobody())[0],
         calls.start_ms(state),
         calls.end_ms(state),
@@ -94,7 +94,7 @@ def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
         state.remote.contact.name.replace("\0", "")[:NAME_CHARS],
         list(talked),
         list(talked.values()),
-        _wait_ms(state),
+        wait_ms(state),
     )
 
 
@@ -107,23 +107,3 @@ def _folded(state: Call, history: Sequence[Event]) -> tuple[Call, int]:
             phase_ms = event.heard_ms if isinstance(event, Observation) else event.at_ms
     began = [talk.start_ms for talk in state.talks if talk.end_ms is None] if state.phase is Phase.TALKING else []
     return state, min(began, default=phase_ms)
-
-
-def _talked(state: Call) -> dict[str, int]:
-    """Extension -> how long it talked with the customer, for talks that are over."""
-    found: dict[str, int] = {}
-    for talk in state.talks:
-        length_ms = max(0, (talk.end_ms or talk.start_ms) - talk.start_ms)
-        found[talk.extension] = found.get(talk.extension, 0) + length_ms
-    return found
-
-
-def _wait_ms(state: Call) -> int | None:
-    """How long the phone of the one who answered first had been ringing; None where nobody answered or no dial was heard."""
-    first = min(state.talks, key=lambda talk: talk.start_ms, default=None)
-    if first is None:
-        return None
-    heard = [step for step in state.steps if step.heard_ms <= first.start_ms + OVERLAP_SLACK_MS]
-    theirs = [step.heard_ms for step in heard if first.extension in step.extensions]
-    rung_ms = max(theirs, default=min((step.heard_ms for step in heard), default=None))
-    return None if rung_ms is None else max(0, first.start_ms - rung_ms)

@@ -18,6 +18,7 @@ from cryptography.fernet import Fernet
 
 from adapters.access import Access
 from adapters.audit import Audit
+from adapters.board import Board
 from adapters.call_search import resolve, search
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
@@ -31,6 +32,7 @@ from core.decisions import Limits
 from core.ports import Projection
 from projections.calls import Calls
 from projections.journal import Journal
+from projections.statistics import Statistics, quantile_ms
 from tests.settings import MS_CONFIG
 
 MINSK = ZoneInfo("Europe/Minsk")
@@ -157,7 +159,7 @@ async def service_beside(
         limits=limits or Limits(),
         now_ms=clock,
     )
-    async with assembled(options, (Calls(), Journal()) if projections is None else projections) as service:
+    async with assembled(options, (Calls(), Journal(), Statistics()) if projections is None else projections) as service:
         yield service
 
 
@@ -166,7 +168,7 @@ def _guard() -> Guard:
 
 
 def _parts(service: Service) -> Services:
-    async def no_story(enterprise: str, call: str) -> dict[str, Any] | None:
+    async def no_replay(enterprise: str, name: str, *, disguised: bool) -> dict[str, Any] | None:
         return None
 
     return Services(
@@ -175,7 +177,10 @@ def _parts(service: Service) -> Services:
         moysklad=service.moysklad,
         access=Access(service.pool, None),
         audit=Audit(service.pool),
-        story=no_story,
+        replay=no_replay,
+        board=Board(service.pool, lambda: gather(service.sources), now_ms=service.options.now_ms),
+        pool=service.pool,
+        quantile=quantile_ms,
         search=lambda query: search(service.pool, query, MINSK),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
         parked=service.parked,

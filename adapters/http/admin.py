@@ -1,4 +1,4 @@
-"""The administrator's JSON API (PRODUCT D1): settings, connection test, employees, test card, the calls' replay, parked calls."""
+"""The administrator's JSON API (PRODUCT D1): settings, connection test, employees, test card, parked calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from adapters.http.answers import Problem, answer, read_json
+from adapters.http.answers import Problem, answer, not_understood, read_json
 from adapters.http.services import Services, services
 from adapters.moysklad.errors import Api
 from adapters.moysklad.explain import explain_failure_ru
@@ -34,8 +34,6 @@ def routes() -> list[web.RouteDef]:
         web.post("/ms-admin/test/{enterprise}", test_connection),
         web.get("/ms-admin/api/employees/{enterprise}", get_employees),
         web.post("/ms-admin/api/test-manager/{enterprise}", test_manager),
-        web.get("/ms-admin/api/calls", search_calls),
-        web.get("/ms-admin/api/calls/{enterprise}/{call}", get_call),
         web.get("/ms-admin/api/parked", get_parked),
         web.post("/ms-admin/api/retry/{enterprise}", retry_enterprise),
         web.post("/ms-admin/api/retry/{enterprise}/{call}", retry_call),
@@ -172,26 +170,6 @@ async def _hide_later(parts: Services, current: Current, card: Any) -> None:
         return
 
 
-async def search_calls(request: web.Request) -> web.Response:
-    """Find calls: ``enterprise``, ``phone`` (any typing), ``extension``, ``outcome``, ``from``, ``to``, ``failed``, ``limit``."""
-    try:
-        calls = await services(request).search(dict(request.query))
-    except ValueError as error:
-        raise _not_understood(error) from error
-    return answer({"calls": calls})
-
-
-async def get_call(request: web.Request) -> web.Response:
-    """The replay of one call: every step with reasons, requests and answers. Never touches the network."""
-    try:
-        story = await services(request).story(_enterprise(request), request.match_info["call"])
-    except ValueError as error:
-        raise _not_understood(error) from error
-    if story is None:
-        raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
-    return answer(story)
-
-
 async def get_parked(request: web.Request) -> web.Response:
     """Calls that need a person: why, since when, what helps; counted by reason. ``enterprise``, ``limit``."""
     limit = request.query.get("limit", "200")
@@ -217,7 +195,7 @@ async def retry_call(request: web.Request) -> web.Response:
     try:
         call = await parts.find_call(enterprise, request.match_info["call"])
     except ValueError as error:
-        raise _not_understood(error) from error
+        raise not_understood(error) from error
     if call is None:
         raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
     ordered = await parts.parked.retry_call(enterprise, call, by=_by(request))
@@ -227,14 +205,6 @@ async def retry_call(request: web.Request) -> web.Response:
 
 def _by(request: web.Request) -> str:
     return f"{request.remote or 'unknown'} (admin API)"
-
-
-def _not_understood(error: ValueError) -> Problem:
-    """What a person typed to find calls: the search says which field, and what would be right."""
-    if len(error.args) != 2:
-        raise error  # not ours
-    name, hint = map(str, error.args)
-    return Problem(400, f"{name} is not understood", field=name, hint=hint)
 
 
 async def _known(request: web.Request) -> Current:

@@ -53,6 +53,14 @@ class Problem(Exception):
         return {"error": self.error, "field": self.field, "hint": self.hint}
 
 
+def not_understood(error: ValueError) -> Problem:
+    """What a person typed to find something: whoever looked says which field, and what would be right."""
+    if len(error.args) != 2:
+        raise error  # not ours
+    name, hint = map(str, error.args)
+    return Problem(400, f"{name} is not understood", field=name, hint=hint)
+
+
 def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON answer."""
     return web.Response(body=orjson.dumps(data), status=status, content_type="application/json", headers=headers)

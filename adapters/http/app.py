@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from adapters.http import access, admin, internal, pages, status
+from adapters.http import access, admin, board, calls, internal, pages, status
 from adapters.http.answers import BODY_LIMIT, Problem, answer, errors_in_words
 from adapters.http.guard import GUARD, Guard, guarded
 from adapters.http.services import SERVICES, Holder, services
@@ -41,7 +41,8 @@ def build_app(holder: Holder, guard: Guard) -> web.Application:
     app[GUARD] = guard
     app.on_response_prepare.append(_send_away)
     app.on_response_prepare.append(pages.fenced(guard.secure))
-    app.add_routes([*internal.routes(), *admin.routes(), *status.routes(), *access.routes(), *pages.routes()])
+    app.add_routes([*internal.routes(), *admin.routes(), *calls.routes(), *board.routes(), *status.routes()])
+    app.add_routes([*access.routes(), *pages.routes()])
     app.add_routes(
         [
             web.get("/healthz", healthz),
