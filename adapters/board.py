@@ -137,7 +137,7 @@ class Board:
             return
         log.error("board_failed", exc_info=watcher.exception())
         if self._watcher is watcher:
-            self._watcher = None
+            self._watcher, self._calls, self._position = None, {}, None
         self.close()  # they come back, and get another watcher
 
     async def _run(self) -> None:

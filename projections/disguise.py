@@ -18,6 +18,9 @@ SHORTEST: Final = 7
 CERTAIN: Final = 9
 """So many digits in a row are taken for a number although nothing says that they are one."""
 
+FILL: Final = "5"
+"""Made-up numbers are a row of fives with a count at the end, as in films."""
+
 HIDDEN: Final = "…"
 RECORDING: Final = "https://…"
 
@@ -55,7 +58,8 @@ def disguise(replay: Mapping[str, Any]) -> dict[str, Any]:
     mask = _Mask()
     for value in _values(replay, _NUMBER_KEYS):
         mask.know_number(value)
-    mask.names = sorted({value for value in _values(replay, _NAME_KEYS) if len(value) > 2}, key=len, reverse=True)
+    named = {value for value in _values(replay, _NAME_KEYS) if len(value) > 2 and re.search(r"[^\W\d_]", value)}
+    mask.names = sorted(named, key=len, reverse=True)
     picture = {**replay.get("picture", {}), "names": {}}
     found = _cover({**replay, "picture": picture} if "picture" in replay else dict(replay), mask, "", strict=False)
     assert isinstance(found, dict)
@@ -75,10 +79,14 @@ class _Mask:
         if len(digits) >= SHORTEST and not _IDS.fullmatch(text):
             self.tails.add(digits[-SHORTEST:])
 
-    def text(self, text: str) -> str:
-        """A text without what must not be seen; ids and times in it stay."""
+    def nameless(self, text: str) -> str:
+        """A sentence without the names that were seen."""
         for name in self.names:
             text = text.replace(name, HIDDEN)
+        return text
+
+    def text(self, text: str) -> str:
+        """A text without numbers and addresses; ids and times in it stay."""
         text = _URL.sub(lambda url: url.group() if _MOYSKLAD_URL.match(url.group()) else RECORDING, text)
         parts: list[str] = []
         end = 0
@@ -102,7 +110,7 @@ class _Mask:
 
     def _other(self, chunk: str, digits: str, tail: str) -> str:
         nth = self.made_up.setdefault(tail, len(self.made_up) + 1)
-        fresh = iter(str(nth).rjust(len(digits), "0")[-len(digits) :])
+        fresh = iter(str(nth).rjust(len(digits), FILL)[-len(digits) :])
         return "".join(next(fresh) if each.isdigit() else each for each in chunk)
 
     def number(self, value: int) -> int | str:
@@ -127,6 +135,7 @@ def _values(value: Any, keys: frozenset[str], key: str = "") -> Iterator[str]:
         yield str(value)
 
 
+_SENTENCES: Final = frozenset({"title", "why", "text", "parked", "comment", "error"})
 _BODIES: Final = frozenset({"request", "response"})
 _WIRE: Final = frozenset({"raw", "request", "response"})
 
@@ -146,7 +155,7 @@ def _cover(value: Any, mask: _Mask, key: str, *, strict: bool, wire: bool = Fals
     if isinstance(value, str):
         if value and ("record" in lower or lower in _NAME_KEYS or (strict and lower not in _TELLS_NOTHING | _BODIES)):
             return HIDDEN if "://" not in value else RECORDING
-        return mask.text(value)
+        return mask.text(mask.nameless(value) if lower in _SENTENCES else value)
     if wire and isinstance(value, int) and not isinstance(value, bool) and lower not in _TELLS_NOTHING - _NUMBER_KEYS:
         return mask.number(value)
     return value
