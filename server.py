@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import os
 import signal
 import sys
@@ -18,7 +19,6 @@ import click
 import msgspec
 import orjson
 import structlog
-from aiohttp import web
 
 from adapters import daemon, demo, doctor
 from adapters.access import Access
@@ -27,15 +27,19 @@ from adapters.audit import Audit
 from adapters.call_search import resolve, search
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
-from adapters.http.app import build_app
+from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
+from adapters.http.serving import Server
+from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
-from adapters.metrics import exposition
+from adapters.metrics import Figures, exposition
+from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
 from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
+from adapters.status import gather
 from adapters.vault import Vault, WrongKey
 from core.decisions import Limits
 from core.errors import StoreUnavailable
@@ -58,8 +62,8 @@ def projections() -> tuple[Projection, ...]:
     return (Calls(), Journal())
 
 
-def service_options(env: Environment, dsn: str) -> ServiceOptions:
-    """What the service is told, from the environment."""
+def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
+    """What the service is told, from the environment. ``address``: under which it takes part among the instances."""
     return ServiceOptions(
         dsn=dsn,
         phone_api_url=env.phone_api_url,
@@ -70,6 +74,8 @@ def service_options(env: Environment, dsn: str) -> ServiceOptions:
         vault=Vault(load_or_create_secret_key(env)),
         limits=Limits(call_max_ms=env.call_max_s * 1_000),
         now_ms=wall_ms,
+        version=VERSION,
+        address=address,
     )
 
 
@@ -91,6 +97,14 @@ def http_parts(service: Service, password: AdminPassword | None = None) -> Servi
         found = await find_story(service, enterprise, name)
         return None if found is None else msgspec.to_builtins(found)
 
+    sources = service.sources
+    figures = Figures(
+        backlog=lambda: service.backlog.last,
+        nodes=sources.nodes,
+        accounts=sources.accounts,
+        traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
+        streams_open=sources.streams_open,
+    )
     return Services(
         ingest=service.ingest,
         settings=service.settings,
@@ -99,7 +113,10 @@ def http_parts(service: Service, password: AdminPassword | None = None) -> Servi
         audit=Audit(service.pool),
         story=story,
         search=lambda query: search(service.pool, query, service.options.zone),
-        metrics=lambda: exposition(service.ingest, service.reactor),
+        find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
+        parked=service.parked,
+        status=lambda: gather(sources),
+        metrics=lambda: exposition(service.ingest, service.reactor, figures),
         now_ms=wall_ms,
         zone=service.options.zone,
     )
@@ -132,23 +149,22 @@ async def serve(env: Environment) -> None:
     """Run until SIGTERM or SIGINT. The port answers from the start: 503 in words until the database does."""
     holder = Holder()
     guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "", env.public_url or "")
-    runner = web.AppRunner(build_app(holder, guard), access_log=None, shutdown_timeout=5.0)
+    server = Server(build_app(holder, guard))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await runner.setup()
     try:
-        await web.TCPSite(runner, env.host, env.port).start()
+        await server.start(env.host, env.port)
         working = asyncio.create_task(_work(env, holder), name="service")
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        await runner.cleanup()  # first nothing new comes in, then the parts stop
+        await server.stop()  # first nothing new comes in and what came is answered, then the parts stop
         if not working.done():
             working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
     finally:
-        await runner.cleanup()
+        await server.stop()
 
 
 async def _work(env: Environment, holder: Holder) -> None:
@@ -157,7 +173,17 @@ async def _work(env: Environment, holder: Holder) -> None:
         log.info("waiting", reason=reason)
 
     password = AdminPassword(load_or_create_password(env))
-    async with database(env, waiting) as dsn, assembled(service_options(env, dsn), projections()) as service:
+    async with contextlib.AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(database(env, waiting))
+        options = service_options(env, dsn, env.local_url)
+        connection = await connect(dsn)
+        try:
+            await agree_on_key(connection, options.vault)
+        finally:
+            await connection.close()
+        service = await stack.enter_async_context(
+            assembled(options, projections(), streams_open=lambda: holder.streams.open)
+        )
         holder.parts = http_parts(service, password)
         log.info("ready", host=env.host, port=env.port)
         try:
@@ -284,6 +310,57 @@ def _story_json(story: Story) -> bytes:
     return orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
 
 
+@main.command("parked")
+@click.argument("enterprise", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, MAX_SHOWN), help="So many calls, the latest.")
+def parked_command(enterprise: str | None, as_json: bool, limit: int) -> None:
+    """List calls that need a person (of one ENTERPRISE): what MoySklad refused, since when, what helps."""
+    env = environment()
+
+    async def work() -> Parked:
+        async with opened(env) as service:
+            return await service.parked.listing(enterprise, limit)
+
+    found: Parked = run(work())
+    if as_json:
+        click.echo(orjson.dumps(msgspec.to_builtins(found), option=orjson.OPT_INDENT_2).decode())
+        return
+    for line in in_words(found, ZoneInfo(env.timezone)):
+        click.echo(line)
+
+
+@main.command("retry")
+@click.argument("enterprise", required=False)
+@click.argument("call", required=False)
+@click.option("--all", "everybody", is_flag=True, help="For every enterprise.")
+@click.option("--reason", default="", help="Why now; it is kept with the call.")
+def retry_command(enterprise: str | None, call: str | None, everybody: bool, reason: str) -> None:
+    """Ask MoySklad again for what is parked: one CALL, or everything of an ENTERPRISE. The running service does it."""
+    if everybody == bool(enterprise):
+        fail("say which enterprise, or --all", 2)
+    env, by = environment(), f"{getpass.getuser()} (ms.sh)"
+
+    async def work() -> None:
+        async with opened(env) as service:
+            if call is not None and enterprise is not None:
+                click.echo(await _retry_call(service, enterprise, call, by, reason))
+                return
+            for each in [enterprise] if enterprise else sorted(await service.parked.counts()):
+                ordered, count = await service.parked.retry_enterprise(each, by=by, reason=reason)
+                told = "nothing is parked" if ordered is Ordered.NOT_PARKED else f"{ordered}, {counted(count)}"
+                click.echo(f"{each}: {told}")
+
+    run(work())
+
+
+async def _retry_call(service: Service, enterprise: str, name: str, by: str, reason: str) -> str:
+    call = await resolve(service.pool, enterprise, name, service.options.zone)
+    if call is None:
+        fail(f"enterprise {enterprise} has no call {name}; name it by UniqueId, MoySklad's id, or phone@time")
+    return f"{enterprise} {call}: {await service.parked.retry_call(enterprise, call, by=by, reason=reason)}"
+
+
 @main.command("rebuild")
 @click.argument("names", nargs=-1)
 def rebuild_command(names: tuple[str, ...]) -> None:
@@ -309,7 +386,7 @@ def _progress(name: str, done: int, head: int) -> None:
 
 @main.command("doctor")
 def doctor_command() -> None:
-    """Look at the service's health: database, backlog, refused input, calls that need a person."""
+    """Look at the service's health: database, instances, backlog, accounts in trouble, calls that need a person."""
     env = environment()
 
     async def work() -> bool:
@@ -352,7 +429,7 @@ def restart_command() -> None:
 
 @main.command("status")
 def status_command() -> None:
-    """Say whether the daemon runs and is ready."""
+    """Say whether the daemon runs and is ready; then instances, backlog, accounts in trouble, parked calls."""
     raise SystemExit(daemon.status(environment(), click.echo))
 
 

@@ -6,19 +6,27 @@ How a daemon is started, recognised and stopped is in ``daemon_process.py``. The
 
 from __future__ import annotations
 
+import http.client
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from adapters import daemon_process as process
 from adapters.daemon_process import Daemon, DaemonError
 from adapters.environment import Environment
 from adapters.logs import LogFile
+from adapters.status import in_words
 
 Echo = Callable[[str], object]
 
 FOLLOW_EVERY_S: Final = 0.3
+
+STATUS_PATH: Final = "/internal/ms/status"
+STATUS_TIMEOUT_S: Final = 5.0
+MAX_STATUS_BYTES: Final = 1_000_000
 
 
 def start(argv: Sequence[str], env: Environment, echo: Echo, *, limit_s: float = process.START_LIMIT_S) -> int:
@@ -48,14 +56,47 @@ def stop(env: Environment, echo: Echo, *, limit_s: float = process.STOP_LIMIT_S)
 
 
 def status(env: Environment, echo: Echo) -> int:
-    """Say in one line whether the daemon runs and is ready."""
+    """Say in one line whether the daemon runs and is ready; then, in a few more, what it says of itself and the others."""
     try:
         found = process.status(_daemon(env))
     except DaemonError as error:
         echo(str(error))
         return 1
     echo(str(found))
+    if found.ready:
+        for line in _details(env):
+            echo(line)
     return found.exit_code
+
+
+def _details(env: Environment) -> Iterator[str]:
+    """Instances, backlog, accounts in trouble, parked calls; or why that is not known. Never changes the exit code."""
+    try:
+        lines = list(in_words(_ask(env)))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        lines = [f"it tells no more: {str(error) or type(error).__name__}"]
+    except (KeyError, TypeError, AttributeError):
+        lines = ["it tells no more: its answer is that of another version"]
+    yield from lines
+
+
+def _ask(env: Environment) -> Mapping[str, Any]:
+    """What the daemon answers. Raises OSError, HTTPException or ValueError (it answers something else)."""
+    url = urlsplit(env.local_url)
+    connection = http.client.HTTPConnection(url.hostname or "127.0.0.1", url.port, timeout=STATUS_TIMEOUT_S)
+    headers = {"Authorization": f"Bearer {env.internal_token}"} if env.internal_token else {}
+    try:
+        connection.request("GET", STATUS_PATH, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read(MAX_STATUS_BYTES)
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise ValueError(f"{STATUS_PATH} answers {answer.status}")
+    told = json.loads(body)
+    if not isinstance(told, Mapping):
+        raise ValueError(f"{STATUS_PATH} answers something else")
+    return told
 
 
 def logs(

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from adapters.backlog import Backlog, measure
 from adapters.environment import Environment
 from adapters.service import Service
+from adapters.status import account_words, backlog_words, living_nodes, reported
 
 Echo = Callable[[str], None]
 
 LAG_EVENTS: Final = 1_000
 """A follower of the log that is further behind than this is looked at: in service it is behind by a batch."""
 
-LATE_MS: Final = 60_000
+LATE_S: Final = 60
 """So may the oldest work be overdue: a call's deadline is kept within seconds."""
 
 SHOWN: Final = 5
@@ -32,24 +34,35 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     for row in await pool.fetch("SELECT name, position FROM checkpoints ORDER BY name"):
         behind = head - row["position"]
         good &= _line(echo, row["name"], f"{behind} events behind", bad=behind > LAG_EVENTS)
-    backlog = await pool.fetchrow("SELECT count(*) AS count, min(due_ms) AS oldest FROM streams WHERE due_ms <= $1", now_ms)
-    late_ms = now_ms - backlog["oldest"] if backlog["oldest"] is not None else 0
-    text = f"{backlog['count']} calls wait" + (f", the oldest for {late_ms / 1000:.0f} s" if backlog["count"] else "")
-    good &= _line(echo, "work", text, bad=late_ms > LATE_MS)
-    good &= await _troubled(pool, echo)
+    good &= await _instances(pool, echo, now_ms)
+    backlog = await measure(pool, now_ms)
+    good &= _line(echo, "work", backlog_words(backlog.as_json()), bad=backlog.oldest_s > LATE_S)
+    good &= await _parked(service, echo, backlog)
     good &= await _enterprises(service, echo)
     await _rejected(pool, echo)
     return good
 
 
-async def _troubled(pool: Any, echo: Echo) -> bool:
-    rows = await pool.fetch(
-        "SELECT enterprise, call, parked FROM calls WHERE parked <> '' ORDER BY started_ms DESC LIMIT $1", SHOWN
-    )
-    total = await pool.fetchval("SELECT count(*) FROM calls WHERE parked <> ''")
-    good = _line(echo, "need a person", f"{total} calls", bad=total > 0)
-    for row in rows:
-        echo(f"                  {row['enterprise']} {row['call']}: {row['parked']}")
+async def _instances(pool: Any, echo: Echo, now_ms: int) -> bool:
+    """Who lives, and the accounts that are not well, as each instance says with its beat."""
+    nodes = await living_nodes(pool)
+    where = f": {', '.join(node.address for node in nodes)}" if nodes else ": the service does not run"
+    _line(echo, "instances", f"{len(nodes)}{where}", bad=False)
+    accounts = reported(node.report for node in nodes)
+    good = _line(echo, "accounts", f"{len(accounts)} in trouble" if accounts else "all well", bad=bool(accounts))
+    for account in accounts[: SHOWN * 2]:
+        echo(f"                  {account_words(account, now_ms)}")
+    return good
+
+
+async def _parked(service: Service, echo: Echo, backlog: Backlog) -> bool:
+    total = sum(backlog.parked.values())
+    good = _line(echo, "need a person", f"{total} calls{' (./ms.sh parked)' if total else ''}", bad=total > 0)
+    if total:
+        found = await service.parked.listing(limit=0)
+        for each in found.reasons[:SHOWN]:
+            remedy = f": {each.remedy}" if each.remedy else ""
+            echo(f"                  {each.enterprise}, {each.calls} calls: {each.reason}{remedy}")
     return good
 
 

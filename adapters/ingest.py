@@ -1,10 +1,14 @@
-"""Takes signals in: reads the wire, finds the settings in force, appends, and only then says yes (PRODUCT A1 to A9)."""
+"""Takes signals in: reads the wire, finds the settings in force, appends, and only then says yes (PRODUCT A1 to A9).
+
+Single posts and the stream share it: ``prepare`` makes a body into an append, ``record`` puts appends on disk.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final
@@ -13,12 +17,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 import structlog
 
-from adapters.postgres.database import DATABASE_ERRORS
+from adapters.errands import Errands
+from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.reactor import new_event
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
-from core.errors import AppendRefused, StoreUnavailable
+from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import HangupObserved
-from core.ports import Append, EventStore, StreamId
+from core.ports import Append, Appended, EventStore, StreamId
 from core.settings import Settings, SettingsError
 from core.signals import REPEAT_WINDOW_MS, Envelope, SignalError, Wire, derived_call_ids, envelope, parse, redact
 
@@ -33,7 +38,38 @@ SAFETY_NET_MS: Final = 500
 KEPT_BODY: Final = 16_384
 """Characters of a rejected body that are kept: enough to see what its sender meant."""
 
+MAX_TAKES: Final = 2_000
+"""Single posts under way at once: what comes on top would only wait for the same database."""
+
+MAX_KEEPS: Final = 200
+"""Writes of rejected input under way at once; further ones are not kept."""
+
+PREPARE_S: Final = 0.5
+"""Preparing many signals stops after so long: look-ups that are slow must not keep back what is ready."""
+
+PREPARED_IN_A_ROW: Final = 25
+"""So many signals are prepared before the event loop gets to others: some milliseconds."""
+
 _LAST_SHORT: Final = "SELECT max(stream) FROM streams WHERE enterprise = $1 AND stream > $2 AND stream < $3"
+_KEEP_REJECTED: Final = load_sql("keep_rejected")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a sender waits. The dispatcher gives up after three seconds and does not repeat: an honest 503 must be there
+    before that, and so must a 400, whatever the database does."""
+
+    take_s: float = 2.7
+    keep_s: float = 1.0
+    answer_s: float = 2.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A signal that was understood and can be recorded. ``enabled``: the enterprise's integration is switched on."""
+
+    append: Append
+    enabled: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,69 +98,153 @@ class Ingest:
         pool: Any,
         zone: tzinfo,
         now_ms: Callable[[], int],
+        patience: Patience | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._pool = pool
         self._zone = zone
         self._now_ms = now_ms
+        self._patience = patience or Patience()
+        self._takes = Errands(MAX_TAKES)
+        self._keeps = Errands(MAX_KEEPS)
         self.heard = 0
         self.duplicates = 0
         self.rejected = 0
 
     async def take(self, wire: Wire, body: object) -> Taken:
-        """Take one signal in; when this returns it is on disk."""
+        """Take one signal in; when this returns it is on disk. Ends in time for the sender, whatever the database does."""
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
         try:
-            return await self._take(wire, body)
+            return await self._takes.within(self._patience.take_s, self._take(wire, body))
         except SignalError as error:
-            await self.reject(wire.value, body, error)
+            left_s = began_s + self._patience.answer_s - clock()
+            await self.reject(wire.value, body, error, within_s=min(self._patience.keep_s, left_s))
             raise
+        except TimeoutError as error:
+            raise StoreUnavailable("the database does not answer in time") from error
 
     async def _take(self, wire: Wire, body: object) -> Taken:
-        signal, heard_ms = envelope(wire, body), self._now_ms()
+        (outcome,) = await self.record([await self.prepare(envelope(wire, body))])
+        if isinstance(outcome, SignalError):
+            raise outcome
+        return outcome
+
+    async def prepare(self, signal: Envelope) -> Prepared:
+        """Find the settings in force and read the signal with them. Raises SignalError, StoreUnavailable."""
+        heard_ms = self._now_ms()
         enterprise, revision, settings = await self._whose(signal)
-        if not signal.unique_id and signal.event in ("dial", "hangup", "card_request"):
+        if _needs_a_name(signal):
             signal = await self._name_short_form(signal, enterprise, heard_ms)
         heard = parse(signal, heard_ms=heard_ms, country=settings.country, zone=self._zone_of(settings))
-        event = replace(heard.event, settings_revision=revision)
+        append = Append(
+            stream=StreamId(enterprise=enterprise, name=heard.stream),
+            events=(new_event(replace(heard.event, settings_revision=revision)),),
+            digest=heard.digest,
+            due_ms=heard_ms + SAFETY_NET_MS if heard.stream.startswith("call/") else None,
+        )
+        return Prepared(append=append, enabled=settings.enabled)
+
+    async def prepare_some(self, wire: Wire, bodies: Sequence[object]) -> list[Prepared | SignalError]:
+        """Prepare as many of these, in order, as one commit can take: at least one. Refusals are results, and not kept yet.
+
+        It ends early before a signal that is named by what was recorded before it, at an outage, and after ``PREPARE_S``.
+        A body that was found bad already (a SignalError) stays so. Raises StoreUnavailable when there is not even one.
+        """
+        clock = asyncio.get_running_loop().time
+        until_s = clock() + PREPARE_S
+        ready: list[Prepared | SignalError] = []
+        for body in bodies:
+            if ready and clock() > until_s:
+                break
+            if len(ready) % PREPARED_IN_A_ROW == PREPARED_IN_A_ROW - 1:
+                await asyncio.sleep(0)
+            if isinstance(body, SignalError):
+                ready.append(body)
+                continue
+            try:
+                signal = envelope(wire, body)
+                if ready and _needs_a_name(signal):
+                    break
+                ready.append(await self.prepare(signal))
+            except SignalError as error:
+                ready.append(error)
+            except StoreUnavailable:
+                if not ready:
+                    raise
+                break
+        return ready
+
+    async def record(self, prepared: Sequence[Prepared], *, again: bool = False) -> list[Taken | SignalError]:
+        """Put signals on disk in one commit, each with its outcome. Raises StoreUnavailable: then nobody knows.
+
+        ``again``: an earlier attempt at these very appends failed so; what it recorded after all is no repeat.
+        """
         try:
-            appended = await self._store.append(
-                Append(
-                    stream=StreamId(enterprise=enterprise, name=heard.stream),
-                    events=(new_event(event),),
-                    digest=heard.digest,
-                    due_ms=heard_ms + SAFETY_NET_MS if heard.stream.startswith("call/") else None,
-                )
-            )
+            results = await self._store.append_many([each.append for each in prepared])
         except AppendRefused as error:
-            raise SignalError("the event cannot be kept", hint=str(error)) from error
+            if len(prepared) == 1:
+                return [SignalError("the event cannot be kept", hint=str(error))]
+            half = len(prepared) // 2
+            return [*await self.record(prepared[:half], again=again), *await self.record(prepared[half:], again=again)]
+        taken: list[Taken | SignalError] = []
+        for each, result in zip(prepared, results, strict=True):
+            if isinstance(result, VersionConflict):
+                raise result  # never: a signal expects no version
+            duplicate = result.duplicate and not (again and await self._is_ours(each.append, result))
+            taken.append(self._taken(each, replace(result, duplicate=duplicate)))
+        return taken
+
+    def _taken(self, prepared: Prepared, appended: Appended) -> Taken:
         self.heard += 1
         self.duplicates += appended.duplicate
-        call = appended.stream.name.partition("/")[2] if appended.stream.name.startswith("call/") else ""
-        log.debug("signal_heard", call=call, enterprise=enterprise, event_type=event.type, duplicate=appended.duplicate)
+        enterprise, name = appended.stream.enterprise, appended.stream.name
+        call = name.partition("/")[2] if name.startswith("call/") else ""
+        event_type = prepared.append.events[0].type
+        log.debug("signal_heard", call=call, enterprise=enterprise, event_type=event_type, duplicate=appended.duplicate)
         return Taken(
-            status="success" if settings.enabled else "disabled",
+            status="success" if prepared.enabled else "disabled",
             enterprise=enterprise,
             call=call,
             duplicate=appended.duplicate,
             position=appended.position,
         )
 
-    async def reject(self, endpoint: str, body: object, error: SignalError) -> None:
+    async def _is_ours(self, append: Append, found: Appended) -> bool:
+        recorded = await self._store.read(found.stream, found.version - 1)
+        return bool(recorded) and recorded[0].id == append.events[-1].id
+
+    async def reject(self, endpoint: str, body: object, error: SignalError, *, within_s: float | None = None) -> None:
         """Keep what could not be understood, without its secrets, for ``doctor`` to show. Never raises for the database."""
-        self.rejected += 1
-        enterprise = body.get("enterprise_number") if isinstance(body, dict) else ""
-        if isinstance(enterprise, bool) or not isinstance(enterprise, str | int):
-            enterprise = ""
-        kept = mask_text(body) if isinstance(body, str) else orjson.dumps(redact(body), default=str).decode()
-        log.info("signal_rejected", endpoint=endpoint, field=error.field)
+        await self.reject_all(endpoint, [(body, error)], within_s=within_s)
+
+    async def reject_all(
+        self,
+        endpoint: str,
+        refused: Sequence[tuple[object, SignalError]],
+        *,
+        more: int = 0,
+        within_s: float | None = None,
+    ) -> None:
+        """The same for several at once, and for so many ``more`` that are only counted.
+
+        Waits ``within_s`` (or the usual time) at most; what is slower is kept later.
+        """
+        self.rejected += len(refused) + more
+        if not refused:
+            return
+        rows = [_as_kept(body, error) for body, error in refused]
+        log.info("signal_rejected", endpoint=endpoint, field=refused[0][1].field, count=len(refused) + more)
+        wait_s = self._patience.keep_s if within_s is None else max(0.0, within_s)
         try:
-            await self._pool.execute(
-                "INSERT INTO rejected_input (endpoint, enterprise, error, field, hint, body) VALUES ($1, $2, $3, $4, $5, $6)",
-                endpoint,
-                _storable(str(enterprise or "")[:64]),
-                *(_storable(text) for text in (error.error, error.field, error.hint, kept)),
-            )
+            await self._keeps.within(wait_s, self._keep(endpoint, rows))
+        except (TimeoutError, StoreUnavailable) as late:
+            log.warning("rejected_input_waits", reason=str(late) or "the database does not answer in time")
+
+    async def _keep(self, endpoint: str, rows: Sequence[tuple[str, ...]]) -> None:
+        try:
+            await self._pool.execute(_KEEP_REJECTED, endpoint, *(list(column) for column in zip(*rows, strict=True)))
         except DATABASE_ERRORS as lost:
             if not is_outage(lost):
                 raise
@@ -187,6 +307,23 @@ class Ingest:
             return ZoneInfo(settings.timezone)
         except (ZoneInfoNotFoundError, ValueError):
             return self._zone
+
+
+def _needs_a_name(signal: Envelope) -> bool:
+    """Whether the call's id has to be found among the calls that were recorded before."""
+    return not signal.unique_id and signal.event in ("dial", "hangup", "card_request")
+
+
+def _as_kept(body: object, error: SignalError) -> tuple[str, ...]:
+    """A refusal as a row: enterprise, error, field, hint, body."""
+    enterprise = body.get("enterprise_number") if isinstance(body, dict) else ""
+    if isinstance(enterprise, bool) or not isinstance(enterprise, str | int):
+        enterprise = ""
+    kept = mask_text(body) if isinstance(body, str) else orjson.dumps(redact(body), default=str).decode()
+    return (
+        _storable(str(enterprise or "")[:64]),
+        *(_storable(text) for text in (error.error, error.field, error.hint, kept)),
+    )
 
 
 def _storable(text: str) -> str:

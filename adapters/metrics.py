@@ -2,22 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, SummaryMetricFamily
 
+from adapters.backlog import Backlog
 from adapters.ingest import Ingest
 from adapters.reactor import Reactor
+from adapters.status import AccountState
+from core.ports import Node
+
+
+class Traffic(Protocol):
+    """What was asked of one API since the process started. ``failures``: by an error answer or none at all; ``admitted``: let in
+    by the account's limits, after ``waited_s`` in all; ``took_s``: how long the requests took in all."""
+
+    @property
+    def requests(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def failures(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def admitted(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def waited_s(self) -> float:
+        """See above."""
+        ...
+
+    @property
+    def took_s(self) -> float:
+        """See above."""
+        ...
+
+    def cumulative(self) -> Sequence[tuple[str, float]]:
+        """Upper bound in seconds (the last is ``+Inf``) -> how many requests took no longer."""
+        ...
+
+
+def _none() -> tuple[()]:
+    return ()
+
+
+def _nothing() -> Mapping[str, Traffic]:
+    return {}
+
+
+def _unknown() -> Backlog | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there."""
+
+    backlog: Callable[[], Backlog | None] = _unknown
+    nodes: Callable[[], Sequence[Node]] = _none
+    accounts: Callable[[], Iterable[AccountState]] = _none
+    traffic: Callable[[], Mapping[str, Traffic]] = _nothing
+    streams_open: Callable[[], int] = int
 
 
 class Collector:
-    """What the parts counted since the process started."""
+    """What the parts counted since the process started, and how things stand now."""
 
-    def __init__(self, ingest: Ingest, reactor: Reactor) -> None:
+    def __init__(self, ingest: Ingest, reactor: Reactor, figures: Figures) -> None:
         self._ingest = ingest
         self._reactor = reactor
+        self._figures = figures
 
     def collect(self) -> Iterator[Any]:
         """One family for each figure."""
@@ -33,10 +96,53 @@ class Collector:
         effects.add_metric(["refused"], counters.refused)
         yield effects
         yield GaugeMetricFamily("ms_calls_attended", "Calls the reactor works on now", value=self._reactor.attending)
+        yield GaugeMetricFamily("ms_streams_open", "Connections that deliver events now", value=self._figures.streams_open())
+        yield GaugeMetricFamily("ms_nodes", "Instances that live, as this one last heard", value=len(self._figures.nodes()))
+        yield from self._backlog()
+        yield self._accounts()
+        yield from self._traffic()
+
+    def _backlog(self) -> Iterator[Any]:
+        """Of all instances together; nothing before the first look."""
+        backlog = self._figures.backlog()
+        if backlog is None:
+            return
+        waiting = GaugeMetricFamily("ms_backlog_calls", "Calls that are due and not attended to yet", labels=["urgency"])
+        for urgency, calls in backlog.calls.items():
+            waiting.add_metric([urgency.name.lower()], calls)
+        yield waiting
+        yield GaugeMetricFamily(
+            "ms_backlog_oldest_seconds", "How long the call that waits longest has been due", value=backlog.oldest_s
+        )
+        yield GaugeMetricFamily(
+            "ms_backlog_estimate_seconds", "How long it takes at least to attend to all of them", value=backlog.estimate_s
+        )
+        yield GaugeMetricFamily("ms_parked_calls", "Calls that need a person", value=sum(backlog.parked.values()))
+
+    def _accounts(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily("ms_accounts", "Accounts this instance speaks for, by how they stand", labels=["api", "state"])
+        for (api, state), count in sorted(Counter((each.api, each.state) for each in self._figures.accounts()).items()):
+            family.add_metric([api, state], count)
+        return family
+
+    def _traffic(self) -> Iterator[Any]:
+        requests = CounterMetricFamily("ms_requests", "Requests to MoySklad, by how they ended", labels=["api", "result"])
+        took = HistogramMetricFamily("ms_request_seconds", "How long MoySklad took to answer", labels=["api"])
+        waited = SummaryMetricFamily(
+            "ms_limiter_wait_seconds", "How long requests waited for room within their account's limits", labels=["api"]
+        )
+        for api, traffic in sorted(self._figures.traffic().items()):
+            requests.add_metric([api, "ok"], traffic.requests - traffic.failures)
+            requests.add_metric([api, "failed"], traffic.failures)
+            took.add_metric([api], buckets=list(traffic.cumulative()), sum_value=traffic.took_s)
+            waited.add_metric([api], count_value=traffic.admitted, sum_value=traffic.waited_s)
+        yield requests
+        yield took
+        yield waited
 
 
-def exposition(ingest: Ingest, reactor: Reactor) -> bytes:
+def exposition(ingest: Ingest, reactor: Reactor, figures: Figures | None = None) -> bytes:
     """The text that ``/metrics`` answers."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(ingest, reactor))
+    registry.register(Collector(ingest, reactor, figures or Figures()))
     return generate_latest(registry)

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final
 
 import structlog
 
 from adapters import access, audit
+from adapters.backlog import BacklogMeter
 from adapters.ingest import Ingest
+from adapters.moysklad.errors import Api
 from adapters.moysklad.wiring import MoySklad, build_moysklad
+from adapters.ownership import Ownership
+from adapters.parked import ParkedWork
 from adapters.postgres.database import DATABASE_ERRORS, create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.leases import PostgresLeases
+from adapters.postgres.notices import Notices
 from adapters.postgres.projections import ProjectionRunner
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.reactor import Reactor
+from adapters.retries import RetryWorker
 from adapters.settings_store import SettingsStore
+from adapters.status import Sources, report
 from adapters.switchboard import Switchboard
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.errors import StoreUnavailable
-from core.ports import Projection
+from core.ports import Projection, StreamId
 
 STORE_PATIENCE_S: Final = 2.5
 """How long a sender waits for durability: the dispatcher gives up after three seconds."""
@@ -40,10 +49,18 @@ _PRUNE_REJECTED: Final = load_sql("prune_rejected")
 PRUNE_EVERY_S: Final = 3_600.0
 """Between two clearings of legs that no call can need any more."""
 
+SHARE_EVERY_S: Final = 1.0
+LEAVE_S: Final = 2.0
+"""For giving enterprises back at the end; the requests under way have ended by then."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceOptions:
-    """What the service is told from outside. ``zone`` is the PBX's, ``api_zone`` MoySklad's."""
+    """What the service is told from outside. ``zone`` is the PBX's, ``api_zone`` MoySklad's.
+
+    ``address``: what the other instances call this one; empty for a tool or a test, which takes no part among them and attends
+    to whatever it is told to.
+    """
 
     dsn: str
     phone_api_url: str
@@ -54,6 +71,8 @@ class ServiceOptions:
     vault: Vault
     limits: Limits
     now_ms: Callable[[], int]
+    version: str = ""
+    address: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,18 +88,47 @@ class Service:
     reactor: Reactor
     switchboard: Switchboard
     runner: ProjectionRunner
+    parked: ParkedWork
+    retries: RetryWorker
+    backlog: BacklogMeter
+    sources: Sources
+    ownership: Ownership | None
+    notices: Notices | None
 
     async def run(self) -> None:
-        """Follow the log, work on calls, keep the read models, until cancelled."""
-        parts: Sequence[Coroutine[Any, Any, None]] = (
+        """Follow the log, work on calls, keep the read models, until cancelled.
+
+        The lease is kept until the last request under way has ended, and given back then.
+        """
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(self.ownership.run()) if self.ownership is not None else None
+            try:
+                await self._work()
+            finally:
+                if self.ownership is not None and keeping is not None:
+                    await self.ownership.leave(LEAVE_S)
+                    keeping.cancel()
+
+    async def _work(self) -> None:
+        parts: list[Coroutine[Any, Any, None]] = [
             self.switchboard.run(),
             self.reactor.run(),
             self.runner.run(),
+            self.retries.run(),
+            self.backlog.run(),
             self._prune(),
-        )
+        ]
+        if self.ownership is not None and self.notices is not None:
+            parts += [self.notices.run(), self._share_the_address(self.ownership)]
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
+
+    async def _share_the_address(self, ownership: Ownership) -> None:
+        """Each instance takes its part of what one address may ask of MoySklad at once, as instances come and go."""
+        while True:
+            self.moysklad.limits.set_nodes(len(ownership.nodes()))
+            await asyncio.sleep(SHARE_EVERY_S)
 
     async def _prune(self) -> None:
         """Forget what nobody needs any more. A database that is away is no reason to stop: the next time does."""
@@ -97,37 +145,114 @@ class Service:
 
 
 @contextlib.asynccontextmanager
-async def assembled(options: ServiceOptions, projections: Sequence[Projection]) -> AsyncIterator[Service]:
-    """The parts; nothing runs yet. They are closed at the end of the block."""
-    pool = await create_pool(options.dsn)
-    moysklad = build_moysklad(
-        phone_url=options.phone_api_url, main_url=options.main_api_url, zone=options.api_zone, now_ms=options.now_ms
-    )
-    try:
-        async with PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S) as store:
-            settings = SettingsStore(pool, options.vault, public_url=options.public_url)
-            reactor = Reactor(
-                store=store,
-                settings=settings,
-                gateway=moysklad.gateway,
+async def assembled(
+    options: ServiceOptions, projections: Sequence[Projection], *, streams_open: Callable[[], int] = int
+) -> AsyncIterator[Service]:
+    """The parts; nothing runs yet. They are closed at the end of the block. ``streams_open``: connections that deliver events."""
+
+    def mended(_api: Api, enterprise: str) -> None:
+        retries.mended(enterprise)
+
+    def foreign(stream: StreamId) -> bool:
+        return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
+
+    def heard(position: int) -> None:
+        switchboard.heard_position(position)
+        reactor.look()
+
+    async def forget_refusals(enterprise: str) -> None:
+        if (current := await settings.current(enterprise)) is not None:
+            moysklad.gateway.forget(current.account)
+
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await create_pool(options.dsn)
+        stack.push_async_callback(pool.close)
+        moysklad = build_moysklad(
+            phone_url=options.phone_api_url,
+            main_url=options.main_api_url,
+            zone=options.api_zone,
+            now_ms=options.now_ms,
+            mended=mended,
+        )
+        stack.push_async_callback(moysklad.close)
+        store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
+        settings = SettingsStore(pool, options.vault, public_url=options.public_url)
+        backlog = BacklogMeter(pool, now_ms=options.now_ms)
+        ownership: Ownership | None = None
+        if options.address:
+            ownership = Ownership(
+                leases=await stack.enter_async_context(PostgresLeases(options.dsn)),
+                address=options.address,
+                account_key=lambda enterprise: account_key(settings, enterprise),
+                busy=lambda enterprise: reactor.is_busy(enterprise),
                 now_ms=options.now_ms,
-                limits=options.limits,
-                joined_until=lambda: switchboard.position,
+                report=lambda: report(sources),
+                on_claimed=lambda enterprise: reactor.claimed(enterprise),
+                on_lost=lambda enterprise: reactor.lost(enterprise),
             )
-            switchboard = Switchboard(
-                state=PostgresSwitchboardState(pool), store=store, wake_call=reactor.wake, now_ms=options.now_ms
-            )
-            yield Service(
-                options=options,
-                pool=pool,
-                store=store,
-                settings=settings,
-                moysklad=moysklad,
-                ingest=Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms),
-                reactor=reactor,
-                switchboard=switchboard,
-                runner=ProjectionRunner(pool, store, projections),
-            )
-    finally:
-        await moysklad.close()
-        await pool.close()
+        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open)
+        reactor = Reactor(
+            store=store,
+            settings=settings,
+            gateway=moysklad.gateway,
+            now_ms=options.now_ms,
+            limits=options.limits,
+            ownership=ownership,
+            joined_until=lambda: switchboard.position,
+        )
+        switchboard = Switchboard(
+            state=PostgresSwitchboardState(pool),
+            store=store,
+            wake_call=reactor.wake,
+            now_ms=options.now_ms,
+            foreign=foreign,
+        )
+        retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
+        yield Service(
+            options=options,
+            pool=pool,
+            store=store,
+            settings=settings,
+            moysklad=moysklad,
+            ingest=Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms),
+            reactor=reactor,
+            switchboard=switchboard,
+            runner=ProjectionRunner(pool, store, projections),
+            parked=ParkedWork(pool, store),
+            retries=retries,
+            backlog=backlog,
+            sources=sources,
+            ownership=ownership,
+            notices=Notices(options.dsn, heard) if ownership is not None else None,
+        )
+
+
+async def account_key(settings: SettingsStore, enterprise: str) -> str:
+    """Names the MoySklad account behind an enterprise, so that enterprises with one key stay together; never the key itself.
+
+    An account has one telephony solution, hence one Phone API key (CONTRACT-MOYSKLAD 1.11). Raises StoreUnavailable.
+    """
+    current = await settings.current(enterprise)
+    key = current.account.phone_key if current is not None else ""
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() if key else f"enterprise {enterprise}"
+
+
+def _sources(
+    options: ServiceOptions,
+    pool: Any,
+    backlog: BacklogMeter,
+    moysklad: MoySklad,
+    ownership: Ownership | None,
+    streams_open: Callable[[], int],
+) -> Sources:
+    sources = Sources(
+        version=options.version,
+        pool=pool,
+        meter=backlog,
+        now_ms=options.now_ms,
+        accounts=moysklad.limits.snapshot,
+        streams_open=streams_open,
+    )
+    if ownership is None:
+        return sources
+    return replace(sources, node=lambda: ownership.node_id, nodes=ownership.nodes, owned=ownership.owned)

@@ -1,7 +1,8 @@
 """Settings of enterprises: the row that we share with the dispatcher, and every revision that was ever in force.
 
 A call names the revision it began under, so a replay a year later still knows what was asked for (PRODUCT D3). Others
-write the row by SQL: such a change is noticed by its content and becomes a revision of its own.
+write the row by SQL: such a change is noticed by its content and becomes a revision of its own. Whatever MoySklad refused
+under the old settings is asked again: the order for it is written together with the revision.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from core.settings import (
     merge_update,
     parse_settings,
     read_object,
+    restored,
 )
 
 INLINE_ENTERPRISE: Final = "inline"
@@ -41,12 +43,18 @@ PHONE_API_URL: Final = "https://api.moysklad.ru/api/phone/1.0"
 """Fixed; shown to the administrator (PRODUCT D2)."""
 
 FRESH_S: Final = 2.0
+RETRY_AFTER_S: Final = FRESH_S + 3.0
+"""A change is known to every instance after ``FRESH_S``; only then are the account's refusals forgotten and parked calls asked
+again (``adapters/retries.py``): otherwise they would be refused once more, with the old key."""
+
 CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000
 
 _READ, _LOCK = load_sql("settings_read"), load_sql("settings_lock")
 _BY_WEBHOOK, _LIST = load_sql("settings_by_webhook"), load_sql("enterprises_list")
+_REVISION: Final = "SELECT settings FROM settings_revisions WHERE enterprise = $1 AND revision = $2 AND NOT inline"
 _LAST, _ADD = load_sql("settings_last_revision"), load_sql("settings_add_revision")
+_ORDER_RETRY: Final = load_sql("retry_order_make")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +183,23 @@ class SettingsStore:
 
         return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
 
+    async def restore(self, enterprise: str, revision: int, *, by: str, expected_revision: int) -> Current | None:
+        """Make the settings of an earlier revision a new one; secrets stay as they are now. None for an unknown revision.
+
+        A key that was replaced since was replaced for a reason. Raises as :meth:`save` does.
+        """
+        with _outage_as("the settings cannot be read"):
+            stored = await self._pool.fetchval(_REVISION, enterprise, revision)
+        if stored is None:
+            return None
+        wanted = self._vault.decrypt_fields(read_object(stored))
+
+        def change(config: dict[str, Any]) -> dict[str, Any]:
+            return restored(config, wanted)
+
+        reason = f"restored revision {revision}"
+        return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
+
     async def delete(self, enterprise: str, *, by: str) -> bool:
         """Remove our key from the row; the history of revisions stays. False for an enterprise nobody knows."""
         if await self.current(enterprise) is None:
@@ -259,7 +284,11 @@ class SettingsStore:
             if last is not None and last["fingerprint"] == mark:
                 return int(last["revision"])
             encrypted = self._vault.encrypt_fields(config)
-            return int(await connection.fetchval(_ADD, enterprise, encrypted, by, reason, mark, False))
+            revision = int(await connection.fetchval(_ADD, enterprise, encrypted, by, reason, mark, False))
+            if last is not None and config:  # under no settings nothing was refused, and nothing can be done
+                why = f"the settings were changed (revision {revision})"
+                await connection.execute(_ORDER_RETRY, enterprise, "", by, why, RETRY_AFTER_S)
+            return revision
 
     async def _write(
         self,

@@ -14,7 +14,7 @@ import orjson
 import phonenumbers
 
 from core.settings_secrets import MASK, SECRET_FIELDS, fingerprint, is_masked, is_secret_field, map_secrets, mask, masked
-from core.settings_update import MAX_TASK_MINUTES, SettingsError, merge_update
+from core.settings_update import MAX_TASK_MINUTES, SettingsError, merge_update, restored
 from core.values import Direction
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "merge_update",
     "parse_settings",
     "read_object",
+    "restored",
 ]
 
 DEFAULT_COUNTRY: Final = "BY"

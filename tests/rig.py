@@ -18,13 +18,14 @@ from cryptography.fernet import Fernet
 
 from adapters.access import Access
 from adapters.audit import Audit
-from adapters.call_search import search
+from adapters.call_search import resolve, search
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.metrics import exposition
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOptions, Switches, build_sandbox
 from adapters.service import Service, ServiceOptions, assembled
+from adapters.status import gather
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.ports import Projection
@@ -176,6 +177,9 @@ def _parts(service: Service) -> Services:
         audit=Audit(service.pool),
         story=no_story,
         search=lambda query: search(service.pool, query, MINSK),
+        find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
+        parked=service.parked,
+        status=lambda: gather(service.sources),
         metrics=lambda: exposition(service.ingest, service.reactor),
         now_ms=service.options.now_ms,
         zone=MINSK,

@@ -54,6 +54,7 @@ LONG: Final[frozenset[str]] = frozenset()
 COMPOSES_AS_SERVER_DOES: Final = frozenset(
     {
         "tests/adapters/http/support.py",  # the HTTP edge over the parts exactly as the service puts them together
+        "tests/test_server.py",  # the commands themselves
     }
 )
 

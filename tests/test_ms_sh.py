@@ -88,7 +88,7 @@ def test_usage_lists_every_command_and_installs_nothing(run: Run, checkout: Path
     assert done.returncode == 0
     for command in (
         "demo", "test", "serve", "start", "stop", "restart", "status", "logs",
-        "sandbox", "migrate", "replay", "rebuild", "doctor", "export",
+        "sandbox", "migrate", "replay", "parked", "retry", "rebuild", "doctor", "export",
     ):  # fmt: skip
         assert command in done.stdout.replace(",", " ").split()
     assert not (checkout / ".venv").exists()

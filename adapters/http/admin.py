@@ -1,16 +1,22 @@
-"""The administrator's JSON API (PRODUCT D1): settings, connection test, employees, test card, and the calls' replay."""
+"""The administrator's JSON API (PRODUCT D1): settings, connection test, employees, test card, the calls' replay, parked calls."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from adapters.http.answers import Problem, answer, read_json
+from adapters.http.bodies import Restore, TestCardWanted, read_body
 from adapters.http.services import Services, services
+from adapters.http.who import for_links, note, scoped, who
 from adapters.moysklad.errors import Api
 from adapters.moysklad.explain import explain_failure_ru
+from adapters.parked import MAX_SHOWN, Ordered
 from adapters.settings_store import Current, SettingsConflict
 from core.effects import Refused, Unavailable
 from core.settings import SettingsError, masked
@@ -28,12 +34,16 @@ def routes() -> list[web.RouteDef]:
         web.put("/ms-admin/api/config/{enterprise}", put_config),
         web.delete("/ms-admin/api/config/{enterprise}", delete_config),
         web.get("/ms-admin/api/config/{enterprise}/history", get_history),
+        web.post("/ms-admin/api/config/{enterprise}/restore", restore_config),
         web.get("/ms-admin/api/test/{enterprise}", test_connection),
         web.post("/ms-admin/test/{enterprise}", test_connection),
         web.get("/ms-admin/api/employees/{enterprise}", get_employees),
         web.post("/ms-admin/api/test-manager/{enterprise}", test_manager),
         web.get("/ms-admin/api/calls", search_calls),
         web.get("/ms-admin/api/calls/{enterprise}/{call}", get_call),
+        web.get("/ms-admin/api/parked", get_parked),
+        web.post("/ms-admin/api/retry/{enterprise}", retry_enterprise),
+        web.post("/ms-admin/api/retry/{enterprise}/{call}", retry_call),
     ]
 
 
@@ -49,27 +59,47 @@ async def put_config(request: web.Request) -> web.Response:
     expected = body.get("revision") if isinstance(body, dict) else None
     if expected is not None and (isinstance(expected, bool) or not isinstance(expected, int)):
         raise Problem(400, "revision is not a number", field="revision", hint="Отправьте номер редакции, которую вы видели.")
-    try:
+    with _refusals():
         current = await parts.settings.save(
             _enterprise(request),
             body,
-            by=f"{request.remote or 'unknown'} (admin API)",
+            by=_by(request),
             reason="saved by the administrator",
             expected_revision=expected,
         )
+    parts.moysklad.gateway.directory.forget(current.account)
+    await note(request, "settings_saved", enterprise=current.enterprise, revision=current.revision)
+    return answer(_shown(current))
+
+
+async def restore_config(request: web.Request) -> web.Response:
+    """Bring back the settings of an earlier revision as a new one; keys and tokens stay as they are now."""
+    body, parts, enterprise = await read_body(request, Restore), services(request), _enterprise(request)
+    with _refusals():
+        current = await parts.settings.restore(enterprise, body.restore, by=_by(request), expected_revision=body.revision)
+    if current is None:
+        raise Problem(404, "the revision is unknown", field="restore", hint="Такой редакции нет: обновите страницу.")
+    parts.moysklad.gateway.directory.forget(current.account)
+    await note(request, "settings_restored", enterprise=enterprise, restored=body.restore, revision=current.revision)
+    return answer(_shown(current))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
     except SettingsError as error:
         raise Problem(400, error.error, field=error.field, hint=error.hint) from error
     except SettingsConflict as error:
         hint = "Настройки изменил кто-то другой: обновите страницу и внесите изменения снова."
         raise Problem(409, str(error), field="revision", hint=hint) from error
-    parts.moysklad.gateway.directory.forget(current.account)
-    return answer(_shown(current))
 
 
 async def delete_config(request: web.Request) -> web.Response:
     """Remove the integration's settings; the history of changes and of calls stays."""
-    if not await services(request).settings.delete(_enterprise(request), by=f"{request.remote or 'unknown'} (admin API)"):
+    if not await services(request).settings.delete(_enterprise(request), by=_by(request)):
         raise Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
+    await note(request, "settings_deleted", enterprise=_enterprise(request))
     return answer({"status": "deleted"})
 
 
@@ -132,10 +162,10 @@ async def get_employees(request: web.Request) -> web.Response:
 
 
 async def test_manager(request: web.Request) -> web.Response:
-    """Show one marked test card to one employee; it goes by itself. Body: ``{"extension"}`` and/or ``{"employee_id"}``."""
-    body = await read_json(request)
+    """Show one marked test card to one employee; it goes by itself."""
+    body = await read_body(request, TestCardWanted)
     current, parts = await _known(request), services(request)
-    extension, employee = _text(body, "extension"), _text(body, "employee_id")
+    extension, employee = body.extension.strip(), body.employee_id.strip()
     if not extension and employee:
         extension = next((number for number, each in current.settings.employees if each.id == employee), "")
     if not extension:
@@ -153,6 +183,7 @@ async def test_manager(request: web.Request) -> web.Response:
     hiding = asyncio.create_task(_hide_later(parts, current, card))
     parts.tasks.add(hiding)
     hiding.add_done_callback(parts.tasks.discard)
+    await note(request, "test_card_shown", enterprise=current.enterprise, object_=extension)
     message = f"Тестовая карточка показана сотруднику с номером {extension}; через {TEST_CARD_S:.0f} с она исчезнет."
     return answer({"success": True, "message": message, "call": card.call})
 
@@ -167,10 +198,14 @@ async def _hide_later(parts: Services, current: Current, card: Any) -> None:
         return
 
 
+@for_links
 async def search_calls(request: web.Request) -> web.Response:
     """Find calls: ``enterprise``, ``phone`` (any typing), ``extension``, ``outcome``, ``from``, ``to``, ``failed``, ``limit``."""
     try:
-        calls = await services(request).search(dict(request.query))
+        asked = dict(request.query)
+        if (only := scoped(request, asked.get("enterprise"))) is not None:
+            asked["enterprise"] = only
+        calls = await services(request).search(asked)
     except ValueError as error:
         raise _not_understood(error) from error
     return answer({"calls": calls})
@@ -184,7 +219,51 @@ async def get_call(request: web.Request) -> web.Response:
         raise _not_understood(error) from error
     if story is None:
         raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
+    if who(request).is_person:
+        await note(request, "replay_viewed", enterprise=_enterprise(request), object_=str(story["call"]))
     return answer(story)
+
+
+@for_links
+async def get_parked(request: web.Request) -> web.Response:
+    """Calls that need a person: why, since when, what helps; counted by reason. ``enterprise``, ``limit``."""
+    limit = request.query.get("limit", "200")
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= MAX_SHOWN:
+        raise Problem(400, "limit is not understood", field="limit", hint=f"a number from 1 to {MAX_SHOWN}")
+    enterprise = request.query.get("enterprise", "")
+    if not enterprise.isprintable():
+        raise Problem(400, "enterprise is not understood", field="enterprise", hint="plain text")
+    found = await services(request).parked.listing(scoped(request, enterprise), int(limit))
+    return answer(msgspec.to_builtins(found))
+
+
+async def retry_enterprise(request: web.Request) -> web.Response:
+    """Ask MoySklad again for everything of an enterprise that is parked."""
+    enterprise = _enterprise(request)
+    ordered, count = await services(request).parked.retry_enterprise(enterprise, by=_by(request))
+    await note(request, "retry_ordered", enterprise=enterprise, calls=count)
+    return answer({"status": ordered.value, "enterprise_number": enterprise, "calls": count})
+
+
+async def retry_call(request: web.Request) -> web.Response:
+    """Ask MoySklad again for one parked call, named as in the replay."""
+    enterprise, parts = _enterprise(request), services(request)
+    try:
+        call = await parts.find_call(enterprise, request.match_info["call"])
+    except ValueError as error:
+        raise _not_understood(error) from error
+    if call is None:
+        raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
+    ordered = await parts.parked.retry_call(enterprise, call, by=_by(request))
+    await note(request, "retry_ordered", enterprise=enterprise, object_=call)
+    calls = 0 if ordered is Ordered.NOT_PARKED else 1
+    return answer({"status": ordered.value, "enterprise_number": enterprise, "call": call, "calls": calls})
+
+
+def _by(request: web.Request) -> str:
+    """Whoever changes something, as the history of changes shows it to administrators."""
+    asker = who(request)
+    return f"{asker.actor}, {asker.address}"
 
 
 def _not_understood(error: ValueError) -> Problem:
@@ -207,11 +286,6 @@ def _enterprise(request: web.Request) -> str:
     if not 1 <= len(enterprise) <= 64 or not enterprise.isprintable():
         raise Problem(400, "the enterprise number is odd", field="enterprise_number", hint="Проверьте номер предприятия.")
     return enterprise
-
-
-def _text(body: object, key: str) -> str:
-    value = body.get(key) if isinstance(body, dict) else None
-    return value.strip()[:64] if isinstance(value, str) else ""
 
 
 def _shown(current: Current) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -10,13 +11,18 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from adapters.ingest import Taken, UnknownEnterprise
 from adapters.settings_store import is_outage
 from core.errors import StoreUnavailable
+from core.signals import SignalError
 
 log = structlog.get_logger("http")
 
 BODY_LIMIT: Final = 1_048_576
 """A PBX body is about 300 bytes; a megabyte is an error or an attack."""
+
+BODY_S: Final = 20.0
+"""Whoever sends a body more slowly than this holds a connection and nothing else."""
 
 SHOWN_BYTES: Final = 4_096
 
@@ -56,10 +62,28 @@ def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) 
     return web.Response(body=orjson.dumps(data), status=status, content_type="application/json", headers=headers)
 
 
+def told(taken: Taken) -> dict[str, Any]:
+    """The answer to a signal that is on disk; a repeat is marked as such."""
+    body: dict[str, Any] = {"status": taken.status, "enterprise_number": taken.enterprise}
+    if taken.call:
+        body["call"] = taken.call
+    if taken.duplicate:
+        body["duplicate"] = True
+    return body
+
+
+def status_of(error: SignalError) -> int:
+    """The HTTP status of a refusal."""
+    return 404 if isinstance(error, UnknownEnterprise) else 400
+
+
 async def read_json(request: web.Request) -> Any:
     """The body as JSON. Raises Problem 400 (not JSON) or 413 (over the limit)."""
     try:
-        raw = await request.read()
+        async with asyncio.timeout(BODY_S):
+            raw = await request.read()
+    except TimeoutError:
+        raise Problem(408, f"the body did not come within {BODY_S:.0f} s", hint="send it at once") from None
     except web.HTTPRequestEntityTooLarge:
         raise Problem(
             413, f"the body is larger than {BODY_LIMIT} bytes", hint="send one event per request"
@@ -70,9 +94,12 @@ async def read_json(request: web.Request) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        # Whatever charset it claims: these bytes are shown to a person, not read.
-        text = raw[:SHOWN_BYTES].decode("utf-8", "replace")
-        raise Problem(400, "the body is not JSON", hint=f"send application/json: {error.msg}", body_text=text) from None
+        raise Problem(400, "the body is not JSON", hint=f"send application/json: {error.msg}", body_text=shown(raw)) from None
+
+
+def shown(raw: bytes) -> str:
+    """The beginning of bytes that could not be understood. Whatever charset they claim: a person looks at them."""
+    return raw[:SHOWN_BYTES].decode("utf-8", "replace")
 
 
 @web.middleware

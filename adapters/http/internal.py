@@ -1,20 +1,21 @@
-"""The dispatcher's endpoints (PRODUCT A1 to A6). A 2xx means: on disk."""
+"""The dispatcher's endpoints (PRODUCT A1 to A7). A 2xx means: on disk."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
-from adapters.http.answers import Problem, answer, read_json
-from adapters.http.services import services
-from adapters.ingest import Taken, UnknownEnterprise
+from adapters.http.answers import Problem, answer, read_json, status_of, told
+from adapters.http.services import SERVICES, services
 from core.signals import SignalError, Wire
+
+EVENTS: Final = "/internal/ms/events"
 
 
 def routes() -> list[web.RouteDef]:
-    """One route for each wire form."""
-    return [web.post(f"/internal/ms/{wire.value}", _taker(wire)) for wire in Wire]
+    """One route for each wire form, and the stream."""
+    return [*(web.post(f"/internal/ms/{wire.value}", _taker(wire)) for wire in Wire), web.post(EVENTS, take_stream)]
 
 
 def _taker(wire: Wire) -> Any:
@@ -27,21 +28,15 @@ def _taker(wire: Wire) -> Any:
             raise
         try:
             taken = await ingest.take(wire, body)
-        except UnknownEnterprise as error:
-            raise Problem(404, error.error, field=error.field, hint=error.hint) from error
         except SignalError as error:
-            raise Problem(400, error.error, field=error.field, hint=error.hint) from error
+            raise Problem(status_of(error), error.error, field=error.field, hint=error.hint) from error
         return answer(told(taken))
 
     take.__doc__ = f"Take one {wire.value} body in."
     return take
 
 
-def told(taken: Taken) -> dict[str, Any]:
-    """The answer to a signal that is on disk; a repeat is marked as such."""
-    body: dict[str, Any] = {"status": taken.status, "enterprise_number": taken.enterprise}
-    if taken.call:
-        body["call"] = taken.call
-    if taken.duplicate:
-        body["duplicate"] = True
-    return body
+async def take_stream(request: web.Request) -> web.StreamResponse:
+    """Take events in, one call-event object a line, for as long as the sender likes; one acknowledgement a line."""
+    ingest = services(request).ingest
+    return await request.app[SERVICES].streams.serve(request, ingest)

@@ -12,15 +12,23 @@ from aiohttp import web
 from adapters.access import Access
 from adapters.audit import Audit
 from adapters.http.answers import Problem
+from adapters.http.stream import Streams
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad
+from adapters.parked import ParkedWork
 from adapters.settings_store import SettingsStore
 
 Story = Callable[[str, str], Awaitable[dict[str, Any] | None]]
 """``(enterprise, call id or MoySklad id) -> the replay as JSON``, None for a call nobody knows."""
 
+FindCall = Callable[[str, str], Awaitable[str | None]]
+"""``(enterprise, what a person calls it) -> the call's id``; None for a call nobody knows. Raises as :data:`Search` does."""
+
 Search = Callable[[Mapping[str, str]], Awaitable[list[dict[str, Any]]]]
 """Query fields -> calls, newest first. Raises ValueError whose args are (field, hint)."""
+
+Status = Callable[[], Awaitable[dict[str, Any]]]
+"""How the service is, all instances together, as JSON."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +42,9 @@ class Services:
     audit: Audit
     story: Story
     search: Search
+    find_call: FindCall
+    parked: ParkedWork
+    status: Status
     metrics: Callable[[], bytes]
     now_ms: Callable[[], int]
     zone: tzinfo
@@ -42,10 +53,15 @@ class Services:
 
 @dataclass(slots=True)
 class Holder:
-    """The parts once there are any; until then ``waiting`` says in words what the service waits for."""
+    """The parts once there are any; until then ``waiting`` says in words what the service waits for.
+
+    ``stopping``: no new connections are taken; those that are there are still answered, and told to go.
+    """
 
     parts: Services | None = None
     waiting: str = "the service is starting"
+    stopping: bool = False
+    streams: Streams = field(default_factory=Streams)
 
 
 SERVICES: web.AppKey[Holder] = web.AppKey("services", Holder)

@@ -69,9 +69,13 @@ class Accounts:
         self._json = json
 
     async def check_phone_api(self, account: Account) -> Verdict:
-        """Whether the Phone API key works and anybody has an extension. Never raises Refused or Unavailable."""
+        """Whether the Phone API key works and anybody has an extension. Never raises Refused or Unavailable.
+
+        It is really asked, whatever was refused before; if it works again, what waits for it goes on.
+        """
+        self._phone.transport.forget(account.phone_key)
         try:
-            employees = await self._phone.employees(account.phone_key, Trail())
+            employees = await self._phone.employees(account.phone_key, Trail(enterprise=account.enterprise))
         except (Refused, Unavailable) as failure:
             return _bad(failure, Api.PHONE)
         details = {"employees_with_extension": len(employees)}
@@ -89,8 +93,9 @@ class Accounts:
         )
 
     async def check_json_api(self, account: Account) -> Verdict:
-        """Whether the main token works and what it lacks for customers and orders. Never raises Refused or Unavailable."""
-        token, trail = account.api_token, Trail()
+        """Whether the main token works and what it lacks for customers and orders. Asks as :meth:`check_phone_api` does."""
+        token, trail = account.api_token, Trail(enterprise=account.enterprise)
+        self._json.transport.forget(token)
         try:
             user = await self._user(token, trail)
             customers = await self._json.get("/entity/counterparty", token, trail, query=(("limit", "1"),))
@@ -187,7 +192,7 @@ class Accounts:
             start_ms=card.start_ms,
             end_ms=max(now_ms, card.start_ms),
         )
-        await self._phone.update(card.call, update_body(effect, self._phone.zone), account.phone_key, Trail())
+        await self._phone.update(card.call, card.external_id, update_body(effect, self._phone.zone), account.phone_key, Trail())
 
 
 def join_employees(with_extension: tuple[PhoneEmployee, ...], colleagues: tuple[Employee, ...]) -> tuple[EmployeeRow, ...]:

@@ -38,6 +38,11 @@ class Trouble(StrEnum):
     LATE = "no answer in time"
     BROKEN = "the answer broke off or cannot be unpacked"
     BUSY = "the account's request limit is used up; the request was not sent"
+    UNANSWERED = "the account's requests before this one are not answered yet; the request was not sent"
+    GUARDED = "too many of the account's requests failed of late, and MoySklad blocks whoever goes on; the request was not sent"
+    REPEATED = "the same object was changed too often of late, and MoySklad blocks whoever goes on; the request was not sent"
+    AWAY = "MoySklad's API is away; the request was not sent"
+    NOT_OURS = "this instance lost its lease; the request was not sent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,12 @@ class ApiRefusal(Refused):
         self.codes = codes
         self.parameters = parameters
         self.kind = kind
+
+    def again(self) -> ApiRefusal:
+        """The same, to be raised once more."""
+        return ApiRefusal(
+            self.error, status=self.status, codes=self.codes, parameters=self.parameters, remedy=self.remedy, kind=self.kind
+        )
 
     @property
     def not_found(self) -> bool:
@@ -103,6 +114,15 @@ OUTAGE_CODES: Final = frozenset({1074, 1095, 1999})
 """Maintenance, load shedding, an unknown error of theirs."""
 
 RETRY_CODES: Final = RATE_CODES | CONFLICT_CODES | OUTAGE_CODES
+
+ACCOUNT_CODES: Final = frozenset({1056, 1061, 55008})
+"""Wrong or revoked credential, no API access, no telephony solution: whatever is asked, the answer is the same."""
+
+TARIFF_CODES: Final = frozenset({1043, 1070})
+"""What the tariff forbids. It may allow reading and forbid a write, but whoever may not even read can do nothing."""
+
+ACCOUNT_STATUSES: Final = frozenset({401, 410, 415})
+"""Not authenticated, this version of the API is gone, something on the way removes Accept-Encoding."""
 
 _DEFAULT_RETRY_MS: Final[Mapping[int, int]] = {
     1048: 60_000,
@@ -173,6 +193,22 @@ def problem_of(answer: Answer, *, write: bool) -> ApiRefusal | ApiUnavailable | 
         return ApiUnavailable(error, ambiguous=False, status=status)
     remedy = next((_REMEDIES[code] for code in codes if code in _REMEDIES), _STATUS_REMEDIES.get(status, ""))
     return ApiRefusal(error, status=status, codes=codes, parameters=_parameters(items), remedy=remedy, kind=answer.kind)
+
+
+def is_account_wide(refusal: ApiRefusal, *, write: bool) -> bool:
+    """Whether everything else that is asked with this credential would be refused like this."""
+    codes = frozenset(refusal.codes)
+    if refusal.status in ACCOUNT_STATUSES or codes & ACCOUNT_CODES:
+        return True
+    if codes & TARIFF_CODES:
+        return not write
+    # A 403 that gives a code names a right to one kind of object (1016, 1017, 1018, 1045); without one it is about us.
+    return refusal.status == 403 and not codes
+
+
+def is_crowded(answer: Answer, codes: tuple[int, ...]) -> bool:
+    """Whether a 429 means too many at once, not too many per time: the headers do not show that limit (2.2)."""
+    return 1073 in codes or answer.headers.get("X-Lognex-Auth", "").strip() == "429005"
 
 
 def _error_items(body: Any) -> list[Mapping[str, Any]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from adapters.moysklad.errors import Api, ApiRefusal, ApiUnavailable, Trouble
-from core.effects import Refused, Unavailable
+from core.effects import Deferred, Refused, Unavailable
 
 _KEY: Final[Mapping[Api, str]] = {
     Api.PHONE: "Ключ Phone API не принят МоимСкладом: он введён с ошибкой или отозван. Скопируйте ключ заново "
@@ -53,6 +53,7 @@ _STATUSES: Final[Mapping[int, str]] = {
 _OUTAGE: Final = "МойСклад сейчас не отвечает как надо (ошибка {status}). Обычно это проходит само: повторите через минуту."
 _NO_CONNECTION: Final = "Нет связи с МоимСкладом ({api}): {why}. Проверьте доступ сервера в интернет и адрес API."
 _NO_ANSWER: Final = "МойСклад ({api}) не ответил вовремя. Повторите; если повторится, проверьте сеть сервера."
+_AWAY: Final = "МойСклад ({api}) не отвечает, и сервис сейчас проверяет, не вернулся ли он. Повторите через несколько секунд."
 _WHY: Final[Mapping[str, str]] = {
     Trouble.NO_NAME: "имя сервера не находится",
     Trouble.NO_TLS: "не удалось установить защищённое соединение",
@@ -90,7 +91,9 @@ def explain_failure_ru(failure: Refused | Unavailable, api: Api) -> str:
             return f"{what} не указан или содержит недопустимые знаки. Введите его в настройках интеграции."
         case Unavailable() if failure.error in _WHY:
             return _NO_CONNECTION.format(api=_NAMES[api], why=_WHY[failure.error])
-        case Unavailable() if failure.error == Trouble.BUSY:
+        case Deferred() if failure.error.startswith(Trouble.AWAY):
+            return _AWAY.format(api=_NAMES[api])
+        case Deferred():
             return _STATUSES[429]
         case _:
             return _NO_ANSWER.format(api=_NAMES[api])

@@ -71,7 +71,8 @@ class MoySkladGateway:
 
     def is_away(self, effect: Effect, account: Account) -> bool:
         """See :class:`core.effects.Gateway`."""
-        return False
+        way = self._first_request(effect, account)
+        return way is not None and way[0].is_away(way[1])
 
     @asynccontextmanager
     async def admitted(self, effect: Effect, account: Account, turn: Turn) -> AsyncIterator[Admission]:
@@ -83,11 +84,18 @@ class MoySkladGateway:
         trail = Trail(turn=turn, enterprise=account.enterprise)
         if (way := self._first_request(effect, account)) is not None:
             transport, credential = way
-            await transport.take_place(credential, trail, most_ms=self._left_ms(effect))
+            entity = effect.external_id if isinstance(effect, UpdateCall | ConfirmCall) else ""
+            await transport.take_place(credential, trail, most_ms=self._left_ms(effect), entity=entity)
         try:
             yield _Admitted(self, account, trail)
         finally:
             trail.give_back()
+
+    def forget(self, account: Account) -> None:
+        """Believe nothing of this account any more: its settings changed, or a person asks to try it again."""
+        self.directory.forget(account)
+        self._phone.transport.forget(account.phone_key)
+        self._json.transport.forget(account.api_token)
 
     async def perform(self, effect: Effect, account: Account, turn: Turn | None = None) -> Performed:
         """Be admitted and perform, for whoever records nothing in between."""
@@ -155,7 +163,7 @@ class MoySkladGateway:
             case UpdateCall():
                 body = update_body(effect, self._phone.zone)
                 if body:
-                    await self._phone.update(effect.call, body, account.phone_key, trail)
+                    await self._phone.update(effect.call, effect.external_id, body, account.phone_key, trail)
                 return {}
             case ConfirmCall():
                 found = await self._by_external_id(effect.external_id, account, trail)

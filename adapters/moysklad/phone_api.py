@@ -114,14 +114,15 @@ class PhoneApi:
         body = register_body(effect, self.zone)
         return await self._call(Outgoing(method="POST", path="/call", body=body), key, trail)
 
-    async def update(self, call: str, body: Mapping[str, Any], key: str, trail: Trail) -> RemoteCall:
-        """PUT /call/{id}."""
-        return await self._call(Outgoing(method="PUT", path=f"/call/{_segment(call)}", body=body), key, trail)
+    async def update(self, call: str, external_id: str, body: Mapping[str, Any], key: str, trail: Trail) -> RemoteCall:
+        """PUT /call/{id}. ``external_id`` is not sent: it names the call for the guard whichever way it is reached."""
+        outgoing = Outgoing(method="PUT", path=f"/call/{_segment(call)}", body=body, entity=external_id)
+        return await self._call(outgoing, key, trail)
 
     async def update_by_external_id(self, external_id: str, body: Mapping[str, Any], key: str, trail: Trail) -> RemoteCall:
         """PUT /call/extid/{extid}."""
         path = f"/call/extid/{_segment(external_id)}"
-        return await self._call(Outgoing(method="PUT", path=path, body=body), key, trail)
+        return await self._call(Outgoing(method="PUT", path=path, body=body, entity=external_id), key, trail)
 
     async def read(self, call: str, key: str, trail: Trail) -> RemoteCall:
         """GET /call/{id}."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import SimpleNamespace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -19,16 +18,20 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from adapters.moysklad.errors import Answer, Api, ApiUnavailable, Trouble, problem_of
-from adapters.moysklad.limits import AccountLimits, LimitsRegistry, Place
-from core.effects import Refused, Turn
+from adapters.moysklad.answers import read, understand
+from adapters.moysklad.breaker import Outcome, outcome_of
+from adapters.moysklad.errors import Answer, Api, ApiRefusal, ApiUnavailable, is_crowded, problem_of
+from adapters.moysklad.registry import LimitsRegistry
+from adapters.moysklad.sending import Sending, before_body, before_headers, new_socket, trouble_of
+from adapters.moysklad.turnstile import Place, Turnstile
+from core.effects import Refused, Turn, Unavailable
 from core.events import Exchange
 
-MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
-"""Longer answers are not read to the end: nothing we ask for is that long."""
-MAX_KEPT_BYTES: Final = 8 * 1024
-"""How much of an answer the call's history keeps."""
 MAX_REDIRECTS: Final = 5
+HURRIED_S: Final = 5.0
+"""The time of a request that tries whether MoySklad is back (``breaker.py``)."""
+SILENCE_MS: Final = 1_000
+"""A request that was given up, because its deadline came, counts as one that MoySklad did not answer after so long."""
 MAX_KEPT_EXCHANGES: Final = 40
 """Exchanges one effect may leave in the history."""
 
@@ -37,11 +40,6 @@ _CREDENTIAL_HEADERS: Final[Mapping[Api, tuple[str, str]]] = {
     Api.JSON: ("Authorization", "Bearer {}"),
 }
 _MOYSKLAD: Final = "moysklad.ru"
-
-
-HIDDEN: Final = "***"
-SHORTEST_SECRET: Final = 12
-"""A shorter credential may be part of any number or id: it is no secret worth spoiling an answer for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,9 +55,9 @@ class Trail:
     place: Place | None = None
     enterprise: str = ""
 
-    def hand_over(self, turnstile: AccountLimits) -> Place | None:
+    def hand_over(self, turnstile: Turnstile) -> Place | None:
         """The place in hand, once, if it is one at this turnstile."""
-        if self.place is None or self.place.limits is not turnstile:
+        if self.place is None or self.place.turnstile is not turnstile:
             return None
         place, self.place = self.place, None
         return place
@@ -80,7 +78,8 @@ class Trail:
 class Outgoing:
     """One request before it has credentials. ``path`` follows the API's base and is already quoted.
 
-    ``digest`` shortens the answer for the history, where it would hold other customers' data.
+    ``digest`` shortens the answer for the history, where it would hold other customers' data. ``entity`` names what is PUT,
+    the same whichever path leads to it.
     """
 
     method: str
@@ -88,31 +87,12 @@ class Outgoing:
     query: tuple[tuple[str, str], ...] = ()
     body: Any = None
     digest: Callable[[Any], Any] | None = None
+    entity: str = ""
 
     @property
     def write(self) -> bool:
         """Whether MoySklad may change by it."""
         return self.method != "GET"
-
-
-@dataclass(slots=True)
-class _Sending:
-    """How far one HTTP request got. ``sent``: its headers went out, so MoySklad may have acted on it."""
-
-    write: bool
-    sent: bool = False
-
-    async def once(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        """Client middleware, run per attempt: a write that went out once is never sent again behind our back."""
-        if self.write and self.sent:
-            raise aiohttp.ServerDisconnectedError("the connection was lost after the request was sent")
-        return await handler(request)
-
-
-async def _headers_sent(
-    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
-) -> None:
-    context.trace_request_ctx.sent = True
 
 
 class Transport:
@@ -140,6 +120,7 @@ class Transport:
         self.base_url = base_url.rstrip("/")
         self._limits = limits
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_timeout_s)
+        self._hurried = aiohttp.ClientTimeout(total=min(timeout_s, HURRIED_S), sock_connect=connect_timeout_s)
         self._wait_ms = wait_ms
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
@@ -153,34 +134,67 @@ class Transport:
     async def send(self, outgoing: Outgoing, credential: str, trail: Trail) -> Any:
         """Do the request and return the answer's JSON (None for an empty 2xx).
 
-        Raises Refused or Unavailable; the request's own exchange is in ``trail`` either way.
+        Redirects are followed with method and body kept (aiohttp would turn a redirected POST into a GET), each as a request
+        of its own. Raises Refused or Unavailable; the exchanges are in ``trail`` either way.
         """
         self.check(credential)
         turnstile = self._limits.of(self.api, credential)
-        place = trail.hand_over(turnstile) or await turnstile.enter(wait_ms=self._wait_ms)
-        try:
-            place.used = True
-            answer = await self._follow(outgoing, credential, trail)
-        finally:
-            place.leave()
+        url = self.base_url + outgoing.path + ("?" + urlencode(outgoing.query, quote_via=quote) if outgoing.query else "")
+        hop = _Hop(method=outgoing.method, url=url, body=outgoing.body)
+        for _ in range(MAX_REDIRECTS + 1):
+            place = trail.hand_over(turnstile) or await turnstile.enter(
+                trail.turn, wait_ms=self._wait_ms, enterprise=trail.enterprise, entity=outgoing.entity
+            )
+            try:
+                answer = await self._in_place(place, hop, outgoing, credential, trail)
+                if (target := _redirected(hop, answer)) is None:
+                    return answer.body
+                hop = target
+            except (ApiRefusal, ApiUnavailable) as problem:
+                refusal = problem if isinstance(problem, ApiRefusal) else None
+                outcome = outcome_of(problem, write=outgoing.write)
+                place.settle(outcome, failed=True, reason=problem.error, refusal=refusal)
+                raise
+            finally:
+                place.leave()
+        raise ApiUnavailable("too many redirects", ambiguous=False)
+
+    async def _in_place(self, place: Place, hop: _Hop, outgoing: Outgoing, credential: str, trail: Trail) -> Answer:
+        """One HTTP request; its answer, if that is good or a redirect."""
+        place.start(outgoing.entity)
+        answer = await self._once(place, hop, outgoing, credential, trail)
+        turnstile = place.turnstile
         turnstile.learn(answer.headers)
+        if _location(answer):
+            return answer
         problem = problem_of(answer, write=outgoing.write)
         if problem is None and answer.kind in ("html", "other", "cut"):
             problem = ApiUnavailable(f"HTTP {answer.status} without readable JSON", ambiguous=outgoing.write, status=answer.status)
-        if isinstance(problem, ApiUnavailable) and answer.status == 429:
-            turnstile.hold(problem.retry_after_ms or 0)
+        if isinstance(problem, ApiUnavailable) and outcome_of(problem, write=outgoing.write) is Outcome.BUSY:
+            tell = turnstile.crowded if is_crowded(answer, problem.codes) else turnstile.hold
+            tell(problem.retry_after_ms or 0)
         if problem is not None:
             raise problem
-        return answer.body
+        place.settle(Outcome.GOOD, failed=False)
+        return answer
 
-    async def take_place(self, credential: str, trail: Trail, *, most_ms: int | None = None) -> None:
-        """Wait for room for one request, ``most_ms`` at most, and let the trail hold it.
+    async def take_place(self, credential: str, trail: Trail, *, most_ms: int | None = None, entity: str = "") -> None:
+        """Wait for room for one request, ``most_ms`` at most, and let the trail hold it; ``entity``: what it will PUT.
 
-        Raises Deferred, or Refused for a credential that cannot be one.
+        Raises Deferred, or Refused for a credential that cannot be one or that MoySklad is known to refuse.
         """
         self.check(credential)
         wait_ms = self._wait_ms if most_ms is None else min(self._wait_ms, most_ms)
-        trail.place = await self._limits.of(self.api, credential).enter(wait_ms=wait_ms)
+        turnstile = self._limits.of(self.api, credential)
+        trail.place = await turnstile.enter(trail.turn, wait_ms=wait_ms, enterprise=trail.enterprise, entity=entity)
+
+    def is_away(self, credential: str) -> bool:
+        """Whether the API is known to be away for this credential."""
+        return self._limits.of(self.api, credential).is_away
+
+    def forget(self, credential: str) -> None:
+        """Whatever is believed of this credential, the next request may try it: somebody asks for it."""
+        self._limits.forget(self.api, credential)
 
     def check(self, credential: str) -> None:
         """A pasted credential may hold anything; what cannot stand in a header is refused before it breaks the request."""
@@ -191,66 +205,56 @@ class Transport:
                 remedy=f"enter the {_credential_name(self.api)} in the integration's settings",
             )
 
-    async def _follow(self, outgoing: Outgoing, credential: str, trail: Trail) -> Answer:
-        """Redirects with method and body kept (aiohttp would turn a redirected POST into a GET), credentials kept at home."""
-        url = self.base_url + outgoing.path + ("?" + urlencode(outgoing.query, quote_via=quote) if outgoing.query else "")
-        method, body = outgoing.method, outgoing.body
-        for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._once(method, url, body, outgoing, credential, trail)
-            location = answer.headers.get("Location", "")
-            if answer.status not in (301, 302, 303, 307, 308) or not location:
-                return answer
-            target = urljoin(url, location)
-            if not _may_follow(url, target):
-                raise ApiUnavailable(
-                    f"redirected to another server ({urlsplit(target).hostname})", ambiguous=False, status=answer.status
-                )
-            url = target
-            if answer.status == 303:
-                method, body = "GET", None
-        raise ApiUnavailable("too many redirects", ambiguous=False)
-
-    async def _once(self, method: str, url: str, body: Any, outgoing: Outgoing, credential: str, trail: Trail) -> Answer:
+    async def _once(self, place: Place, hop: _Hop, outgoing: Outgoing, credential: str, trail: Trail) -> Answer:
         session = self._open()
-        sending = _Sending(write=method != "GET")
+        sending = Sending(write=hop.method != "GET", permit=trail.turn.permit)
         name, form = _CREDENTIAL_HEADERS[self.api]
         headers = {name: form.format(credential)}
         data = None
-        if body is not None:
-            data = orjson.dumps(body)
+        if hop.body is not None:
+            data = orjson.dumps(hop.body)
             headers["Content-Type"] = "application/json"
         started = time.monotonic()
         status: int | None = None
         kept: Any = None
         try:
             async with session.request(
-                method,
-                URL(url, encoded=True),
+                hop.method,
+                URL(hop.url, encoded=True),
                 data=data,
                 headers=headers,
                 allow_redirects=False,
                 trace_request_ctx=sending,
                 middlewares=(sending.once,),
+                timeout=self._hurried if place.hurried else self._timeout,
             ) as response:
                 status = response.status
-                raw, whole = await _read(response)
-                answer, kept = _understand(response, raw, whole, credential, outgoing)
+                raw, whole = await read(response)
+                answer, kept = understand(response, raw, whole, credential, outgoing.digest)
             return answer
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            trouble, sent = _trouble(error, sending)
+            trouble, sent = trouble_of(error, sending)
             kept = f"({trouble})"
+            if sending.barred:
+                place.not_sent()
+                raise Unavailable(trouble, ambiguous=False) from error
             raise ApiUnavailable(trouble, ambiguous=sent and sending.write) from error
         except asyncio.CancelledError:
             kept = "(given up: no time left)"
+            silent_ms = round((time.monotonic() - started) * 1000)
+            if silent_ms >= SILENCE_MS:
+                place.settle(Outcome.AWAY, failed=True, reason=f"no answer within {silent_ms} ms")
+            else:
+                place.settle(Outcome.NOTHING, failed=sending.sent)
             raise
         finally:
             trail.wrote = trail.wrote or (sending.write and sending.sent)
-            parts = urlsplit(url)
+            parts = urlsplit(hop.url)
             trail.add(
                 Exchange(
-                    method=method,
+                    method=hop.method,
                     path=parts.path + ("?" + parts.query if parts.query else ""),
-                    request=body,
+                    request=hop.body,
                     status=status,
                     response=kept,
                     duration_ms=round((time.monotonic() - started) * 1000),
@@ -260,9 +264,10 @@ class Transport:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             tracing = aiohttp.TraceConfig()
-            tracing.on_request_headers_sent.append(_headers_sent)
+            tracing.on_request_headers_sent.append(before_headers)
+            tracing.on_request_chunk_sent.append(before_body)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=60),
+                connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=60, socket_factory=new_socket),
                 timeout=self._timeout,
                 headers={
                     "Accept-Encoding": "gzip",  # mandatory, and nothing else is understood (1.1, 2.1)
@@ -273,6 +278,29 @@ class Transport:
                 trace_configs=[tracing],
             )
         return self._session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hop:
+    """One HTTP request of possibly several: a redirect leads to the next."""
+
+    method: str
+    url: str
+    body: Any
+
+
+def _location(answer: Answer) -> str:
+    return answer.headers.get("Location", "") if answer.status in (301, 302, 303, 307, 308) else ""
+
+
+def _redirected(hop: _Hop, answer: Answer) -> _Hop | None:
+    """Where a redirect leads; None when it was none. Raises ApiUnavailable rather than carry credentials to strangers."""
+    if not (location := _location(answer)):
+        return None
+    target = urljoin(hop.url, location)
+    if not _may_follow(hop.url, target):
+        raise ApiUnavailable(f"redirected to another server ({urlsplit(target).hostname})", ambiguous=False, status=answer.status)
+    return _Hop(method="GET", url=target, body=None) if answer.status == 303 else replace(hop, url=target)
 
 
 def _credential_name(api: Api) -> str:
@@ -287,80 +315,3 @@ def _may_follow(url: str, target: str) -> bool:
     hosts = (here.hostname or "", there.hostname or "")
     ours = all(host == _MOYSKLAD or host.endswith("." + _MOYSKLAD) for host in hosts)
     return ours and there.scheme == "https"
-
-
-async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """The body, at most :data:`MAX_ANSWER_BYTES` of it, and whether that is all."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > MAX_ANSWER_BYTES:
-            response.close()
-            return b"".join(parts)[:MAX_KEPT_BYTES], False
-    return b"".join(parts), True
-
-
-def _understand(
-    response: aiohttp.ClientResponse, raw: bytes, whole: bool, credential: str, outgoing: Outgoing
-) -> tuple[Answer, Any]:
-    """The answer, and what the history keeps of it: no credential, not more than :data:`MAX_KEPT_BYTES`."""
-    echoed = len(credential) >= SHORTEST_SECRET and credential.encode() in raw
-    body: Any = None
-    if not whole:
-        kind = "cut"
-    elif not raw.strip():
-        kind = "empty"
-    else:
-        try:
-            body, kind = orjson.loads(raw), "json"
-            body = _without(body, credential) if echoed else body
-        except orjson.JSONDecodeError:
-            kind = "html" if raw.lstrip()[:1] == b"<" or "html" in response.content_type else "other"
-    answer = Answer(status=response.status, headers=response.headers, body=body, kind=kind)
-    if kind == "json" and outgoing.digest is not None and response.status < 300:
-        return answer, outgoing.digest(body)
-    if kind == "json" and len(raw) <= MAX_KEPT_BYTES:
-        return answer, body
-    if kind == "empty":
-        return answer, None
-    text = raw[:MAX_KEPT_BYTES].decode("utf-8", "replace")
-    text = text.replace(credential, HIDDEN) if echoed else text
-    return answer, text + (f" … ({len(raw)} bytes)" if len(raw) > MAX_KEPT_BYTES or not whole else "")
-
-
-def _without(body: Any, credential: str) -> Any:
-    """The answer with the credential taken out of its texts; the JSON is read first, so that nothing else can break."""
-    match body:
-        case str():
-            return body.replace(credential, HIDDEN)
-        case list():
-            return [_without(each, credential) for each in body]
-        case dict():
-            return {key: _without(value, credential) for key, value in body.items()}
-        case _:
-            return body
-
-
-def _trouble(error: BaseException, sending: _Sending) -> tuple[Trouble, bool]:
-    """What a failed connection was, and whether the request had gone out by then."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return Trouble.NO_NAME, False
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return Trouble.NO_TLS, False
-        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-            return Trouble.NO_CONNECTION, False
-        case aiohttp.InvalidURL():
-            return Trouble.BAD_ADDRESS, False
-        case aiohttp.ClientPayloadError():
-            return Trouble.BROKEN, True
-        case TimeoutError() if sending.sent:
-            return Trouble.LATE, True
-        case TimeoutError():
-            return Trouble.NO_CONNECTION, False
-        case _ if sending.sent:
-            return Trouble.CUT_AFTER, True
-        case _:
-            return Trouble.CUT_BEFORE, False

@@ -10,19 +10,24 @@ from adapters.moysklad.accounts import Accounts
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import MAIN_API_URL, JsonApi
-from adapters.moysklad.limits import Clock, LimitsRegistry, wall_ms
+from adapters.moysklad.limits import Clock, wall_ms
 from adapters.moysklad.phone_api import PHONE_API_URL, PhoneApi
+from adapters.moysklad.registry import LimitsRegistry, Mended, nobody
 from adapters.moysklad.transport import Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoySklad:
-    """Everything that speaks to MoySklad. ``close`` it at the end."""
+    """Everything that speaks to MoySklad. ``close`` it at the end.
+
+    ``limits`` says how each account stands, and wants to know how many instances share the address.
+    """
 
     gateway: MoySkladGateway
     accounts: Accounts
     phone: PhoneApi
     json: JsonApi
+    limits: LimitsRegistry
     transports: tuple[Transport, Transport]
 
     async def close(self) -> None:
@@ -38,6 +43,7 @@ def build_moysklad(
     zone: tzinfo | None = None,
     now_ms: Clock = wall_ms,
     limits: LimitsRegistry | None = None,
+    mended: Mended = nobody,
     timeout_s: float = 15.0,
 ) -> MoySklad:
     """Build the clients.
@@ -46,8 +52,9 @@ def build_moysklad(
         phone_url: MS_PHONE_API_URL. main_url: MS_MAIN_API_URL. Hrefs in bodies name the real server whatever these say.
         zone: MS_API_TIMEZONE, in which MoySklad reads times; Moscow by default (CONTRACT-MOYSKLAD 1.7).
         now_ms: the clock that ``deadline_ms`` of effects is compared with.
+        mended: told when an enterprise's API answers again (``registry.py``); with ``limits`` given, theirs is told.
     """
-    limits = LimitsRegistry(now_ms=now_ms) if limits is None else limits
+    limits = LimitsRegistry(now_ms=now_ms, mended=mended) if limits is None else limits
     phone_way = Transport(api=Api.PHONE, base_url=phone_url, limits=limits, timeout_s=timeout_s)
     json_way = Transport(api=Api.JSON, base_url=main_url, limits=limits, timeout_s=timeout_s)
     phone = PhoneApi(phone_way, zone=zone or ZoneInfo("Europe/Moscow"))
@@ -57,5 +64,6 @@ def build_moysklad(
         accounts=Accounts(phone, json),
         phone=phone,
         json=json,
+        limits=limits,
         transports=(phone_way, json_way),
     )

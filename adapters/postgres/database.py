@@ -32,6 +32,9 @@ CANCEL_S: Final = 2.0
 """A statement that nobody waits for any more is cancelled through a second connection. A server that does not take even that
 is not coming back to this connection: it is given up."""
 
+CLOSE_S: Final = 3.0
+"""For statements under way at an orderly end, and for the server to say goodbye."""
+
 NETWORK_S: Final = 6
 """A cut network tells neither end. What was sent and not acknowledged for so long, or as many seconds of silence after a
 question whether somebody is there (after 3 s, then each second), ends the connection, on both sides."""
@@ -92,6 +95,15 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 12) -> asy
         connection_class=_Connection,
         **_settings(),
     )
+
+
+async def close_pool(pool: asyncpg.Pool) -> None:
+    """Close it in good order, unless the server hangs: it would be waited for without end."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
 
 
 async def connect(dsn: str, *, statement_s: float = STATEMENT_S, **session: str) -> asyncpg.Connection:

@@ -31,6 +31,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
+        if self.path == "/internal/ms/status":
+            self.wfile.write(os.environ.get("STATUS", "").encode())
     def log_message(self, *args):
         pass
 http.server.HTTPServer((env.host, env.port), Answers).serve_forever()
@@ -61,7 +63,8 @@ def test_a_day_in_the_life_of_a_daemon(env: Environment) -> None:
     assert daemon.stop(env, said.append) == 0
     assert daemon.stop(env, said.append) == 0
     assert daemon.status(env, said.append) == 3
-    not_running, started, running, logged, stopped, again, at_last = said
+    not_running, started, running, more, logged, stopped, again, at_last = said
+    assert more.startswith("it tells no more: ")
     assert not_running == at_last == "not running"
     assert started.startswith("started, pid ")
     assert f"http://127.0.0.1:{env.port}" in started
@@ -109,3 +112,39 @@ def test_only_the_daemon_writes_the_daemon_s_log(env: Environment) -> None:
     assert daemon.start(ARGV, env, lambda _text: None) == 0
     assert daemon.log_sink(env) is None
     assert daemon.log_sink(replace(env, data_dir=env.data_dir / "other")) is None
+
+
+STATUS = {
+    "node": "n1",
+    "now_ms": 1_000,
+    "database": {"state": "ready", "reason": ""},
+    "nodes": [{"id": "n1", "address": "10.0.0.1:8023"}],
+    "backlog": {"calls": 0},
+    "parked": {"calls": 2},
+    "accounts": [],
+}
+
+
+def test_a_ready_service_tells_more_of_itself(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATUS", json.dumps(STATUS))
+    assert daemon.start(ARGV, env, lambda _text: None) == 0
+    said: list[str] = []
+    assert daemon.status(env, said.append) == 0
+    assert said[0].endswith("ready")
+    assert said[1:] == [
+        "instances  1: 10.0.0.1:8023 (this one)",
+        "backlog    no call waits",
+        "accounts   all well",
+        "parked     2 of the calls need a person: ./ms.sh parked",
+    ]
+
+
+@pytest.mark.parametrize("odd", ["[]", "not json", '{"backlog": 5}'])
+def test_an_answer_that_is_not_understood_costs_no_exit_code(
+    env: Environment, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    monkeypatch.setenv("STATUS", odd)
+    assert daemon.start(ARGV, env, lambda _text: None) == 0
+    said: list[str] = []
+    assert daemon.status(env, said.append) == 0
+    assert said[1].startswith("it tells no more: ")

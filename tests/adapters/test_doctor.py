@@ -6,7 +6,9 @@ from pathlib import Path
 
 from adapters.doctor import examine
 from adapters.environment import Environment
+from adapters.postgres.leases import PostgresLeases
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
+from tests.adapters.test_parked import parked_history, record
 from tests.rig import ENTERPRISE, TOKEN, Rig, running
 
 
@@ -44,5 +46,34 @@ async def test_calls_that_wait_for_long_are_shown(database_url: str, tmp_path: P
         rig.clock.now_ms += 300_000
         good, said = await told(rig, tmp_path)
         assert not good
-        assert "1 calls wait, the oldest for 300 s" in said or "1 calls wait, the oldest for 299 s" in said
-        assert "look at this" in said
+        assert "work            1 call waits (1 live), the oldest for 5 min; at least 0 s of work   <- look at this" in said
+
+
+async def test_instances_and_the_accounts_they_are_in_trouble_with_are_shown(database_url: str, tmp_path: Path) -> None:
+    async with running(database_url) as rig, PostgresLeases(database_url) as leases:
+        _, said = await told(rig, tmp_path)
+        assert "instances       0: the service does not run" in said
+        assert "accounts        all well" in said
+        revoked = {
+            "enterprise": ENTERPRISE, "api": "phone", "state": "refused", "reason": "key revoked", "waiting": 0,
+            "since_ms": rig.clock.now_ms - 240_000, "until_ms": rig.clock.now_ms + 60_000,
+        }  # fmt: skip
+        await leases.join("n1", "10.0.0.1:8023")
+        await leases.beat("n1", {"accounts": [revoked]})
+        good, said = await told(rig, tmp_path)
+        assert not good
+        assert "instances       1: 10.0.0.1:8023" in said
+        assert "accounts        1 in trouble   <- look at this" in said
+        words = "MoySklad has refused everything of it for 4 min (key revoked); tried again in 60 s"
+        assert f"{ENTERPRISE}, phone API: {words}" in said
+
+
+async def test_calls_that_need_a_person_are_counted_by_reason(database_url: str, tmp_path: Path) -> None:
+    async with running(database_url) as rig:
+        for call in ("A", "B"):
+            await record(rig.service.store, call, parked_history(call))
+        await rig.service.runner.catch_up()
+        good, said = await told(rig, tmp_path)
+        assert not good
+        assert "need a person   2 calls (./ms.sh parked)   <- look at this" in said
+        assert f"{ENTERPRISE}, 2 calls: key revoked: enter it again" in said

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import asyncpg
 import pytest
 
-from adapters.ingest import KEPT_BODY
-from adapters.settings_store import is_outage
-from core.errors import StoreUnavailable
+from adapters.ingest import KEPT_BODY, PREPARED_IN_A_ROW, Ingest, Patience, Prepared, Taken
+from adapters.memory_store import MemoryEventStore
+from adapters.settings_store import SettingsStore, is_outage
+from adapters.vault import Vault
+from core.errors import AppendRefused, StoreUnavailable, VersionConflict
+from core.ports import Append, Appended, EventStore
 from core.signals import SignalError, Wire
-from tests.rig import ENTERPRISE, Rig, running
+from tests.adapters.stores import Away, Gated, Stuck
+from tests.eventually import until
+from tests.rig import ENTERPRISE, KEY, MINSK, Clock, Rig, running
 
+VAULT = Vault([KEY])
 DIAL = {"enterprise_number": ENTERPRISE, "phone": "+375290000001", "extension": "151", "unique_id": "1.1", "direction": "in"}
 
 
@@ -54,6 +61,136 @@ async def test_without_a_database_nothing_is_acknowledged(rig: Rig) -> None:
             await rig.service.ingest.take(Wire.CALL_EVENT, {"event": "dial", **body})
     with pytest.raises(StoreUnavailable):
         await rig.service.ingest.take(Wire.INCOMING_CALL, {**DIAL, "ms_config": {"integration_code": "k" * 20}})
+
+
+IMPATIENT = Patience(take_s=0.02, keep_s=0.02, answer_s=0.05)
+
+
+def stuck_ingest(pool: Stuck, patience: Patience = IMPATIENT) -> Ingest:
+    """A way in whose every look-up hangs."""
+    settings = SettingsStore(pool, VAULT, public_url="https://calls.example.invalid")
+    return Ingest(store=MemoryEventStore(), settings=settings, pool=pool, zone=MINSK, now_ms=Clock(), patience=patience)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"event": "dial", **DIAL},
+        {"event": "dial", **DIAL, "enterprise_number": "", "token": "x"},
+        {"event": "dial", "phone": "+375290000001", "ms_config": {"integration_code": "k" * 20}},
+    ],
+    ids=["settings", "token", "inline"],
+)
+async def test_whatever_look_up_hangs_the_sender_is_told_in_time(body: dict[str, Any]) -> None:
+    pool = Stuck()
+    with pytest.raises(StoreUnavailable):
+        await stuck_ingest(pool).take(Wire.CALL_EVENT, body)
+    assert pool.asked == 1
+    pool.let_go.set()
+
+
+async def test_a_store_that_hangs_is_told_in_time(rig: Rig) -> None:
+    store, service = Gated(), rig.service
+    ingest = Ingest(
+        store=store, settings=service.settings, pool=service.pool, zone=MINSK, now_ms=rig.clock, patience=IMPATIENT
+    )
+    with pytest.raises(StoreUnavailable):
+        await ingest.take(Wire.INCOMING_CALL, DIAL)
+    store.gate.set()
+    await until(lambda: ingest.heard)
+    assert (await ingest.take(Wire.INCOMING_CALL, DIAL)).duplicate, "what was recorded after all is recognised"
+
+
+async def test_a_refusal_does_not_wait_for_its_being_kept() -> None:
+    pool = Stuck()
+    ingest = stuck_ingest(pool)
+    for _ in range(3):
+        with pytest.raises(SignalError):
+            await ingest.take(Wire.CALL_EVENT, {})
+    assert pool.asked == 3
+    assert pool.finished == 0
+    pool.let_go.set()
+    await until(lambda: pool.finished == 3)
+
+
+async def test_a_refusal_that_took_long_is_not_delayed_further() -> None:
+    """However long one is willing to wait for its being kept: the sender's time is over."""
+    pool = Stuck()
+    ingest = stuck_ingest(pool, patience=Patience(take_s=3_600.0, keep_s=3_600.0, answer_s=0.0))
+    with pytest.raises(SignalError):
+        await ingest.take(Wire.CALL_EVENT, {})
+    pool.let_go.set()
+
+
+def names(prepared: Sequence[Prepared | SignalError]) -> list[str]:
+    return [each.append.stream.name if isinstance(each, Prepared) else each.field for each in prepared]
+
+
+async def test_many_are_prepared_in_order_refusals_among_them(rig: Rig) -> None:
+    ingest, bad = rig.service.ingest, SignalError("not JSON", "earlier")
+    bodies = [{"event": "dial", **DIAL, "unique_id": f"{n}.1"} for n in range(2 * PREPARED_IN_A_ROW)]
+    ready = await ingest.prepare_some(Wire.CALL_EVENT, [*bodies, bad, {}, *bodies[:1]])
+    assert names(ready) == [*(f"call/{n}.1" for n in range(2 * PREPARED_IN_A_ROW)), "earlier", "enterprise_number", "call/0.1"]
+    assert await rig.service.store.head() == 0
+    assert ingest.rejected == 0
+
+
+async def test_preparing_ends_before_what_is_named_by_those_before(rig: Rig) -> None:
+    first = {"event": "dial", **DIAL}
+    short = {"event": "hangup", "phone": "+375290000001", "ms_config": {"integration_code": "k" * 20}}
+    ready = await rig.service.ingest.prepare_some(Wire.CALL_EVENT, [first, first, short, first])
+    assert names(ready) == ["call/1.1", "call/1.1"]
+    ready = await rig.service.ingest.prepare_some(Wire.CALL_EVENT, [short, first, short])
+    assert len(ready) == 2
+
+
+async def test_preparing_ends_at_an_outage_with_what_is_ready(rig: Rig) -> None:
+    ingest, first = rig.service.ingest, {"event": "dial", **DIAL}
+    elsewhere = {**first, "enterprise_number": "0999"}
+    await ingest.prepare_some(Wire.CALL_EVENT, [first])
+    rig.service.pool.terminate()
+    assert names(await ingest.prepare_some(Wire.CALL_EVENT, [first, first, elsewhere, first])) == ["call/1.1", "call/1.1"]
+    with pytest.raises(StoreUnavailable):
+        await ingest.prepare_some(Wire.CALL_EVENT, [elsewhere, first])
+
+
+class Fussy(MemoryEventStore):
+    """Refuses every commit with a certain stream in it."""
+
+    async def append_many(self, appends: Sequence[Append]) -> list[Appended | VersionConflict]:
+        """See ``EventStore.append_many``."""
+        if any(each.stream.name == "call/7.1" for each in appends):
+            raise AppendRefused("it cannot be stored")
+        return await super().append_many(appends)
+
+
+def over(rig: Rig, store: EventStore) -> Ingest:
+    service = rig.service
+    return Ingest(store=store, settings=service.settings, pool=service.pool, zone=MINSK, now_ms=rig.clock)
+
+
+async def test_one_that_can_never_be_stored_takes_nobody_with_it(rig: Rig) -> None:
+    ingest = over(rig, Fussy())
+    bodies = [{"event": "dial", **DIAL, "unique_id": f"{n}.1"} for n in range(20)]
+    ready = await ingest.prepare_some(Wire.CALL_EVENT, bodies)
+    outcomes = await ingest.record([each for each in ready if isinstance(each, Prepared)])
+    assert [each.call if isinstance(each, Taken) else each.hint for each in outcomes] == [
+        *(f"{n}.1" for n in range(7)),
+        "it cannot be stored",
+        *(f"{n}.1" for n in range(8, 20)),
+    ]
+
+
+async def test_what_an_attempt_recorded_before_it_failed_is_no_repeat(rig: Rig) -> None:
+    store = Away(failures=1, records_before_it_fails=True)
+    ingest = over(rig, store)
+    body = {"event": "dial", **DIAL}
+    prepared = [each for each in await ingest.prepare_some(Wire.CALL_EVENT, [body, body]) if isinstance(each, Prepared)]
+    with pytest.raises(StoreUnavailable):
+        await ingest.record(prepared)
+    outcomes = await ingest.record(prepared, again=True)
+    assert [isinstance(each, Taken) and each.duplicate for each in outcomes] == [False, True]
+    assert (ingest.heard, ingest.duplicates, await store.head()) == (2, 1, 1)
 
 
 async def test_a_statement_that_is_wrong_is_a_bug_and_not_an_outage(rig: Rig) -> None:

@@ -11,7 +11,8 @@ import orjson
 import pytest
 from cryptography.fernet import Fernet
 
-from adapters.settings_store import INLINE_ENTERPRISE, PHONE_API_URL, SettingsConflict, SettingsStore
+from adapters.retries import FORGET_BEFORE_S
+from adapters.settings_store import FRESH_S, INLINE_ENTERPRISE, PHONE_API_URL, RETRY_AFTER_S, SettingsConflict, SettingsStore
 from adapters.vault import PREFIX, Vault
 from core.errors import StoreUnavailable
 from core.settings import SettingsError, masked
@@ -300,3 +301,60 @@ async def test_a_lost_key_loses_no_call_and_asks_for_the_token(store: SettingsSt
     back = await store.current(ENTERPRISE)
     assert back is not None
     assert back.account.api_token == API_TOKEN
+
+
+# -- what was refused is asked again -------------------------------------------------------------------------------
+
+
+async def orders(pool: asyncpg.Pool) -> list[tuple[Any, ...]]:
+    """Orders to ask again: whose, what, by whom, why, and in how many seconds."""
+    rows = await pool.fetch("SELECT *, extract(epoch FROM ripe_at - requested_at) AS wait_s FROM retry_orders ORDER BY id")
+    return [(row["enterprise"], row["call"], row["by"], row["reason"], round(float(row["wait_s"]), 1)) for row in rows]
+
+
+async def test_a_change_orders_a_retry_with_its_revision_and_the_first_settings_do_not(
+    store: SettingsStore, pg_pool: asyncpg.Pool
+) -> None:
+    await store.save(ENTERPRISE, UPDATE, by="Мария", reason="set up")
+    await store.save(ENTERPRISE, {"enabled": True}, by="Мария", reason="nothing changed")
+    assert await orders(pg_pool) == []
+    await store.save(ENTERPRISE, {"integration_code": "fictional-new-key"}, by="Мария", reason="key")
+    assert await orders(pg_pool) == [(ENTERPRISE, "", "Мария", "the settings were changed (revision 2)", RETRY_AFTER_S)]
+    assert RETRY_AFTER_S > FRESH_S + FORGET_BEFORE_S, "no instance uses the old key when the account gets its new chance"
+
+
+async def test_a_change_by_sql_orders_a_retry_once(store: SettingsStore, pg_pool: asyncpg.Pool, clock: Clock) -> None:
+    await store.save(ENTERPRISE, UPDATE, by="Мария", reason="set up")
+    await write_row(pg_pool, {"ms": {**UPDATE, "integration_code": "fictional-new-key"}})
+    clock.at_s += 3
+    instances = [store, another(pg_pool, clock), another(pg_pool, clock)]
+    await asyncio.gather(*(each.current(ENTERPRISE) for each in instances))
+    (made,) = await orders(pg_pool)
+    assert made[:4] == (ENTERPRISE, "", "outside", "the settings were changed (revision 2)")
+
+
+async def test_deleted_settings_and_those_of_a_single_call_order_no_retry(store: SettingsStore, pg_pool: asyncpg.Pool) -> None:
+    await store.save(ENTERPRISE, UPDATE, by="a", reason="r")
+    await store.inline(ENTERPRISE, {**UPDATE, "api_token": "fictional-inline-5e6f"})
+    assert await store.delete(ENTERPRISE, by="b")
+    assert await orders(pg_pool) == []
+    await store.save(ENTERPRISE, UPDATE, by="c", reason="back again")
+    assert [made[2] for made in await orders(pg_pool)] == ["c"]
+
+
+async def test_a_change_that_fails_orders_nothing(store: SettingsStore, pg_pool: asyncpg.Pool) -> None:
+    await store.save(ENTERPRISE, UPDATE, by="a", reason="r")
+    await pg_pool.execute("ALTER TABLE retry_orders ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
+    with pytest.raises(SettingsError):
+        await store.save(ENTERPRISE, {"country": "RU"}, by="b", reason="r")
+    assert [each.by for each in await store.history(ENTERPRISE)] == ["a"], "a revision and its order are one"
+
+
+async def test_changes_one_after_the_other_put_the_order_off(store: SettingsStore, pg_pool: asyncpg.Pool) -> None:
+    await store.save(ENTERPRISE, UPDATE, by="a", reason="r")
+    await store.save(ENTERPRISE, {"country": "RU"}, by="b", reason="r")
+    first = await pg_pool.fetchval("SELECT ripe_at FROM retry_orders")
+    await store.save(ENTERPRISE, {"country": "BY"}, by="c", reason="r")
+    (made,) = await orders(pg_pool)
+    assert made[2:4] == ("c", "the settings were changed (revision 3)")
+    assert await pg_pool.fetchval("SELECT ripe_at FROM retry_orders") > first

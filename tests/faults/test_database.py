@@ -115,16 +115,20 @@ async def test_slow_commits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("behind", [False, True], ids=["in step", "behind"])
 async def test_fail_over_to_the_standby(tmp_path: Path, behind: bool) -> None:
-    """The primary is killed and never comes back. ``behind``: the standby hung before, so nothing may have been acknowledged."""
+    """The primary is killed and never comes back. ``behind``: the standby hung before, so nothing may be acknowledged then."""
     seed, began = seeded(), time.monotonic()
     async with with_standby() as (database, standby), _stage(tmp_path, [database, standby]) as stage:
         rng, posts = random.Random(seed), stage.posts()
         load = Load(stage.offices, [posts], rng)
         async with load.going_on(PER_S):
             await asyncio.sleep(rng.uniform(4.0, 6.0))
+            acknowledged = 0
             if behind:
                 standby.freeze()
+                await asyncio.sleep(0.5)  # what was on its way
+                acknowledged -= posts.answers["200"]
                 await asyncio.sleep(8.0)
+                acknowledged += posts.answers["200"]
             await database.kill()
             if behind:
                 standby.thaw()
@@ -137,6 +141,7 @@ async def test_fail_over_to_the_standby(tmp_path: Path, behind: bool) -> None:
         verdict = await stage.judged(load.copies, patience_s=PATIENCE_S, quiet_s=QUIET_S)
         what = f"fail-over to a standby that was {'behind' if behind else 'in step'}"
         told(what, seed, stage, load, verdict, began, answers(posts.answers), f"well again {back_s:.1f} s after the promotion")
+        assert acknowledged == 0, "the standby did not have it yet"
         nobody_was_left_without_an_answer(posts)
 
 

@@ -137,7 +137,7 @@ def least_s(stage: Stage, office: Office, from_ms: int, until_ms: int) -> float:
     asked = [
         each["api"]
         for each in stage.asked.requests.values()
-        if each["account"] == office.account and from_ms <= each["at_ms"] <= until_ms
+        if each["account"] == office.account and from_ms <= each["at_ms"] <= until_ms and each["status"] != 429
     ]
     phone = asked.count("phone") * PHONE_PERIOD_MS / PHONE_REQUESTS / 1000
     remap = asked.count("remap") * USER_TOKEN_WEIGHT * REMAP_PERIOD_MS / REMAP_UNITS / 1000

@@ -216,7 +216,6 @@ class Stream:
         self._more = asyncio.Event()
         self.connections = 0
         self.acknowledged = 0
-        self.lines_refused = 0
 
     async def deliver(self, copy: Copy, path: str, body: dict[str, Any]) -> None:
         """See :class:`Sender`."""
@@ -227,7 +226,16 @@ class Stream:
             await heard
 
     async def run(self) -> None:
-        """Keep a connection until cancelled."""
+        """Keep a connection until cancelled; what goes wrong goes to whoever waits for an acknowledgement."""
+        try:
+            await self._run()
+        except Exception as error:
+            for _, _, heard in self._unacknowledged.values():
+                if not heard.done():
+                    heard.set_exception(error)
+            raise
+
+    async def _run(self) -> None:
         while True:
             with contextlib.suppress(aiohttp.ClientError, OSError):
                 await self._converse()
@@ -248,11 +256,9 @@ class Stream:
             self.connections += 1
             async for line in answer.content:
                 told = orjson.loads(line)
-                if "n" not in told:
-                    continue
-                if told["status"] not in ("success", "disabled"):
-                    self.lines_refused += 1
-                    return  # the rest of this connection is sent again over the next
+                if "n" not in told:  # last words: the service stops, or its database is away
+                    return
+                assert told["status"] == "success", told
                 _, _, heard = self._unacknowledged.pop(sent.pop(0))
                 self.acknowledged += 1
                 if not heard.done():

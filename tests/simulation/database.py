@@ -8,18 +8,20 @@ limit for idle transactions ends them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from adapters.memory_leases import MemoryLeaseStore
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardBatch, MemorySwitchboardState
 from adapters.switchboard import Changes, Near
 from adapters.wakeup import Bell, Bells
 from core.errors import StoreUnavailable, VersionConflict
 from core.legs import Legs
-from core.ports import Append, Appended, Due, RecordedEvent, StreamId
+from core.ports import Append, Appended, Claim, Due, Node, RecordedEvent, StreamId
 from core.values import Urgency
 from tests.simulation.loop import ProcessLoop, drive
 
@@ -37,6 +39,7 @@ class Database:
     def __init__(self, now_ms: Callable[[], int], notify: Callable[[int], None]) -> None:
         self.store = MemoryEventStore(now_ms=now_ms)
         self.switchboard = MemorySwitchboardState(self.store, notify=notify, now_ms=now_ms)
+        self.leases = MemoryLeaseStore(now_ms, lambda at_ms: [due.stream.enterprise for due in drive(self.store.due(at_ms, 1))])
         self.up = True
         self.slow_us = 0
 
@@ -48,14 +51,14 @@ class Link:
         self._database = database
         self._server = server
         self._client = client
-        self._rng = rng
+        self._chance = rng.random
         self._broken = broken
         self.cut = False
 
-    async def ask(self, work: Callable[[], T], *, write: bool = False) -> T:
+    async def ask(self, work: Callable[[], T], *, write: bool = False, once: bool = False) -> T:
         """Have the database do something; the answer, or what it raised, or StoreUnavailable when patience ends.
 
-        Like the real store, it is asked again while there is patience left: everything asked this way may be repeated.
+        Like the real store, it is asked again while there is patience left, unless it is to be asked ``once``.
         """
         deadline_us = self._client.clock.now_us + round(PATIENCE_S * 1_000_000)
         while True:
@@ -64,22 +67,20 @@ class Link:
             try:
                 return await answer  # type: ignore[return-value]
             except ConnectionError as error:
-                if self._client.clock.now_us + REPEAT_S * 1_000_000 >= deadline_us:
+                if once or self._client.clock.now_us + REPEAT_S * 1_000_000 >= deadline_us:
                     raise StoreUnavailable("the database is away") from error
             await asyncio.sleep(REPEAT_S)
 
     def _send(self, work: Callable[[], T], answer: asyncio.Future[Any], write: bool, deadline_us: int) -> None:
-        now_us = self._client.clock.now_us
-        rng = self._rng
-        there_us = rng.randint(200, 1_500) + self._database.slow_us
-        back_us = rng.randint(200, 3_000) if write else 0
-        accident = rng.randrange(1_000) if self._broken else self._broken
-        if self._broken and accident < self._broken:
+        chance = self._chance
+        arrives_us = self._client.clock.now_us + 200 + int(1_300 * chance()) + self._database.slow_us
+        if self._broken and (accident := int(1_000 * chance())) < self._broken:
             # The database is lost in the middle of this, before or after it has acted, for longer than patience lasts.
             acts = accident % 2 == 0
-            self._server.call_at_us(now_us + there_us, _lose, work if acts else None, answer)
+            self._server.call_at_us(arrives_us, _lose, work if acts else None, answer)
             return
-        self._server.call_at_us(now_us + there_us, self._arrives, work, answer, back_us, deadline_us)
+        back_us = 200 + int(2_800 * chance()) if write else 0
+        self._server.call_at_us(arrives_us, self._arrives, work, answer, back_us, deadline_us)
 
     def _arrives(self, work: Callable[[], T], answer: asyncio.Future[Any], back_us: int, deadline_us: int) -> None:
         if self._client.dead:
@@ -118,10 +119,8 @@ class Link:
 
 def _lose(work: Callable[[], Any] | None, answer: asyncio.Future[Any]) -> None:
     if work is not None:
-        try:
+        with contextlib.suppress(StoreUnavailable, VersionConflict, ValueError):
             work()
-        except (StoreUnavailable, VersionConflict, ValueError):
-            pass
     if not answer.done():
         answer.set_exception(StoreUnavailable("the database was lost in the middle of it"))
 
@@ -173,6 +172,43 @@ class NodeStore:
     async def next_due_ms(self) -> int | None:
         """See ``EventStore``."""
         return await self._link.ask(lambda: drive(self._store.next_due_ms()))
+
+
+class NodeLeases:
+    """The leases as one node has them (``core.ports.LeaseStore``)."""
+
+    def __init__(self, link: Link, database: Database) -> None:
+        self._link = link
+        self._leases = database.leases
+
+    async def join(self, node_id: str, address: str) -> None:
+        """See ``LeaseStore``."""
+        await self._link.ask(lambda: drive(self._leases.join(node_id, address)), write=True, once=True)
+
+    async def beat(self, node_id: str, report: Mapping[str, Any]) -> list[Node] | None:
+        """See ``LeaseStore``."""
+        return await self._link.ask(lambda: drive(self._leases.beat(node_id, report)), write=True, once=True)
+
+    async def claim(self, node_id: str, enterprises: Mapping[str, str]) -> list[Claim]:
+        """See ``LeaseStore``."""
+        return await self._link.ask(lambda: drive(self._leases.claim(node_id, enterprises)), write=True, once=True)
+
+    async def waiting(self, now_ms: int) -> list[str]:
+        """See ``LeaseStore``."""
+        return await self._link.ask(lambda: drive(self._leases.waiting(now_ms)))
+
+    async def release(self, node_id: str, enterprises: Collection[str]) -> None:
+        """See ``LeaseStore``."""
+        names = list(enterprises)
+        await self._link.ask(lambda: drive(self._leases.release(node_id, names)), write=True, once=True)
+
+    async def leave(self, node_id: str) -> None:
+        """See ``LeaseStore``."""
+        await self._link.ask(lambda: drive(self._leases.leave(node_id)), write=True, once=True)
+
+    async def owners(self) -> dict[str, str]:
+        """See ``LeaseStore``."""
+        return await self._link.ask(lambda: drive(self._leases.owners()))
 
 
 class NodeSwitchboard:

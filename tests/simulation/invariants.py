@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from core.plan import external_id as _external_id  # noqa: F401  the rule that names rows
 from tests.moysklad_model import Row
 from tests.settings import EXTENSIONS, employee_id
 from tests.simulation.calls import Signal, enterprise_name
 from tests.simulation.loop import drive
 from tests.simulation.moysklad import Refusing
+from tests.simulation.promptness import delays
 from tests.simulation.run import Run, settings_of
+from tests.simulation.scenario import Scenario
 from tests.world import World
 
 TOGETHER_MS: Final = 1_500
@@ -30,7 +31,13 @@ def violations(run: Run) -> list[str]:
         name = enterprise_name(index)
         found += [f"{name}: {each}" for each in _account(run, name)]
     found += _log(run)
+    found += delays(run)
     return found
+
+
+def found_in(scenario: Scenario) -> list[str]:
+    """Play it, and say what is wrong."""
+    return violations(Run(scenario).play())
 
 
 def _log(run: Run) -> Iterator[str]:
@@ -69,7 +76,8 @@ def _account(run: Run, enterprise: str) -> Iterator[str]:
         yield from (f"{name}: {each}" for each in _row(got))
         of = {signal.call for signal in signals if signal.stream == f"call/{name.partition('-')[2]}"}
         spread, late = _lateness(run, [signal for signal in signals if signal.call in of])
-        yield from (f"{name}: {each}" for each in _same(got, wanted[name], spread, late))
+        strictly = spread <= TOGETHER_MS and not run.scenario.lost
+        yield from (f"{name}: {each}" for each in _same(got, wanted[name], strictly, late))
         named = wanted[name].employee
         if (
             got.extension == wanted[name].extension
@@ -122,14 +130,14 @@ def _row(row: Row) -> Iterator[str]:
             yield f"sequence {event.sequence} is used twice: {event} and {numbered[event.sequence]}"
 
 
-def _same(got: Row, wanted: Row, spread_ms: int, late_ms: int) -> Iterator[str]:
+def _same(got: Row, wanted: Row, strictly: bool, late_ms: int) -> Iterator[str]:
     for name in ("number", "incoming", "recordings"):
         if getattr(got, name) != getattr(wanted, name):
             yield f"{name} {getattr(got, name)!r} instead of {getattr(wanted, name)!r}"
-    if spread_ms <= TOGETHER_MS:
+    if strictly:
         for name in ("extension", "comment"):
             if getattr(got, name) != getattr(wanted, name):
-                yield f"{name} {getattr(got, name)!r} instead of {getattr(wanted, name)!r} (spread {spread_ms} ms)"
+                yield f"{name} {getattr(got, name)!r} instead of {getattr(wanted, name)!r}"
     if abs(got.start_ms - wanted.start_ms) > late_ms + 1_500:
         yield f"starts {got.start_ms - wanted.start_ms} ms later"
     if got.end_ms is not None and wanted.end_ms is not None and abs(got.end_ms - wanted.end_ms) > 1_000 + late_ms:

@@ -45,7 +45,7 @@ class Handle:
         self.when_us = when_us
         self._callback: Callable[..., object] | None = callback
         self._args = args
-        self._context = contextvars.copy_context() if context is None else context
+        self._context = (owner.context or contextvars.copy_context()) if context is None else context
         self.cancelled_ = False
 
     def cancel(self) -> None:
@@ -139,6 +139,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.frozen = False
         self.dead = False
         self.backlog: deque[Handle] = deque()
+        self.context: contextvars.Context | None = None
+        """Of callbacks that bring none; None: whoever schedules them is asked for his."""
         self._complain = complain
 
     # -- what happens to the process ----------------------------------------------------------------------------
@@ -209,7 +211,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         """See asyncio."""
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
         *,

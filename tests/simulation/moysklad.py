@@ -67,9 +67,10 @@ class Door:
     failed: deque[int] = field(default_factory=deque)
     inside: list[Future[Answer]] = field(default_factory=list)
 
-    def waited_for(self) -> int:
-        """Requests inside that somebody still waits for. The others are not the sender's to count: he cannot end them."""
-        return sum(not gone.done() and not gone.get_loop().is_closed() for gone in self.inside)
+    def inside_of(self, sender: object) -> int:
+        """Requests of one process inside that it still waits for: what was given up, or belongs to one that has lost the
+        account, cannot be ended from outside."""
+        return sum(not gone.done() and gone.get_loop() is sender for gone in self.inside)
 
 
 class Account:
@@ -100,7 +101,7 @@ class Account:
             return JSON_UNITS // 3, JSON_PERIOD_MS
         return TIGHT_REQUESTS if self._tight else PHONE_LIMIT.requests, PHONE_LIMIT.period_ms
 
-    def admit(self, api: Api, now_ms: int) -> Answer | None:
+    def admit(self, api: Api, sender: object, now_ms: int) -> Answer | None:
         """A request is at the door: count it. The answer that says it is too much; None when it is not."""
         door = self.doors[api]
         requests, period_ms = self.limit(api)
@@ -110,7 +111,7 @@ class Account:
         if len(door.arrived) > requests:
             self._object_to(f"{self.enterprise}: {len(door.arrived)} requests to the {api} API within {period_ms} ms")
             return _limited(1049, period_ms)
-        if door.waited_for() >= PHONE_LIMIT.parallel:
+        if door.inside_of(sender) >= PHONE_LIMIT.parallel:
             self._object_to(f"{self.enterprise}: more than {PHONE_LIMIT.parallel} requests to the {api} API at once")
             return _limited(1073, None)
         return None

@@ -17,13 +17,14 @@ from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import JsonApi
 from adapters.moysklad.limits import LimitsRegistry
 from adapters.moysklad.phone_api import PhoneApi
+from adapters.ownership import Ownership
 from adapters.reactor import Reactor
 from adapters.switchboard import Switchboard
 from core.decisions import Limits
 from core.errors import StoreUnavailable
 from core.ports import Append, StreamId
 from tests.simulation.calls import Signal
-from tests.simulation.database import Database, Link, NodeStore, NodeSwitchboard
+from tests.simulation.database import Database, Link, NodeLeases, NodeStore, NodeSwitchboard
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.network import Net, SimTransport
 
@@ -68,6 +69,18 @@ class Node:
         self.store = NodeStore(self.link, around.database)
         self.board = NodeSwitchboard(self.link, around.database)
         self._ids = 0
+        self._leases = 0
+        self.ownership = Ownership(
+            leases=NodeLeases(self.link, around.database),
+            address=name,
+            account_key=self._account_key,
+            busy=lambda enterprise: self.reactor.is_busy(enterprise),
+            now_ms=around.now_ms,
+            clock=loop.time,
+            new_id=self._new_lease,
+            on_claimed=lambda enterprise: self.reactor.claimed(enterprise),
+            on_lost=lambda enterprise: self.reactor.lost(enterprise),
+        )
         registry = LimitsRegistry(clock=around.now_ms, now_ms=around.now_ms)
         phone = PhoneApi(SimTransport(api=Api.PHONE, limits=registry, net=net), zone=UTC)
         json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net))
@@ -78,14 +91,22 @@ class Node:
             gateway=self.gateway,
             now_ms=around.now_ms,
             limits=around.limits,
+            ownership=self.ownership,
             jitter=random.Random(rng.random()).random,
             new_id=self._new_id,
             joined_until=lambda: self.switchboard.position,
         )
-        self.switchboard = Switchboard(state=self.board, store=self.store, wake_call=self.reactor.wake, now_ms=around.now_ms)
+        self.switchboard = Switchboard(
+            state=self.board,
+            store=self.store,
+            wake_call=self.reactor.wake,
+            now_ms=around.now_ms,
+            foreign=lambda stream: not self.ownership.owns(stream.enterprise),
+        )
 
     def start(self) -> None:
         """Begin to work."""
+        self._task(self.ownership.run())
         self._task(self.reactor.run())
         self._task(self.switchboard.run())
 
@@ -116,6 +137,13 @@ class Node:
 
     def _task(self, work: Any) -> asyncio.Task[Any]:
         return self.loop.create_task(work)
+
+    async def _account_key(self, enterprise: str) -> str:
+        return enterprise
+
+    def _new_lease(self) -> str:
+        self._leases += 1
+        return f"{self.name}/{self._leases}"
 
     def _new_id(self) -> UUID:
         self._ids += 1

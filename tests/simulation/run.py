@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -59,7 +60,11 @@ class Slot:
 
 @dataclass(slots=True)
 class Run:
-    """A scenario as it is played. ``objections``: what must not have happened. ``story``: (µs, who, what)."""
+    """A scenario as it is played. ``objections``: what must not have happened. ``story``: (µs, who, what).
+
+    ``acknowledged``: when each signal was on disk first; ``shown``: (enterprise, external id) -> when MoySklad was told to show
+    a card, and whose; ``cleared``: when the last card of it went.
+    """
 
     scenario: Scenario
     clock: Clock = field(default_factory=Clock)
@@ -69,6 +74,8 @@ class Run:
     signals: list[Signal] = field(default_factory=list)
     acknowledged: dict[tuple[str, bytes], int] = field(default_factory=dict)
     faults: dict[Fault, None] = field(default_factory=dict)
+    shown: dict[tuple[str, str], list[tuple[int, str]]] = field(default_factory=dict)
+    cleared: dict[tuple[str, str], int] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     rested: bool = False
     server: ProcessLoop = field(init=False)
@@ -82,6 +89,7 @@ class Run:
     def __post_init__(self) -> None:
         scenario = self.scenario
         self.server = process(self.clock, "server", self._complain)
+        self.server.context = contextvars.Context()
         self.database = Database(self.now_ms, self._notify)
         self._rng = random.Random(scenario.noise)
         for index in range(MAX_ENTERPRISES):
@@ -293,7 +301,7 @@ class Run:
         path, query = split(request.api, request.url)
         self.tell(self.slots[index].node.name, f"{request.method} {path} {_brief(request.body)}")
         if account is not None:
-            self._watch(account, request)
+            self._watch(self.slots[index].node, account, request)
         if fate.arrives_us >= 0:
             self._open += 1
             arrive = partial(self._arrives, account, request, path, query, fate, gone)
@@ -309,7 +317,7 @@ class Run:
             self._answer(UNKNOWN_KEY, fate, gone)
             return
         door = account.doors[request.api]
-        answer = account.admit(request.api, self.now_ms()) or fate.answer
+        answer = account.admit(request.api, gone.get_loop(), self.now_ms()) or fate.answer
         if answer is not None and not fate.acts:
             account.count_failure(request.api, self.now_ms())
             self._answer(answer, fate, gone)
@@ -323,6 +331,7 @@ class Run:
         answer: Answer | None = fate.answer
         if fate.acts:
             done = account.act(request.api, request.method, path, query, request.body)
+            self._screens(account, request)
             self.tell(
                 "MoySklad", f"{account.enterprise} {request.method} {path}: {done[0]}{'' if not gone.done() else ' (nobody waits)'}"
             )
@@ -334,6 +343,28 @@ class Run:
         else:
             self._open -= 1
 
+    def _screens(self, account: Account, request: Request) -> None:
+        """Remember when cards came and went."""
+        events = request.body.get("events", ()) if request.method != "GET" and request.api is Api.PHONE else ()
+        if not events:
+            return
+        row = next((row for row in account.model.rows if row.id == self._row_of(account, request)), None)
+        if row is None:
+            return
+        key = (account.enterprise, row.external_id)
+        shows = [(self.now_ms(), event["extension"]) for event in events if event["eventType"] == "SHOW"]
+        self.shown.setdefault(key, []).extend(shows)
+        if not row.screens():
+            self.cleared.setdefault(key, self.now_ms())
+        else:
+            self.cleared.pop(key, None)
+
+    def _row_of(self, account: Account, request: Request) -> str:
+        if request.method == "PUT" and "/extid/" not in request.url:
+            return request.url.rpartition("/")[2]
+        name = request.body.get("externalId") or request.url.rpartition("/")[2]
+        return next((row.id for row in account.model.rows if row.external_id == name), "")
+
     def _answer(self, answer: Answer, fate: Fate, gone: Any) -> None:
         self._open -= 1
         if not fate.silent and not fate.lost:
@@ -343,7 +374,7 @@ class Run:
         rng, scenario = self._rng, self.scenario
         fate = good_fate(rng)
         chance = rng.randrange(1_000)
-        active = {
+        active: set[Trouble] = {
             fault.trouble
             for fault in self.faults
             if fault.trouble in OF_MOYSKLAD and (account is None or account.enterprise in self._meant(fault))
@@ -372,17 +403,18 @@ class Run:
             return Fate(**times, lost=True)
         return Fate(**times)
 
-    def _watch(self, account: Account, request: Request) -> None:
+    def _watch(self, node: Node, account: Account, request: Request) -> None:
         """What must hold for a request that leaves."""
+        owner = drive(self.database.leases.owners()).get(account.enterprise)
+        if owner is not None and not owner.startswith(f"{node.name}/"):
+            self.object_to(f"{node.name} acts for {account.enterprise}, which is {owner}'s")
         shown = [each for each in (request.body or {}).get("events", ()) if each["eventType"] == "SHOW"]
         if shown and request.api is Api.PHONE:
             self._watch_shown(account, request)
 
     def _watch_shown(self, account: Account, request: Request) -> None:
-        external_id = request.body.get("externalId")
-        if external_id is None:
-            call = request.url.rpartition("/")[2]
-            external_id = next((row.external_id for row in account.model.rows if row.id == call), "")
+        call = self._row_of(account, request)
+        external_id = request.body.get("externalId") or next((row.external_id for row in account.model.rows if row.id == call), "")
         name = external_id.partition("-")[2]
         stream = StreamId(enterprise=account.enterprise, name=f"call/{name}")
         heard = [each.recorded_ms for each in drive(self.database.store.read(stream)) if each.type == "hangup_observed"]
@@ -448,6 +480,9 @@ def _brief(body: Any) -> str:
         f"{name}={body[name]}" for name in ("externalId", "extension", "endTime", "comment", "recordUrl", "phone") if body.get(name)
     ]
     return " ".join(words)
+
+
+_TOLD: Final = ("externalId", "extension", "endTime", "comment", "recordUrl", "phone")
 
 
 @contextmanager

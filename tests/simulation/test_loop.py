@@ -152,7 +152,7 @@ def test_what_asyncio_offers_works_on_it() -> None:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(number)) for number in range(4)]
         assert [task.result() for task in tasks] == [0, 1, 2, 3]
-        assert await asyncio.gather(one(5), one(6)) == [5, 6]
+        assert list(await asyncio.gather(one(5), one(6))) == [5, 6]
         done, pending = await asyncio.wait([asyncio.ensure_future(one(7))], timeout=0.5)
         assert not done
         assert len(pending) == 1

@@ -1,5 +1,5 @@
 SELECT enterprise, call, phase, direction, outcome, number, extensions, extension, started_ms, ended_ms, talk_ms,
-       moysklad_call, open_cards, failures, parked
+       moysklad_call, open_cards, failures, parked, remedy
 FROM calls
 WHERE ($1::text IS NULL OR enterprise = $1)
   AND ($2::text IS NULL OR right(digits, 9) = $2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any, Final
 
 from aiohttp.test_utils import TestClient, TestServer
@@ -11,6 +13,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
+from adapters.http.stream import Streams
+from adapters.ingest import Ingest
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
 from server import http_parts
 from tests.rig import TOKEN, Rig
@@ -83,7 +87,22 @@ async def heads(rig: Rig) -> int:
 
 
 @asynccontextmanager
-async def edge(rig: Rig, guard: Guard, parts: Services | None = None) -> AsyncIterator[Any]:
+async def edge(rig: Rig, guard: Guard, changed: Services | None = None) -> AsyncIterator[Any]:
     """The routes as ``server.py`` wires them, over the rig's service, behind this guard."""
-    async with TestClient(TestServer(build_app(Holder(parts or http_parts(rig.service)), guard))) as client:
+    async with TestClient(TestServer(build_app(Holder(changed or parts(rig)), guard))) as client:
         yield client
+
+
+def parts(rig: Rig, ingest: Ingest | None = None) -> Services:
+    """The rig's parts as the service puts them together, or with another way in."""
+    found = http_parts(rig.service)
+    return replace(found, ingest=ingest or found.ingest)
+
+
+@asynccontextmanager
+async def streaming(rig: Rig, streams: Streams, ingest: Ingest | None = None) -> AsyncIterator[int]:
+    """The routes on a port of their own, with these streams, over the rig's service or another way in."""
+    holder = Holder(parts(rig, ingest), streams=streams)
+    async with TestServer(build_app(holder, Guard([ip_network("127.0.0.0/8")], "", ""))) as server:
+        assert server.port is not None
+        yield server.port

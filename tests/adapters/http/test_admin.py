@@ -14,8 +14,11 @@ import pytest
 from adapters.http import admin
 from adapters.http.guard import Guard
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
+from core.ports import StreamId
 from tests.adapters.http.support import PHONE, SECRETS, UNIQUE_ID, dial, edge, everything, hangup
+from tests.adapters.test_parked import parked_history, record
 from tests.rig import ENTERPRISE, TOKEN, Rig
+from tests.scenario import NUMBER, ms
 from tests.settings import employee_id
 
 CONFIG = f"/ms-admin/api/config/{ENTERPRISE}"
@@ -281,3 +284,92 @@ async def test_no_secret_is_in_any_table_log_or_replay(rig: Rig, http: Any, caps
     assert "enc:v1:" in kept
     for call in (UNIQUE_ID, "3.3"):
         assert (await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{call}"))[0] == 200
+
+
+# -- parked calls --------------------------------------------------------------------------------------------------
+
+
+async def parked(rig: Rig, *calls: str, enterprise: str = ENTERPRISE) -> None:
+    for call in calls:
+        await record(rig.service.store, call, parked_history(call), enterprise=enterprise)
+    await rig.service.runner.catch_up()
+
+
+async def test_parked_calls_are_listed_with_reason_and_remedy_and_without_numbers(rig: Rig, http: Any) -> None:
+    await parked(rig, "A", "B")
+    await parked(rig, "C", enterprise="0999")
+    status, told = await ask(http, "GET", "/ms-admin/api/parked")
+    assert (status, told["total"], [call["call"] for call in told["calls"]]) == (200, 3, ["A", "B", "C"])
+    reason = told["reasons"][0]
+    assert (reason["enterprise"], reason["reason"], reason["remedy"], reason["code"], reason["calls"]) == (
+        ENTERPRISE, "key revoked", "enter it again", 1056, 2,
+    )  # fmt: skip
+    assert PHONE.removeprefix("+") not in json.dumps(told)
+    _, one = await ask(http, "GET", "/ms-admin/api/parked?enterprise=0999&limit=1")
+    assert (one["total"], [call["call"] for call in one["calls"]]) == (1, ["C"])
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("enterprise=%00", "enterprise")]
+)
+async def test_a_listing_that_cannot_be_understood_says_what_would_be_right(http: Any, query: str, field: str) -> None:
+    status, told = await ask(http, "GET", f"/ms-admin/api/parked?{query}")
+    assert (status, told["field"]) == (400, field)
+
+
+async def test_one_call_is_asked_again_however_it_is_named(rig: Rig, http: Any) -> None:
+    await parked(rig, "A")
+    path = f"/ms-admin/api/retry/{ENTERPRISE}"
+    assert await ask(http, "POST", f"{path}/nobody") == (
+        404,
+        {"error": "the call is unknown", "field": "call", "hint": "name it by UniqueId or by MoySklad's id of the call"},
+    )
+    assert (await ask(http, "POST", f"{path}/{quote(PHONE)}@yesterday"))[0] == 400
+    asked = {"enterprise_number": ENTERPRISE, "call": "A"}
+    assert await ask(http, "POST", f"{path}/A") == (200, {"status": "ordered", **asked, "calls": 1})
+    by_number = f"{path}/{quote(NUMBER)}@{ms(0)}"
+    assert await ask(http, "POST", by_number) == (200, {"status": "ordered already", **asked, "calls": 1})
+    await work_off(rig)
+    assert await ask(http, "POST", f"{path}/A") == (200, {"status": "not parked", **asked, "calls": 0})
+    events = await rig.service.store.read(StreamId(enterprise=ENTERPRISE, name="call/A"))
+    assert (events[-1].type, events[-1].data["by"]) == ("retry_requested", "127.0.0.1 (admin API)")
+
+
+async def test_everything_of_an_enterprise_is_asked_again(rig: Rig, http: Any) -> None:
+    await parked(rig, "A", "B")
+    path = f"/ms-admin/api/retry/{ENTERPRISE}"
+    assert await ask(http, "POST", path) == (200, {"status": "ordered", "enterprise_number": ENTERPRISE, "calls": 2})
+    _, told = await ask(http, "GET", "/ms-admin/api/parked")
+    assert [(order["enterprise"], order["call"], order["begun"]) for order in told["orders"]] == [(ENTERPRISE, "", False)]
+    await work_off(rig)
+    assert await ask(http, "POST", path) == (200, {"status": "not parked", "enterprise_number": ENTERPRISE, "calls": 0})
+    assert (await ask(http, "GET", "/ms-admin/api/parked"))[1]["total"] == 0
+
+
+async def test_a_call_that_a_wrong_key_parked_is_recorded_once_the_settings_are_right(rig: Rig, http: Any) -> None:
+    """From the refusal to the record, as an administrator lives it."""
+    await ask(http, "PUT", CONFIG, {"integration_code": "fictional-wrong-key"})
+    await rig.service.pool.execute("DELETE FROM retry_orders")
+    await rig.post("/internal/ms/recovery-call", hangup(start=START, end=END, origin="download"))
+    await rig.settle()
+    await rig.wait(60_000)
+    await rig.service.runner.catch_up()
+    _, told = await ask(http, "GET", f"/ms-admin/api/parked?enterprise={ENTERPRISE}")
+    assert [call["call"] for call in told["calls"]] == [UNIQUE_ID]
+    assert told["reasons"][0]["remedy"]
+    assert await rig.rows() == []
+    await ask(http, "PUT", CONFIG, {"integration_code": SANDBOX_PHONE_KEY})
+    await work_off(rig)
+    await rig.wait(60_000)
+    (row,) = await rig.rows()
+    assert row["external_id"].endswith(UNIQUE_ID)
+    assert (await ask(http, "GET", "/ms-admin/api/parked"))[1]["total"] == 0
+
+
+async def work_off(rig: Rig) -> None:
+    """Let the orders be ripe, and work them off."""
+    await rig.service.pool.execute("UPDATE retry_orders SET ripe_at = clock_timestamp() WHERE finished_at IS NULL")
+    await rig.service.runner.catch_up()
+    while await rig.service.retries.step():
+        pass
+    await rig.service.runner.catch_up()

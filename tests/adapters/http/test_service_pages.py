@@ -29,7 +29,7 @@ def test_every_route_is_described() -> None:
     assert told == there
     assert {path for _, path in there} >= {
         *(f"/internal/ms/{each}" for each in ("incoming-call", "hangup-call", "recovery-call", "call-event")),
-        *("/internal/ms/notify-incoming", "/internal/ms/log-call", "/healthz", "/metrics", "/openapi.json"),
+        *("/internal/ms/notify-incoming", "/internal/ms/log-call", "/internal/ms/events", "/healthz", "/metrics", "/openapi.json"),
         *("/ms-admin/api/config/{enterprise}", "/ms-admin/api/calls", "/ms-admin/api/calls/{enterprise}/{call}"),
         *("/ms-admin/api/test/{enterprise}", "/ms-admin/test/{enterprise}", "/ms-admin/api/employees/{enterprise}"),
         "/ms-admin/api/test-manager/{enterprise}",
@@ -39,6 +39,15 @@ def test_every_route_is_described() -> None:
             assert operation["summary"].endswith("."), path
             named = {each["name"] for each in operation.get("parameters", ())}
             assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+
+
+def test_the_stream_is_described_as_one() -> None:
+    document = describe(build_app(Holder(), LOCAL))
+    operation = document["paths"]["/internal/ms/events"]["post"]
+    assert set(operation["requestBody"]["content"]) == {"application/x-ndjson"}
+    answer = operation["responses"]["200"]["content"]["application/x-ndjson"]["schema"]
+    line = document["components"]["schemas"][answer["$ref"].rpartition("/")[2]]
+    assert {"n", "status", "call", "duplicate", "code", "error", "field", "hint"} <= set(line["properties"])
 
 
 async def test_the_description_is_served(rig: Rig) -> None:

@@ -16,8 +16,8 @@ from aiohttp.test_utils import TestServer
 from adapters.moysklad.accounts import Accounts
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway
-from adapters.moysklad.limits import LimitsRegistry
 from adapters.moysklad.phone_api import PhoneApi
+from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.transport import Transport
 from adapters.moysklad.wiring import build_moysklad
 from adapters.sandbox import SANDBOX, SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, Sandbox, SandboxOptions, Switches, build_sandbox
@@ -34,19 +34,17 @@ Responder = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class FakeTime:
-    """Time that stands still until somebody sleeps or a test moves it. Milliseconds."""
+    """Time that stands still until a test moves it. Milliseconds."""
 
     now_ms: int = NOW_MS
-    slept_ms: list[int] = field(default_factory=list)
 
     def __call__(self) -> int:
         return self.now_ms
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleeping moves the time and lets others run."""
-        self.slept_ms.append(round(seconds * 1000))
-        self.now_ms += max(1, round(seconds * 1000))
-        await asyncio.sleep(0)
+
+def seasoned(**options: Any) -> LimitsRegistry:
+    """Limits of a process that has run for a while: it may fail a few times without waiting for its allowance to grow."""
+    return LimitsRegistry(**({"known_ms": 3_600_000} | options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +118,12 @@ async def stays_silent(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def scripted(
-    api: Api = Api.PHONE, *, timeout_s: float = 5.0, base_path: str = "/api", limits: LimitsRegistry | None = None
+    api: Api = Api.PHONE,
+    *,
+    timeout_s: float = 5.0,
+    base_path: str = "/api",
+    limits: LimitsRegistry | None = None,
+    wait_ms: int = 10_000,
 ) -> AsyncIterator[tuple[Script, Transport]]:
     """A scripted server and a transport to it."""
     script = Script()
@@ -131,9 +134,10 @@ async def scripted(
         transport = Transport(
             api=api,
             base_url=script.base,
-            limits=LimitsRegistry() if limits is None else limits,
+            limits=seasoned() if limits is None else limits,
             timeout_s=timeout_s,
             connect_timeout_s=timeout_s,
+            wait_ms=wait_ms,
         )
         try:
             yield script, transport
@@ -153,11 +157,12 @@ class Rig:
     phone: PhoneApi
     phone_url: str
     main_url: str
+    mended: list[tuple[Api, str]]
 
     @asynccontextmanager
     async def another_program(self) -> AsyncIterator[MoySkladGateway]:
         """Somebody else with the same credentials, whose limits know nothing of ours."""
-        other = build_moysklad(phone_url=self.phone_url, main_url=self.main_url, now_ms=self.clock)
+        other = build_moysklad(phone_url=self.phone_url, main_url=self.main_url, now_ms=self.clock, limits=seasoned())
         try:
             yield other.gateway
         finally:
@@ -209,7 +214,9 @@ async def facing_sandbox(*counterparties: CounterpartySeed, timeout_s: float = 5
     async with TestServer(app) as server:
         # real time for our own limits: the sandbox's clock stands still, so its buckets never refill under a test's feet
         phone_url, main_url = (str(server.make_url(path)) for path in ("/api/phone/1.0", "/api/remap/1.2"))
-        moysklad = build_moysklad(phone_url=phone_url, main_url=main_url, now_ms=clock, timeout_s=timeout_s)
+        mended: list[tuple[Api, str]] = []
+        limits = seasoned(now_ms=clock, mended=lambda api, enterprise: mended.append((api, enterprise)))
+        moysklad = build_moysklad(phone_url=phone_url, main_url=main_url, now_ms=clock, limits=limits, timeout_s=timeout_s)
         account = Account(enterprise="0367", phone_key=SANDBOX_PHONE_KEY, api_token=SANDBOX_API_TOKEN)
         try:
             yield Rig(
@@ -221,6 +228,7 @@ async def facing_sandbox(*counterparties: CounterpartySeed, timeout_s: float = 5
                 phone=moysklad.phone,
                 phone_url=phone_url,
                 main_url=main_url,
+                mended=mended,
             )
         finally:
             await moysklad.close()

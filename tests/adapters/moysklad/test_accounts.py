@@ -9,15 +9,15 @@ import pytest
 from aiohttp.test_utils import unused_port
 
 from adapters.moysklad.accounts import TEST_COMMENT, Accounts, EmployeeRow
-from adapters.moysklad.errors import Api
-from adapters.moysklad.explain import explain_ru
+from adapters.moysklad.errors import Api, Trouble
+from adapters.moysklad.explain import explain_failure_ru, explain_ru
 from adapters.moysklad.json_api import JsonApi
 from adapters.moysklad.phone_api import PhoneApi
 from adapters.moysklad.wiring import build_moysklad
 from adapters.sandbox.faults import FaultRule
 from adapters.sandbox.populate import populate
 from adapters.sandbox.seed import AccountSeed, AttributeSeed, CounterpartySeed, EmployeeSeed
-from core.effects import Account, Refused
+from core.effects import Account, Deferred, Refused
 from tests.adapters.moysklad.support import KEY, NOW_MS, Responder, Rig, complains, facing_sandbox, says, scripted
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -210,3 +210,35 @@ async def test_a_test_card_that_cannot_be_shown(rig: Rig) -> None:
     with pytest.raises(Refused):
         await rig.accounts.send_test_card(replace(rig.account, phone_key="wrong"), "101", "", NOW_MS)
     assert rig.calls() == []
+
+
+async def test_a_check_really_asks_and_what_waited_for_the_account_is_told(rig: Rig) -> None:
+    rig.inside.phone_solution_installed = False
+    assert not (await rig.accounts.check_phone_api(rig.account)).ok
+    rig.inside.phone_solution_installed = True
+    with pytest.raises(Refused):  # without a check it is believed for a while that nothing has changed
+        await rig.accounts.send_test_card(rig.account, "101", "", NOW_MS)
+    assert rig.mended == []
+    assert (await rig.accounts.check_phone_api(rig.account)).ok
+    assert rig.mended == [(Api.PHONE, "0367")]
+    await rig.accounts.send_test_card(rig.account, "101", "", NOW_MS)
+
+
+async def test_a_check_asks_in_the_middle_of_an_outage_too(rig: Rig) -> None:
+    rig.break_with(FaultRule(action="status", status=503, code=1074, api="remap", times=4))
+    for _ in range(4):
+        verdict = await rig.accounts.check_json_api(rig.account)
+        assert (verdict.ok, verdict.text) == (False, explain_ru(1074, Api.JSON))
+    assert (await rig.accounts.check_json_api(rig.account)).ok
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (f"{Trouble.AWAY}: HTTP 503 with an empty body", "не отвечает"),
+        (Trouble.BUSY, "Подождите"),
+        (Trouble.GUARDED, "Подождите"),
+    ],
+)
+def test_what_was_not_sent_is_explained_too(reason: str, words: str) -> None:
+    assert words in explain_failure_ru(Deferred(reason, retry_after_ms=1_000), Api.PHONE)

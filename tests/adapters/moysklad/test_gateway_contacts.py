@@ -193,19 +193,20 @@ async def test_one_failed_search_of_several_is_told_as_itself(rig: Rig) -> None:
 @pytest.mark.parametrize("shown", ["raw", "weighted"])
 async def test_the_period_is_used_up_by_another_program(shown: str) -> None:
     async with facing_sandbox(rate_limit_header=shown) as rig:
-        for _ in range(15):
-            await rig.perform(FindContact(number="+79161234567"))
-        async with rig.another_program() as second:
+        async with rig.another_program() as first, rig.another_program() as second:
+            for program in (first,) * 8 + (second,) * 7:
+                await program.perform(FindContact(number="+79161234567"), rig.account)
             with pytest.raises(Unavailable) as caught:
-                await second.perform(CreateContact(number="+79160000099", sync_id=SYNC), rig.account)
+                await rig.perform(CreateContact(number="+79160000099", sync_id=SYNC))
         assert not caught.value.ambiguous
         assert caught.value.retry_after_ms is not None
         assert 0 < caught.value.retry_after_ms <= 3_000
 
 
 async def test_all_parallel_places_are_taken_by_another_program(rig: Rig) -> None:
-    rig.break_with(FaultRule(action="hang", api="remap", times=5))
     async with rig.another_program() as second:
+        await second.perform(FindContact(number="+79161234567"), rig.account)
+        rig.break_with(FaultRule(action="hang", api="remap", times=5))
         hanging = [asyncio.create_task(second.perform(FindContact(number="+79161234567"), rig.account)) for _ in range(5)]
         async with asyncio.timeout(5):
             # the sandbox tells of arrivals in its log only; each turn of the loop lets it work

@@ -15,6 +15,7 @@ from adapters.postgres import database
 from adapters.postgres.database import (
     CANCEL_S,
     NETWORK_S,
+    close_pool,
     connect,
     create_pool,
     describe,
@@ -132,6 +133,20 @@ async def test_a_connection_that_hangs_is_given_up_for_a_new_one(database_url: s
 
         assert await PostgresEventStore(pool, dsn, patience_s=20).read(CALL) == []
         pool.terminate()
+
+
+async def test_a_server_that_hangs_does_not_keep_us_from_ending(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "CLOSE_S", 0.1)
+    async with relay_to(database_url) as (relay, dsn):
+        pool = await create_pool(dsn, min_size=1, max_size=1)
+        relay.block()
+        async with asyncio.timeout(5):
+            await close_pool(pool)
+        relay.unblock()
+    pool = await create_pool(database_url)
+    await close_pool(pool)
+    with pytest.raises(asyncpg.InterfaceError):
+        await pool.fetchval("SELECT 1")
 
 
 async def test_a_cut_network_is_noticed_on_both_sides(database_url: str) -> None:

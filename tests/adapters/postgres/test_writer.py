@@ -95,6 +95,10 @@ LOST = [
     asyncpg.InterfaceError("connection is closed"),
     ConnectionResetError(104, "Connection reset by peer"),
     TimeoutError(),
+    asyncpg.DiskFullError("could not extend file"),
+    asyncpg.OutOfMemoryError("out of memory"),
+    asyncpg.CrashShutdownError("terminating connection because of crash of another server process"),
+    asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"),
 ]
 
 

@@ -1,0 +1,375 @@
+"""Which enterprises this instance attends to, and for how long it may believe so (docs/decisions/0010).
+
+One beat keeps everything it holds. What nobody holds is taken when there is work of it, by the instance that a hash prefers,
+so that enterprises spread evenly, mostly stay where they are when instances come and go, and those with one MoySklad account
+stay together. Whoever holds what another should have gives it back in a moment when nothing of it is under way.
+
+Single-threaded: ``owns`` is asked by whoever is about to act, in the same breath as it acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+
+from adapters.membership import BEAT_S, Membership, boottime
+from core.errors import StoreUnavailable
+from core.ports import Claim, LeaseStore, Node
+
+log = structlog.get_logger("ownership")
+
+LOOK_S: Final = 2.0
+"""Between two looks for work that nobody attends to; at once when an instance came or went."""
+
+AHEAD_MS: Final = 3_000
+"""Work that is due so soon is taken already, so that a look's pause makes no deadline late."""
+
+NOBODY_S: Final = 3.0
+"""What the preferred instance left waiting so long is anybody's: it lives, but does not attend."""
+
+KEPT_S: Final = 60.0
+"""What was taken in another's stead stays so long, instead of going back and forth."""
+
+ELSEWHERE_S: Final = 0.5
+"""After it turned out that an enterprise is another's, signals of it ask for nothing: five hundred a second would."""
+
+SETTLE_S: Final = 30.0
+DOUBT_S: Final = 5.0
+"""Between two comparisons with what the database counts as ours; and with each beat for so long after an answer did not come: a
+statement that was given up may still take effect on a server that is slow."""
+
+BATCH: Final = 200
+"""Enterprises in one claim, and given back in one go: short statements, and no stampede when an instance joins."""
+
+RECHECKED: Final = 20
+"""Enterprises, each beat, that are asked whether their account changed: a new key may belong together with another's."""
+
+MAX_WANTED: Final = 20_000
+"""Enterprises asked for and not yet claimed; what is beyond is found by the next look, because work is durable."""
+
+LEAVE_S: Final = 5.0
+LEAVE_LOOK_S: Final = 0.05
+
+
+def preferred(account: str, nodes: Iterable[str]) -> str:
+    """The node that should hold an account's enterprises: the highest hash. Where one comes or goes, only its own move."""
+    return max(nodes, key=lambda node: hashlib.blake2b(f"{node}\0{account}".encode(), digest_size=8).digest(), default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """An enterprise of ours. ``quiet_ms``: as claimed, at ``since``; ``kept_until``: not given back before (own clock)."""
+
+    account: str
+    quiet_ms: int | None
+    since: float
+    kept_until: float
+
+
+def _nothing(_: str) -> None:
+    return None
+
+
+class Ownership:
+    """One instance's part. ``owns`` may be asked at any time; ``run`` keeps it true, until cancelled."""
+
+    def __init__(
+        self,
+        *,
+        leases: LeaseStore,
+        address: str,
+        account_key: Callable[[str], Awaitable[str]],
+        busy: Callable[[str], bool],
+        now_ms: Callable[[], int],
+        clock: Callable[[], float] = boottime,
+        new_id: Callable[[], str] = lambda: uuid4().hex,
+        report: Callable[[], Mapping[str, Any]] = dict,
+        on_claimed: Callable[[str], None] = _nothing,
+        on_lost: Callable[[str], None] = _nothing,
+    ) -> None:
+        """``account_key``: names an enterprise's MoySklad account; raises StoreUnavailable when it cannot be told now.
+
+        ``busy``: whether anything of an enterprise is under way. ``now_ms``: the clock that work is due by. ``clock``: seconds, for
+        leases. ``report``: what the others are shown. ``on_claimed``: it is ours now, look at its work; ``on_lost``: no more.
+        """
+        self._leases = leases
+        self._account_key = account_key
+        self._busy = busy
+        self._now_ms = now_ms
+        self._clock = clock
+        self._on_claimed = on_claimed
+        self._on_lost = on_lost
+        self._me = Membership(
+            leases=leases,
+            address=address,
+            clock=clock,
+            new_id=new_id,
+            report=report,
+            lost=self._drop_all,
+            changed=self._nodes_changed,
+        )
+        self._held: dict[str, _Held] = {}
+        self._wanted: dict[str, None] = {}
+        self._waiting_since: dict[str, float] = {}
+        self._elsewhere: dict[str, float] = {}
+        self._preferred: dict[str, str] = {}
+        self._recheck: Iterator[str] = iter(())
+        self._chores = False
+        self._look_at = float("-inf")
+        self._settle_at = float("-inf")
+        self._doubt_until = float("-inf")
+        self._bell = asyncio.Event()
+
+    def owns(self, enterprise: str) -> bool:
+        """Whether this instance, and certainly no other, may act for an enterprise at this moment."""
+        return enterprise in self._held and self._me.certain
+
+    def owned(self) -> Collection[str]:
+        """The enterprises that are ours; none while the lease is not certain."""
+        return self._held.keys() if self._me.certain else ()
+
+    def quiet_ms(self, enterprise: str) -> int | None:
+        """For how long, at least, no other instance has asked MoySklad under its account; None: none ever did. Not ours: 0."""
+        held = self._held.get(enterprise)
+        if held is None:
+            return 0
+        return None if held.quiet_ms is None else held.quiet_ms + int((self._clock() - held.since) * 1_000)
+
+    def request(self, enterprise: str) -> None:
+        """There is work of an enterprise here: take it, if it is nobody's and preferred here. Cheap, for every signal."""
+        if enterprise in self._held or self._elsewhere.get(enterprise, float("-inf")) > self._clock():
+            return
+        if self._me.leaving or len(self._wanted) >= MAX_WANTED:
+            return
+        self._wanted[enterprise] = None
+        self._bell.set()
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The living instances at the last beat, this one included."""
+        return self._me.nodes
+
+    def others(self) -> tuple[Node, ...]:
+        """The other ones."""
+        return self._me.others()
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is certainly an instance here, and as far as it knows no other."""
+        return bool(self._me.nodes) and not self._me.others()
+
+    @property
+    def node_id(self) -> str:
+        """The id of this instance now; empty: it takes no part."""
+        return self._me.id
+
+    async def run(self) -> None:
+        """Beat and deal until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._beats(), name="ownership beats")
+            group.create_task(self._deals(), name="ownership deals")
+
+    async def leave(self, patience_s: float = LEAVE_S) -> None:
+        """An orderly end: take nothing more, give back what is idle, and be gone when everything is, or patience ends."""
+        self._me.leaving = True
+        self._wanted.clear()
+        deadline = self._clock() + patience_s
+        try:
+            while self._held and self._clock() < deadline:
+                if not await self._release([name for name in self._held if not self._busy(name)]):
+                    await asyncio.sleep(LEAVE_LOOK_S)
+        except StoreUnavailable as error:
+            log.warning("enterprises_not_given_back", reason=str(error))
+        try:
+            await self._me.leave()
+        except StoreUnavailable as error:
+            log.warning("lease_is_left_to_run_out", reason=str(error))
+
+    async def beat(self) -> None:
+        """Keep the lease; whenever that succeeds there is something to be done by ``deal``."""
+        if await self._me.beat():
+            self._chores = True
+            self._bell.set()
+
+    async def deal(self) -> None:
+        """Take what is asked for; after a beat also settle doubts, look for what waits, and give back what is others'."""
+        if not self._me.certain:
+            return  # the next beat rings again
+        try:
+            if self._chores and self._clock() >= self._settle_at:
+                await self._settle()
+            if self._wanted and not self._me.leaving:
+                await self._take(list(islice(self._wanted, BATCH)))
+            if self._chores and not self._me.leaving:
+                self._chores = False
+                await self._look()
+                await self._give_back()
+                await self._recheck_accounts()
+        except StoreUnavailable as error:
+            self._doubt()
+            log.warning("deals_wait_for_database", reason=str(error))
+        else:
+            if self._wanted and not self._me.leaving:
+                self._bell.set()
+
+    async def _beats(self) -> None:
+        while True:
+            started = self._clock()
+            await self.beat()
+            await asyncio.sleep(max(0.0, BEAT_S - (self._clock() - started)))
+
+    async def _deals(self) -> None:
+        while True:
+            await self._bell.wait()
+            self._bell.clear()
+            await self.deal()
+
+    def _nodes_changed(self) -> None:
+        self._preferred.clear()
+        self._elsewhere.clear()
+        self._look_at = float("-inf")
+
+    def _prefers(self, account: str) -> str:
+        found = self._preferred.get(account)
+        if found is None:
+            found = preferred(account, self._me.staying()) or self._me.id
+            self._preferred[account] = found
+        return found
+
+    async def _take(self, names: list[str], *, stale: Collection[str] = ()) -> None:
+        """Claim what is preferred here, or goes with an account of ours, or is ``stale``; the rest is left to others."""
+        accounts = await self._accounts(names)
+        ours = {held.account for held in self._held.values()}
+        wanted = {
+            name: account
+            for name, account in accounts.items()
+            if name in stale or account in ours or self._prefers(account) == self._me.id
+        }
+        claims = await self._claim(wanted, stale) if wanted else []
+        until = self._clock() + ELSEWHERE_S
+        for name in set(names) - {claim.enterprise for claim in claims}:
+            self._elsewhere[name] = until
+        for remembered in (self._elsewhere, self._preferred):
+            if len(remembered) > MAX_WANTED:
+                remembered.clear()
+        for name in names:
+            self._wanted.pop(name, None)
+
+    async def _claim(self, wanted: Mapping[str, str], stale: Collection[str]) -> list[Claim]:
+        node_id = self._me.id
+        claims = await self._leases.claim(node_id, wanted)
+        if self._me.id != node_id or not self._me.certain:
+            self._doubt()  # an answer to an instance that was stopped meanwhile: others may have come and gone
+            return []
+        now = self._clock()
+        for claim in claims:
+            name = claim.enterprise
+            kept_until = now + KEPT_S if name in stale else now
+            known = name in self._held
+            self._held[name] = _Held(account=wanted[name], quiet_ms=claim.quiet_ms, since=now, kept_until=kept_until)
+            if not known:
+                self._on_claimed(name)
+        return claims
+
+    async def _look(self) -> None:
+        """Find due work that nobody attends to: what an instance left behind, what was not signalled."""
+        now = self._clock()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_S
+        waiting = [name for name in await self._leases.waiting(self._now_ms() + AHEAD_MS) if name not in self._held]
+        self._waiting_since = {name: self._waiting_since.get(name, now) for name in waiting}
+        waiting.sort(key=self._waiting_since.__getitem__)
+        stale = {name for name, since in self._waiting_since.items() if now - since >= NOBODY_S}
+        for start in range(0, len(waiting), BATCH):
+            if not self._me.certain or self._wanted:
+                self._look_at = float("-inf")  # a fresh signal goes first; the rest is found again
+                return
+            await self._take(waiting[start : start + BATCH], stale=stale)
+
+    async def _give_back(self) -> None:
+        """Let go of what another instance should have. An account's enterprises go together, in a moment when all are idle."""
+        if not self.others():
+            return
+        now = self._clock()
+        accounts: dict[str, list[str]] = {}
+        for name, held in self._held.items():
+            accounts.setdefault(held.account, []).append(name)
+        leaving: list[str] = []
+        for account, names in accounts.items():
+            target = self._prefers(account)
+            if target == self._me.id or not self._me.settled(target):
+                continue
+            if any(self._busy(name) or self._held[name].kept_until > now for name in names):
+                continue
+            leaving += names
+            if len(leaving) >= BATCH:
+                break
+        await self._release(leaving)
+
+    async def _release(self, names: Collection[str]) -> int:
+        """Not ours from this moment, whatever becomes of the statement."""
+        for name in names:
+            self._drop(name)
+        if names:
+            try:
+                await self._leases.release(self._me.id, names)
+            except StoreUnavailable:
+                self._doubt()
+                raise
+        return len(names)
+
+    def _doubt(self) -> None:
+        self._settle_at, self._doubt_until = float("-inf"), self._clock() + DOUBT_S
+
+    async def _settle(self) -> None:
+        """What the database counts as ours, and we do not, is given back: after an answer that never came nobody would have it."""
+        now = self._clock()
+        owners, node_id = await self._leases.owners(), self._me.id
+        mine = {name for name, owner in owners.items() if owner == node_id}
+        for name in [name for name in self._held if name not in mine]:
+            self._drop(name)
+        if forgotten := mine - self._held.keys() - self._wanted.keys():
+            await self._leases.release(node_id, forgotten)
+        self._settle_at = now if now < self._doubt_until else now + SETTLE_S
+
+    async def _recheck_accounts(self) -> None:
+        """Settings change: enterprises that share an account from now on must come together. Alone, they are."""
+        if not self.others():
+            return
+        names = list(islice(self._recheck, RECHECKED))
+        if not names:
+            self._recheck = iter(list(self._held))
+        accounts = await self._accounts(names)
+        changed = {
+            name: account
+            for name, account in accounts.items()
+            if name in self._held and self._held[name].account != account
+        }
+        if changed:
+            await self._claim(changed, ())
+
+    async def _accounts(self, names: list[str]) -> dict[str, str]:
+        """Those that can be told now; one that cannot keeps nobody else waiting."""
+        told = await asyncio.gather(*map(self._account_key, names), return_exceptions=True)
+        accounts = {}
+        for name, account in zip(names, told, strict=True):
+            if isinstance(account, str):
+                accounts[name] = account
+            elif not isinstance(account, StoreUnavailable):
+                raise account
+        return accounts
+
+    def _drop(self, name: str) -> None:
+        if self._held.pop(name, None) is not None:
+            self._on_lost(name)
+
+    def _drop_all(self) -> None:
+        for name in list(self._held):
+            self._drop(name)

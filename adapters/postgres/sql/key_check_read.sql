@@ -1,0 +1,1 @@
+SELECT word FROM key_check FOR UPDATE

@@ -1,0 +1,1 @@
+DELETE FROM retry_orders WHERE finished_at < clock_timestamp() - make_interval(days => $1)

@@ -1,0 +1,163 @@
+"""Works orders off to ask MoySklad again for what is parked: a few calls at a time, whatever crashes when.
+
+Orders are rows of ``retry_orders``. A person makes them, a change of an enterprise's settings does (in its own transaction), and
+an account that MoySklad accepts again. Every instance runs a worker: the row's lock says whose turn it is, the row says how far
+it was done, and a call that was asked again is not parked any more, so a batch that is repeated after a crash does nothing twice.
+What is refused anew is parked after the order was begun, and is not this order's matter: nothing loops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+from adapters.parked import at_version
+from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
+from adapters.reactor import new_event
+from core.errors import StoreUnavailable, VersionConflict
+from core.events import RetryRequested
+from core.plan import parked
+from core.ports import Append, EventStore, StreamId
+from core.values import Urgency
+
+log = structlog.get_logger("retries")
+
+POLL_S: Final = 1.0
+
+FORGET_BEFORE_S: Final = 2.0
+"""An account gets its new chance this long before its order is begun: every instance looks at least once meanwhile."""
+
+BATCH: Final = 50
+BUSY_CALLS: Final = 100
+"""An enterprise with as many calls due gets no more of its order now: 10,000 parked calls come back at the pace of MoySklad's
+limits, and the queue that live calls share stays short."""
+
+CALLS_CHECKPOINT: Final = "calls"
+"""The read model by which parked calls are found."""
+
+TRIES: Final = 5
+"""Something else may enter a call's stream while it is being looked at; so often is it looked at again."""
+
+KEPT_DAYS: Final = 30
+MOST_NOTICED: Final = 10_000
+"""Orders looked at in one poll: one for each enterprise that changed its settings at the same time."""
+
+ACCOUNT_BY: Final = "the service"
+ACCOUNT_REASON: Final = "MoySklad accepts the account again"
+ACCOUNT_AGAIN_S: Final = 600.0
+"""An account that comes and goes has what is parked asked again at most so often: each time costs a request for each call."""
+
+UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
+
+_NOTICE, _MENDED = load_sql("retry_order_notice"), load_sql("retry_order_mended")
+_BEGIN, _TAKE = load_sql("retry_order_begin"), load_sql("retry_order_take")
+_CALLS, _WORKED = load_sql("retry_order_calls"), load_sql("retry_order_worked")
+_PRUNE: Final = load_sql("retry_order_prune")
+
+
+async def _nothing(enterprise: str) -> None:
+    """Where there is no gateway (tools): nothing is remembered against anybody."""
+
+
+class RetryWorker:
+    """Runs in each instance until cancelled. ``forget_refusals``: let the enterprise's account be asked again at once."""
+
+    def __init__(
+        self,
+        pool: Any,
+        store: EventStore,
+        *,
+        now_ms: Callable[[], int],
+        forget_refusals: Callable[[str], Awaitable[None]] = _nothing,
+        batch: int = BATCH,
+        busy_calls: int = BUSY_CALLS,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._now_ms = now_ms
+        self._forget_refusals = forget_refusals
+        self._batch = batch
+        self._busy_calls = busy_calls
+        self._pause = pause
+        self._noticed: frozenset[int] = frozenset()
+        self._mended: set[str] = set()
+
+    def mended(self, enterprise: str) -> None:
+        """Whoever sees that MoySklad accepts an account again says so here; what is parked is then asked again. Never fails."""
+        self._mended.add(enterprise)
+
+    async def run(self) -> None:
+        """Look for orders until cancelled."""
+        while True:
+            try:
+                while await self.step():
+                    pass
+            except UNAVAILABLE as error:
+                still_wanted(error)
+                log.warning("retries_wait_for_database", reason=type(error).__name__)
+            await self._pause(POLL_S)
+
+    async def step(self) -> bool:
+        """Notice what is ordered and work one batch off; whether there was one. Raises database errors."""
+        await self._write_mended()
+        await self._notice()
+        await self._pool.execute(_BEGIN, await self._store.head())
+        async with self._pool.acquire() as connection, connection.transaction():
+            order = await connection.fetchrow(_TAKE, CALLS_CHECKPOINT, self._now_ms(), self._busy_calls)
+            if order is None:
+                return False
+            calls = await self._calls_of(connection, order)
+            retried = 0
+            for call in calls:
+                retried += await self._ask_again(order, call)
+            finished = bool(order["call"]) or len(calls) < self._batch
+            await connection.execute(_WORKED, order["id"], calls[-1] if calls else order["done_to"], retried, finished)
+        if finished:
+            log.info("retry_order_done", enterprise=order["enterprise"], order=order["id"], by=order["by"])
+            await self._pool.execute(_PRUNE, KEPT_DAYS)
+        return True
+
+    async def _write_mended(self) -> None:
+        for enterprise in sorted(self._mended):
+            await self._pool.execute(_MENDED, enterprise, ACCOUNT_BY, ACCOUNT_REASON, ACCOUNT_AGAIN_S)
+            self._mended.discard(enterprise)
+
+    async def _notice(self) -> None:
+        """Give the accounts of new orders another chance in this instance, whichever works the order off."""
+        rows = await self._pool.fetch(_NOTICE, FORGET_BEFORE_S, MOST_NOTICED)
+        for enterprise in dict.fromkeys(row["enterprise"] for row in rows if row["id"] not in self._noticed):
+            await self._forget_refusals(enterprise)
+        self._noticed = frozenset(row["id"] for row in rows)
+
+    async def _calls_of(self, connection: Any, order: Any) -> list[str]:
+        if order["call"]:
+            return [order["call"]]
+        return [row["call"] for row in await connection.fetch(_CALLS, order["enterprise"], order["done_to"], self._batch)]
+
+    async def _ask_again(self, order: Any, call: str) -> bool:
+        """Lift the call's refusals if it was parked when the order was begun, still is, and nobody has asked again since."""
+        stream = StreamId(enterprise=order["enterprise"], name=f"call/{call}")
+        for _ in range(TRIES):
+            history = await self._store.read(stream)
+            state = at_version(stream, history)
+            asked = any(each.type == RetryRequested.type and each.position > order["position"] for each in history)
+            if asked or parked(state) is None or parked(at_version(stream, history, order["position"])) is None:
+                return False
+            now = self._now_ms()
+            event = RetryRequested(at_ms=now, by=order["by"], reason=order["reason"])
+            try:
+                appended = await self._store.append(
+                    Append(stream=stream, events=(new_event(event),), expected_version=state.version, due_ms=now)
+                )
+            except VersionConflict:
+                continue
+            if not state.is_live:
+                # An append is urgent, for it may concern a card; a call that was parked for hours goes behind those of today.
+                await self._store.set_due(stream, appended.version, now, Urgency.BACKLOG)
+            return True
+        log.warning("retry_left_out", call=call, enterprise=order["enterprise"], tries=TRIES)
+        return False

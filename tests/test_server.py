@@ -1,0 +1,76 @@
+"""The commands that list and retry parked calls, as a person types them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import server
+from adapters.postgres.database import create_pool
+from adapters.postgres.event_store import PostgresEventStore
+from tests.adapters.test_parked import index, parked_history, record
+from tests.scenario import NUMBER, ms
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs a command of ``server.py`` on a database in which calls A and B of 0367 and C of 0999 are parked."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("MS_DATA_DIR", str(tmp_path))
+
+    async def prepare() -> None:
+        pool = await create_pool(database_url)
+        async with PostgresEventStore(pool, database_url) as store:
+            for enterprise, call in (("0367", "A"), ("0367", "B"), ("0999", "C")):
+                await record(store, call, parked_history(call), enterprise=enterprise)
+            await index(pool, store)
+        await pool.close()
+
+    asyncio.run(prepare())
+    return lambda *arguments: CliRunner().invoke(server.main, list(arguments))
+
+
+async def orders(dsn: str) -> list[tuple[Any, ...]]:
+    pool = await create_pool(dsn)
+    rows = await pool.fetch("SELECT enterprise, call, reason FROM retry_orders ORDER BY id")
+    await pool.close()
+    return [tuple(row) for row in rows]
+
+
+def test_parked_calls_are_listed_for_people_and_for_programs(command: Command) -> None:
+    told = command("parked")
+    assert (told.exit_code, told.stdout.splitlines()[0]) == (0, "3 calls need a person:")
+    assert "0367 A" in told.stdout
+    assert command("parked", "0000").stdout == "no call needs a person\n"
+    found = json.loads(command("parked", "0367", "--json", "--limit", "1").stdout)
+    assert (found["total"], len(found["calls"]), found["reasons"][0]["remedy"]) == (2, 1, "enter it again")
+    assert NUMBER not in told.stdout
+
+
+def test_a_retry_says_what_becomes_of_it(command: Command, database_url: str) -> None:
+    assert command("retry", "0367", "A", "--reason", "mended").stdout == "0367 A: ordered\n"
+    assert command("retry", "0367", f"{NUMBER}@{ms(0)}").stdout == "0367 A: ordered already\n"
+    assert command("retry", "0367").stdout == "0367: ordered, 2 calls\n"
+    assert command("retry", "--all").stdout == "0367: ordered already, 2 calls\n0999: ordered, 1 call\n"
+    assert command("retry", "0000").stdout == "0000: nothing is parked\n"
+    assert asyncio.run(orders(database_url)) == [("0367", "A", ""), ("0367", "", ""), ("0999", "", "")]
+
+
+def test_a_retry_that_cannot_be_understood_is_one_line(command: Command, database_url: str) -> None:
+    for arguments in (("retry",), ("retry", "0367", "--all")):
+        told = command(*arguments)
+        assert (told.exit_code, told.stderr) == (2, "say which enterprise, or --all\n")
+    unknown = command("retry", "0367", "nobody")
+    assert (unknown.exit_code, unknown.stderr) == (
+        1,
+        "enterprise 0367 has no call nobody; name it by UniqueId, MoySklad's id, or phone@time\n",
+    )
+    assert asyncio.run(orders(database_url)) == []
