@@ -111,6 +111,7 @@ def http_parts(service: Service, password: AdminPassword | None = None) -> Servi
         moysklad=service.moysklad,
         access=Access(service.pool, password),
         audit=Audit(service.pool),
+        self_tests=service.self_tests,
         story=story,
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),

@@ -175,6 +175,7 @@ def _parts(service: Service) -> Services:
         moysklad=service.moysklad,
         access=Access(service.pool, None),
         audit=Audit(service.pool),
+        self_tests=service.self_tests,
         story=no_story,
         search=lambda query: search(service.pool, query, MINSK),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),

@@ -11,12 +11,13 @@ import msgspec
 from aiohttp import web
 
 from adapters.http.answers import Problem, answer, read_json
-from adapters.http.bodies import Restore, TestCardWanted, read_body
+from adapters.http.bodies import Restore, SelfTestWanted, TestCardWanted, read_body
 from adapters.http.services import Services, services
 from adapters.http.who import for_links, note, scoped, who
 from adapters.moysklad.errors import Api
 from adapters.moysklad.explain import explain_failure_ru
 from adapters.parked import MAX_SHOWN, Ordered
+from adapters.self_test import Busy, SwitchedOff
 from adapters.settings_store import Current, SettingsConflict
 from core.effects import Refused, Unavailable
 from core.settings import SettingsError, masked
@@ -39,6 +40,8 @@ def routes() -> list[web.RouteDef]:
         web.post("/ms-admin/test/{enterprise}", test_connection),
         web.get("/ms-admin/api/employees/{enterprise}", get_employees),
         web.post("/ms-admin/api/test-manager/{enterprise}", test_manager),
+        web.post("/ms-admin/api/self-test/{enterprise}", begin_self_test),
+        web.get("/ms-admin/api/self-test/{enterprise}/{test}", get_self_test),
         web.get("/ms-admin/api/calls", search_calls),
         web.get("/ms-admin/api/calls/{enterprise}/{call}", get_call),
         web.get("/ms-admin/api/parked", get_parked),
@@ -196,6 +199,28 @@ async def _hide_later(parts: Services, current: Current, card: Any) -> None:
         except (Refused, Unavailable):
             continue
         return
+
+
+async def begin_self_test(request: web.Request) -> web.Response:
+    """Play one marked test call through everything; how far it comes is told under the name in the answer."""
+    body, current = await read_body(request, SelfTestWanted), await _known(request)
+    try:
+        test = await services(request).self_tests.start(current.enterprise, body.extension)
+    except SwitchedOff as error:
+        hint = "Интеграция выключена: включите её и сохраните настройки."
+        raise Problem(409, "the integration is switched off", field="enabled", hint=hint) from error
+    except Busy as error:
+        raise Problem(409, "a test is going on", hint="Проверка уже идёт: дождитесь её конца.", retry_after_s=5) from error
+    await note(request, "self_test", enterprise=current.enterprise, object_=test, extension=body.extension)
+    return answer({"test": test}, 202)
+
+
+async def get_self_test(request: web.Request) -> web.Response:
+    """How far a test call has come, step by step, in words."""
+    report = await services(request).self_tests.look(_enterprise(request), request.match_info["test"])
+    if report is None:
+        raise Problem(404, "the test is unknown", field="test", hint="Начните проверку заново.")
+    return answer(msgspec.to_builtins(report))
 
 
 @for_links

@@ -93,4 +93,5 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
         text = str(error)
         missing, place = _MISSING.search(text), _PLACE.search(text)
         field = missing.group(1) if missing else place.group(1) if place else ""
-        raise Problem(400, _PLACE.sub("", text), field=field, hint=_HINTS.get(field, "send an object as /docs describes it")) from None
+        hint = _HINTS.get(field, "send an object as /docs describes it")
+        raise Problem(400, _PLACE.sub("", text), field=field, hint=hint) from None

@@ -16,6 +16,7 @@ from adapters.http.stream import Streams
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad
 from adapters.parked import ParkedWork
+from adapters.self_test import SelfTests
 from adapters.settings_store import SettingsStore
 
 Story = Callable[[str, str], Awaitable[dict[str, Any] | None]]
@@ -40,6 +41,7 @@ class Services:
     moysklad: MoySklad
     access: Access
     audit: Audit
+    self_tests: SelfTests
     story: Story
     search: Search
     find_call: FindCall

@@ -13,9 +13,8 @@ from adapters.moysklad.json_api import Employee, JsonApi
 from adapters.moysklad.phone_api import PhoneApi, PhoneEmployee, update_body
 from adapters.moysklad.transport import Trail
 from core.effects import Account, CardAction, CardEvent, Refused, RegisterCall, Unavailable, UpdateCall
+from core.self_test import NUMBER
 
-TEST_NUMBER: Final = "+70000000000"
-"""Nobody's number: the test call must not be linked to a customer."""
 TEST_COMMENT: Final = "Проверка карточки из настроек интеграции. Это не настоящий звонок."
 SOLUTION_TOKEN: Final = 55006
 
@@ -171,7 +170,7 @@ class Accounts:
         call = await self._phone.register(
             RegisterCall(
                 external_id=external_id,
-                number=TEST_NUMBER,
+                number=NUMBER,
                 incoming=True,
                 start_ms=now_ms,
                 cards=(show,),
