@@ -150,6 +150,18 @@ class SettingsStore:
             rows = await self._pool.fetch(_LIST, wanted, only, limit)
         return [(row["number"], row["name"], read_object(read_object(row["integrations_config"]).get("ms"))) for row in rows]
 
+    async def about(self, enterprise: str) -> tuple[str, str]:
+        """An enterprise's name, and which integration the dispatcher asks first (``smart.primary``, written by others).
+
+        Empty where nobody said.
+        """
+        with _outage_as("the settings cannot be read"):
+            rows = await self._pool.fetch(_LIST, "", enterprise, 1)
+        if not rows:
+            return "", ""
+        smart = read_object(read_object(rows[0]["integrations_config"]).get("smart"))
+        return str(rows[0]["name"]), str(smart.get("primary") or "")
+
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
         """What a call works under: the settings of its revision, and the credentials in force now.
 

@@ -78,6 +78,7 @@ class Settings:
     country: str = DEFAULT_COUNTRY
     timezone: str = ""
     webhook_uuid: str = ""
+    webhook_signature: str = "log"
     problems: tuple[str, ...] = ()
 
     def employee_for(self, extension: str) -> EmployeeRef | None:
@@ -131,6 +132,7 @@ def parse_settings(stored: object) -> Settings:
         country=_country(config, problems),
         timezone=_first_text(config, "timezone"),
         webhook_uuid=_first_text(config, "webhook_uuid"),
+        webhook_signature=_choice(config.get("webhook_signature"), ("log", "enforce"), "webhook_signature", problems),
         problems=tuple(problems),
     )
 

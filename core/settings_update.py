@@ -221,6 +221,7 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "unrecognized_extension": _extension,
     "country": _country,
     "timezone": _zone,
+    "webhook_signature": _one_of("log", "enforce"),
     "create_task": _one_of("none", "on_missed"),
     "task_minutes": _minutes,
 }

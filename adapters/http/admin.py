@@ -39,6 +39,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/ms-admin/api/test/{enterprise}", test_connection),
         web.post("/ms-admin/test/{enterprise}", test_connection),
         web.get("/ms-admin/api/employees/{enterprise}", get_employees),
+        web.get("/ms-admin/api/order-states/{enterprise}", get_order_states),
         web.post("/ms-admin/api/test-manager/{enterprise}", test_manager),
         web.post("/ms-admin/api/self-test/{enterprise}", begin_self_test),
         web.get("/ms-admin/api/self-test/{enterprise}/{test}", get_self_test),
@@ -52,7 +53,9 @@ def routes() -> list[web.RouteDef]:
 
 async def get_config(request: web.Request) -> web.Response:
     """The settings in force, tokens masked, with their revision."""
-    return answer(_shown(await _known(request)))
+    current = await _known(request)
+    name, primary = await services(request).settings.about(current.enterprise)
+    return answer({**_shown(current), "name": name, "primary": primary})
 
 
 async def put_config(request: web.Request) -> web.Response:
@@ -162,6 +165,13 @@ async def get_employees(request: web.Request) -> web.Response:
             "problems": list(found.problems),
         }
     )
+
+
+async def get_order_states(request: web.Request) -> web.Response:
+    """The states that a customer order may have at the account's MoySklad, by name."""
+    current = await _known(request)
+    states, problem = await services(request).moysklad.accounts.order_states(current.account)
+    return answer({"states": list(states), "problem": problem})
 
 
 async def test_manager(request: web.Request) -> web.Response:
@@ -318,5 +328,6 @@ def _shown(current: Current) -> dict[str, Any]:
         "enterprise_number": current.enterprise,
         "revision": current.revision,
         "ms": masked(current.config),
+        "effective": msgspec.to_builtins(current.settings),
         "problems": list(current.settings.problems),
     }

@@ -148,6 +148,15 @@ class Accounts:
             colleagues = ()
         return EmployeeList(employees=join_employees(with_extension, colleagues), problems=tuple(problems))
 
+    async def order_states(self, account: Account) -> tuple[tuple[str, ...], str]:
+        """The names of the states that a customer order may have, and Russian words if they cannot be had."""
+        answer = await self._look("/entity/customerorder/metadata", account.api_token, ())
+        if isinstance(answer, str):
+            return (), answer
+        states = answer.get("states") if isinstance(answer, dict) else None
+        names = [each.get("name") for each in states if isinstance(each, dict)] if isinstance(states, list) else []
+        return tuple(str(name) for name in names if name), ""
+
     async def _extensions(self, account: Account) -> tuple[PhoneEmployee, ...] | str:
         try:
             return await self._phone.employees(account.phone_key, Trail())
