@@ -131,6 +131,7 @@ def http_parts(service: Service, password: AdminPassword | None = None) -> Servi
         pool=service.pool,
         replay=partial(_replay, service),
         quantile=quantile_ms,
+        self_tests=service.self_tests,
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,

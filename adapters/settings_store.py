@@ -33,6 +33,7 @@ from core.settings import (
     merge_update,
     parse_settings,
     read_object,
+    restored,
 )
 
 INLINE_ENTERPRISE: Final = "inline"
@@ -51,6 +52,7 @@ CACHED_REVISIONS: Final = 20_000
 
 _READ, _LOCK = load_sql("settings_read"), load_sql("settings_lock")
 _BY_WEBHOOK, _LIST = load_sql("settings_by_webhook"), load_sql("enterprises_list")
+_REVISION: Final = "SELECT settings FROM settings_revisions WHERE enterprise = $1 AND revision = $2 AND NOT inline"
 _LAST, _ADD = load_sql("settings_last_revision"), load_sql("settings_add_revision")
 _ORDER_RETRY: Final = load_sql("retry_order_make")
 
@@ -148,6 +150,18 @@ class SettingsStore:
             rows = await self._pool.fetch(_LIST, wanted, only, limit)
         return [(row["number"], row["name"], read_object(read_object(row["integrations_config"]).get("ms"))) for row in rows]
 
+    async def about(self, enterprise: str) -> tuple[str, str]:
+        """An enterprise's name, and which integration the dispatcher asks first (``smart.primary``, written by others).
+
+        Empty where nobody said.
+        """
+        with _outage_as("the settings cannot be read"):
+            rows = await self._pool.fetch(_LIST, "", enterprise, 1)
+        if not rows:
+            return "", ""
+        smart = read_object(read_object(rows[0]["integrations_config"]).get("smart"))
+        return str(rows[0]["name"]), str(smart.get("primary") or "")
+
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
         """What a call works under: the settings of its revision, and the credentials in force now.
 
@@ -179,6 +193,23 @@ class SettingsStore:
             merged["webhook_url"] = f"{self._public_url}/ms/webhook/{merged['webhook_uuid']}"
             return merged
 
+        return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
+
+    async def restore(self, enterprise: str, revision: int, *, by: str, expected_revision: int) -> Current | None:
+        """Make the settings of an earlier revision a new one; secrets stay as they are now. None for an unknown revision.
+
+        A key that was replaced since was replaced for a reason. Raises as :meth:`save` does.
+        """
+        with _outage_as("the settings cannot be read"):
+            stored = await self._pool.fetchval(_REVISION, enterprise, revision)
+        if stored is None:
+            return None
+        wanted = self._vault.decrypt_fields(read_object(stored))
+
+        def change(config: dict[str, Any]) -> dict[str, Any]:
+            return restored(config, wanted)
+
+        reason = f"restored revision {revision}"
         return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
 
     async def delete(self, enterprise: str, *, by: str) -> bool:

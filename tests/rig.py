@@ -181,6 +181,7 @@ def _parts(service: Service) -> Services:
         board=Board(service.pool, lambda: gather(service.sources), now_ms=service.options.now_ms),
         pool=service.pool,
         quantile=quantile_ms,
+        self_tests=service.self_tests,
         search=lambda query: search(service.pool, query, MINSK),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
         parked=service.parked,

@@ -9,17 +9,17 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from adapters.access import LIFE_S, MAX_LINK_DAYS, Link, TooManyLinks, TooManyTries
+from adapters.access import LIFE_S, Link, TooManyLinks, TooManyTries
 from adapters.audit import PAGE
-from adapters.http.answers import Problem, answer, read_json
+from adapters.http.answers import Problem, answer
+from adapters.http.bodies import Enter, LogIn, NewLink, read_body
 from adapters.http.guard import GUARD
 from adapters.http.services import services
 from adapters.http.who import Kind, Who, address_of, for_links, not_yours, note, scope, who
 from core.settings import parse_settings
 
 MAX_ENTERPRISES: Final = 1_000
-DEFAULT_LINK_DAYS: Final = 90
-LONGEST_NAME: Final = 80
+LONGEST_QUESTION: Final = 80
 
 
 def routes() -> list[web.RouteDef]:
@@ -38,9 +38,9 @@ def routes() -> list[web.RouteDef]:
 
 
 async def log_in(request: web.Request) -> web.Response:
-    """Open a session with the password. Body: ``{"password"}``; the cookie is the answer."""
+    """Open a session with the password; the cookie is the answer."""
     request.app[GUARD].check_page(request)
-    typed, parts, address = _text(await read_json(request), "password"), services(request), address_of(request)
+    typed, parts, address = (await read_body(request, LogIn)).password, services(request), address_of(request)
     try:
         id_ = await parts.access.log_in(typed, address)
     except TooManyTries as error:
@@ -53,9 +53,9 @@ async def log_in(request: web.Request) -> web.Response:
 
 
 async def enter(request: web.Request) -> web.Response:
-    """Open a session for one enterprise with the secret of a link. Body: ``{"secret"}``."""
+    """Open a session for one enterprise with the secret of a link."""
     request.app[GUARD].check_page(request)
-    secret, parts, address = _text(await read_json(request), "secret"), services(request), address_of(request)
+    secret, parts, address = (await read_body(request, Enter)).secret, services(request), address_of(request)
     try:
         entered = await parts.access.enter(secret, address)
     except TooManyTries as error:
@@ -101,7 +101,7 @@ async def me(request: web.Request) -> web.Response:
 @for_links
 async def list_enterprises(request: web.Request) -> web.Response:
     """Enterprises with the state of their integration: ``q`` looks in number and name. At most 1000, by number."""
-    asked = request.query.get("q", "").strip()[:LONGEST_NAME].replace("\0", "")
+    asked = request.query.get("q", "").strip()[:LONGEST_QUESTION].replace("\0", "")
     rows = await services(request).settings.listing(asked, scope(request), MAX_ENTERPRISES)
     return answer({"enterprises": [_state(*row) for row in rows], "complete": len(rows) < MAX_ENTERPRISES})
 
@@ -124,18 +124,12 @@ async def list_links(request: web.Request) -> web.Response:
 
 
 async def make_link(request: web.Request) -> web.Response:
-    """Make a link. Body: ``{"name", "days"}``; ``url`` in the answer is shown this once."""
+    """Make a link for one administrator of one enterprise; ``url`` in the answer is shown this once."""
     _only_operator(request)
-    sent, enterprise = await read_json(request), request.match_info["enterprise"]
-    body: dict[str, Any] = sent if isinstance(sent, dict) else {}
-    name = _text(body, "name").strip()
-    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-        hint = f"Напишите, кому ссылка: имя не длиннее {LONGEST_NAME} символов."
-        raise Problem(400, "name is missing or odd", field="name", hint=hint)
-    days = body.get("days", DEFAULT_LINK_DAYS)
-    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MAX_LINK_DAYS:
-        raise Problem(400, "days is not a number of days", field="days", hint=f"Срок: от 1 до {MAX_LINK_DAYS} дней.")
-    parts = services(request)
+    body, enterprise, parts = await read_body(request, NewLink), request.match_info["enterprise"], services(request)
+    name, days = body.name.strip(), body.days
+    if not name or not name.isprintable():
+        raise Problem(400, "name is odd", field="name", hint="Напишите, кому ссылка: обычными буквами.")
     if await parts.settings.current(enterprise) is None:
         raise Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
     try:
@@ -227,8 +221,3 @@ def _wait(error: TooManyTries) -> Problem:
         hint=f"Слишком много неудачных попыток. Подождите {minutes} мин и попробуйте снова.",
         retry_after_s=error.wait_s,
     )
-
-
-def _text(body: object, key: str) -> str:
-    value = body.get(key) if isinstance(body, dict) else None
-    return value if isinstance(value, str) else ""

@@ -13,7 +13,7 @@ from aiohttp import web
 from adapters.call_search import TOO_WIDE
 from adapters.http.answers import Problem, answer, not_understood
 from adapters.http.services import Services, services
-from adapters.http.who import for_links, note, scoped
+from adapters.http.who import for_links, note, scoped, who
 from adapters.looking import TooMuch
 from adapters.missed import MAX_DAYS, missed_calls
 from adapters.reports import names, report, span
@@ -65,9 +65,10 @@ async def get_call(request: web.Request) -> web.Response:
     if replay is None:
         raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
     if request.query.get("download", "") in ("", "0"):
-        await note(request, "call_seen", enterprise=enterprise, object_=replay["call"])
+        if who(request).is_person:
+            await note(request, "replay_viewed", enterprise=enterprise, object_=replay["call"])
         return answer(replay)
-    await note(request, "call_downloaded", enterprise=enterprise, object_=replay["call"], without_numbers=disguised)
+    await note(request, "replay_exported", enterprise=enterprise, object_=replay["call"], without_numbers=disguised)
     name = quote(f"call-{enterprise}-{replay['call']}.json", safe="")
     return web.Response(
         body=orjson.dumps(replay, option=orjson.OPT_INDENT_2),

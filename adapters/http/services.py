@@ -19,6 +19,7 @@ from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad
 from adapters.parked import ParkedWork
 from adapters.reports import Quantile
+from adapters.self_test import SelfTests
 from adapters.settings_store import SettingsStore
 
 
@@ -53,6 +54,7 @@ class Services:
     access: Access
     audit: Audit
     replay: Replay
+    self_tests: SelfTests
     search: Search
     board: Board
     pool: Any

@@ -4,8 +4,8 @@ It comes after more than 200 failing requests or 429s in a minute, or more than 
 "identical" failing requests are is not said, so all of an account's failures count as one kind. Pure: time comes in.
 
 The bounds hold whatever MoySklad answers, and however often the process is restarted. A process that has just begun has no
-memory, so its allowance is one request at first and grows with its age: with at least a second between two starts, no
-minute holds more than what a life may have saved, what a minute adds, and one for each start.
+memory, so its allowance is one request at first and grows with its age. Restarted each L ms it makes ``1 + L // every_ms``
+in each life: most when a life is just long enough for the second or third. A second between two starts is taken for granted.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Allowance:
 
 
 FAILURES: Final = Allowance(every_ms=667, saved=30)
-"""At most 30 + 90 in a minute, and with a restart each second 90 + 60 + what was saved before: 180 of 200."""
+"""At most 30 + 90 of 200 in a minute; with restarts 135 (three in each 1334 ms) and the 30 saved before."""
 
-PUTS: Final = Allowance(every_ms=2_400, saved=10)
-"""At most 10 + 25 in a minute, and with a restart each second 25 + 61 + 10: 96 of 100."""
+PUTS: Final = Allowance(every_ms=1_500, saved=10)
+"""At most 10 + 40 of 100 in a minute; with restarts 80 (two in each 1500 ms) and the 10 saved before."""
 
 LONGEST_MS: Final = max(each.every_ms * each.saved for each in (FAILURES, PUTS))
 """After so long without a request nothing of it is left to know."""

@@ -14,10 +14,15 @@ from tests.adapters.test_call_search import BEGAN_MS, add
 
 WELL: dict[str, Any] = {"accounts": [], "backlog": {"calls": 0, "oldest_s": 0, "estimate_s": 0, "enterprises": []}, "parked": None}
 SICK: dict[str, Any] = {
-    "accounts": [{"enterprise": "0367", "api": "phone", "state": "refused"}, {"enterprise": "0999", "api": "json", "state": "open"}],
-    "backlog": {"calls": 7, "oldest_s": 9.0, "estimate_s": 2.0, "enterprises": [{"enterprise": "0367", "calls": 4, "oldest_s": 9.0}]},
+    "accounts": [
+        {"enterprise": "0367", "api": "phone", "state": "refused"},
+        {"enterprise": "0999", "api": "json", "state": "open"},
+    ],
+    "backlog": {
+        "calls": 7, "oldest_s": 9.0, "estimate_s": 2.0, "enterprises": [{"enterprise": "0367", "calls": 4, "oldest_s": 9.0}],
+    },
     "parked": {"calls": 3, "enterprises": {"0367": 2, "0999": 1}},
-}
+}  # fmt: skip
 
 
 class Database:

@@ -37,10 +37,11 @@ async def test_attempts_of_one_customer_are_one_line(pg_pool: Any) -> None:
 async def test_whoever_talked_with_somebody_later_does_not_wait(pg_pool: Any, direction: str) -> None:
     await add(pg_pool, "missed")
     assert await numbers(pg_pool) == [BELARUS]
-    later = {"direction": direction, "started_ms": BEGAN_MS + HOUR_MS}
+    later: dict[str, Any] = {"direction": direction, "started_ms": BEGAN_MS + HOUR_MS}
     await add(pg_pool, "tried", **later, outcome="unanswered" if direction == "out" else "missed")
     assert await numbers(pg_pool) == [BELARUS], "an attempt is no talk"
-    await add(pg_pool, "talked", **{**later, "started_ms": BEGAN_MS + 2 * HOUR_MS}, outcome="answered", ended_ms=BEGAN_MS + 3 * HOUR_MS)
+    later["started_ms"] = BEGAN_MS + 2 * HOUR_MS
+    await add(pg_pool, "talked", **later, outcome="answered", ended_ms=BEGAN_MS + 3 * HOUR_MS)
     assert await numbers(pg_pool) == []
     await add(pg_pool, "again", started_ms=BEGAN_MS + 4 * HOUR_MS)
     (line,) = (await missed(pg_pool)).missed

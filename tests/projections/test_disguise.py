@@ -79,8 +79,11 @@ def told_of(raw: dict[str, Any], **response: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "typed", ["375291234567", "+375 (29) 123-45-67", "80291234567", "8 029 123 45 67", "291234567", "sip:375291234567@host", 375291234567]
-)
+    "typed",
+    [
+        "375291234567", "+375 (29) 123-45-67", "80291234567", "8 029 123 45 67", "291234567", "sip:375291234567@host", 375291234567,
+    ],
+)  # fmt: skip
 def test_however_it_is_written_the_number_goes_and_is_the_same_one_everywhere(typed: Any) -> None:
     document = told_of({"Phone": "375291234567", "Anything": typed})
     assert leaks(document, NUMBER) == []
@@ -109,7 +112,8 @@ def test_names_go_wherever_they_stand() -> None:
 
 
 def test_ids_and_times_stay() -> None:
-    raw = {"UniqueId": "1757840723.6", "DateReceived": "2026-11-23 15:13:20", "BridgeUniqueid": "7b5f1b1e-0c5a-4a53-9d4b-1f5bd1e2d1aa"}
+    bridge = "7b5f1b1e-0c5a-4a53-9d4b-1f5bd1e2d1aa"
+    raw = {"UniqueId": "1757840723.6", "DateReceived": "2026-11-23 15:13:20", "BridgeUniqueid": bridge}
     document = told_of(raw, id="b80ea81b-7058-11e6-8a84-bae500000000", externalId="0367-1757840723.6")
     assert document["entries"][0]["raw"] == raw
     (row,) = document["entries"][1]["exchanges"][0]["response"]["rows"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -16,7 +17,8 @@ from tests.told import calls_of, lived, told
 
 RING = "0 A start\n0.5 A dial 101 102\n"
 ANSWERED = RING + (
-    "5 A enter b1 customer\n5 A enter b1 101\n35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n35.4 A hangup 101 answered\n"
+    "5 A enter b1 customer\n5 A enter b1 101\n35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n"
+    "35.4 A hangup 101 answered\n"
 )
 HANDED_ON = RING + (
     "5 A enter b1 customer\n5 A enter b1 101\n20 A leave b1 101\n20 A leave b1 customer\n20 A close b1\n"
@@ -97,7 +99,7 @@ def test_requests_end_when_their_answer_was_recorded_and_name_their_step() -> No
     done = EffectDone(
         key="k",
         at_ms=ms(2),
-        effect={"type": "register_call", **{"external_id": register.external_id}},
+        effect={"type": "register_call", "external_id": register.external_id},
         exchanges=(
             Exchange(method="GET", path="/a", status=200, duration_ms=300),
             Exchange(method="POST", path="/b", status=None, duration_ms=500),
@@ -112,9 +114,8 @@ def test_requests_end_when_their_answer_was_recorded_and_name_their_step() -> No
 
 
 def test_names_come_from_the_settings_and_from_what_moysklad_said() -> None:
-    asked = EffectDone(
-        key="k", at_ms=ms(1), effect={"type": "find_employees"}, result={"employees": {"170": {"id": "x", "name": "Пётр"}, "171": None}}
-    )
+    employees = {"170": {"id": "x", "name": "Пётр"}, "171": None}
+    asked = EffectDone(key="k", at_ms=ms(1), effect={"type": "find_employees"}, result={"employees": employees})
     found = picture((*events(RING), asked))
     assert found.names["170"] == "Пётр"
     assert found.names["101"] == dict(SETTINGS.employees)["101"].name
@@ -126,7 +127,7 @@ def test_the_phases_follow_each_other_without_gaps() -> None:
     assert [bar.state for bar in bars] == [
         "arrived", "ringing", "talking", "on_hold", "transferring", "talking", "on_hold", "ending", "settled",
     ]  # fmt: skip
-    assert all(one.to_ms == next_.from_ms for one, next_ in zip(bars, bars[1:], strict=False))
+    assert all(one.to_ms == next_.from_ms for one, next_ in pairwise(bars))
 
 
 def test_nothing_heard_is_an_empty_picture() -> None:
@@ -146,7 +147,7 @@ def test_the_picture_of_every_recording_agrees_with_what_happened(name: str) -> 
         assert all(bar.to_ms is not None for lane in found.cards for bar in lane.bars), "no card stands open"
         for lane in (found.customer, *found.phones, *found.cards):
             order = sorted(lane.bars, key=lambda bar: bar.from_ms)
-            assert all((one.to_ms or 0) <= two.from_ms for one, two in zip(order, order[1:], strict=False)), lane
+            assert all((one.to_ms or 0) <= two.from_ms for one, two in pairwise(order)), lane
         if call in truth and truth[call]["direction"] != "internal":
             talked = {lane.who for lane in found.phones if any(bar.state == "talking" for bar in lane.bars)}
             assert talked == set(truth[call]["talked"])

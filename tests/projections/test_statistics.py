@@ -18,7 +18,8 @@ from tests.told import calls_of, lived, recorded
 
 RING = "0 A start\n1 A dial 101 102\n"
 ANSWERED = RING + (
-    "5 A enter b1 customer\n5 A enter b1 101\n35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n35.4 A hangup 101 answered\n"
+    "5 A enter b1 customer\n5 A enter b1 101\n35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n"
+    "35.4 A hangup 101 answered\n"
 )
 TABLES = ("statistics_calls", "statistics_people", "statistics_requests", "statistics_names")
 
@@ -91,7 +92,7 @@ async def keep(pool: Any, history: Sequence[RecordedEvent]) -> None:
         "INSERT INTO events (enterprise, stream, version, position, id, type, schema, data, recorded_ms)"
         " VALUES ($1, $2, $3, $4, gen_random_uuid(), $5, $6, $7, $8)",
         [
-            (each.stream.enterprise, each.stream.name, each.version, each.position, each.type, each.schema, each.data, each.recorded_ms)
+            (*(each.stream.enterprise, each.stream.name), each.version, each.position, *(each.type, each.schema), each.data, 0)
             for each in history
         ],
     )

@@ -33,6 +33,7 @@ function LogIn() {
   };
   return html`<main class="gate"><form class="panel" onSubmit=${send}><div class="panel-body">
     <h1 class="brand"><img src="/ms.png" alt="" width="28" height="28" />Звонки и МойСклад</h1>
+    <input class="sr" type="text" name="username" value="operator" autocomplete="username" readonly tabindex="-1" aria-hidden="true" />
     <div class="field"><label for="password">Пароль оператора</label>
       <input id="password" name="password" type=${seen ? "text" : "password"} autocomplete="current-password" required autofocus aria-invalid=${Boolean(wrong)} aria-describedby="wrong" /></div>
     <label class="check"><input type="checkbox" checked=${seen} onChange=${(event) => setSeen(event.target.checked)} /> Показать пароль</label>

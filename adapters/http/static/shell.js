@@ -145,6 +145,7 @@ function LogInAgain({ byLink, done }) {
   return html`<${Dialog} title="Сеанс закончился" onClose=${() => {}}><form onSubmit=${send} class="stack">
     ${byLink ? html`<p>Откройте свою ссылку для входа в соседней вкладке, затем нажмите «Продолжить». Введённое на этой странице не пропадёт.</p>`
       : html`<p>Войдите снова: введённое на этой странице не пропадёт.</p>
+        <input class="sr" type="text" name="username" value="operator" autocomplete="username" readonly tabindex="-1" aria-hidden="true" />
         <div class="field"><label for=${field}>Пароль</label><input id=${field} name="password" type="password" autocomplete="current-password" required autofocus aria-invalid=${Boolean(wrong)} /></div>`}
     ${wrong && html`<p class="error-text" role="alert">${wrong}</p>`}
     <div class="actions"><button type="button" class="btn" onClick=${away}>Уйти со страницы</button>

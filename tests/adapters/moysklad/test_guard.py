@@ -43,7 +43,7 @@ def test_an_hour_of_failures() -> None:
     failed = fail_eagerly(Guard(now_ms=0, born_ms=OLD), 0, 60 * MINUTE_MS)
     assert 60 < most_within(failed, MINUTE_MS) <= 120
     puts = put_eagerly(Guard(now_ms=0, born_ms=OLD), 0, 60 * MINUTE_MS)
-    assert 20 < most_within(puts, MINUTE_MS) <= 35
+    assert 30 < most_within(puts, MINUTE_MS) <= 50
 
 
 LIVES = st.lists(st.integers(1_000, 90_000), min_size=1, max_size=200)
@@ -60,19 +60,20 @@ def test_restarts_do_not_add_up_to_a_block(lives_ms: list[int], saved: bool) -> 
         failed += fail_eagerly(guard, now_ms, now_ms + life_ms)
         puts += put_eagerly(guard, now_ms, now_ms + life_ms)
         now_ms += life_ms
-    assert most_within(failed, MINUTE_MS) <= 182
-    assert most_within(puts, MINUTE_MS) <= 97
+    assert most_within(failed, MINUTE_MS) <= 170
+    assert most_within(puts, MINUTE_MS) <= 93
 
 
-def test_a_restart_each_second() -> None:
+@pytest.mark.parametrize("life_ms", range(1_000, 3_100, 53))
+def test_a_restart_each_second_or_two(life_ms: int) -> None:
     failed: list[int] = []
     puts: list[int] = []
-    for start_ms in range(0, 5 * MINUTE_MS, 1_000):
+    for start_ms in range(0, 3 * MINUTE_MS, life_ms):
         guard = Guard(now_ms=start_ms, born_ms=start_ms)
-        failed += fail_eagerly(guard, start_ms, start_ms + 1_000)
-        puts += put_eagerly(guard, start_ms, start_ms + 1_000)
-    assert most_within(failed, MINUTE_MS) == 120
-    assert most_within(puts, MINUTE_MS) == 60
+        failed += fail_eagerly(guard, start_ms, start_ms + life_ms)
+        puts += put_eagerly(guard, start_ms, start_ms + life_ms)
+    assert most_within(failed, MINUTE_MS) <= 137
+    assert most_within(puts, MINUTE_MS) <= 81
 
 
 @given(tenures=st.lists(st.tuples(st.sampled_from([0, 1, 2]), st.integers(1_000, 40_000)), min_size=1, max_size=60))
