@@ -51,6 +51,7 @@ from projections.journal import Journal
 from projections.picture import Picture, draw
 from projections.statistics import Statistics, quantile_ms
 from projections.story import Story, tell
+from projections.story_ru import replay_in_russian
 from projections.story_text import render
 
 log = structlog.get_logger("server")
@@ -100,14 +101,16 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[St
     return story, draw(story, history, settings)
 
 
-async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool) -> dict[str, Any] | None:
-    """The replay with its picture, as JSON; ``disguised``: without anybody's number or name."""
+async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
+    """The replay with its picture, as JSON; ``disguised``: without anybody's number or name; ``russian``: its sentences."""
     found = await _find_replay(service, enterprise, name)
     if found is None:
         return None
     story, picture = found
     replay: dict[str, Any] = {**msgspec.to_builtins(story), "picture": msgspec.to_builtins(picture)}
-    return disguise(replay) if disguised else replay
+    if disguised:
+        replay = disguise(replay)
+    return replay_in_russian(replay) if russian else replay
 
 
 def http_parts(service: Service, password: AdminPassword | None = None) -> Services:

@@ -168,7 +168,7 @@ def _guard() -> Guard:
 
 
 def _parts(service: Service) -> Services:
-    async def no_replay(enterprise: str, name: str, *, disguised: bool) -> dict[str, Any] | None:
+    async def no_replay(enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
         return None
 
     return Services(

@@ -56,10 +56,12 @@ async def get_call(request: web.Request) -> web.Response:
     """The replay of one call: every step with reasons, requests and answers, and its picture. Never touches the network.
 
     ``numbers=hide``: without anybody's number or name. ``download=1``: as a file for a ticket; there is no secret in either.
+    ``lang=ru``: its sentences in Russian.
     """
     enterprise, disguised = request.match_info["enterprise"], request.query.get("numbers") == "hide"
+    russian = request.query.get("lang") == "ru"
     try:
-        replay = await services(request).replay(enterprise, request.match_info["call"], disguised=disguised)
+        replay = await services(request).replay(enterprise, request.match_info["call"], disguised=disguised, russian=russian)
     except ValueError as error:
         raise not_understood(error) from error
     if replay is None:

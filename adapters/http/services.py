@@ -24,12 +24,13 @@ from adapters.settings_store import SettingsStore
 
 
 class Replay(Protocol):
-    """Tells one call, however it is named, as JSON; None for a call nobody knows. ``disguised``: without numbers and names.
+    """Tells one call, however it is named, as JSON; None for a call nobody knows. ``disguised``: without numbers and names;
+    ``russian``: its sentences for a page.
 
     Raises as :data:`Search` does.
     """
 
-    def __call__(self, enterprise: str, name: str, *, disguised: bool) -> Awaitable[dict[str, Any] | None]:
+    def __call__(self, enterprise: str, name: str, *, disguised: bool, russian: bool) -> Awaitable[dict[str, Any] | None]:
         """See above."""
         ...
 
