@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo
 
 import click
@@ -50,6 +50,10 @@ from projections.story import Story, tell
 from projections.story_text import render
 
 log = structlog.get_logger("server")
+
+
+SHAPES: Final = {"Story": Story}
+"""Answers whose types are the read models' own."""
 
 
 def wall_ms() -> int:
@@ -150,7 +154,7 @@ async def serve(env: Environment) -> None:
     """Run until SIGTERM or SIGINT. The port answers from the start: 503 in words until the database does."""
     holder = Holder()
     guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "", env.public_url or "")
-    server = Server(build_app(holder, guard))
+    server = Server(build_app(holder, guard, SHAPES))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

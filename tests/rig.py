@@ -31,6 +31,7 @@ from core.decisions import Limits
 from core.ports import Projection
 from projections.calls import Calls
 from projections.journal import Journal
+from tests.described import held_to_description
 from tests.settings import MS_CONFIG
 
 MINSK = ZoneInfo("Europe/Minsk")
@@ -123,7 +124,8 @@ async def running(
         service = await stack.enter_async_context(
             service_beside(dsn, address, clock, limits=limits, projections=projections)
         )
-        http = await stack.enter_async_context(TestClient(TestServer(build_app(Holder(_parts(service)), _guard()))))
+        app = held_to_description(build_app(Holder(_parts(service)), _guard()))
+        http = await stack.enter_async_context(TestClient(TestServer(app)))
         await service.pool.execute(
             "INSERT INTO public.enterprises (number, name, secret) VALUES ($1, 'Test', $2) ON CONFLICT DO NOTHING",
             ENTERPRISE,
