@@ -31,6 +31,7 @@ from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
+from adapters.http.stream import Streams
 from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition
@@ -39,7 +40,7 @@ from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import gather
+from adapters.status import accounts_spoken_for, gather
 from adapters.vault import Vault, WrongKey
 from core.decisions import Limits
 from core.errors import StoreUnavailable
@@ -94,8 +95,8 @@ async def find_story(service: Service, enterprise: str, name: str) -> Story | No
     return tell(enterprise, call, history, settings, service.options.limits)
 
 
-def http_parts(service: Service, password: AdminPassword | None = None) -> Services:
-    """The parts as the HTTP edge sees them; without a password nobody can log in."""
+def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
+    """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
 
     async def story(enterprise: str, name: str) -> dict[str, Any] | None:
         found = await find_story(service, enterprise, name)
@@ -105,9 +106,9 @@ def http_parts(service: Service, password: AdminPassword | None = None) -> Servi
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
-        accounts=sources.accounts,
+        accounts=lambda: accounts_spoken_for(sources),
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
-        streams_open=sources.streams_open,
+        streams=streams,
     )
     return Services(
         ingest=service.ingest,
@@ -189,7 +190,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         service = await stack.enter_async_context(
             assembled(options, projections(), streams_open=lambda: holder.streams.open)
         )
-        holder.parts = http_parts(service, password)
+        holder.parts = http_parts(service, password, holder.streams)
         log.info("ready", host=env.host, port=env.port)
         try:
             await service.run()

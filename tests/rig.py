@@ -23,6 +23,7 @@ from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.metrics import exposition
+from adapters.moysklad.registry import LimitsRegistry
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOptions, Switches, build_sandbox
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import gather
@@ -158,6 +159,7 @@ async def service_beside(
         vault=Vault([KEY]),
         limits=limits or Limits(),
         now_ms=clock,
+        known_limits=LimitsRegistry(known_ms=3_600_000),
     )
     async with assembled(options, (Calls(), Journal()) if projections is None else projections) as service:
         yield service

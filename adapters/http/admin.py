@@ -98,7 +98,7 @@ async def put_config(request: web.Request) -> web.Response:
             reason="saved by the administrator",
             expected_revision=expected,
         )
-    parts.moysklad.gateway.directory.forget(current.account)
+    parts.moysklad.gateway.forget(current.account)
     await note(request, "settings_saved", enterprise=current.enterprise, revision=current.revision)
     return answer(_shown(current))
 
@@ -111,7 +111,7 @@ async def restore_config(request: web.Request) -> web.Response:
         current = await parts.settings.restore(enterprise, body.restore, by=_by(request), expected_revision=body.revision)
     if current is None:
         raise Problem(404, "the revision is unknown", field="restore", hint="Такой редакции нет: обновите страницу.")
-    parts.moysklad.gateway.directory.forget(current.account)
+    parts.moysklad.gateway.forget(current.account)
     await note(request, "settings_restored", enterprise=enterprise, restored=body.restore, revision=current.revision)
     return answer(_shown(current))
 
