@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo
 
 import click
@@ -32,6 +32,7 @@ from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
+from adapters.http.stream import Streams
 from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition
@@ -40,7 +41,7 @@ from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import gather
+from adapters.status import accounts_spoken_for, gather
 from adapters.vault import Vault, WrongKey
 from core.decisions import Limits
 from core.errors import StoreUnavailable
@@ -48,13 +49,17 @@ from core.ports import Projection, StreamId
 from projections.calls import Calls
 from projections.disguise import disguise
 from projections.journal import Journal
-from projections.picture import Picture, draw
+from projections.picture import Picture, Replay, draw
 from projections.statistics import Statistics, quantile_ms
 from projections.story import Story, tell
 from projections.story_ru import replay_in_russian
 from projections.story_text import render
 
 log = structlog.get_logger("server")
+
+
+SHAPES: Final = {"Replay": Replay}
+"""Answers whose types are the read models' own."""
 
 
 def wall_ms() -> int:
@@ -113,16 +118,16 @@ async def _replay(service: Service, enterprise: str, name: str, *, disguised: bo
     return replay_in_russian(replay) if russian else replay
 
 
-def http_parts(service: Service, password: AdminPassword | None = None) -> Services:
-    """The parts as the HTTP edge sees them; without a password nobody can log in."""
+def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
+    """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
 
     sources = service.sources
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
-        accounts=sources.accounts,
+        accounts=lambda: accounts_spoken_for(sources),
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
-        streams_open=sources.streams_open,
+        streams=streams,
     )
     return Services(
         ingest=service.ingest,
@@ -172,7 +177,7 @@ async def serve(env: Environment) -> None:
     """Run until SIGTERM or SIGINT. The port answers from the start: 503 in words until the database does."""
     holder = Holder()
     guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "", env.public_url or "")
-    server = Server(build_app(holder, guard))
+    server = Server(build_app(holder, guard, SHAPES))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -207,7 +212,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         service = await stack.enter_async_context(
             assembled(options, projections(), streams_open=lambda: holder.streams.open)
         )
-        holder.parts = http_parts(service, password)
+        holder.parts = http_parts(service, password, holder.streams)
         log.info("ready", host=env.host, port=env.port)
         try:
             await service.run()

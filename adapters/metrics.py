@@ -51,6 +51,23 @@ class Traffic(Protocol):
         ...
 
 
+class Streams(Protocol):
+    """The event streams of this process (PRODUCT A7): ``open`` now, and since it started ``opened``, ``refused`` (too many),
+    ``cut_off`` (did not read), ``gave_up`` (the database stayed away); ``events`` acknowledged and lines in ``errors``."""
+
+    @property
+    def open(self) -> int:
+        """See above."""
+        ...
+
+    opened: int
+    refused: int
+    cut_off: int
+    gave_up: int
+    events: int
+    errors: int
+
+
 def _none() -> tuple[()]:
     return ()
 
@@ -71,7 +88,7 @@ class Figures:
     nodes: Callable[[], Sequence[Node]] = _none
     accounts: Callable[[], Iterable[AccountState]] = _none
     traffic: Callable[[], Mapping[str, Traffic]] = _nothing
-    streams_open: Callable[[], int] = int
+    streams: Streams | None = None
 
 
 class Collector:
@@ -96,11 +113,25 @@ class Collector:
         effects.add_metric(["refused"], counters.refused)
         yield effects
         yield GaugeMetricFamily("ms_calls_attended", "Calls the reactor works on now", value=self._reactor.attending)
-        yield GaugeMetricFamily("ms_streams_open", "Connections that deliver events now", value=self._figures.streams_open())
+        yield from self._streams()
         yield GaugeMetricFamily("ms_nodes", "Instances that live, as this one last heard", value=len(self._figures.nodes()))
         yield from self._backlog()
         yield self._accounts()
         yield from self._traffic()
+
+    def _streams(self) -> Iterator[Any]:
+        streams = self._figures.streams
+        if streams is None:
+            return
+        yield GaugeMetricFamily("ms_streams_open", "Connections that deliver events now", value=streams.open)
+        ended = CounterMetricFamily("ms_streams", "Connections that deliver events, by what became of them", labels=["result"])
+        for result in ("opened", "refused", "cut_off", "gave_up"):
+            ended.add_metric([result], getattr(streams, result))
+        yield ended
+        lines = CounterMetricFamily("ms_stream_lines", "Lines of event streams that were answered", labels=["result"])
+        lines.add_metric(["acknowledged"], streams.events)
+        lines.add_metric(["error"], streams.errors)
+        yield lines
 
     def _backlog(self) -> Iterator[Any]:
         """Of all instances together; nothing before the first look."""

@@ -10,6 +10,7 @@ Single-threaded: ``owns`` is asked by whoever is about to act, in the same breat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ log = structlog.get_logger("ownership")
 
 LOOK_S: Final = 2.0
 """Between two looks for work that nobody attends to; at once when an instance came or went."""
+
+LEAST_LOOK_S: Final = 0.25
+"""The same when others say that work came up: they may say so a hundred times a second."""
 
 AHEAD_MS: Final = 3_000
 """Work that is due so soon is taken already, so that a look's pause makes no deadline late."""
@@ -123,6 +127,8 @@ class Ownership:
         self._recheck: Iterator[str] = iter(())
         self._chores = False
         self._look_at = float("-inf")
+        self._looked_at = float("-inf")
+        self._look_soon = False
         self._settle_at = float("-inf")
         self._doubt_until = float("-inf")
         self._bell = asyncio.Event()
@@ -149,6 +155,12 @@ class Ownership:
         if self._me.leaving or len(self._wanted) >= MAX_WANTED:
             return
         self._wanted[enterprise] = None
+        self._bell.set()
+
+    def look(self) -> None:
+        """Work came up somewhere (a notice): look soon whether it is nobody's. Cheap, for every notice."""
+        self._look_at = min(self._look_at, self._looked_at + LEAST_LOOK_S)
+        self._look_soon = True
         self._bell.set()
 
     def nodes(self) -> tuple[Node, ...]:
@@ -206,9 +218,10 @@ class Ownership:
                 await self._settle()
             if self._wanted and not self._me.leaving:
                 await self._take(list(islice(self._wanted, BATCH)))
+            if (self._chores or self._look_soon) and not self._me.leaving:
+                await self._look()
             if self._chores and not self._me.leaving:
                 self._chores = False
-                await self._look()
                 await self._give_back()
                 await self._recheck_accounts()
         except StoreUnavailable as error:
@@ -226,7 +239,10 @@ class Ownership:
 
     async def _deals(self) -> None:
         while True:
-            await self._bell.wait()
+            pause_s = max(0.0, self._look_at - self._clock()) if self._look_soon and self._me.certain else None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._bell.wait()
             self._bell.clear()
             await self.deal()
 
@@ -282,7 +298,7 @@ class Ownership:
         now = self._clock()
         if now < self._look_at:
             return
-        self._look_at = now + LOOK_S
+        self._looked_at, self._look_at, self._look_soon = now, now + LOOK_S, False
         waiting = [name for name in await self._leases.waiting(self._now_ms() + AHEAD_MS) if name not in self._held]
         self._waiting_since = {name: self._waiting_since.get(name, now) for name in waiting}
         waiting.sort(key=self._waiting_since.__getitem__)

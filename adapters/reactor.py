@@ -30,8 +30,12 @@ log = structlog.get_logger("reactor")
 MAX_STEPS: Final = 60
 """Steps of one call in one go; whatever is left then is due again at once. Bounds a loop that would never settle."""
 
-DUE_OF_EACH: Final = 200
-"""Due calls of one enterprise and urgency taken up in one poll: as many as may queue."""
+DUE_OF_EACH: Final = 64
+"""Due calls of one enterprise and urgency taken up in one poll: more than MoySklad takes of it in a second."""
+
+MANY_WAITING: Final = 5_000
+FEW_OF_EACH: Final = 8
+"""The same while as many wait already: thousands of enterprises with a backlog are not read anew each second."""
 
 POLL_S: Final = 1.0
 """Between two looks for what is due. What is heard is attended to at once, and near deadlines have a timer."""
@@ -194,8 +198,9 @@ class Reactor:
     async def _poll(self) -> None:
         """Take up what is due; what waits or is attended to already stays where it is."""
         owned = self._ownership.owned()
+        few = len(self._agenda) >= MANY_WAITING
         try:
-            due = await self._store.due(self._now_ms(), DUE_OF_EACH, owned)
+            due = await self._store.due(self._now_ms(), FEW_OF_EACH if few else DUE_OF_EACH, owned)
         except StoreUnavailable as error:
             log.warning("database_unavailable", reason=str(error))
             return

@@ -16,10 +16,11 @@ from adapters import access, audit
 from adapters.backlog import BacklogMeter
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
+from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.wiring import MoySklad, build_moysklad
 from adapters.ownership import Ownership
 from adapters.parked import ParkedWork
-from adapters.postgres.database import DATABASE_ERRORS, create_pool, load_sql, still_wanted
+from adapters.postgres.database import DATABASE_ERRORS, close_pool, create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.leases import PostgresLeases
 from adapters.postgres.notices import Notices
@@ -60,7 +61,7 @@ class ServiceOptions:
     """What the service is told from outside. ``zone`` is the PBX's, ``api_zone`` MoySklad's.
 
     ``address``: what the other instances call this one; empty for a tool or a test, which takes no part among them and attends
-    to whatever it is told to.
+    to whatever it is told to. ``known_limits``: those of a process that knows what it asked before (tests).
     """
 
     dsn: str
@@ -74,6 +75,7 @@ class ServiceOptions:
     now_ms: Callable[[], int]
     version: str = ""
     address: str = ""
+    known_limits: LimitsRegistry | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,8 +154,9 @@ async def assembled(
 ) -> AsyncIterator[Service]:
     """The parts; nothing runs yet. They are closed at the end of the block. ``streams_open``: connections that deliver events."""
 
-    def mended(_api: Api, enterprise: str) -> None:
-        retries.mended(enterprise)
+    def mended(api: Api, enterprise: str) -> None:
+        if api is Api.PHONE:  # the calls themselves: nothing is parked for want of a client
+            retries.mended(enterprise)
 
     def foreign(stream: StreamId) -> bool:
         return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
@@ -161,6 +164,8 @@ async def assembled(
     def heard(position: int) -> None:
         switchboard.heard_position(position)
         reactor.look()
+        if ownership is not None:
+            ownership.look()
 
     async def forget_refusals(enterprise: str) -> None:
         if (current := await settings.current(enterprise)) is not None:
@@ -168,12 +173,13 @@ async def assembled(
 
     async with contextlib.AsyncExitStack() as stack:
         pool = await create_pool(options.dsn)
-        stack.push_async_callback(pool.close)
+        stack.push_async_callback(close_pool, pool)
         moysklad = build_moysklad(
             phone_url=options.phone_api_url,
             main_url=options.main_api_url,
             zone=options.api_zone,
             now_ms=options.now_ms,
+            limits=options.known_limits,
             mended=mended,
         )
         stack.push_async_callback(moysklad.close)

@@ -76,7 +76,7 @@ class Sources:
     """Where the answer comes from. The defaults stand for parts that are not there.
 
     ``node``: this instance's id; ``nodes``: the living ones, as of the last beat; ``owned``: the enterprises this one attends
-    to; ``accounts``: as its gateway has them; ``streams_open``: connections that deliver events now.
+    to; ``accounts``: as its gateway has them, those asked last at the end; ``streams_open``: connections that deliver events now.
     """
 
     version: str
@@ -96,6 +96,17 @@ class Database:
 
     away: str = ""
     followers: Mapping[str, int] = field(default_factory=dict)
+
+
+def accounts_spoken_for(sources: Sources) -> list[AccountState]:
+    """The accounts this instance asks now.
+
+    Its gateway also remembers a key that was replaced since, and enterprises that another instance attends to by now: of two
+    keys of one enterprise the one asked last counts, and an instance among others speaks for what it owns.
+    """
+    latest = {(each.api, each.enterprise): each for each in sources.accounts()}
+    owned = set(sources.owned()) if sources.node() else None
+    return [each for each in latest.values() if owned is None or each.enterprise in owned]
 
 
 def troubles(accounts: Iterable[AccountState]) -> list[dict[str, Any]]:
@@ -118,7 +129,7 @@ def troubles(accounts: Iterable[AccountState]) -> list[dict[str, Any]]:
 
 def report(sources: Sources) -> dict[str, Any]:
     """What this instance says of itself with each beat (``LeaseStore.beat``)."""
-    found = troubles(sources.accounts())
+    found = troubles(accounts_spoken_for(sources))
     return {
         "version": sources.version,
         "accounts": found[:MAX_ACCOUNTS],

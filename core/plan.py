@@ -166,7 +166,9 @@ def _steps(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: 
 def _in_doubt_for_good(call: Call) -> str:
     """Why a registration in doubt cannot be resolved; empty when it can. Repeating it blindly could double the call."""
     attempt, refusal = call.remote.attempt, call.remote.refused(ConfirmCall)
-    if attempt is None or refusal is None or not isinstance(attempt.effect, RegisterCall) or not attempt.in_doubt:
+    if attempt is None or refusal is None or not isinstance(attempt.effect, RegisterCall):
+        return ""
+    if not attempt.in_doubt and not _may_be_under_way(call, attempt):
         return ""
     return f"whether MoySklad has the call cannot be found out: {refusal.error}"
 
@@ -182,15 +184,13 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
                 ConfirmCall(external_id=attempt.effect.external_id),
                 "the answer to the registration never came: MoySklad may have the call",
             )
-        case RegisterCall() if call.remote.absent_ms is not None:
-            guard_ms = _guard_ms(attempt)
-            if call.remote.absent_ms - attempt.at_ms < guard_ms:
-                again = _step(
-                    call,
-                    ConfirmCall(external_id=attempt.effect.external_id),
-                    "the first registration may still be under way: look once more before repeating it",
-                )
-                yield replace(again, not_before_ms=attempt.at_ms + guard_ms)
+        case RegisterCall() if _may_be_under_way(call, attempt):
+            again = _step(
+                call,
+                ConfirmCall(external_id=attempt.effect.external_id),
+                "the first registration may still be under way: look once more before repeating it",
+            )
+            yield replace(again, not_before_ms=attempt.at_ms + _guard_ms(attempt))
         case UpdateCall() if attempt.in_doubt and attempt.effect.recordings and call.remote.refused(InspectCall) is None:
             yield _step(
                 call,
@@ -199,6 +199,12 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
             )
         case _:
             return
+
+
+def _may_be_under_way(call: Call, attempt: Attempt) -> bool:
+    """Whether a registration was looked for so soon that it may have been missed."""
+    absent_ms = call.remote.absent_ms
+    return absent_ms is not None and absent_ms - attempt.at_ms < _guard_ms(attempt)
 
 
 def _guard_ms(attempt: Attempt) -> int:

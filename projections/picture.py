@@ -72,6 +72,13 @@ class Picture:
     names: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay(Story):
+    """A call's story with its picture: what leaves the service."""
+
+    picture: Picture
+
+
 def draw(story: Story, history: Sequence[RecordedEvent], settings: Settings) -> Picture:
     """The picture of one call, from the story and the history it was told from."""
     state = fold(initial(story.enterprise, story.call), (decode(each.type, each.schema, each.data) for each in history))

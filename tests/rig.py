@@ -24,6 +24,7 @@ from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.metrics import exposition
+from adapters.moysklad.registry import LimitsRegistry
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOptions, Switches, build_sandbox
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import gather
@@ -33,6 +34,7 @@ from core.ports import Projection
 from projections.calls import Calls
 from projections.journal import Journal
 from projections.statistics import Statistics, quantile_ms
+from tests.described import held_to_description
 from tests.settings import MS_CONFIG
 
 MINSK = ZoneInfo("Europe/Minsk")
@@ -125,7 +127,8 @@ async def running(
         service = await stack.enter_async_context(
             service_beside(dsn, address, clock, limits=limits, projections=projections)
         )
-        http = await stack.enter_async_context(TestClient(TestServer(build_app(Holder(_parts(service)), _guard()))))
+        app = held_to_description(build_app(Holder(_parts(service)), _guard()))
+        http = await stack.enter_async_context(TestClient(TestServer(app)))
         await service.pool.execute(
             "INSERT INTO public.enterprises (number, name, secret) VALUES ($1, 'Test', $2) ON CONFLICT DO NOTHING",
             ENTERPRISE,
@@ -158,6 +161,7 @@ async def service_beside(
         vault=Vault([KEY]),
         limits=limits or Limits(),
         now_ms=clock,
+        known_limits=LimitsRegistry(known_ms=3_600_000),
     )
     async with assembled(options, (Calls(), Journal(), Statistics()) if projections is None else projections) as service:
         yield service

@@ -12,9 +12,11 @@ from aiohttp import web
 from adapters.access import LIFE_S, Link, TooManyLinks, TooManyTries
 from adapters.audit import PAGE
 from adapters.http.answers import Problem, answer
-from adapters.http.bodies import Enter, LogIn, NewLink, read_body
+from adapters.http.bodies import AuditQuery, Enter, EnterpriseQuery, EnterprisesQuery, LogIn, NewLink, read_body
+from adapters.http.described import described
 from adapters.http.guard import GUARD
 from adapters.http.services import services
+from adapters.http.shapes import AuditPage, Done, Enterprises, LinkMade, Links, Me
 from adapters.http.who import Kind, Who, address_of, for_links, not_yours, note, scope, who
 from core.settings import parse_settings
 
@@ -37,6 +39,7 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@described("access", Me, body=LogIn)
 async def log_in(request: web.Request) -> web.Response:
     """Open a session with the password; the cookie is the answer."""
     request.app[GUARD].check_page(request)
@@ -52,6 +55,7 @@ async def log_in(request: web.Request) -> web.Response:
     return await _let_in(request, id_, Who(kind=Kind.OPERATOR, address=address))
 
 
+@described("access", Me, body=Enter)
 async def enter(request: web.Request) -> web.Response:
     """Open a session for one enterprise with the secret of a link."""
     request.app[GUARD].check_page(request)
@@ -81,6 +85,7 @@ async def _let_in(request: web.Request, id_: str, asker: Who) -> web.Response:
     return response
 
 
+@described("access", Done)
 @for_links
 async def log_out(request: web.Request) -> web.Response:
     """End the session, in every tab."""
@@ -92,12 +97,14 @@ async def log_out(request: web.Request) -> web.Response:
     return response
 
 
+@described("access", Me)
 @for_links
 async def me(request: web.Request) -> web.Response:
     """Who is logged in, and which enterprise it may see (null: all)."""
     return answer(_me(who(request)))
 
 
+@described("access", Enterprises, query=EnterprisesQuery)
 @for_links
 async def list_enterprises(request: web.Request) -> web.Response:
     """Enterprises with the state of their integration: ``q`` looks in number and name. At most 1000, by number."""
@@ -117,12 +124,14 @@ def _state(number: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return {"number": number, "name": name, "state": state, "problems": list(settings.problems) if config else []}
 
 
+@described("access", Links, query=EnterpriseQuery)
 async def list_links(request: web.Request) -> web.Response:
     """Links that give one administrator one enterprise; their secrets cannot be shown again."""
     links = await services(request).access.links(request.query.get("enterprise") or None)
     return answer({"links": [_link(link) for link in links]})
 
 
+@described("access", LinkMade, status=201, body=NewLink)
 async def make_link(request: web.Request) -> web.Response:
     """Make a link for one administrator of one enterprise; ``url`` in the answer is shown this once."""
     _only_operator(request)
@@ -141,6 +150,7 @@ async def make_link(request: web.Request) -> web.Response:
     return answer({"link": number, "url": f"{request.app[GUARD].public_url or _here(request)}/ms-admin/enter#{secret}"}, 201)
 
 
+@described("access", Done)
 async def revoke_link(request: web.Request) -> web.Response:
     """End a link and every session that it opened."""
     _only_operator(request)
@@ -155,6 +165,7 @@ async def revoke_link(request: web.Request) -> web.Response:
     return answer({"status": "revoked"})
 
 
+@described("access", AuditPage, query=AuditQuery)
 async def list_audit(request: web.Request) -> web.Response:
     """Who looked and who changed, newest first: ``enterprise``, ``action`` (several by commas), ``before`` (an id), 100 a page."""
     _only_operator(request)

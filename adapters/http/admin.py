@@ -11,12 +11,33 @@ import msgspec
 from aiohttp import web
 
 from adapters.http.answers import Problem, answer, not_understood, read_json
-from adapters.http.bodies import Restore, SelfTestWanted, TestCardWanted, read_body
+from adapters.http.bodies import (
+    EmployeesQuery,
+    ParkedQuery,
+    Restore,
+    SelfTestWanted,
+    SettingsUpdate,
+    TestCardWanted,
+    read_body,
+)
+from adapters.http.described import described
 from adapters.http.services import Services, services
+from adapters.http.shapes import (
+    Changes,
+    Connection,
+    Done,
+    Employees,
+    OrderStates,
+    Retried,
+    SelfTestBegun,
+    SelfTestShown,
+    SettingsShown,
+    TestCardShown,
+)
 from adapters.http.who import for_links, note, scoped, who
 from adapters.moysklad.errors import Api
 from adapters.moysklad.explain import explain_failure_ru
-from adapters.parked import MAX_SHOWN, Ordered
+from adapters.parked import MAX_SHOWN, Ordered, Parked
 from adapters.self_test import Busy, SwitchedOff
 from adapters.settings_store import Current, SettingsConflict
 from core.effects import Refused, Unavailable
@@ -49,6 +70,7 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@described("settings", SettingsShown)
 async def get_config(request: web.Request) -> web.Response:
     """The settings in force, tokens masked, with their revision."""
     current = await _known(request)
@@ -56,6 +78,7 @@ async def get_config(request: web.Request) -> web.Response:
     return answer({**_shown(current), "name": name, "primary": primary})
 
 
+@described("settings", SettingsShown, body=SettingsUpdate)
 async def put_config(request: web.Request) -> web.Response:
     """Store settings; creates the enterprise's row if there is none. A masked or absent token stays as it is."""
     body = await read_json(request)
@@ -71,11 +94,12 @@ async def put_config(request: web.Request) -> web.Response:
             reason="saved by the administrator",
             expected_revision=expected,
         )
-    parts.moysklad.gateway.directory.forget(current.account)
+    parts.moysklad.gateway.forget(current.account)
     await note(request, "settings_saved", enterprise=current.enterprise, revision=current.revision)
     return answer(_shown(current))
 
 
+@described("settings", SettingsShown, body=Restore)
 async def restore_config(request: web.Request) -> web.Response:
     """Bring back the settings of an earlier revision as a new one; keys and tokens stay as they are now."""
     body, parts, enterprise = await read_body(request, Restore), services(request), _enterprise(request)
@@ -83,7 +107,7 @@ async def restore_config(request: web.Request) -> web.Response:
         current = await parts.settings.restore(enterprise, body.restore, by=_by(request), expected_revision=body.revision)
     if current is None:
         raise Problem(404, "the revision is unknown", field="restore", hint="Такой редакции нет: обновите страницу.")
-    parts.moysklad.gateway.directory.forget(current.account)
+    parts.moysklad.gateway.forget(current.account)
     await note(request, "settings_restored", enterprise=enterprise, restored=body.restore, revision=current.revision)
     return answer(_shown(current))
 
@@ -99,6 +123,7 @@ def _refusals() -> Iterator[None]:
         raise Problem(409, str(error), field="revision", hint=hint) from error
 
 
+@described("settings", Done)
 async def delete_config(request: web.Request) -> web.Response:
     """Remove the integration's settings; the history of changes and of calls stays."""
     if not await services(request).settings.delete(_enterprise(request), by=_by(request)):
@@ -107,6 +132,7 @@ async def delete_config(request: web.Request) -> web.Response:
     return answer({"status": "deleted"})
 
 
+@described("settings", Changes)
 async def get_history(request: web.Request) -> web.Response:
     """Who changed what and when, newest first, tokens masked."""
     await _known(request)
@@ -127,6 +153,7 @@ async def get_history(request: web.Request) -> web.Response:
     )
 
 
+@described("checks", Connection)
 async def test_connection(request: web.Request) -> web.Response:
     """Try both APIs and say in words what is right and what is wrong."""
     current, accounts = await _known(request), services(request).moysklad.accounts
@@ -140,6 +167,7 @@ async def test_connection(request: web.Request) -> web.Response:
     return answer({"success": phone.ok and main.ok, **verdicts, "problems": list(current.settings.problems)})
 
 
+@described("checks", Employees, query=EmployeesQuery)
 async def get_employees(request: web.Request) -> web.Response:
     """The account's employees with their extensions; ``?refresh=1`` asks MoySklad anew for calls too."""
     current, parts = await _known(request), services(request)
@@ -165,6 +193,7 @@ async def get_employees(request: web.Request) -> web.Response:
     )
 
 
+@described("checks", OrderStates)
 async def get_order_states(request: web.Request) -> web.Response:
     """The states that a customer order may have at the account's MoySklad, by name."""
     current = await _known(request)
@@ -172,6 +201,7 @@ async def get_order_states(request: web.Request) -> web.Response:
     return answer({"states": list(states), "problem": problem})
 
 
+@described("checks", TestCardShown, body=TestCardWanted, also={502: TestCardShown})
 async def test_manager(request: web.Request) -> web.Response:
     """Show one marked test card to one employee; it goes by itself."""
     body = await read_body(request, TestCardWanted)
@@ -209,6 +239,7 @@ async def _hide_later(parts: Services, current: Current, card: Any) -> None:
         return
 
 
+@described("checks", SelfTestBegun, status=202, body=SelfTestWanted)
 async def begin_self_test(request: web.Request) -> web.Response:
     """Play one marked test call through everything; how far it comes is told under the name in the answer."""
     body, current = await read_body(request, SelfTestWanted), await _known(request)
@@ -223,6 +254,7 @@ async def begin_self_test(request: web.Request) -> web.Response:
     return answer({"test": test}, 202)
 
 
+@described("checks", SelfTestShown)
 async def get_self_test(request: web.Request) -> web.Response:
     """How far a test call has come, step by step, in words."""
     report = await services(request).self_tests.look(_enterprise(request), request.match_info["test"])
@@ -231,6 +263,7 @@ async def get_self_test(request: web.Request) -> web.Response:
     return answer(msgspec.to_builtins(report))
 
 
+@described("parked", Parked, query=ParkedQuery)
 @for_links
 async def get_parked(request: web.Request) -> web.Response:
     """Calls that need a person: why, since when, what helps; counted by reason. ``enterprise``, ``limit``."""
@@ -244,6 +277,7 @@ async def get_parked(request: web.Request) -> web.Response:
     return answer(msgspec.to_builtins(found))
 
 
+@described("parked", Retried)
 async def retry_enterprise(request: web.Request) -> web.Response:
     """Ask MoySklad again for everything of an enterprise that is parked."""
     enterprise = _enterprise(request)
@@ -252,6 +286,7 @@ async def retry_enterprise(request: web.Request) -> web.Response:
     return answer({"status": ordered.value, "enterprise_number": enterprise, "calls": count})
 
 
+@described("parked", Retried)
 async def retry_call(request: web.Request) -> web.Response:
     """Ask MoySklad again for one parked call, named as in the replay."""
     enterprise, parts = _enterprise(request), services(request)

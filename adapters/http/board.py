@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from adapters.board import Listener, TooManyListeners
 from adapters.http.answers import Problem, answer
+from adapters.http.bodies import EnterpriseQuery
+from adapters.http.described import described
 from adapters.http.services import SERVICES, services
+from adapters.http.shapes import BoardShown
 from adapters.http.who import for_links, scoped
 
 HEARTBEAT_S: Final = 10.0
@@ -31,12 +34,14 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@described("board", BoardShown, query=EnterpriseQuery)
 @for_links
 async def get_board(request: web.Request) -> web.Response:
     """The calls that go on, and how the accounts are: of one ``enterprise`` or of all."""
     return answer(await services(request).board.snapshot(_asked(request)))
 
 
+@described("board", media="text/event-stream", query=EnterpriseQuery)
 @for_links
 async def stream_board(request: web.Request) -> web.StreamResponse:
     """The same as it changes (``text/event-stream``): ``snapshot`` first, then ``calls``, ``health``, ``away``.
@@ -75,6 +80,7 @@ async def _stream(request: web.Request, listener: Listener) -> web.StreamRespons
     return response
 
 
+@described("board", dict[str, Any])
 async def get_status(request: web.Request) -> web.Response:
     """Instances, backlog, accounts in trouble, parked calls, followers of the log; 200 also while the database is away."""
     return answer(await services(request).status())

@@ -71,6 +71,139 @@ class SelfTestWanted(Body, frozen=True, kw_only=True):
     extension: Extension
 
 
+class SettingsUpdate(Body, frozen=True, kw_only=True):
+    """The fields to change, under ``ms`` or as the body itself. ``revision``: refuse if another one is in force."""
+
+    ms: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    revision: Revision | None = None
+
+
+class PbxBody(Body, frozen=True, kw_only=True):
+    """The PBX's own body, as far as it is looked at; anything else is kept with the call."""
+
+    UniqueId: str = ""
+    Phone: str = ""
+    Extensions: list[str] | None = None
+    CallType: Annotated[int, Meta(ge=0, le=2, description="0 incoming, 1 outgoing, 2 internal")] | None = None
+    Trunk: str = ""
+    CallStatus: Annotated[str, Meta(description='"2" is answered')] = ""
+    DateReceived: str = ""
+    StartTime: str = ""
+    EndTime: str = ""
+    Channel: str = ""
+    CallerIDNum: str = ""
+    ConnectedLineNum: str = ""
+    Exten: str = ""
+    BridgeUniqueid: str = ""
+    BridgeNumChannels: str = ""
+
+
+class Signal(Body, frozen=True, kw_only=True):
+    """What the dispatcher sends. ``enterprise_number`` or ``token`` says whose it is; without ``raw`` the body is the PBX's own."""
+
+    enterprise_number: str = ""
+    token: str = ""
+    unique_id: str = ""
+    event: str = ""
+    event_type: str = ""
+    phone: str = ""
+    extension: str = ""
+    extensions: list[str] | None = None
+    direction: str = ""
+    raw: PbxBody | None = None
+    record_url: str | None = None
+    origin: str | None = None
+    ms_config: Annotated[dict[str, Any], Meta(description="settings for this call instead of the stored ones")] | None = None
+
+
+class LoggedCall(Signal, frozen=True, kw_only=True):
+    """A finished call in one request; times are the PBX's local ones."""
+
+    start_time: str = ""
+    end_time: str = ""
+    duration: Annotated[float, Meta(ge=0, le=86_400, description="seconds")] | None = None
+    answered: bool | None = None
+
+
+# -- queries: they describe; the handlers read them -----------------------------------------------------------------
+
+
+class EnterprisesQuery(Body, frozen=True, kw_only=True):
+    """A part of the number or the name."""
+
+    q: str = ""
+
+
+class EnterpriseQuery(Body, frozen=True, kw_only=True):
+    """Of one enterprise; empty: of all."""
+
+    enterprise: str = ""
+
+
+class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
+    """``before``: an entry's id; ``action``: several by commas."""
+
+    before: Annotated[str, Meta(pattern=r"^[0-9]{0,17}$")] = ""
+    action: str = ""
+
+
+class ParkedQuery(EnterpriseQuery, frozen=True, kw_only=True):
+    """How many calls to name."""
+
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
+
+
+class EmployeesQuery(Body, frozen=True, kw_only=True):
+    """``1``: ask MoySklad anew, for calls too."""
+
+    refresh: str = ""
+
+
+class CallsQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """``from``, ``to``: the PBX's local time or milliseconds; ``phone``: any typing, or the last digits; ``failed=1``: only with a
+    failure, ``parked=1``: that need a person, ``live=1``: that go on; ``after``: from the page before."""
+
+    phone: str = ""
+    extension: str = ""
+    outcome: Annotated[str, Meta(description="several by commas")] = ""
+    direction: str = ""
+    since: str = ""
+    until: str = ""
+    failed: str = ""
+    parked: str = ""
+    live: str = ""
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+class ReplayQuery(Body, frozen=True, kw_only=True):
+    """``numbers=hide``: without numbers and names; ``download=1``: as a file; ``lang=ru``: sentences in Russian."""
+
+    numbers: str = ""
+    download: str = ""
+    lang: str = ""
+
+
+class MissedQuery(Body, frozen=True, kw_only=True):
+    """How far back."""
+
+    days: Annotated[int, Meta(ge=1, le=90)] = 14
+
+
+class ReportQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``."""
+
+    since: str = ""
+    until: str = ""
+    by: str = "day"
+
+
+class LeadQuery(Body, frozen=True, kw_only=True):
+    """Which enterprise's page."""
+
+    enterprise_number: str = ""
+
+
 _HINTS: Final = {
     "password": "Введите пароль.",
     "secret": "Откройте ссылку целиком, как её прислали.",

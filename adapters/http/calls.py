@@ -12,7 +12,10 @@ from aiohttp import web
 
 from adapters.call_search import TOO_WIDE
 from adapters.http.answers import Problem, answer, not_understood
+from adapters.http.bodies import CallsQuery, MissedQuery, ReplayQuery, ReportQuery
+from adapters.http.described import described
 from adapters.http.services import Services, services
+from adapters.http.shapes import CallsFound, MissedShownAll, Names, Report
 from adapters.http.who import for_links, note, scoped, who
 from adapters.looking import TooMuch
 from adapters.missed import MAX_DAYS, missed_calls
@@ -32,11 +35,10 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@described("calls", CallsFound, query=CallsQuery)
 @for_links
 async def search_calls(request: web.Request) -> web.Response:
-    """Find calls: ``enterprise``, ``phone`` (any typing, or its last digits), ``extension``, ``outcome``, ``direction``, ``from``,
-    ``to``, ``failed``, ``parked``, ``live``, ``limit``, and ``after`` for the next page.
-    """
+    """Find calls, newest first, by any of what is known of them."""
     query = dict(request.query)
     query["enterprise"] = scoped(request, query.get("enterprise")) or ""
     try:
@@ -52,6 +54,7 @@ def link_to(enterprise: str, call: str) -> str:
     return f"/ms-admin/calls/{quote(enterprise, safe='')}/{quote(call, safe='')}"
 
 
+@described("calls", "Replay", query=ReplayQuery)
 async def get_call(request: web.Request) -> web.Response:
     """The replay of one call: every step with reasons, requests and answers, and its picture. Never touches the network.
 
@@ -79,8 +82,9 @@ async def get_call(request: web.Request) -> web.Response:
     )
 
 
+@described("calls", MissedShownAll, query=MissedQuery)
 async def get_missed(request: web.Request) -> web.Response:
-    """Customers whose missed calls nobody has called back: attempts, first and last, who was rung. ``days`` (1 to 90; 14)."""
+    """Customers whose missed calls nobody has called back: attempts, first and last, who was rung."""
     days = request.query.get("days", str(DAYS))
     if not days.isascii() or not days.isdigit() or len(days) > 3 or not 1 <= int(days) <= MAX_DAYS:
         raise Problem(400, "days is not understood", field="days", hint=f"a number from 1 to {MAX_DAYS}")
@@ -94,14 +98,16 @@ async def get_missed(request: web.Request) -> web.Response:
     return answer({**told, "names": await _names(parts, enterprise)})
 
 
+@described("calls", Names)
 async def get_names(request: web.Request) -> web.Response:
     """Extension -> employee's name, as the settings and MoySklad say; asks nobody."""
     return answer({"names": await _names(services(request), _enterprise(request))})
 
 
+@described("calls", Report, query=ReportQuery)
 @for_links
 async def get_report(request: web.Request) -> web.Response:
-    """Numbers over time: ``enterprise`` (absent: all together), ``from`` and ``to`` (days), ``by`` (``day`` or ``hour``)."""
+    """Numbers over time: calls, talks, waits, employees, MoySklad's answers."""
     parts, query = services(request), request.query
     enterprise = scoped(request, _plain(query, "enterprise"))
     try:

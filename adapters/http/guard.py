@@ -92,7 +92,7 @@ class Guard:
         if kind is not None:
             return Who(kind=kind, address=address_of(request))
         session_id = request.cookies.get(self.cookie)
-        if session_id is None or _is_internal(target) or "Authorization" in request.headers:
+        if session_id is None or is_internal(target) or "Authorization" in request.headers:
             return None
         session = await services(request).access.find(session_id)
         if session is None:
@@ -120,7 +120,7 @@ class Guard:
         return urlsplit(origin).netloc == request.headers.get("Host") or origin == f"{own.scheme}://{own.netloc}"
 
     def _program(self, request: web.Request, target: str) -> Kind | None:
-        if _is_internal(target):
+        if is_internal(target):
             if self._is_near(request):
                 return Kind.NEAR
             return Kind.PROGRAM if self._bears(request, self.internal_token) else None
@@ -162,7 +162,8 @@ def _target(request: web.Request) -> str:
     return request.path if resource is None else resource.canonical
 
 
-def _is_internal(target: str) -> bool:
+def is_internal(target: str) -> bool:
+    """Whether an address is for the rest of the telephony."""
     return target.startswith("/internal/") or target == "/metrics"
 
 

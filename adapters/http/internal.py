@@ -7,7 +7,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from adapters.http.answers import Problem, answer, read_json, status_of, told
+from adapters.http.bodies import LoggedCall, Signal
+from adapters.http.described import described
 from adapters.http.services import SERVICES, services
+from adapters.http.shapes import Acknowledgement, Taken
+from adapters.http.stream import NDJSON
 from core.signals import SignalError, Wire
 
 EVENTS: Final = "/internal/ms/events"
@@ -33,9 +37,10 @@ def _taker(wire: Wire) -> Any:
         return answer(told(taken))
 
     take.__doc__ = f"Take one {wire.value} body in."
-    return take
+    return described("dispatcher", Taken, body=LoggedCall if wire is Wire.LOG_CALL else Signal)(take)
 
 
+@described("dispatcher", Acknowledgement, media=NDJSON, body=Signal, body_media=NDJSON)
 async def take_stream(request: web.Request) -> web.StreamResponse:
     """Take events in, one call-event object a line, for as long as the sender likes; one acknowledgement a line."""
     ingest = services(request).ingest

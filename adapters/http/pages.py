@@ -17,6 +17,8 @@ from urllib.parse import quote
 from aiohttp import web
 
 from adapters.http.answers import Problem
+from adapters.http.bodies import LeadQuery
+from adapters.http.described import HTML, described
 
 STATIC: Final = Path(__file__).parent / "static"
 POLICY: Final = (
@@ -125,12 +127,14 @@ def _shell(page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
         return _told(request, _File(body, "text/html", etag))
 
     shell.__doc__ = f"The page «{page.title}»."
+    described("pages", media=HTML)(shell)
     if not page.open:
         setattr(shell, "is_page", True)  # noqa: B010  # a function has no such attribute of its own
         setattr(shell, "for_links", True)  # noqa: B010  # it tells nothing
     return shell
 
 
+@described("pages", media=tuple(_MEDIA.values()))
 async def static_file(request: web.Request) -> web.Response:
     """One of the pages' files."""
     file = _FILES.get(request.match_info["name"])
@@ -144,9 +148,10 @@ def _image(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
         return _told(request, _FILES[name])
 
     image.__doc__ = "The service's picture."
-    return image
+    return described("pages", media=_MEDIA[Path(name).suffix])(image)
 
 
+@described("pages", status=303, media=(), query=LeadQuery)
 async def to_the_pages(request: web.Request) -> web.Response:
     """Lead to the list of enterprises, or to the one that is named."""
     number = request.query.get("enterprise_number")

@@ -124,8 +124,11 @@ class Streams:
         self._open.add(stream)
         self.opened += 1
         try:
-            watch(request.transport, self.limits)
-            await response.prepare(request)  # at once: a sender may wait for the headers
+            try:
+                watch(request.transport, self.limits)
+                await response.prepare(request)  # at once: a sender may wait for the headers
+            except OSError:
+                return response  # it is gone already
             await stream.run()
         finally:
             self._open.discard(stream)

@@ -36,6 +36,11 @@ LEFT_FREE: Final[Mapping[Urgency, int]] = {Urgency.LIVE: 0, Urgency.ENDED: 10, U
 """Percent of the window that requests of each urgency leave to the more urgent: a card that is wanted in the middle of a
 drain goes out at once instead of waiting for the window to empty."""
 
+LEFT_FREE_CALM: Final[Mapping[Urgency, int]] = {Urgency.LIVE: 0, Urgency.ENDED: 5, Urgency.BACKLOG: 5}
+"""The same while no card has been wanted for :data:`CALM_MS`: the night after an outage belongs to the backlog."""
+
+CALM_MS: Final = 30_000
+
 
 def monotonic_ms() -> int:
     """The clock limits run on unless a test brings its own."""
@@ -80,9 +85,10 @@ def json_limit(now_ms: int) -> Limit:
     return Limit(requests=JSON_UNITS // weight, period_ms=JSON_PERIOD_MS, parallel=5)
 
 
-def left_free(most: int, urgency: Urgency) -> int:
-    """How much of a window of ``most`` requests this urgency must not touch. Never all of it."""
-    return min(most - 1, -(-most * LEFT_FREE[urgency] // 100))
+def left_free(most: int, urgency: Urgency, *, calm: bool = False) -> int:
+    """How much of a window of ``most`` requests this urgency must not touch. Never all of it. ``calm``: see CALM_MS."""
+    percent = (LEFT_FREE_CALM if calm else LEFT_FREE)[urgency]
+    return min(most - 1, -(-most * percent // 100))
 
 
 class Window:

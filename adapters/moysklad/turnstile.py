@@ -16,7 +16,7 @@ from adapters.moysklad.breaker import Advice, Away, Breaker, Go, Never, Outcome,
 from adapters.moysklad.door import Door
 from adapters.moysklad.errors import MAX_RETRY_AFTER_MS, Api, ApiRefusal, Trouble
 from adapters.moysklad.guard import Guard
-from adapters.moysklad.limits import Clock, Limit, Window, left_free
+from adapters.moysklad.limits import CALM_MS, Clock, Limit, Window, left_free
 from adapters.moysklad.traffic import AccountState, Traffic
 from core.effects import Deferred, Refused, Turn
 from core.values import Urgency
@@ -116,6 +116,7 @@ class Turnstile:
         self._held_until_ms = now_ms
         self._shared_until_ms = now_ms
         self._paced_until_ms = now_ms
+        self._live_ms = now_ms
         self._places_lost = 0
         self._crowded_ms = now_ms
         self._failures: deque[int] = deque(maxlen=RECENT_FAILURES)
@@ -256,7 +257,7 @@ class Turnstile:
         limit, most = self._limit(), self._most(now_ms)
         if self._window.in_flight >= self._places(urgency, limit, now_ms):
             return None
-        window_ms = self._window.wait_ms(now_ms, limit, most, left_free(most, urgency))
+        window_ms = self._window.wait_ms(now_ms, limit, most, self._free(most, urgency, now_ms))
         if (shared_ms := self._shared_until_ms - now_ms) > 0:
             window_ms = shared_ms if window_ms is None else min(window_ms, shared_ms)  # then there is more to be had
         if window_ms is None:
@@ -292,7 +293,10 @@ class Turnstile:
 
     def _pace_ms(self, urgency: Urgency, now_ms: int) -> int:
         most = self._most(now_ms)
-        return self._limit().period_ms // max(1, most - left_free(most, urgency))
+        return self._limit().period_ms // max(1, most - self._free(most, urgency, now_ms))
+
+    def _free(self, most: int, urgency: Urgency, now_ms: int) -> int:
+        return left_free(most, urgency, calm=now_ms - self._live_ms >= CALM_MS)
 
     def _not_now(self, urgency: Urgency, now_ms: int) -> Deferred:
         """What to say to somebody for whom there is no room: why, and when there should be, those before them served."""
@@ -367,6 +371,8 @@ class Turnstile:
             self._house.mended(self._house.api, enterprise)
 
     def _take_note(self, turn: Turn, enterprise: str, now_ms: int) -> None:
+        if turn.urgency is Urgency.LIVE:
+            self._live_ms = now_ms
         if turn.quiet_ms is not None:
             until_ms = now_ms + self._house.limit().period_ms - turn.quiet_ms
             self._shared_until_ms = max(self._shared_until_ms, until_ms)

@@ -98,7 +98,7 @@ async def test_a_store_that_hangs_is_told_in_time(rig: Rig) -> None:
         await ingest.take(Wire.INCOMING_CALL, DIAL)
     store.gate.set()
     await until(lambda: ingest.heard)
-    assert (await ingest.take(Wire.INCOMING_CALL, DIAL)).duplicate, "what was recorded after all is recognised"
+    assert (await over(rig, store).take(Wire.INCOMING_CALL, DIAL)).duplicate, "what was recorded after all is recognised"
 
 
 async def test_a_refusal_does_not_wait_for_its_being_kept() -> None:

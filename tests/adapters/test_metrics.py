@@ -48,7 +48,7 @@ ALL = Figures(
     nodes=lambda: (node("n1"), node("n2")),
     accounts=lambda: [Account(), Account(state="closed"), Account(state="closed"), Account(api="json", state="refused")],
     traffic=lambda: {"phone": Traffic(), "json": Traffic(requests=0, failures=0, admitted=0, waited_s=0, took_s=0)},
-    streams_open=lambda: 2,
+    streams=SimpleNamespace(open=2, opened=9, refused=1, cut_off=3, gave_up=4, events=500, errors=6),
 )
 
 
@@ -61,7 +61,7 @@ def test_what_the_parts_counted() -> None:
         "done": 5, "failed": 4, "refused": 3,
     }  # fmt: skip
     assert found["ms_calls_attended",] == 6
-    assert (found["ms_nodes",], found["ms_streams_open",]) == (0, 0)
+    assert found["ms_nodes",] == 0
     assert ("ms_backlog_oldest_seconds",) not in found, "what was never looked at is not zero"
 
 
@@ -73,7 +73,16 @@ def test_how_far_behind_and_what_needs_a_person() -> None:
     assert found["ms_backlog_oldest_seconds",] == 12.5
     assert found["ms_backlog_estimate_seconds",] == pytest.approx(96 / 18)
     assert found["ms_parked_calls",] == 5
-    assert (found["ms_nodes",], found["ms_streams_open",]) == (2, 2)
+    assert found["ms_nodes",] == 2
+
+
+def test_the_streams_of_events() -> None:
+    found = samples(ALL)
+    assert found["ms_streams_open",] == 2
+    assert {result: found["ms_streams_total", result] for result in ("opened", "refused", "cut_off", "gave_up")} == {
+        "opened": 9, "refused": 1, "cut_off": 3, "gave_up": 4,
+    }  # fmt: skip
+    assert (found["ms_stream_lines_total", "acknowledged"], found["ms_stream_lines_total", "error"]) == (500, 6)
 
 
 def test_accounts_by_api_and_state() -> None:

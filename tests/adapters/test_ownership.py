@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from adapters.membership import BEAT_S, boottime
-from adapters.ownership import AHEAD_MS, KEPT_S, LOOK_S, NOBODY_S, SETTLE_S, preferred
+from adapters.ownership import AHEAD_MS, KEPT_S, LEAST_LOOK_S, LOOK_S, NOBODY_S, SETTLE_S, preferred
 from core.ports import SELF_MS
 from tests.instances import HAND_OVER_S, PATIENCE_S, SOON_S, TICK_S, World, enterprises, virtually
 
@@ -250,6 +250,30 @@ def test_signals_of_another_s_enterprise_ask_for_nothing() -> None:
             await world.pass_s(0.002)
 
         assert one.wire.asked["claim"] == 0
+        await world.end()
+
+    virtually(run())
+
+
+def test_a_notice_makes_the_preferred_one_look_at_once_but_not_a_hundred_times() -> None:
+    async def run() -> None:
+        world = World(enterprises(20))
+        one, two = await world.started(2)
+        name = next(each for each, account in world.accounts.items() if preferred(account, ["node1", "node2"]) == "node2")
+        await world.until(lambda: two.wire.asked["waiting"] > 3, 10.0)  # it has just looked
+        world.due.add(name)
+        one.ownership.request(name)
+        two.ownership.look()
+        await world.until(lambda: two.ownership.owns(name), LEAST_LOOK_S + TICK_S)
+
+        two.wire.asked.clear()
+        for _ in range(500):
+            two.ownership.look()
+            await world.pass_s(0.01)
+        assert 5 / LEAST_LOOK_S * 0.8 <= two.wire.asked["waiting"] <= 5 / LEAST_LOOK_S + 1
+        two.wire.asked.clear()
+        await world.pass_s(10.0)
+        assert two.wire.asked["waiting"] <= 10 / LOOK_S + 1
         await world.end()
 
     virtually(run())

@@ -16,6 +16,7 @@ from adapters.status import (
     SHOWN_ACCOUNTS,
     Sources,
     account_words,
+    accounts_spoken_for,
     backlog_words,
     gather,
     in_words,
@@ -78,6 +79,17 @@ def test_a_report_is_bounded_and_says_how_many_there_are() -> None:
     assert (said["version"], said["owned"], said["streams_open"]) == ("1.0", 2, 4)
 
 
+def test_an_instance_speaks_for_what_it_owns_and_for_the_key_that_was_asked_last() -> None:
+    replaced, mended = Account(state="refused"), Account(state="closed")
+    elsewhere, contacts = Account(enterprise="0999"), Account(api="json")
+    known = [replaced, elsewhere, contacts, mended]
+    alone = sources(None, accounts=lambda: known)
+    assert accounts_spoken_for(alone) == [mended, elsewhere, contacts]
+    among_others = sources(None, accounts=lambda: known, node=lambda: "n1", owned=lambda: {"0367"})
+    assert accounts_spoken_for(among_others) == [mended, contacts]
+    assert [each["api"] for each in report(among_others)["accounts"]] == ["json"]
+
+
 def test_what_others_report_is_taken_as_it_comes() -> None:
     """Another version may say other things."""
     assert reported([{}, {"accounts": None}, {"accounts": [5, {"api": "json"}]}]) == [{"api": "json"}]
@@ -100,7 +112,7 @@ async def test_one_instance_answers_for_all(pg_pool: Any, pg_store: PostgresEven
             node=lambda: "n1",
             nodes=lambda: nodes,
             owned=lambda: {"0999", "0367"},
-            accounts=lambda: [Account(), Account(state="closed")],
+            accounts=lambda: [Account(), Account(api="json", state="closed")],
             streams_open=lambda: 2,
         )
     )

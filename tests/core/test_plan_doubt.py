@@ -185,6 +185,19 @@ def test_when_it_cannot_be_found_out_whether_the_call_is_there_a_person_is_neede
     assert (look(not_sent, 6).parked, step_of(look(not_sent, 6))) == ("", SHOWN)
 
 
+@pytest.mark.parametrize("sent", [True, False], ids=["refused", "refused unasked"])
+def test_a_second_look_that_is_refused_needs_a_person_and_is_not_repeated(sent: bool) -> None:
+    confirm = ConfirmCall(external_id="0367-A")
+    absent = call_of(RING, FOUND, started(REGISTER, 1, "r"), failed(REGISTER, 1.1, "r"), done(confirm, 1.5, call=None))
+    call = fold(absent, [refused(confirm, 3, error="key revoked", sent=sent)])
+    planned = look(call, 3)
+    assert (step_of(planned), planned.parked) == ("nothing", "whether MoySklad has the call cannot be found out: key revoked")
+    again = fold(call, [retry(10)])
+    assert (step_of(look(again, 10)), look(again, 10).parked) == ("confirm", "")
+    late = fold(absent, [done(confirm, 3, call=None), refused(confirm, 3.1)])
+    assert (step_of(look(late, 4)), look(late, 4).parked) == (SHOWN, "")
+
+
 def test_a_registration_in_doubt_is_resolved_even_when_the_call_turned_out_to_be_a_leg() -> None:
     call = call_of(RING, FOUND, started(REGISTER, 1, "r"), LegAbsorbed(heard_ms=ms(2), into="B"))
     assert step_of(look(call, 2)) == "confirm"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 
 from tests.faults.stage import Stage
-from tests.faults.traffic import Load
+from tests.faults.traffic import Load, Posts
 from tests.faults.verdict import Verdict
 
 
@@ -28,6 +27,8 @@ def told(title: str, seed: int, stage: Stage, load: Load, verdict: Verdict, bega
     assert not worst.blocked, line
 
 
-def answers(counted: Counter[str]) -> str:
+def answers(posts: Posts) -> str:
     """How posts were answered, for a report."""
-    return "answers " + ", ".join(f"{what} {count}" for what, count in sorted(counted.items()))
+    counted = ", ".join(f"{what} {count}" for what, count in sorted(posts.answers.items()))
+    reasons = ", ".join(f"{why!r} {count}" for why, count in posts.reasons.most_common(5))
+    return f"answers {counted}" + (f" ({reasons})" if reasons else "")

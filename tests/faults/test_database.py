@@ -31,7 +31,7 @@ DISK_MB = 320
 
 def nobody_was_left_without_an_answer(posts: Posts) -> None:
     """The dispatcher waits three seconds: within them there is a 200 or an honest 503."""
-    assert posts.answers["late"] == 0, answers(posts.answers)
+    assert posts.answers["late"] == 0, answers(posts)
 
 
 async def test_the_postmaster_killed(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ async def test_the_postmaster_killed(tmp_path: Path) -> None:
                     await database.start()
                 await asyncio.sleep(2.0)
             verdict = await stage.judged(load.copies, patience_s=PATIENCE_S, quiet_s=QUIET_S)
-            told("postmaster killed 6 times", seed, stage, load, verdict, began, answers(posts.answers))
+            told("postmaster killed 6 times", seed, stage, load, verdict, began, answers(posts))
             nobody_was_left_without_an_answer(posts)
 
 
@@ -72,7 +72,7 @@ async def test_restarts_and_terminated_back_ends(tmp_path: Path) -> None:
                 await asyncio.sleep(1.0)
             verdict = await stage.judged(load.copies, patience_s=PATIENCE_S, quiet_s=QUIET_S)
             what = f"2 restarts, {ended} back ends terminated"
-            told(what, seed, stage, load, verdict, began, answers(posts.answers))
+            told(what, seed, stage, load, verdict, began, answers(posts))
             nobody_was_left_without_an_answer(posts)
 
 
@@ -92,7 +92,7 @@ async def test_a_frozen_server(tmp_path: Path) -> None:
                     database.thaw()
                 await asyncio.sleep(3.0)
             verdict = await stage.judged(load.copies, patience_s=PATIENCE_S, quiet_s=QUIET_S)
-            told("frozen twice for 10 s", seed, stage, load, verdict, began, answers(posts.answers))
+            told("frozen twice for 10 s", seed, stage, load, verdict, began, answers(posts))
             nobody_was_left_without_an_answer(posts)
 
 
@@ -109,7 +109,7 @@ async def test_slow_commits(tmp_path: Path) -> None:
                 standby.thaw()
                 await asyncio.sleep(0.2)
         verdict = await stage.judged(load.copies, patience_s=PATIENCE_S, quiet_s=QUIET_S)
-        told("slow commits for 20 s", seed, stage, load, verdict, began, answers(posts.answers))
+        told("slow commits for 20 s", seed, stage, load, verdict, began, answers(posts))
         nobody_was_left_without_an_answer(posts)
 
 
@@ -140,7 +140,7 @@ async def test_fail_over_to_the_standby(tmp_path: Path, behind: bool) -> None:
             await asyncio.sleep(4.0)
         verdict = await stage.judged(load.copies, patience_s=PATIENCE_S, quiet_s=QUIET_S)
         what = f"fail-over to a standby that was {'behind' if behind else 'in step'}"
-        told(what, seed, stage, load, verdict, began, answers(posts.answers), f"well again {back_s:.1f} s after the promotion")
+        told(what, seed, stage, load, verdict, began, answers(posts), f"well again {back_s:.1f} s after the promotion")
         assert acknowledged == 0, "the standby did not have it yet"
         nobody_was_left_without_an_answer(posts)
 
@@ -170,7 +170,7 @@ async def test_a_full_disk(tmp_path: Path) -> None:
                 await asyncio.sleep(4.0)
             verdict = await stage.judged(load.copies, patience_s=PATIENCE_S, quiet_s=QUIET_S)
             how = f"PostgreSQL started {database.starts} times, well again {back_s:.1f} s after there was room"
-            told("full disk for 20 s", seed, stage, load, verdict, began, answers(posts.answers), how)
+            told("full disk for 20 s", seed, stage, load, verdict, began, answers(posts), how)
             assert refused > 0, "the disk was not full enough to matter"
             nobody_was_left_without_an_answer(posts)
 

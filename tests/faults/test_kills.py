@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,20 @@ A_FIFTH: list[dict[str, Any]] = [
 """Every fifth request loses its connection: by turns after and before MoySklad acted."""
 
 
-async def killed(stage: Stage, load: Load, rng: random.Random, *, kills: int, calls: int, per_s: float, pause_s: float) -> None:
-    """Begin calls at a steady rate, and kill and start the service meanwhile, until there were enough of both."""
+async def killed(
+    stage: Stage,
+    load: Load,
+    rng: random.Random,
+    *,
+    kills: int,
+    calls: int,
+    per_s: float,
+    pause_s: float,
+    names: Sequence[str] = (),
+) -> None:
+    """Begin so many calls at a steady rate, and kill and start the service meanwhile, so often at least."""
     (instance,) = stage.instances
-    async with load.going_on(per_s, names=FEW if calls <= len(FEW) else ()):
+    async with load.going_on(per_s, names=names, at_most=calls):
         while stage.kills < kills or len(load.copies) < calls:
             # The moment is the point here, not a wait for something.
             await asyncio.sleep(rng.uniform(0.05, pause_s))
@@ -42,8 +53,8 @@ async def test_three_kills_change_nothing(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         rng = random.Random(seed)
         load = Load(stage.offices, [stage.posts()], rng)
-        await killed(stage, load, rng, kills=3, calls=len(FEW), per_s=4.0, pause_s=0.6)
-        verdict = await stage.judged(load.copies, patience_s=30, quiet_s=0.5)
+        await killed(stage, load, rng, kills=3, calls=2 * len(FEW), per_s=4.0, pause_s=0.6, names=FEW)
+        verdict = await stage.judged(load.copies, patience_s=60, quiet_s=0.5)
         told("three kills", seed, stage, load, verdict, began)
 
 
@@ -58,7 +69,7 @@ async def test_many_kills_change_nothing(tmp_path: Path, repeated: str, faults: 
             await stage.order("POST", "/sandbox/faults", {"rules": A_FIFTH})
         rng = random.Random(seed)
         load = Load(stage.offices, [stage.posts()], rng)
-        await killed(stage, load, rng, kills=12, calls=60, per_s=3.0, pause_s=1.5)
+        await killed(stage, load, rng, kills=12, calls=72, per_s=3.0, pause_s=1.5)
         verdict = await stage.judged(load.copies, patience_s=240, quiet_s=8)
         told(f"{repeated}, {'faults' if faults else 'no faults'}", seed, stage, load, verdict, began)
 

@@ -17,7 +17,7 @@ from adapters.sandbox.limits import PHONE_PERIOD_MS, PHONE_REQUESTS, REMAP_PERIO
 from tests.faults.postgres import own_postgres
 from tests.faults.report import seeded, told
 from tests.faults.stage import Stage, staged
-from tests.faults.traffic import Copy, Load, Office
+from tests.faults.traffic import SPEED, Copy, Load, Office
 from tests.faults.verdict import quantiles
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,10 @@ pytestmark = pytest.mark.slow
 BEFORE_S = 10.0
 EACH_MODE_S = 60.0
 MODES = ("hang", "status_503", "drop")
-PER_S = 4.5
+PER_S, WITH_CLIENTS_PER_S = 4.0, 0.5
+"""Calls a second of enterprises that use the Phone API alone, and of one that has clients looked up and created: an unknown
+number costs up to five requests of the JSON API there, which allows five a second."""
+
 STALE_MS = 2_000
 """A card that is shown later than this after its call's hangup was acknowledged is stale; sooner, the two met on the way."""
 
@@ -43,7 +46,7 @@ SINGLE = ("ring_group", "inbound_answered", "outbound_answered", "sequential", "
 
 RINGING = ("ring_group", "inbound_answered", "sequential", "pickup")
 FLOOD_PER_S = 15.0
-NORMAL_PER_S = 1.0
+NORMAL_PER_S = 0.5
 TROUBLE_S = 40.0
 NEIGHBOURS_COST_S = 1.0
 """So much later at most, in the median, may cards come because of a neighbour's trouble."""
@@ -95,8 +98,10 @@ async def test_three_minutes_without_moysklad(tmp_path: Path) -> None:
         async with staged(
             tmp_path, instances=2, enterprises=3, database=[database.port], limits=True, settings=settings
         ) as stage:
-            load = Load(stage.offices, [stage.posts()], random.Random(seed))
-            async with load.going_on(PER_S, names=SINGLE):
+            rng = random.Random(seed)
+            load = Load(stage.offices[1:], [stage.posts()], rng)
+            with_clients = Load(stage.offices[:1], [stage.posts()], rng, first=50_000)
+            async with load.going_on(PER_S, names=SINGLE), with_clients.going_on(WITH_CLIENTS_PER_S, names=SINGLE):
                 await asyncio.sleep(BEFORE_S)
                 away_ms = now_ms()
                 for mode in MODES:
@@ -105,6 +110,7 @@ async def test_three_minutes_without_moysklad(tmp_path: Path) -> None:
                 await stage.order("POST", "/sandbox/outage", {"mode": "off"})
                 back_ms = now_ms()
                 await asyncio.sleep(EACH_MODE_S)
+            load.copies += with_clients.copies
             verdict = await stage.judged(load.copies, patience_s=600, quiet_s=8)
             calls = await told_calls(stage, load.copies)
             recovery = list(recovered(stage, calls, away_ms, back_ms))
@@ -159,7 +165,8 @@ async def test_a_neighbour_s_trouble_delays_nobody(tmp_path: Path) -> None:
         await stage.configure(dead, integration_code="dead" * 10)
         rng, numbers = random.Random(seed), itertools.count(1, 30_000)
         loads = {
-            office: Load([office], [stage.posts()], rng, first=next(numbers)) for office in (normal, flooded, dead)
+            office: Load([office], [stage.posts()], rng, speed=speed, first=next(numbers))
+            for office, speed in ((normal, 1.0), (flooded, SPEED), (dead, SPEED))
         }
         async with loads[normal].going_on(NORMAL_PER_S, names=RINGING):
             await asyncio.sleep(TROUBLE_S)
@@ -167,7 +174,7 @@ async def test_a_neighbour_s_trouble_delays_nobody(tmp_path: Path) -> None:
         async with (
             loads[normal].going_on(NORMAL_PER_S, names=RINGING),
             loads[flooded].going_on(FLOOD_PER_S, names=("inbound_noanswer",)),
-            loads[dead].going_on(2 * NORMAL_PER_S, names=SINGLE),
+            loads[dead].going_on(4 * NORMAL_PER_S, names=SINGLE),
         ):
             await asyncio.sleep(TROUBLE_S)
         await stage.configure(dead)

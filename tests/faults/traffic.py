@@ -171,12 +171,13 @@ class Posts:
     """One event a request, as the dispatcher sends. ``url``: where the next one goes.
 
     ``answers`` counts single attempts: ``200``, ``503`` (with Retry-After), ``late`` (nothing within three seconds),
-    ``lost`` (the connection refused or broken).
+    ``lost`` (the connection refused or broken). ``reasons``: what the 503s said.
     """
 
     http: aiohttp.ClientSession
     url: Callable[[], str]
     answers: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     took_s: list[float] = field(default_factory=list)
 
     async def deliver(self, copy: Copy, path: str, body: dict[str, Any]) -> None:
@@ -195,6 +196,8 @@ class Posts:
                 honest = answer.status == 200 or (answer.status == 503 and "Retry-After" in answer.headers)
                 assert honest, f"{answer.status} {text}"
                 self.answers[f"{answer.status}"] += 1
+                if answer.status != 200:
+                    self.reasons[orjson.loads(text)["error"]] += 1
                 return answer.status == 200
         except TimeoutError:
             self.answers["late"] += 1
@@ -307,23 +310,25 @@ class Load:
         return made
 
     @contextlib.asynccontextmanager
-    async def going_on(self, per_s: float, *, names: Sequence[str] = ()) -> AsyncIterator[None]:
+    async def going_on(
+        self, per_s: float, *, names: Sequence[str] = (), at_most: int = 100_000
+    ) -> AsyncIterator[None]:
         """``per_s`` calls a second begin while the block runs, enterprise by enterprise; they are sent to their end."""
         enough = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_up(per_s, enough, names))
+            group.create_task(self._keep_up(per_s, enough, names, at_most))
             try:
                 yield
             finally:
                 enough.set()
 
-    async def _keep_up(self, per_s: float, until: asyncio.Event, names: Sequence[str]) -> None:
+    async def _keep_up(self, per_s: float, until: asyncio.Event, names: Sequence[str], at_most: int) -> None:
         chosen = itertools.cycle(names) if names else self._names
         whose = itertools.cycle(self._whose)
         senders = itertools.cycle(self._senders)
         next_s = time.time()
         async with asyncio.TaskGroup() as group:
-            while not until.is_set():
+            while not until.is_set() and len(self.copies) < at_most:
                 copy = self.copy(next(chosen), next(whose), start_s=next_s)
                 group.create_task(play(copy, next(senders)))
                 next_s += 1 / per_s

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from asyncio import Future
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -74,20 +74,21 @@ class Door:
 
 
 class Account:
-    """One enterprise's MoySklad. ``object_to``: told of what must not happen, in words."""
+    """One MoySklad, and whose. ``object_to``: told of what must not happen, in words."""
 
     def __init__(
         self,
-        enterprise: str,
+        enterprises: tuple[str, ...],
         *,
         repeated: Repeated,
         refusing: bool,
         tight: bool,
         object_to: Callable[[str], None],
     ) -> None:
-        self.enterprise = enterprise
-        self.phone_key = f"phone-key-of-{enterprise}"
-        self.api_token = f"api-token-of-{enterprise}"
+        self.enterprises = enterprises
+        self.name = " and ".join(enterprises)
+        self.phone_key = f"phone-key-of-{enterprises[0]}"
+        self.api_token = f"api-token-of-{enterprises[0]}"
         employees = {extension: employee_id(extension) for extension in EXTENSIONS}
         self.model = Refusing(repeated=repeated, employees=employees, refusing=refusing)
         self.doors = {Api.PHONE: Door(), Api.JSON: Door()}
@@ -109,10 +110,10 @@ class Account:
             door.arrived.popleft()
         door.arrived.append(now_ms)
         if len(door.arrived) > requests:
-            self._object_to(f"{self.enterprise}: {len(door.arrived)} requests to the {api} API within {period_ms} ms")
+            self._object_to(f"{self.name}: {len(door.arrived)} requests to the {api} API within {period_ms} ms")
             return _limited(1049, period_ms)
         if door.inside_of(sender) >= PHONE_LIMIT.parallel:
-            self._object_to(f"{self.enterprise}: more than {PHONE_LIMIT.parallel} requests to the {api} API at once")
+            self._object_to(f"{self.name}: more than {PHONE_LIMIT.parallel} requests to the {api} API at once")
             return _limited(1073, None)
         return None
 
@@ -123,9 +124,9 @@ class Account:
             failed.popleft()
         failed.append(now_ms)
         if len(failed) >= FAILING_PER_MINUTE:
-            self._object_to(f"{self.enterprise}: {len(failed)} requests to the {api} API failed within a minute")
+            self._object_to(f"{self.name}: {len(failed)} requests to the {api} API failed within a minute")
 
-    def act(self, api: Api, method: str, path: str, query: dict[str, list[str]], body: Any) -> Answer:
+    def act(self, api: Api, method: str, path: str, query: Mapping[str, list[str]], body: Any) -> Answer:
         """Do what is asked."""
         self.requests[f"{api} {method}"] += 1
         try:
@@ -134,7 +135,7 @@ class Account:
             error = {"error": refusal.error, "code": refusal.code or 3045, "parameter": "employee"}
             return (404 if refusal.code == 1021 else 412), {}, {"errors": [error]}
 
-    def _phone(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Answer:
+    def _phone(self, method: str, path: str, query: Mapping[str, list[str]], body: Any) -> Answer:
         if path == "/employee":
             wanted = [part.partition("=")[2] for part in query.get("filter", [""])[0].split(";") if part]
             found = [
@@ -161,7 +162,7 @@ class Account:
             self.model.perform(_update(found_row, body))
         return 200, {}, _call(found_row)
 
-    def _json(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Answer:
+    def _json(self, method: str, path: str, query: Mapping[str, list[str]], body: Any) -> Answer:
         if path == "/entity/employee":
             return 200, {}, {"meta": {"size": 0}, "rows": []}
         if method == "POST":

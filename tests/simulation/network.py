@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Protocol
 
 import aiohttp
 import orjson
 
 from adapters.moysklad.errors import Api
-from adapters.moysklad.limits import LimitsRegistry
+from adapters.moysklad.registry import LimitsRegistry
+from adapters.moysklad.sending import before_body, before_headers
 from adapters.moysklad.transport import Transport
-from tests.simulation.moysklad import Answer, Fate
+from tests.simulation.moysklad import Answer
 
 CREDENTIAL = {Api.PHONE: "Lognex-Phone-Auth-Token", Api.JSON: "Authorization"}
-CONNECT_S = 5.0
-MICRO = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +34,11 @@ class Request:
 class Net(Protocol):
     """What the network does with requests; the world decides."""
 
-    def connects(self) -> float | None:
-        """Seconds until the connection is refused; infinite when nothing answers; None: it stands."""
+    def connects(self, request: Request) -> float | None:
+        """Seconds until the connection for a request is refused (for ever: nothing answers); None: it stands."""
         ...
 
-    def sends(self, request: Request, gone: asyncio.Future[Answer]) -> Fate:
+    def sends(self, request: Request, gone: asyncio.Future[Answer]) -> None:
         """The first byte leaves. ``gone`` gets the answer; it is cancelled when the sender gives up."""
         ...
 
@@ -52,14 +51,13 @@ class SimTransport(Transport):
         self._net = net
 
     def _open(self) -> aiohttp.ClientSession:
-        return _Session(self.api, self._net, self._timeout.total or 15.0)  # type: ignore[return-value]
+        return _Session(self.api, self._net)  # type: ignore[return-value]
 
 
 class _Session:
-    def __init__(self, api: Api, net: Net, timeout_s: float) -> None:
+    def __init__(self, api: Api, net: Net) -> None:
         self._api = api
         self._net = net
-        self._timeout_s = timeout_s
 
     def request(
         self,
@@ -71,29 +69,32 @@ class _Session:
         allow_redirects: bool,
         trace_request_ctx: Any,
         middlewares: Sequence[Any],
+        timeout: aiohttp.ClientTimeout,
     ) -> _Exchange:
         body = None if data is None else orjson.loads(data)
         request = Request(
             api=self._api, method=method, url=str(url), body=body, credential=headers[CREDENTIAL[self._api]].removeprefix("Bearer ")
         )
-        return _Exchange(self._net, request, trace_request_ctx, middlewares, self._timeout_s)
+        return _Exchange(self._net, request, trace_request_ctx, middlewares, timeout)
 
 
 class _Exchange:
     """``async with session.request(...) as response``."""
 
-    def __init__(self, net: Net, request: Request, sending: Any, middlewares: Sequence[Any], timeout_s: float) -> None:
+    def __init__(
+        self, net: Net, request: Request, sending: Any, middlewares: Sequence[Any], timeout: aiohttp.ClientTimeout
+    ) -> None:
         self._net = net
         self._request = request
         self._sending = sending
         self._middlewares = middlewares
-        self._timeout_s = timeout_s
+        self._timeout = timeout
 
     async def __aenter__(self) -> _Response:
         handler = self._handle
         for middleware in self._middlewares:
             handler = _through(middleware, handler)
-        async with asyncio.timeout(self._timeout_s):
+        async with asyncio.timeout(self._timeout.total):
             return await handler(self._request)
 
     async def __aexit__(
@@ -102,12 +103,18 @@ class _Exchange:
         return None
 
     async def _handle(self, request: Request) -> _Response:
-        wait_s = self._net.connects()
+        wait_s = self._net.connects(request)
         if wait_s is not None:
-            await asyncio.sleep(min(wait_s, CONNECT_S))
-            raise aiohttp.ConnectionTimeoutError if wait_s > CONNECT_S else aiohttp.ClientConnectorError(_KEY, OSError("refused"))
+            connect_s = self._timeout.sock_connect or wait_s
+            await asyncio.sleep(min(wait_s, connect_s))
+            raise aiohttp.ConnectionTimeoutError if wait_s > connect_s else aiohttp.ClientConnectorError(_KEY, OSError("refused"))
         gone: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._sending.sent = True
+        # What aiohttp tells of a request right before its bytes leave: the last moment at which it may be stopped.
+        context: Any = SimpleNamespace(trace_request_ctx=self._sending)
+        nothing: Any = None
+        await before_headers(nothing, context, nothing)
+        if request.body is not None:
+            await before_body(nothing, context, nothing)
         self._net.sends(request, gone)
         return _Response(*await gone)
 

@@ -15,8 +15,8 @@ from adapters.ingest import SAFETY_NET_MS
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import JsonApi
-from adapters.moysklad.limits import LimitsRegistry
 from adapters.moysklad.phone_api import PhoneApi
+from adapters.moysklad.registry import LimitsRegistry
 from adapters.ownership import Ownership
 from adapters.reactor import Reactor
 from adapters.switchboard import Switchboard
@@ -42,10 +42,13 @@ class Surroundings(Protocol):
         """Wall-clock time."""
         ...
 
+    def account_of(self, enterprise: str) -> str:
+        """Names the MoySklad account behind an enterprise."""
+        ...
 
-class _Gateway(MoySkladGateway):
-    def is_away(self, effect: Any, account: Any) -> bool:
-        return False
+    def account_works(self, enterprise: str) -> None:
+        """MoySklad answers for this enterprise, for the first time or again."""
+        ...
 
 
 class Node:
@@ -63,6 +66,7 @@ class Node:
     ) -> None:
         self.name = name
         self.loop = loop
+        self._around = around
         self._now_ms = around.now_ms
         self._rng = rng
         self.link = Link(around.database, around.server, loop, random.Random(rng.random()), broken)
@@ -81,10 +85,15 @@ class Node:
             on_claimed=lambda enterprise: self.reactor.claimed(enterprise),
             on_lost=lambda enterprise: self.reactor.lost(enterprise),
         )
-        registry = LimitsRegistry(clock=around.now_ms, now_ms=around.now_ms)
+        registry = LimitsRegistry(
+            clock=around.now_ms,
+            now_ms=around.now_ms,
+            chance=random.Random(rng.random()).random,
+            mended=lambda api, enterprise: around.account_works(enterprise),
+        )
         phone = PhoneApi(SimTransport(api=Api.PHONE, limits=registry, net=net), zone=UTC)
         json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net))
-        self.gateway = _Gateway(phone, json, now_ms=around.now_ms)
+        self.gateway = MoySkladGateway(phone, json, now_ms=around.now_ms)
         self.reactor = Reactor(
             store=self.store,
             settings=settings,
@@ -93,7 +102,7 @@ class Node:
             limits=around.limits,
             ownership=self.ownership,
             jitter=random.Random(rng.random()).random,
-            new_id=self._new_id,
+            new_id=self.new_id,
             joined_until=lambda: self.switchboard.position,
         )
         self.switchboard = Switchboard(
@@ -101,7 +110,7 @@ class Node:
             store=self.store,
             wake_call=self.reactor.wake,
             now_ms=around.now_ms,
-            foreign=lambda stream: not self.ownership.owns(stream.enterprise),
+            foreign=lambda stream: bool(self.ownership.others()) and not self.ownership.owns(stream.enterprise),
         )
 
     def start(self) -> None:
@@ -124,7 +133,7 @@ class Node:
         event = replace(signal.event, heard_ms=heard_ms)
         append = Append(
             stream=StreamId(enterprise=signal.enterprise, name=signal.stream),
-            events=(new_event(event, self._new_id()),),
+            events=(new_event(event, self.new_id()),),
             digest=signal.digest,
             due_ms=heard_ms + SAFETY_NET_MS if signal.stream.startswith("call/") else None,
         )
@@ -139,12 +148,13 @@ class Node:
         return self.loop.create_task(work)
 
     async def _account_key(self, enterprise: str) -> str:
-        return enterprise
+        return self._around.account_of(enterprise)
 
     def _new_lease(self) -> str:
         self._leases += 1
         return f"{self.name}/{self._leases}"
 
-    def _new_id(self) -> UUID:
+    def new_id(self) -> UUID:
+        """An id that nobody else ever gives."""
         self._ids += 1
         return UUID(int=(self._rng.getrandbits(64) << 64) | self._ids)

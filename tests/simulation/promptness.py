@@ -10,7 +10,7 @@ from core.values import Direction
 from tests.settings import EXTENSIONS
 from tests.simulation.calls import Signal, enterprise_name
 from tests.simulation.run import Run
-from tests.simulation.scenario import OF_A_NODE, OF_MOYSKLAD, Fault, Kind
+from tests.simulation.scenario import MAX_ENTERPRISES, OF_A_NODE, OF_MOYSKLAD, Fault, Kind
 from tests.strategies import EPOCH_MS
 
 CARD_MS: Final = 2_700
@@ -49,7 +49,7 @@ def _shown_late(run: Run, dial: Signal) -> Iterator[str]:
     allowed = _allowed_ms(run, dial, heard_ms)
     if allowed is None or _something_else(run, dial, heard_ms - 1_500, heard_ms + allowed):
         return
-    shown = run.shown.get((dial.enterprise, _external_id(dial)), [])
+    shown = run.cloud.shown.get((dial.enterprise, _external_id(dial)), [])
     came = [at_ms - heard_ms for at_ms, extension in shown if extension in ours and at_ms >= heard_ms]
     if not came or min(came) > allowed:
         yield f"{_external_id(dial)}: the card of {ours} came after {min(came, default=None)} ms, not within {allowed} ms"
@@ -58,12 +58,12 @@ def _shown_late(run: Run, dial: Signal) -> Iterator[str]:
 def _hidden_late(run: Run, hangup: Signal) -> Iterator[str]:
     key = (hangup.enterprise, _external_id(hangup))
     heard_ms = run.acknowledged.get((hangup.enterprise, hangup.digest))
-    if heard_ms is None or key not in run.shown:
+    if heard_ms is None or key not in run.cloud.shown:
         return
     allowed = _allowed_ms(run, hangup, heard_ms)
-    if allowed is None or max(at_ms for at_ms, _ in run.shown[key]) > heard_ms:
+    if allowed is None or max(at_ms for at_ms, _ in run.cloud.shown[key]) > heard_ms:
         return
-    went_ms = run.cleared.get(key)
+    went_ms = run.cloud.cleared.get(key)
     if went_ms is None or went_ms - heard_ms > allowed:
         after_ms = None if went_ms is None else went_ms - heard_ms
         yield f"{key[1]}: its cards went {after_ms} ms after the hangup, not within {allowed} ms"
@@ -108,7 +108,7 @@ def _allowed_ms(run: Run, signal: Signal, heard_ms: int) -> int | None:
         if fault.trouble in OF_A_NODE:
             if fault.at_ms - 1_000 <= at_ms + allowed and at_ms <= fault.at_ms + fault.for_ms + HAND_OVER_MS:
                 troubled.add(fault.where % run.scenario.nodes)
-        elif _concerns(fault, signal.enterprise) and (
+        elif _concerns(run, fault, signal.enterprise) and (
             fault.at_ms - allowed - HAND_OVER_MS <= at_ms <= fault.at_ms + fault.for_ms + AFTERMATH_MS
         ):
             return None
@@ -119,5 +119,7 @@ def _allowed_ms(run: Run, signal: Signal, heard_ms: int) -> int | None:
     return allowed + HAND_OVER_MS
 
 
-def _concerns(fault: Fault, enterprise: str) -> bool:
-    return fault.trouble not in OF_MOYSKLAD or fault.where < 0 or enterprise_name(fault.where % 2) == enterprise
+def _concerns(run: Run, fault: Fault, enterprise: str) -> bool:
+    if fault.trouble not in OF_MOYSKLAD or fault.where < 0 or run.scenario.shared:
+        return True
+    return enterprise_name(fault.where % MAX_ENTERPRISES) == enterprise

@@ -119,6 +119,8 @@ class Scenario:
     ``broken``: a request to MoySklad meets an accident; ``store_broken``: a word with the database does.
     ``patience_ms``: the latency of a slow MoySklad. ``backlog``: calls of enterprise 0 that ended before all this, downloaded now.
     ``tight``: MoySklad allows the Phone API a tenth of what it does. ``refused``: nobody may name the employee of extension 103.
+    ``unmapped``: that extension is not in the settings, so the directory has to be asked. ``shared``: both enterprises have one
+    MoySklad account.
     """
 
     noise: int = 0
@@ -137,6 +139,7 @@ class Scenario:
     tight: bool = False
     refused: bool = False
     unmapped: bool = False
+    shared: bool = False
 
     def __str__(self) -> str:
         """As it is written in Python, without what is as usual."""
@@ -183,6 +186,7 @@ def from_seed(seed: int) -> Scenario:
         tight=bool(backlog) or rng.random() < 0.05,
         refused=rng.random() < 0.08,
         unmapped=rng.random() < 0.15,
+        shared=enterprises > 1 and rng.random() < 0.3,
     )
 
 
@@ -268,7 +272,13 @@ def scenarios() -> st.SearchStrategy[Scenario]:
         tight=st.booleans(),
         refused=st.booleans(),
         unmapped=st.booleans(),
+        shared=st.booleans(),
     )
+
+
+_OPTIONAL: Final = (
+    "lag_ms", "jitter_ms", "twice", "lost", "broken", "store_broken", "backlog", "tight", "refused", "unmapped", "shared"
+)  # fmt: skip
 
 
 def simpler(scenario: Scenario) -> list[Scenario]:
@@ -280,7 +290,7 @@ def simpler(scenario: Scenario) -> list[Scenario]:
         found += [
             replace(scenario, calls=scenario.calls[:index] + scenario.calls[index + 1 :]) for index in range(len(scenario.calls))
         ]
-    for name in ("lag_ms", "jitter_ms", "twice", "lost", "broken", "store_broken", "backlog", "tight", "refused", "unmapped"):
+    for name in _OPTIONAL:
         if getattr(scenario, name):
             plain: Any = False if isinstance(getattr(scenario, name), bool) else 0
             found.append(replace(scenario, **{name: plain}))

@@ -120,8 +120,7 @@ def test_every_trouble_really_happens(trouble: Trouble) -> None:
     broken = Scenario(nodes=2, calls=quiet.calls, faults=(Fault(trouble=trouble, at_ms=1_500, for_ms=9_000, where=0),))
     other = Scenario(nodes=2, calls=quiet.calls, faults=(Fault(trouble=trouble, at_ms=1_500, for_ms=9_000, where=1),))
     stories = [
-        [(at_us, what) for at_us, who, what in Run(scenario).play().story if who != "fault"]
-        for scenario in (quiet, broken, other)
+        [(at_us, what) for at_us, who, what in Run(scenario).play().story if who != "fault"] for scenario in (quiet, broken, other)
     ]
     assert stories[0] != stories[1] or stories[0] != stories[2]
     assert found_in(broken) == []

@@ -24,7 +24,9 @@ IMPATIENT = Patience(take_s=0.05, keep_s=0.05, answer_s=0.1)
 
 
 @asynccontextmanager
-async def slow(rig: Rig, *, pool: Any = None, store: EventStore | None = None) -> AsyncIterator[tuple[Any, Ingest]]:
+async def slow(
+    rig: Rig, *, pool: Any = None, store: EventStore | None = None, patience: Patience = IMPATIENT
+) -> AsyncIterator[tuple[Any, Ingest]]:
     service = rig.service
     ingest = Ingest(
         store=store or service.store,
@@ -32,7 +34,7 @@ async def slow(rig: Rig, *, pool: Any = None, store: EventStore | None = None) -
         pool=pool or service.pool,
         zone=MINSK,
         now_ms=rig.clock,
-        patience=IMPATIENT,
+        patience=patience,
     )
     async with edge(rig, Guard([ip_network("127.0.0.0/8")], "", ""), parts(rig, ingest)) as client:
         yield client, ingest
@@ -59,8 +61,8 @@ async def test_a_store_that_hangs_is_an_honest_503_and_the_repeat_is_recognised(
         await honest_503(client, dial())
         store.gate.set()
         await until(lambda: ingest.heard)
-        async with client.post(POST, json=dial()) as answer:
-            assert (answer.status, (await answer.json())["duplicate"]) == (200, True)
+    async with slow(rig, store=store, patience=Patience()) as (client, _), client.post(POST, json=dial()) as answer:
+        assert (answer.status, (await answer.json())["duplicate"]) == (200, True)
 
 
 async def test_settings_that_hang_are_an_honest_503(rig: Rig) -> None:

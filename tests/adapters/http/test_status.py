@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from adapters.http.app import VERSION, build_app
+from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder
 from adapters.status import in_words
@@ -28,7 +28,7 @@ async def test_how_the_service_is(rig: Rig) -> None:
     async with edge(rig, LOCAL) as client:
         status, told = await get(client)
     assert status == 200
-    assert (told["version"], told["database"]["state"]) == (VERSION, "ready")
+    assert (told["version"], told["database"]["state"]) == (rig.service.options.version, "ready")
     assert set(told) == {
         "version", "node", "now_ms", "database", "nodes", "enterprises", "backlog", "parked", "accounts", "followers",
         "streams_open",

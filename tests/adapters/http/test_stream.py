@@ -9,7 +9,6 @@ import socket
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -31,9 +30,6 @@ from tests.playback import NAMES, as_call_event, as_dispatcher, recording
 from tests.rig import ENTERPRISE, MINSK, TOKEN, Rig
 
 LAST_WORDS = {"status", "error", "hint"}
-QUICK = StreamLimits(patience_s=0.0, attempt_s=0.05, write_s=0.05)
-"""For faults that must be over soon."""
-
 
 def event(unique_id: str, **changed: Any) -> dict[str, Any]:
     return {"event": "dial", "enterprise_number": ENTERPRISE, "raw": dial_body(unique_id), **changed}
@@ -427,7 +423,7 @@ async def test_a_database_that_comes_back_is_waited_for(rig: Rig) -> None:
 
 
 async def test_a_database_that_stays_away_ends_the_stream_in_words(rig: Rig) -> None:
-    store, streams = Away(failures=0), Streams(limits=QUICK)
+    store, streams = Away(failures=0), Streams(limits=StreamLimits(patience_s=0.0))
     async with streaming(rig, streams, ingest_with(rig, store)) as port:
         peer = await Peer.open(port)
         await peer.send(event("1.1"))
@@ -442,7 +438,7 @@ async def test_a_database_that_stays_away_ends_the_stream_in_words(rig: Rig) -> 
 
 
 async def test_a_look_up_that_hangs_ends_the_stream_in_words(rig: Rig) -> None:
-    streams = Streams(limits=QUICK)
+    streams = Streams(limits=StreamLimits(patience_s=0.0, attempt_s=0.05))
     async with streaming(rig, streams) as port:
         async with rig.service.pool.acquire() as connection:
             await connection.execute("BEGIN")
@@ -493,7 +489,7 @@ async def test_a_bug_of_the_store_ends_the_stream_and_names_nothing(rig: Rig) ->
 
 
 async def test_a_peer_that_does_not_read_its_acknowledgements_is_cut_off(rig: Rig) -> None:
-    streams = Streams(limits=replace(QUICK, send_buffer_bytes=4_096))
+    streams = Streams(limits=StreamLimits(write_s=0.05, send_buffer_bytes=4_096))
     async with streaming(rig, streams) as port:
         peer = await Peer.open(port, receive_buffer=4_096)
         port_of_peer = peer.writer.get_extra_info("sockname")[1]

@@ -34,6 +34,8 @@ def test_the_less_urgent_leave_more_free_and_never_everything(most: int, urgency
     assert (free[Urgency.LIVE], left_free(most, urgency) < most) == (0, True)
     if most >= 9:
         assert 0 < free[Urgency.ENDED] < free[Urgency.BACKLOG]
+    calm = [left_free(most, each, calm=True) for each in Urgency]
+    assert all(less <= free[each] for each, less in zip(Urgency, calm, strict=True))
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400), st.floats(0, 1)), min_size=1, max_size=60))
