@@ -39,7 +39,7 @@ _NUMBER_KEYS: Final = frozenset(
 _NAME_KEYS: Final = frozenset(
     {
         "name", "legaltitle", "email", "fullname", "shortfio", "firstname", "middlename", "lastname",
-        "calleridname", "connectedlinename",
+        "calleridname", "connectedlinename", "client",
     }
 )  # fmt: skip
 _TELLS_NOTHING: Final = frozenset(

@@ -59,7 +59,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """The lanes, and from when to when something happened. ``live``: the call goes on, and so do bars without an end."""
+    """The lanes, and from when to when something happened. ``live``: the call goes on, and so do bars without an end.
+
+    ``client``: the customer's name at MoySklad; ``names``: the employees', by extension.
+    """
 
     from_ms: int
     to_ms: int
@@ -69,6 +72,7 @@ class Picture:
     cards: tuple[Lane, ...] = ()
     requests: tuple[Request, ...] = ()
     phases: tuple[Bar, ...] = ()
+    client: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,6 +101,7 @@ def draw(story: Story, history: Sequence[RecordedEvent], settings: Settings) -> 
         cards=tuple(Lane(who=each, name=names.get(each, ""), bars=bars) for each, bars in _cards(story.entries).items()),
         requests=requests,
         phases=tuple(_phases(story.entries)),
+        client=state.remote.contact.name,
         names=names,
     )
 

@@ -73,7 +73,7 @@ def replay_in_russian(replay: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **replay,
         "attributed_because": in_russian(replay["attributed_because"]),
-        "parked": in_russian(replay["parked"]),
+        "parked": _reason_and_remedy(replay["parked"]),
         "entries": [
             {
                 **entry,
@@ -85,6 +85,17 @@ def replay_in_russian(replay: Mapping[str, Any]) -> dict[str, Any]:
             for entry in replay["entries"]
         ],
     }
+
+
+def _reason_and_remedy(text: str) -> str:
+    """MoySklad's own words and, where it follows them, the remedy in ours."""
+    words = text.split(" ")
+    for index in range(len(words)):
+        remedy = " ".join(words[index:])
+        if (russian := in_russian(remedy)) != remedy:
+            reason = in_russian(" ".join(words[:index]))
+            return f"{reason}: {russian}" if reason else russian
+    return text
 
 
 def _note(note: Mapping[str, str]) -> dict[str, str]:

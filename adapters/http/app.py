@@ -24,6 +24,7 @@ def build_app(holder: Holder, guard: Guard, shapes: Mapping[str, type] | None = 
     """
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[errors_in_words, guarded(guard)])
     app[SERVICES] = holder
+    app[calls.LOOKED] = {}
     app[GUARD] = guard
     app[SHAPES] = dict(shapes or {})
     app.on_response_prepare.append(_send_away)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from adapters.board import Listener, TooManyListeners
+from adapters.board import message as encode
 from adapters.http.answers import Problem, answer
 from adapters.http.bodies import EnterpriseQuery
 from adapters.http.described import described
@@ -16,7 +17,7 @@ from adapters.http.shapes import BoardShown
 from adapters.http.who import for_links, scoped
 
 HEARTBEAT_S: Final = 10.0
-"""A proxy closes what is silent, and a browser notices a dead connection only when something is missing."""
+"""A proxy closes what is silent; and a page that has heard nothing for longer knows that the connection is dead."""
 
 WRITE_S: Final = 10.0
 """A reader that takes nothing for so long is gone."""
@@ -44,7 +45,7 @@ async def get_board(request: web.Request) -> web.Response:
 @described("board", media="text/event-stream", query=EnterpriseQuery)
 @for_links
 async def stream_board(request: web.Request) -> web.StreamResponse:
-    """The same as it changes (``text/event-stream``): ``snapshot`` first, then ``calls``, ``health``, ``away``.
+    """The same as it changes (``text/event-stream``): ``snapshot`` first, then ``calls``, ``health``, ``away``, ``beat``.
 
     Whoever comes back after a lost connection gets a snapshot again, so nothing need be remembered.
     """
@@ -70,7 +71,7 @@ async def _stream(request: web.Request, listener: Listener) -> web.StreamRespons
                 async with asyncio.timeout(HEARTBEAT_S):
                     message = await listener.next()
             except TimeoutError:
-                message = b": still here\n\n"
+                message = encode("beat", {"now_ms": services(request).now_ms()})
             if message is None:
                 break
             async with asyncio.timeout(WRITE_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -22,6 +23,13 @@ from adapters.missed import MAX_DAYS, missed_calls
 from adapters.reports import names, report, span
 
 DAYS: Final = 14
+
+LOOK_S: Final = 600.0
+"""Looking at one call for so long is one line in the journal of actions."""
+
+MAX_LOOKED: Final = 5_000
+LOOKED: web.AppKey[dict[tuple[str, str, str, str], float]] = web.AppKey("looked", dict)
+"""Who looked at which call, and when that was written down."""
 
 
 def routes() -> list[web.RouteDef]:
@@ -70,7 +78,7 @@ async def get_call(request: web.Request) -> web.Response:
     if replay is None:
         raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
     if request.query.get("download", "") in ("", "0"):
-        if who(request).is_person:
+        if who(request).is_person and _news(request, enterprise, replay["call"]):
             await note(request, "replay_viewed", enterprise=enterprise, object_=replay["call"])
         return answer(replay)
     await note(request, "replay_exported", enterprise=enterprise, object_=replay["call"], without_numbers=disguised)
@@ -80,6 +88,18 @@ async def get_call(request: web.Request) -> web.Response:
         content_type="application/json",
         headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}"},
     )
+
+
+def _news(request: web.Request, enterprise: str, call: str) -> bool:
+    """Whether this person has not looked at this call lately: the page of a call that goes on asks again and again."""
+    lately, now_s = request.app[LOOKED], asyncio.get_running_loop().time()
+    key = (who(request).actor, who(request).address, enterprise, call)
+    seen_s = lately.pop(key, float("-inf"))
+    news = now_s - seen_s > LOOK_S
+    lately[key] = now_s if news else seen_s
+    while len(lately) > MAX_LOOKED:
+        lately.pop(next(iter(lately)))
+    return news
 
 
 @described("calls", MissedShownAll, query=MissedQuery)

@@ -186,6 +186,17 @@ def test_what_a_note_is_about() -> None:
     assert [about_in_russian(about) for about in ("card 151", "contact", "odd")] == ["карточка 151", "клиент", "odd"]
 
 
+def test_a_call_that_needs_a_person_says_so_with_the_remedy_in_russian() -> None:
+    bare = kinds.RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
+    for error, remedy, told in (
+        ("Неправильный токен", errors._REMEDIES[1056], "Неправильный токен: ключ или токен неверен или отозван: введите новый в настройках"),
+        ("no main API token", "", "нет токена основного API"),
+        ("Ошибка", "", "Ошибка"),
+    ):
+        history = (*events(RING), started(bare, 1), refused(bare, 2, error=error, remedy=remedy))
+        assert replay_in_russian(replay(history))["parked"] == told
+
+
 def test_what_is_not_in_the_table_stays() -> None:
     assert in_russian("something new; the end is known") == "something new; конец известен"
     assert in_russian("") == ""

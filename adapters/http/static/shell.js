@@ -13,12 +13,13 @@ export const STATES = {
   on: ["good", "включена"], off: ["", "выключена"], trouble: ["warn", "нужно внимание"], none: ["", "не настроена"],
 };
 
-/** Put a page up. `section`: which part of the navigation it is; `View` gets `me` and `enterprise` (number or ""). */
-export function mount({ section, narrow = false, all = true }, View) {
-  render(html`<${Frame} section=${section} narrow=${narrow} all=${all} View=${View} />`, document.getElementById("app"));
+/** Put a page up. `section`: which part of the navigation it is; `of`: the enterprise that the page is about whatever the address says;
+ *  `View` gets `me` and `enterprise` (number or ""). */
+export function mount({ section, narrow = false, all = true, of = "" }, View) {
+  render(html`<${Frame} section=${section} narrow=${narrow} all=${all} of=${of} View=${View} />`, document.getElementById("app"));
 }
 
-function Frame({ section, narrow, all, View }) {
+function Frame({ section, narrow, all, of, View }) {
   const [me, setMe] = useState(null), [failed, setFailed] = useState(null);
   const [asked, setAsked] = useState(null);
   const load = () => { setFailed(null); api("/ms-admin/api/me").then(setMe, setFailed); };
@@ -29,14 +30,14 @@ function Frame({ section, narrow, all, View }) {
     const current = document.querySelector(".nav [aria-current]"); // on a phone the row is longer than the screen
     if (current) current.parentElement.scrollLeft = current.offsetLeft - current.parentElement.offsetLeft - 40;
   }, []);
-  const enterprise = me && me.enterprise ? me.enterprise : param("enterprise_number");
+  const enterprise = me && me.enterprise ? me.enterprise : of || param("enterprise_number");
   return html`
     <a class="skip" href="#main">К содержанию</a>
     <header class="top"><div class="top-row">
       <a class="brand" href="/ms-admin/"><img src="/ms.png" alt="" width="24" height="24" />Звонки и МойСклад</a>
       <nav class="nav" aria-label="Разделы">${SECTIONS.map(([name, words, path]) => html`
         <a key=${name} href=${withParams({ enterprise_number: enterprise }, path, "")} aria-current=${name === section ? "page" : undefined}>${words}</a>`)}</nav>
-      ${me && html`<${Switcher} me=${me} enterprise=${enterprise} all=${all} /><${Menu} me=${me} />`}
+      ${me && html`<${Switcher} me=${me} enterprise=${enterprise} all=${all} home=${of ? (SECTIONS.find(([name]) => name === section) || [])[2] : ""} /><${Menu} me=${me} />`}
     </div></header>
     <main id="main" tabindex="-1" class=${narrow ? "narrow" : ""}>
       ${me ? html`<${View} me=${me} enterprise=${enterprise} />`
@@ -65,7 +66,7 @@ function usePop() {
   return [open, setOpen, box];
 }
 
-function Switcher({ me, enterprise, all }) {
+function Switcher({ me, enterprise, all, home }) {
   const [open, setOpen, box] = usePop();
   const [typed, setTyped] = useState(""), [found, setFound] = useState(null), [at, setAt] = useState(0);
   const [name, setName] = useState("");
@@ -85,7 +86,7 @@ function Switcher({ me, enterprise, all }) {
   const words = enterprise ? `${enterprise} ${name}` : "Все предприятия";
   if (me.enterprise) return html`<span class="nowrap muted" title=${words}>${words}</span>`;
   const options = [...(all && !typed ? [{ number: "", name: "Все предприятия", state: "" }] : []), ...(found || [])];
-  const go = (each) => location.assign(withParams({ enterprise_number: each.number }));
+  const go = (each) => location.assign(home ? withParams({ enterprise_number: each.number }, home, "") : withParams({ enterprise_number: each.number }));
   const keys = (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
