@@ -189,7 +189,7 @@ def test_what_a_note_is_about() -> None:
 def test_a_call_that_needs_a_person_says_so_with_the_remedy_in_russian() -> None:
     bare = kinds.RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
     for error, remedy, told in (
-        ("Неправильный токен", errors._REMEDIES[1056], "Неправильный токен: ключ или токен неверен или отозван: введите новый в настройках"),
+        ("Не тот", errors._REMEDIES[1056], "Не тот: ключ или токен неверен или отозван: введите новый в настройках"),
         ("no main API token", "", "нет токена основного API"),
         ("Ошибка", "", "Ошибка"),
     ):
