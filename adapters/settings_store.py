@@ -35,6 +35,7 @@ from core.settings import (
     read_object,
     restored,
 )
+from core.webhook_signature import is_same_uuid
 
 INLINE_ENTERPRISE: Final = "inline"
 """Under this name run calls that bring their settings along and name no enterprise (CONTRACT-ASTERISK, short form)."""
@@ -140,7 +141,7 @@ class SettingsStore:
             return known[1]
         with _outage_as("the settings cannot be read"):
             rows = await self._pool.fetch(_BY_WEBHOOK, wanted)
-        found = next((str(row["number"]) for row in rows if _webhook_of(row["integrations_config"]) == wanted), None)
+        found = next((str(row["number"]) for row in rows if is_same_uuid(wanted, _webhook_of(row["integrations_config"]))), None)
         self._keep(self._webhooks, wanted, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
 
