@@ -189,10 +189,7 @@ class SettingsStore:
         def change(config: dict[str, Any]) -> dict[str, Any]:
             merged = merge_update(config, body)
             _known_zone(merged)
-            merged["phone_api_url"] = PHONE_API_URL
-            merged["webhook_uuid"] = config.get("webhook_uuid") or str(uuid4())
-            merged["webhook_url"] = f"{self._public_url}/ms/webhook/{merged['webhook_uuid']}"
-            return merged
+            return self._with_addresses(merged, config.get("webhook_uuid"))
 
         return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
 
@@ -208,7 +205,8 @@ class SettingsStore:
         wanted = self._vault.decrypt_fields(read_object(stored))
 
         def change(config: dict[str, Any]) -> dict[str, Any]:
-            return restored(config, wanted)
+            # After a removal the earlier address comes back: it is the one that MoySklad was given.
+            return self._with_addresses(restored(config, wanted), config.get("webhook_uuid") or wanted.get("webhook_uuid"))
 
         reason = f"restored revision {revision}"
         return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
@@ -357,6 +355,12 @@ class SettingsStore:
         found = (_settings(config), _account(enterprise, config), bool(row["inline"]))
         self._keep(self._revisions, key, found, CACHED_REVISIONS)
         return found
+
+    def _with_addresses(self, config: dict[str, Any], webhook_uuid: object) -> dict[str, Any]:
+        """The settings with what the service itself says in them."""
+        uuid = str(webhook_uuid or uuid4())
+        url = f"{self._public_url}/ms/webhook/{uuid}"
+        return {**config, "phone_api_url": PHONE_API_URL, "webhook_uuid": uuid, "webhook_url": url}
 
     def _as_current(self, enterprise: str, revision: int, config: Mapping[str, Any]) -> Current:
         return Current(

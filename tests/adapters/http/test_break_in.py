@@ -29,7 +29,7 @@ STRICT = Guard(FAR, "inside-token", "admin-token")
 class Line:
     """A bare connection to a service that has no parts: what is let through is answered 503."""
 
-    def __init__(self, server: BaseTestServer[Any]) -> None:
+    def __init__(self, server: BaseTestServer) -> None:
         assert server.port is not None
         self.port = server.port
 
@@ -66,7 +66,8 @@ PATHS = (
     "/internal%2fms%2fstatus", "/internal/ms/status/", "/internal/ms/status?x", "/internal/ms/status#x", "/INTERNAL/ms/status",
     "/internal\\ms\\status", "/internal/ms/status;x=1", "/;/internal/ms/status", "/ms-admin/static/../../internal/ms/status",
     "/ms-admin/static/%2e%2e/%2e%2e/internal/ms/status", "/docs/../internal/ms/status", "/metrics", "//metrics",
-    "/%6detrics", "/metrics/", "/ms-admin/api/me", "//ms-admin/api/me", "/ms-admin//api/me", "/ms-admin/login/../api/me", "/ms-admin/%61pi/me",
+    "/%6detrics", "/metrics/", "/ms-admin/api/me", "//ms-admin/api/me", "/ms-admin//api/me",
+    "/ms-admin/login/../api/me", "/ms-admin/%61pi/me",
     "/MS-ADMIN/api/me",
     "/ms-admin/static/..%2fapi%2fme", "/ms-admin/api/login/../me", "/ms-admin/api/me%00", "/ms-admin/api/config/0367",
     "/ms-admin/api/login/../config/0367", "/ms-admin/test/0367", "http://localhost/internal/ms/status", "http://127.0.0.1/metrics",
