@@ -35,6 +35,7 @@ from core.settings import (
     read_object,
     restored,
 )
+from core.webhook_signature import is_same_uuid
 
 INLINE_ENTERPRISE: Final = "inline"
 """Under this name run calls that bring their settings along and name no enterprise (CONTRACT-ASTERISK, short form)."""
@@ -140,7 +141,7 @@ class SettingsStore:
             return known[1]
         with _outage_as("the settings cannot be read"):
             rows = await self._pool.fetch(_BY_WEBHOOK, wanted)
-        found = next((str(row["number"]) for row in rows if _webhook_of(row["integrations_config"]) == wanted), None)
+        found = next((str(row["number"]) for row in rows if is_same_uuid(wanted, _webhook_of(row["integrations_config"]))), None)
         self._keep(self._webhooks, wanted, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
 
@@ -188,10 +189,7 @@ class SettingsStore:
         def change(config: dict[str, Any]) -> dict[str, Any]:
             merged = merge_update(config, body)
             _known_zone(merged)
-            merged["phone_api_url"] = PHONE_API_URL
-            merged["webhook_uuid"] = config.get("webhook_uuid") or str(uuid4())
-            merged["webhook_url"] = f"{self._public_url}/ms/webhook/{merged['webhook_uuid']}"
-            return merged
+            return self._with_addresses(merged, config.get("webhook_uuid"))
 
         return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
 
@@ -207,7 +205,8 @@ class SettingsStore:
         wanted = self._vault.decrypt_fields(read_object(stored))
 
         def change(config: dict[str, Any]) -> dict[str, Any]:
-            return restored(config, wanted)
+            # After a removal the earlier address comes back: it is the one that MoySklad was given.
+            return self._with_addresses(restored(config, wanted), config.get("webhook_uuid") or wanted.get("webhook_uuid"))
 
         reason = f"restored revision {revision}"
         return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
@@ -356,6 +355,12 @@ class SettingsStore:
         found = (_settings(config), _account(enterprise, config), bool(row["inline"]))
         self._keep(self._revisions, key, found, CACHED_REVISIONS)
         return found
+
+    def _with_addresses(self, config: dict[str, Any], webhook_uuid: object) -> dict[str, Any]:
+        """The settings with what the service itself says in them."""
+        uuid = str(webhook_uuid or uuid4())
+        url = f"{self._public_url}/ms/webhook/{uuid}"
+        return {**config, "phone_api_url": PHONE_API_URL, "webhook_uuid": uuid, "webhook_url": url}
 
     def _as_current(self, enterprise: str, revision: int, config: Mapping[str, Any]) -> Current:
         return Current(

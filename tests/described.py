@@ -35,7 +35,7 @@ def held_to_description(app: web.Application) -> web.Application:
         if resource is None or not isinstance(response, web.Response) or response.content_type != "application/json":
             return response
         assert isinstance(response.body, bytes)
-        against = validator(resource.canonical, request.method.lower(), str(response.status))
+        against = validator(resource.canonical, request.method.lower().replace("head", "get"), str(response.status))
         told = orjson.loads(response.body)
         wrong = "an answer in JSON is not described" if against is None else "; ".join(map(str, against.iter_errors(told)))
         if wrong:

@@ -14,6 +14,14 @@ from adapters.http.shapes import Acknowledgement, Taken
 from adapters.http.stream import NDJSON
 from core.signals import SignalError, Wire
 
+_SAYS: Final = {
+    Wire.INCOMING_CALL: "Take a dial in, incoming or outgoing.",
+    Wire.HANGUP_CALL: "Take a hangup in.",
+    Wire.RECOVERY_CALL: "Take in a hangup that was downloaded later: the call is recorded complete, without cards.",
+    Wire.CALL_EVENT: "Take in any event of the PBX, named by `event`.",
+    Wire.NOTIFY_INCOMING: "Ask for a card on given extensions.",
+    Wire.LOG_CALL: "Record a finished call in one request.",
+}
 EVENTS: Final = "/internal/ms/events"
 
 
@@ -36,7 +44,7 @@ def _taker(wire: Wire) -> Any:
             raise Problem(status_of(error), error.error, field=error.field, hint=error.hint) from error
         return answer(told(taken))
 
-    take.__doc__ = f"Take one {wire.value} body in."
+    take.__doc__ = _SAYS[wire]
     return described("dispatcher", Taken, body=LoggedCall if wire is Wire.LOG_CALL else Signal)(take)
 
 
