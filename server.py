@@ -35,7 +35,7 @@ from adapters.http.serving import Server
 from adapters.http.stream import Streams
 from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
-from adapters.metrics import Figures, exposition
+from adapters.metrics import Figures, exposition, pool_use
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
 from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
@@ -120,14 +120,17 @@ async def _replay(service: Service, enterprise: str, name: str, *, disguised: bo
 
 def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
     """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
-
     sources = service.sources
+    board = Board(service.pool, lambda: gather(sources), now_ms=wall_ms)
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
         accounts=lambda: accounts_spoken_for(sources),
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
         streams=streams,
+        latency=lambda: service.store.latency,
+        pool=lambda: pool_use(service.pool),
+        listeners=lambda: board.listeners,
     )
     return Services(
         ingest=service.ingest,
@@ -135,7 +138,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         moysklad=service.moysklad,
         access=Access(service.pool, password),
         audit=Audit(service.pool),
-        board=Board(service.pool, lambda: gather(sources), now_ms=wall_ms),
+        board=board,
         pool=service.pool,
         replay=partial(_replay, service),
         quantile=quantile_ms,

@@ -95,6 +95,11 @@ class Board:
         self._away = ""
         self._read_at = self._health_at = float("-inf")
 
+    @property
+    def listeners(self) -> int:
+        """How many watch."""
+        return len(self._listeners)
+
     async def snapshot(self, enterprise: str | None) -> dict[str, Any]:
         """Everything that is to be seen now, of one enterprise or of all."""
         if self._watcher is None:
