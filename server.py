@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo
 
 import click
@@ -21,6 +21,10 @@ import orjson
 import structlog
 
 from adapters import daemon, demo, doctor
+from adapters.access import Access
+from adapters.admin_password import AdminPassword, load_or_create_password
+from adapters.audit import Audit
+from adapters.board import Board
 from adapters.call_search import resolve, search
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
@@ -31,7 +35,7 @@ from adapters.http.serving import Server
 from adapters.http.stream import Streams
 from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
-from adapters.metrics import Figures, exposition
+from adapters.metrics import Figures, exposition, pool_use
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
 from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
@@ -43,11 +47,19 @@ from core.decisions import Limits
 from core.errors import StoreUnavailable
 from core.ports import Projection, StreamId
 from projections.calls import Calls
+from projections.disguise import disguise
 from projections.journal import Journal
+from projections.picture import Picture, Replay, draw
+from projections.statistics import Statistics, quantile_ms
 from projections.story import Story, tell
+from projections.story_ru import replay_in_russian
 from projections.story_text import render
 
 log = structlog.get_logger("server")
+
+
+SHAPES: Final = {"Replay": Replay}
+"""Answers whose types are the read models' own."""
 
 
 def wall_ms() -> int:
@@ -57,7 +69,7 @@ def wall_ms() -> int:
 
 def projections() -> tuple[Projection, ...]:
     """Every read model."""
-    return (Calls(), Journal())
+    return (Calls(), Journal(), Statistics())
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
@@ -79,35 +91,58 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
 
 async def find_story(service: Service, enterprise: str, name: str) -> Story | None:
     """The replay of one call, named by UniqueId, MoySklad's id of it, or ``phone@time``; None when nobody knows it."""
+    found = await _find_replay(service, enterprise, name)
+    return found[0] if found is not None else None
+
+
+async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[Story, Picture] | None:
     call = await resolve(service.pool, enterprise, name, service.options.zone)
     if call is None:
         return None
     history = await service.store.read(StreamId(enterprise=enterprise, name=f"call/{call}"))
     revision = next((int(number) for each in history if (number := each.data.get("settings_revision"))), 0)
     settings = await service.settings.at_revision(enterprise, revision)
-    return tell(enterprise, call, history, settings, service.options.limits)
+    story = tell(enterprise, call, history, settings, service.options.limits)
+    return story, draw(story, history, settings)
 
 
-def http_parts(service: Service, streams: Streams | None = None) -> Services:
-    """The parts as the HTTP edge sees them; ``streams`` are the edge's own."""
+async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
+    """The replay with its picture, as JSON; ``disguised``: without anybody's number or name; ``russian``: its sentences."""
+    found = await _find_replay(service, enterprise, name)
+    if found is None:
+        return None
+    story, picture = found
+    replay: dict[str, Any] = {**msgspec.to_builtins(story), "picture": msgspec.to_builtins(picture)}
+    if disguised:
+        replay = disguise(replay)
+    return replay_in_russian(replay) if russian else replay
 
-    async def story(enterprise: str, name: str) -> dict[str, Any] | None:
-        found = await find_story(service, enterprise, name)
-        return None if found is None else msgspec.to_builtins(found)
 
+def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
+    """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
     sources = service.sources
+    board = Board(service.pool, lambda: gather(sources), now_ms=wall_ms)
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
         accounts=lambda: accounts_spoken_for(sources),
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
         streams=streams,
+        latency=lambda: service.store.latency,
+        pool=lambda: pool_use(service.pool),
+        listeners=lambda: board.listeners,
     )
     return Services(
         ingest=service.ingest,
         settings=service.settings,
         moysklad=service.moysklad,
-        story=story,
+        access=Access(service.pool, password),
+        audit=Audit(service.pool),
+        board=board,
+        pool=service.pool,
+        replay=partial(_replay, service),
+        quantile=quantile_ms,
+        self_tests=service.self_tests,
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,
@@ -144,8 +179,8 @@ async def opened(env: Environment) -> AsyncIterator[Service]:
 async def serve(env: Environment) -> None:
     """Run until SIGTERM or SIGINT. The port answers from the start: 503 in words until the database does."""
     holder = Holder()
-    guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "")
-    server = Server(build_app(holder, guard))
+    guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "", env.public_url or "")
+    server = Server(build_app(holder, guard, SHAPES))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -168,6 +203,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         holder.waiting = reason
         log.info("waiting", reason=reason)
 
+    password = AdminPassword(load_or_create_password(env))
     async with contextlib.AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database(env, waiting))
         options = service_options(env, dsn, env.local_url)
@@ -179,7 +215,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         service = await stack.enter_async_context(
             assembled(options, projections(), streams_open=lambda: holder.streams.open)
         )
-        holder.parts = http_parts(service, holder.streams)
+        holder.parts = http_parts(service, password, holder.streams)
         log.info("ready", host=env.host, port=env.port)
         try:
             await service.run()

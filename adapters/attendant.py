@@ -40,6 +40,8 @@ from core.events import (
     OUTCOMES,
     AnyOutcome,
     ArrivalObserved,
+    CallSettled,
+    CallWrittenOff,
     CardRequested,
     DialObserved,
     EffectDeferred,
@@ -183,6 +185,10 @@ class Counters:
     failed: int = 0
     deferred: int = 0
     superseded: int = 0
+    calls: int = 0
+    """Calls whose record became final here: each is counted once, over all instances."""
+    clients: int = 0
+    """Clients created at MoySklad."""
 
 
 def new_event(event: Event, id_: UUID | None = None) -> NewEvent:
@@ -248,7 +254,8 @@ class Attendant:
         if call.version == 0 or (joined is not None and self._held_back(stream, known.heard_position > joined, now)):
             return Waits()
         if facts := decide(call, now, self._limits):
-            await self._append(stream, call, *facts)
+            if await self._append(stream, call, *facts):
+                self.counters.calls += any(isinstance(fact, CallSettled | CallWrittenOff) for fact in facts)
             return Again()
         settings, account = await self._settings.for_call(stream.enterprise, call.settings_revision)
         planned = plan(call, settings, now, self._limits)
@@ -399,6 +406,7 @@ class Attendant:
                 exchanges=error.exchanges,
             )
         self.counters.performed += 1
+        self.counters.clients += step.effect.type == CreateContact.type
         log.info("effect_done", effect=step.effect.type, step=step.key)
         return EffectDone(
             key=step.key,

@@ -1,14 +1,25 @@
-"""Finds calls in the index that ``projections/calls.py`` keeps (PRODUCT F2), and turns what a person says into a call id."""
+"""Finds calls in the index that ``projections/calls.py`` keeps (PRODUCT F2), and turns what a person says into a call id.
+
+Pages are cut by place, not by number: a page begins after the last call of the one before, so that the thousandth costs
+what the first does, and calls that come meanwhile shift nothing.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
+import orjson
+
+from adapters.looking import TooMuch, looking
 from adapters.postgres.database import load_sql
 from core.events import safe_id
 from core.phone import digits, same_number
+from core.values import Direction, Outcome
 
 LIMIT: Final = 200
 LAST_MS: Final = 253_402_300_799_999
@@ -17,38 +28,64 @@ LAST_MS: Final = 253_402_300_799_999
 NEAR_MS: Final = 300_000
 """A call named by phone and time is the nearest one within five minutes of it."""
 
+WHOLE: Final = 9
+"""So many last digits find a whole number, whatever it begins with; fewer are the end of one."""
+
+FEWEST: Final = 3
+"""Fewer last digits would find every tenth call."""
+
+TOO_WIDE: Final = ("from", "less at once: a shorter time, one enterprise, or a number")
+
+FIELDS: Final = frozenset(
+    {
+        "enterprise", "phone", "extension", "outcome", "direction", "from", "to", "failed", "parked", "live", "limit", "after",
+    }
+)  # fmt: skip
+
 _SEARCH, _NEAREST, _KNOWN = load_sql("call_search"), load_sql("call_nearest"), load_sql("call_known")
 
 
-async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> list[dict[str, Any]]:
-    """Calls that match, newest first. Raises ValueError(field, hint) for a value that cannot be understood."""
-    known = {"enterprise", "phone", "extension", "outcome", "from", "to", "failed", "limit"}
-    for key in query:
-        if key not in known:
-            raise ValueError(key, f"one of {', '.join(sorted(known))}")
-    limit = query.get("limit", "50")
-    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= LIMIT:
-        raise ValueError("limit", f"a number from 1 to {LIMIT}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One page, newest first. ``after``: what to give back as ``after`` for the next one; None: there is none."""
+
+    calls: tuple[dict[str, Any], ...]
+    after: str | None
+
+
+async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> Found:
+    """Calls that match. Raises ValueError(field, hint) for a value that cannot be understood, or for a search that is too wide."""
     for key, value in query.items():
+        if key not in FIELDS:
+            raise ValueError(key, f"one of {', '.join(sorted(FIELDS))}")
         if not value.isprintable():
             raise ValueError(key, "plain text")
-    number = digits(query.get("phone", ""))
-    if query.get("phone") and not number:
-        raise ValueError("phone", "a number, however it is typed")
-    rows = await pool.fetch(
-        _SEARCH,
-        query.get("enterprise") or None,
-        number[-9:] or None,
-        query.get("extension") or None,
-        query.get("outcome") or None,
-        _moment(query.get("from"), "from", zone),
-        _moment(query.get("to"), "to", zone),
-        query.get("failed", "") not in ("", "0", "false"),
-        int(limit),
-    )
-    # The index finds by the last nine digits; two countries' numbers may share them.
     phone = query.get("phone", "")
-    return [dict(row) for row in rows if not phone or same_number(row["number"], phone)]
+    limit = _limit(query.get("limit", "50"))
+    after = _after(query.get("after", ""))
+    args = (
+        query.get("enterprise") or None,
+        *_range(_tail(phone)),
+        query.get("extension") or None,
+        _outcomes(query.get("outcome", "")),
+        _direction(query.get("direction", "")),
+        moment_ms(query.get("from"), "from", zone),
+        moment_ms(query.get("to"), "to", zone),
+        *(query.get(flag, "") not in ("", "0", "false") for flag in ("failed", "parked", "live")),
+        limit + 1,
+        *after,
+    )
+    try:
+        async with looking(pool) as connection:
+            rows = await connection.fetch(_SEARCH, *args)
+    except TooMuch:
+        raise ValueError(*TOO_WIDE) from None
+    page = rows[:limit]
+    return Found(
+        # The last nine digits find; two countries' numbers may share them.
+        calls=tuple(dict(row) for row in page if len(digits(phone)) < WHOLE or same_number(row["number"], phone)),
+        after=_place(page[-1]) if len(rows) > limit else None,
+    )
 
 
 async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | None:
@@ -61,12 +98,68 @@ async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | 
     phone, at, moment = name.partition("@")
     if not at or not digits(phone):
         return None
-    at_ms = _moment(moment, "time", zone)
-    rows = await pool.fetch(_NEAREST, enterprise, digits(phone)[-9:], at_ms, NEAR_MS)
+    at_ms = moment_ms(moment, "time", zone)
+    rows = await pool.fetch(_NEAREST, enterprise, digits(phone)[-WHOLE:][::-1], at_ms, NEAR_MS)
     return next((str(row["call"]) for row in rows if same_number(row["number"], phone)), None)
 
 
-def _moment(text: str | None, field: str, zone: tzinfo) -> int | None:
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= LIMIT:
+        raise ValueError("limit", f"a number from 1 to {LIMIT}")
+    return int(text)
+
+
+def _tail(phone: str) -> str:
+    """The digits by which a number is looked for: however it was typed, its end."""
+    number = digits(phone)
+    if phone and len(number) < FEWEST:
+        raise ValueError("phone", f"a number, however it is typed, or at least its last {FEWEST} digits")
+    return number[-WHOLE:]
+
+
+def _range(tail: str) -> tuple[str | None, str | None]:
+    """From where, and before where, numbers that end so stand in the index of tails (turned round); a whole tail is one place."""
+    turned = tail[::-1]
+    if not turned or len(turned) == WHOLE:
+        return turned or None, None
+    return turned, turned[:-1] + chr(ord(turned[-1]) + 1)
+
+
+def _outcomes(text: str) -> list[str] | None:
+    known = {each.value for each in Outcome}
+    asked = [each for each in text.split(",") if each]
+    if set(asked) - known:
+        raise ValueError("outcome", f"any of {', '.join(sorted(known))}")
+    return asked or None
+
+
+def _direction(text: str) -> str | None:
+    known = [each.value for each in Direction]
+    if text and text not in known:
+        raise ValueError("direction", f"one of {', '.join(known)}")
+    return text or None
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([row["started_ms"], row["enterprise"], row["call"]])).decode().rstrip("=")
+
+
+def _after(text: str) -> tuple[int | None, str | None, str | None]:
+    if not text:
+        return None, None, None
+    try:
+        place = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError):
+        place = None
+    match place:
+        case [int(started_ms), str(enterprise), str(call)] if abs(started_ms) <= LAST_MS and "\0" not in enterprise + call:
+            return started_ms, enterprise, call
+        case _:
+            raise ValueError("after", "what the page before gave for it")
+
+
+def moment_ms(text: str | None, field: str, zone: tzinfo) -> int | None:
+    """A moment as a person or a program writes it, in milliseconds UTC. Raises ValueError(field, hint)."""
     if not text:
         return None
     if text.isascii() and text.isdigit() and len(text) > len("20261123"):

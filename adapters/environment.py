@@ -102,7 +102,7 @@ def load_or_create_secret_key(environment: Environment) -> tuple[bytes, ...]:
         return tuple(_key(part) for part in _split_keys(environment.secret_key))
     path = environment.data_dir / SECRET_KEY_FILE
     try:
-        text = _kept_secret(path)
+        text, _ = kept_secret(path, lambda: Fernet.generate_key().decode())
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise BadEnvironment(
@@ -115,18 +115,20 @@ def load_or_create_secret_key(environment: Environment) -> tuple[bytes, ...]:
     return (text.encode(),)
 
 
-def _kept_secret(path: Path) -> str:
-    """The key in the file, made once: under a lock, written whole beside it, then renamed."""
+def kept_secret(path: Path, make: Callable[[], str]) -> tuple[str, bool]:
+    """The secret in the file and whether it was made now: under a lock, written whole beside it, then renamed. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = False
     if not path.exists():
         lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
-                _write_private(path, Fernet.generate_key() + b"\n")
+                _write_private(path, f"{make()}\n".encode())
+                is_new = True
         finally:
             os.close(lock)
-    return path.read_text(encoding="ascii", errors="replace").strip()
+    return path.read_text(encoding="utf-8", errors="replace").strip(), is_new
 
 
 def _write_private(path: Path, content: bytes) -> None:

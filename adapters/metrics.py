@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from adapters.backlog import Backlog
 from adapters.ingest import Ingest
+from adapters.latency import Latency
 from adapters.reactor import Reactor
 from adapters.status import AccountState
 from core.ports import Node
@@ -81,6 +82,28 @@ def _unknown() -> Backlog | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolUse:
+    """Connections of the pool: how many are there, how many of them nobody uses just now, how many there may be."""
+
+    open: int
+    idle: int
+    limit: int
+
+
+def pool_use(pool: Any) -> PoolUse:
+    """What an asyncpg pool says of itself."""
+    return PoolUse(open=pool.get_size(), idle=pool.get_idle_size(), limit=pool.get_max_size())
+
+
+def _no_latency() -> Latency | None:
+    return None
+
+
+def _no_pool() -> PoolUse | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there."""
 
@@ -89,6 +112,9 @@ class Figures:
     accounts: Callable[[], Iterable[AccountState]] = _none
     traffic: Callable[[], Mapping[str, Traffic]] = _nothing
     streams: Streams | None = None
+    latency: Callable[[], Latency | None] = _no_latency
+    pool: Callable[[], PoolUse | None] = _no_pool
+    listeners: Callable[[], int] = int
 
 
 class Collector:
@@ -112,12 +138,15 @@ class Collector:
         effects.add_metric(["failed"], counters.failed)
         effects.add_metric(["refused"], counters.refused)
         yield effects
+        yield CounterMetricFamily("ms_calls", "Customers' calls whose record became final", value=counters.calls)
+        yield CounterMetricFamily("ms_clients_created", "Clients created at MoySklad", value=counters.clients)
         yield GaugeMetricFamily("ms_calls_attended", "Calls the reactor works on now", value=self._reactor.attending)
         yield from self._streams()
         yield GaugeMetricFamily("ms_nodes", "Instances that live, as this one last heard", value=len(self._figures.nodes()))
         yield from self._backlog()
         yield self._accounts()
         yield from self._traffic()
+        yield from self._database()
 
     def _streams(self) -> Iterator[Any]:
         streams = self._figures.streams
@@ -149,6 +178,22 @@ class Collector:
             "ms_backlog_estimate_seconds", "How long it takes at least to attend to all of them", value=backlog.estimate_s
         )
         yield GaugeMetricFamily("ms_parked_calls", "Calls that need a person", value=sum(backlog.parked.values()))
+
+    def _database(self) -> Iterator[Any]:
+        if (latency := self._figures.latency()) is not None:
+            yield HistogramMetricFamily(
+                "ms_store_append_seconds",
+                "How long an append waited until it was on disk",
+                buckets=latency.cumulative(),
+                sum_value=latency.sum_s,
+            )
+        if (pool := self._figures.pool()) is not None:
+            connections = GaugeMetricFamily("ms_pool_connections", "Connections to the database, by use", labels=["state"])
+            connections.add_metric(["busy"], pool.open - pool.idle)
+            connections.add_metric(["idle"], pool.idle)
+            yield connections
+            yield GaugeMetricFamily("ms_pool_limit", "Connections to the database that there may be", value=pool.limit)
+        yield GaugeMetricFamily("ms_board_listeners", "Pages that watch the live board", value=self._figures.listeners())
 
     def _accounts(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily("ms_accounts", "Accounts this instance speaks for, by how they stand", labels=["api", "state"])

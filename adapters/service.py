@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from adapters import access, audit
 from adapters.backlog import BacklogMeter
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
@@ -27,6 +28,7 @@ from adapters.postgres.projections import ProjectionRunner
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.reactor import Reactor
 from adapters.retries import RetryWorker
+from adapters.self_test import SelfTests
 from adapters.settings_store import SettingsStore
 from adapters.status import Sources, report
 from adapters.switchboard import Switchboard
@@ -85,6 +87,7 @@ class Service:
     store: PostgresEventStore
     settings: SettingsStore
     moysklad: MoySklad
+    self_tests: SelfTests
     ingest: Ingest
     reactor: Reactor
     switchboard: Switchboard
@@ -137,6 +140,8 @@ class Service:
             try:
                 await self.switchboard.prune()
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
+                await access.prune(self.pool)
+                await audit.prune(self.pool)
             except UNAVAILABLE as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)
@@ -211,13 +216,17 @@ async def assembled(
             foreign=foreign,
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
+        ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
+        self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
+        stack.push_async_callback(self_tests.close)
         yield Service(
             options=options,
             pool=pool,
             store=store,
             settings=settings,
             moysklad=moysklad,
-            ingest=Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms),
+            self_tests=self_tests,
+            ingest=ingest,
             reactor=reactor,
             switchboard=switchboard,
             runner=ProjectionRunner(pool, store, projections),

@@ -33,7 +33,9 @@ from core.settings import (
     merge_update,
     parse_settings,
     read_object,
+    restored,
 )
+from core.webhook_signature import is_same_uuid
 
 INLINE_ENTERPRISE: Final = "inline"
 """Under this name run calls that bring their settings along and name no enterprise (CONTRACT-ASTERISK, short form)."""
@@ -50,7 +52,8 @@ CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000
 
 _READ, _LOCK = load_sql("settings_read"), load_sql("settings_lock")
-_BY_WEBHOOK = load_sql("settings_by_webhook")
+_BY_WEBHOOK, _LIST = load_sql("settings_by_webhook"), load_sql("enterprises_list")
+_REVISION: Final = "SELECT settings FROM settings_revisions WHERE enterprise = $1 AND revision = $2 AND NOT inline"
 _LAST, _ADD = load_sql("settings_last_revision"), load_sql("settings_add_revision")
 _ORDER_RETRY: Final = load_sql("retry_order_make")
 
@@ -138,9 +141,27 @@ class SettingsStore:
             return known[1]
         with _outage_as("the settings cannot be read"):
             rows = await self._pool.fetch(_BY_WEBHOOK, wanted)
-        found = next((str(row["number"]) for row in rows if _webhook_of(row["integrations_config"]) == wanted), None)
+        found = next((str(row["number"]) for row in rows if is_same_uuid(wanted, _webhook_of(row["integrations_config"]))), None)
         self._keep(self._webhooks, wanted, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
+
+    async def listing(self, wanted: str, only: str | None, limit: int) -> list[tuple[str, str, dict[str, Any]]]:
+        """Enterprises by number: number, name, and the ``ms`` object as it is stored. ``wanted``: a part of number or name."""
+        with _outage_as("the settings cannot be read"):
+            rows = await self._pool.fetch(_LIST, wanted, only, limit)
+        return [(row["number"], row["name"], read_object(read_object(row["integrations_config"]).get("ms"))) for row in rows]
+
+    async def about(self, enterprise: str) -> tuple[str, str]:
+        """An enterprise's name, and which integration the dispatcher asks first (``smart.primary``, written by others).
+
+        Empty where nobody said.
+        """
+        with _outage_as("the settings cannot be read"):
+            rows = await self._pool.fetch(_LIST, "", enterprise, 1)
+        if not rows:
+            return "", ""
+        smart = read_object(read_object(rows[0]["integrations_config"]).get("smart"))
+        return str(rows[0]["name"]), str(smart.get("primary") or "")
 
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
         """What a call works under: the settings of its revision, and the credentials in force now.
@@ -168,11 +189,26 @@ class SettingsStore:
         def change(config: dict[str, Any]) -> dict[str, Any]:
             merged = merge_update(config, body)
             _known_zone(merged)
-            merged["phone_api_url"] = PHONE_API_URL
-            merged["webhook_uuid"] = config.get("webhook_uuid") or str(uuid4())
-            merged["webhook_url"] = f"{self._public_url}/ms/webhook/{merged['webhook_uuid']}"
-            return merged
+            return self._with_addresses(merged, config.get("webhook_uuid"))
 
+        return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
+
+    async def restore(self, enterprise: str, revision: int, *, by: str, expected_revision: int) -> Current | None:
+        """Make the settings of an earlier revision a new one; secrets stay as they are now. None for an unknown revision.
+
+        A key that was replaced since was replaced for a reason. Raises as :meth:`save` does.
+        """
+        with _outage_as("the settings cannot be read"):
+            stored = await self._pool.fetchval(_REVISION, enterprise, revision)
+        if stored is None:
+            return None
+        wanted = self._vault.decrypt_fields(read_object(stored))
+
+        def change(config: dict[str, Any]) -> dict[str, Any]:
+            # After a removal the earlier address comes back: it is the one that MoySklad was given.
+            return self._with_addresses(restored(config, wanted), config.get("webhook_uuid") or wanted.get("webhook_uuid"))
+
+        reason = f"restored revision {revision}"
         return await self._write(enterprise, change, by=by, reason=reason, expected_revision=expected_revision)
 
     async def delete(self, enterprise: str, *, by: str) -> bool:
@@ -319,6 +355,12 @@ class SettingsStore:
         found = (_settings(config), _account(enterprise, config), bool(row["inline"]))
         self._keep(self._revisions, key, found, CACHED_REVISIONS)
         return found
+
+    def _with_addresses(self, config: dict[str, Any], webhook_uuid: object) -> dict[str, Any]:
+        """The settings with what the service itself says in them."""
+        uuid = str(webhook_uuid or uuid4())
+        url = f"{self._public_url}/ms/webhook/{uuid}"
+        return {**config, "phone_api_url": PHONE_API_URL, "webhook_uuid": uuid, "webhook_url": url}
 
     def _as_current(self, enterprise: str, revision: int, config: Mapping[str, Any]) -> Current:
         return Current(

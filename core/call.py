@@ -141,6 +141,14 @@ class Call:
         return tuple(dict.fromkeys([*seen, *self.requested]))
 
     @property
+    def ringing(self) -> tuple[str, ...]:
+        """Who is rung by the latest step, or asked for a card; for an outgoing call in its first ringing the one who calls."""
+        if self.direction is Direction.OUTGOING and self.phase is Phase.RINGING:
+            return (self.caller,) if self.caller else ()
+        latest = max(self.steps, key=lambda step: step.heard_ms, default=None)
+        return tuple(dict.fromkeys([*(latest.extensions if latest is not None else ()), *self.requested]))
+
+    @property
     def steps(self) -> tuple[Dial, ...]:
         """The Dial steps that count: an internal one inside a customer's call is a service leg (PRODUCT B4)."""
         direction = self.direction

@@ -158,7 +158,7 @@ def is_mixed(effect: Effect) -> bool:
 def _targets(call: Call, now_ms: int, limits: Limits) -> dict[str, Card]:
     match call.phase:
         case Phase.RINGING | Phase.TRANSFERRING:
-            return dict.fromkeys(_ringing(call), Card.SHOWN)
+            return dict.fromkeys(call.ringing, Card.SHOWN)
         case Phase.TALKING:
             return dict.fromkeys(call.talking, Card.TIMING)
         case Phase.ON_HOLD:
@@ -169,14 +169,6 @@ def _targets(call: Call, now_ms: int, limits: Limits) -> dict[str, Card]:
             return {last.extension: Card.TIMING}
         case _:
             return dict.fromkeys(call.requested, Card.SHOWN)
-
-
-def _ringing(call: Call) -> tuple[str, ...]:
-    if call.direction is Direction.OUTGOING and call.phase is Phase.RINGING:
-        return (call.caller,) if call.caller else ()
-    steps = call.steps
-    latest = max(steps, key=lambda step: step.heard_ms).extensions if steps else ()
-    return tuple(dict.fromkeys([*latest, *call.requested]))
 
 
 def _too_late(call: Call, extension: str, now_ms: int, limits: Limits) -> bool:

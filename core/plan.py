@@ -33,6 +33,7 @@ from core.lifecycle import FINAL, LIVE, Phase
 from core.phone import looks_like_extension
 from core.record import Record, final_record
 from core.remote import Attempt, Card, Refusal, Remote
+from core.self_test import COMMENT, is_test
 from core.settings import Settings
 from core.values import ANONYMOUS, Direction, Urgency
 
@@ -231,6 +232,7 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
         start_ms=calls.start_ms(call),
         contact=call.remote.contact.id or "",
         cards=cards,
+        comment=COMMENT if is_test(call.id) else "",
     )
     if not final:
         yield _write(call, effect, f"the card belongs on a screen: {describe_cards(cards)}")
@@ -350,6 +352,8 @@ def _contact(
             FindContact(number=call.number, deadline_ms=deadline_ms),
             "MoySklad links a call to a contact only when the call is created",
         )
+    elif is_test(call.id):
+        notes.append(Note(about="contact", text="a test call makes no client"))
     elif not settings.create_client(call.direction):
         notes.append(Note(about="contact", text="not in MoySklad, and the settings do not create clients for this direction"))
     else:

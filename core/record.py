@@ -11,6 +11,7 @@ from core.call import Call, attribution, best_known_end_ms, end_ms, outcome
 from core.cards import employee_of
 from core.lifecycle import Phase
 from core.phone import looks_like_extension
+from core.self_test import COMMENT, is_test
 from core.settings import Settings
 from core.values import ANONYMOUS, Direction, Outcome
 
@@ -50,6 +51,8 @@ def _end_ms(call: Call) -> int | None:
 
 
 def _comment(call: Call) -> str:
+    if is_test(call.id):
+        return COMMENT
     parts: list[str] = []
     match outcome(call):
         case Outcome.MISSED:

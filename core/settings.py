@@ -14,7 +14,7 @@ import orjson
 import phonenumbers
 
 from core.settings_secrets import MASK, SECRET_FIELDS, fingerprint, is_masked, is_secret_field, map_secrets, mask, masked
-from core.settings_update import MAX_TASK_MINUTES, SettingsError, merge_update
+from core.settings_update import MAX_TASK_MINUTES, SettingsError, merge_update, restored
 from core.values import Direction
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "merge_update",
     "parse_settings",
     "read_object",
+    "restored",
 ]
 
 DEFAULT_COUNTRY: Final = "BY"
@@ -77,6 +78,7 @@ class Settings:
     country: str = DEFAULT_COUNTRY
     timezone: str = ""
     webhook_uuid: str = ""
+    webhook_signature: str = "log"
     problems: tuple[str, ...] = ()
 
     def employee_for(self, extension: str) -> EmployeeRef | None:
@@ -130,6 +132,7 @@ def parse_settings(stored: object) -> Settings:
         country=_country(config, problems),
         timezone=_first_text(config, "timezone"),
         webhook_uuid=_first_text(config, "webhook_uuid"),
+        webhook_signature=_choice(config.get("webhook_signature"), ("log", "enforce"), "webhook_signature", problems),
         problems=tuple(problems),
     )
 

@@ -69,6 +69,23 @@ def merge_update(current: Mapping[str, Any], body: object) -> dict[str, Any]:
     return changed
 
 
+def restored(current: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """Earlier settings with today's secrets, and what the service owns as it is today."""
+
+    def keeps(name: str) -> bool:
+        return name in _OWNED or is_secret_field(name)
+
+    def walk(was: Any, now: Any) -> Any:
+        if not isinstance(was, Mapping):
+            return was
+        today = now if isinstance(now, Mapping) else {}
+        kept = {name: value for name, value in today.items() if is_secret_field(name)}
+        return {**{name: walk(value, today.get(name)) for name, value in was.items() if not is_secret_field(name)}, **kept}
+
+    kept = {name: value for name, value in current.items() if keeps(name)}
+    return {**{name: walk(value, current.get(name)) for name, value in earlier.items() if not keeps(name)}, **kept}
+
+
 def _merged(key: str, stored: Any, value: Any) -> Any:
     if isinstance(value, str):
         return value.strip()
@@ -204,6 +221,7 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "unrecognized_extension": _extension,
     "country": _country,
     "timezone": _zone,
+    "webhook_signature": _one_of("log", "enforce"),
     "create_task": _one_of("none", "on_missed"),
     "task_minutes": _minutes,
 }

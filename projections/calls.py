@@ -1,4 +1,4 @@
-"""``calls``: one row per call as it stands now, for search and for naming a call by phone and time (PRODUCT F2).
+"""``calls``: one row per call as it stands now: for search, the board, missed calls and reports (PRODUCT F2, F4, F9).
 
 A row is folded anew from the call's whole stream up to the batch, so it depends on the events alone:
 rebuilt equals live by construction.
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from core import call as calls
-from core.call import Call, attribution, fold, initial
-from core.events import EffectFailed, EffectRefused, Event, decode
+from core.call import Call, attribution, evolve, initial
+from core.events import EffectFailed, EffectRefused, Event, Observation, decode
+from core.lifecycle import Phase
+from core.measures import involved, talked_ms, wait_ms
 from core.phone import digits
 from core.plan import parked
 from core.ports import ProjectionDb, RecordedEvent
@@ -21,6 +23,9 @@ from core.values import ANONYMOUS
 _SQL: Final = Path(__file__).parent / "sql"
 _HISTORY: Final = (_SQL / "calls_history.sql").read_text()
 _UPSERT: Final = (_SQL / "calls_upsert.sql").read_text()
+
+NAME_CHARS: Final = 200
+"""A name is shown in one line; MoySklad takes 255 characters."""
 
 
 class _Nobody:
@@ -58,10 +63,9 @@ class Calls:
 
 def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
     """The row in the order of ``calls_upsert.sql``; ``talk_ms`` sums the talks that are over."""
-    state: Call = fold(initial(enterprise, stream.removeprefix("call/")), history)
-    ended = calls.end_ms(state)
+    state, phase_ms = _folded(initial(enterprise, stream.removeprefix("call/")), history)
     talk_ms = sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in state.talks)
-    outcome, needed = calls.outcome(state), parked(state)
+    outcome, needed, talked = calls.outcome(state), parked(state), talked_ms(state)
     return (
         enterprise,
         state.id,
@@ -71,10 +75,10 @@ def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
         outcome.value if outcome else None,
         state.number,
         "" if state.number == ANONYMOUS else digits(state.number),
-        list(dict.fromkeys([*state.rung, *(talk.extension for talk in state.talks)])),
+        list(involved(state)),
         attribution(state, _Nobody())[0],
         calls.start_ms(state),
-        ended,
+        calls.end_ms(state),
         max(0, talk_ms),
         state.remote.call,
         len(state.remote.open_cards),
@@ -83,4 +87,23 @@ def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
         needed.remedy if needed is not None else "",
         needed.since_ms if needed is not None else None,
         needed.code if needed is not None else None,
+        phase_ms,
+        list(state.ringing) if state.phase in (Phase.RINGING, Phase.TRANSFERRING) else [],
+        list(state.talking) if state.is_live else [],
+        list(state.remote.open_cards),
+        state.remote.contact.name.replace("\0", "")[:NAME_CHARS],
+        list(talked),
+        list(talked.values()),
+        wait_ms(state),
     )
+
+
+def _folded(state: Call, history: Sequence[Event]) -> tuple[Call, int]:
+    """The call, and since when it stands as it stands: for a talk since it began, else since the event that led there."""
+    phase_ms = 0
+    for event in history:
+        before, state = state.phase, evolve(state, event)
+        if state.phase is not before:
+            phase_ms = event.heard_ms if isinstance(event, Observation) else event.at_ms
+    began = [talk.start_ms for talk in state.talks if talk.end_ms is None] if state.phase is Phase.TALKING else []
+    return state, min(began, default=phase_ms)

@@ -63,7 +63,8 @@ class Entry:
     ``ordered``.
 
     ``phase_before`` and ``phase_after`` differ when this step moved the call. ``cards``: extension -> how its card
-    stands after the step. ``notes``: what was decided or left undone, with the reason, where that changed here.
+    stands after the step. ``notes``: what was decided or left undone, with the reason, where that changed here; ``gone``: those
+    of earlier steps that do not hold any more.
     ``exchanges``: requests and answers, secrets removed. ``raw``: the wire body, for what was heard. ``again_ms``: when it
     was to be tried again, for what failed or was not asked yet.
     """
@@ -79,6 +80,7 @@ class Entry:
     why: str = ""
     cards: dict[str, str] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
+    gone: tuple[Note, ...] = ()
     exchanges: tuple[dict[str, Any], ...] = ()
     wire: str = ""
     raw: dict[str, Any] = field(default_factory=dict)
@@ -118,8 +120,9 @@ def tell(enterprise: str, call_id: str, history: Sequence[RecordedEvent], settin
         before, state = state, evolve(state, event)
         notes = plan(state, settings, at_ms(event), limits).notes
         fresh = tuple(note for note in notes if note not in known_notes)
+        gone = tuple(note for note in known_notes if note not in notes)
         known_notes = notes
-        entries.append(_entry(recorded, event, before, state, fresh))
+        entries.append(_entry(recorded, event, before, state, fresh, gone))
     return _story(state, settings, limits, tuple(entries))
 
 
@@ -161,7 +164,9 @@ def at_ms(event: Event) -> int:
     return event.heard_ms if isinstance(event, Observation) else event.at_ms
 
 
-def _entry(recorded: RecordedEvent, event: Event, before: Call, after: Call, notes: tuple[Note, ...]) -> Entry:
+def _entry(
+    recorded: RecordedEvent, event: Event, before: Call, after: Call, notes: tuple[Note, ...], gone: tuple[Note, ...]
+) -> Entry:
     kind, title, why = _tell(event, after)
     exchanges = tuple(_exchanges(event))
     return Entry(
@@ -176,6 +181,7 @@ def _entry(recorded: RecordedEvent, event: Event, before: Call, after: Call, not
         why=why,
         cards={extension: card.value for extension, card in after.remote.cards},
         notes=notes,
+        gone=gone,
         exchanges=exchanges,
         wire=event.wire if isinstance(event, Observation) else "",
         raw=event.raw if isinstance(event, Observation) else {},

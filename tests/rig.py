@@ -16,6 +16,9 @@ from zoneinfo import ZoneInfo
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.fernet import Fernet
 
+from adapters.access import Access
+from adapters.audit import Audit
+from adapters.board import Board
 from adapters.call_search import resolve, search
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
@@ -30,6 +33,8 @@ from core.decisions import Limits
 from core.ports import Projection
 from projections.calls import Calls
 from projections.journal import Journal
+from projections.statistics import Statistics, quantile_ms
+from tests.described import held_to_description
 from tests.settings import MS_CONFIG
 
 MINSK = ZoneInfo("Europe/Minsk")
@@ -122,7 +127,8 @@ async def running(
         service = await stack.enter_async_context(
             service_beside(dsn, address, clock, limits=limits, projections=projections)
         )
-        http = await stack.enter_async_context(TestClient(TestServer(build_app(Holder(_parts(service)), _guard()))))
+        app = held_to_description(build_app(Holder(_parts(service)), _guard()))
+        http = await stack.enter_async_context(TestClient(TestServer(app)))
         await service.pool.execute(
             "INSERT INTO public.enterprises (number, name, secret) VALUES ($1, 'Test', $2) ON CONFLICT DO NOTHING",
             ENTERPRISE,
@@ -157,7 +163,7 @@ async def service_beside(
         now_ms=clock,
         known_limits=LimitsRegistry(known_ms=3_600_000),
     )
-    async with assembled(options, (Calls(), Journal()) if projections is None else projections) as service:
+    async with assembled(options, (Calls(), Journal(), Statistics()) if projections is None else projections) as service:
         yield service
 
 
@@ -166,14 +172,20 @@ def _guard() -> Guard:
 
 
 def _parts(service: Service) -> Services:
-    async def no_story(enterprise: str, call: str) -> dict[str, Any] | None:
+    async def no_replay(enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
         return None
 
     return Services(
         ingest=service.ingest,
         settings=service.settings,
         moysklad=service.moysklad,
-        story=no_story,
+        access=Access(service.pool, None),
+        audit=Audit(service.pool),
+        replay=no_replay,
+        board=Board(service.pool, lambda: gather(service.sources), now_ms=service.options.now_ms),
+        pool=service.pool,
+        quantile=quantile_ms,
+        self_tests=service.self_tests,
         search=lambda query: search(service.pool, query, MINSK),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
         parked=service.parked,

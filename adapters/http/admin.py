@@ -1,18 +1,44 @@
-"""The administrator's JSON API (PRODUCT D1): settings, connection test, employees, test card, the calls' replay, parked calls."""
+"""The administrator's JSON API (PRODUCT D1): settings, connection test, employees, test card, parked calls."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from adapters.http.answers import Problem, answer, read_json
+from adapters.http.answers import Problem, answer, not_understood, read_json
+from adapters.http.bodies import (
+    EmployeesQuery,
+    ParkedQuery,
+    Restore,
+    SelfTestWanted,
+    SettingsUpdate,
+    TestCardWanted,
+    read_body,
+)
+from adapters.http.described import described
 from adapters.http.services import Services, services
+from adapters.http.shapes import (
+    Changes,
+    Connection,
+    Done,
+    Employees,
+    OrderStates,
+    Retried,
+    SelfTestBegun,
+    SelfTestShown,
+    SettingsShown,
+    TestCardShown,
+)
+from adapters.http.who import for_links, note, scoped, who
 from adapters.moysklad.errors import Api
 from adapters.moysklad.explain import explain_failure_ru
-from adapters.parked import MAX_SHOWN, Ordered
+from adapters.parked import MAX_SHOWN, Ordered, Parked
+from adapters.self_test import Busy, SwitchedOff
 from adapters.settings_store import Current, SettingsConflict
 from core.effects import Refused, Unavailable
 from core.settings import SettingsError, masked
@@ -30,23 +56,29 @@ def routes() -> list[web.RouteDef]:
         web.put("/ms-admin/api/config/{enterprise}", put_config),
         web.delete("/ms-admin/api/config/{enterprise}", delete_config),
         web.get("/ms-admin/api/config/{enterprise}/history", get_history),
+        web.post("/ms-admin/api/config/{enterprise}/restore", restore_config),
         web.get("/ms-admin/api/test/{enterprise}", test_connection),
         web.post("/ms-admin/test/{enterprise}", test_connection),
         web.get("/ms-admin/api/employees/{enterprise}", get_employees),
+        web.get("/ms-admin/api/order-states/{enterprise}", get_order_states),
         web.post("/ms-admin/api/test-manager/{enterprise}", test_manager),
-        web.get("/ms-admin/api/calls", search_calls),
-        web.get("/ms-admin/api/calls/{enterprise}/{call}", get_call),
+        web.post("/ms-admin/api/self-test/{enterprise}", begin_self_test),
+        web.get("/ms-admin/api/self-test/{enterprise}/{test}", get_self_test),
         web.get("/ms-admin/api/parked", get_parked),
         web.post("/ms-admin/api/retry/{enterprise}", retry_enterprise),
         web.post("/ms-admin/api/retry/{enterprise}/{call}", retry_call),
     ]
 
 
+@described("settings", SettingsShown)
 async def get_config(request: web.Request) -> web.Response:
     """The settings in force, tokens masked, with their revision."""
-    return answer(_shown(await _known(request)))
+    current = await _known(request)
+    name, primary = await services(request).settings.about(current.enterprise)
+    return answer({**_shown(current), "name": name, "primary": primary})
 
 
+@described("settings", SettingsShown, body=SettingsUpdate)
 async def put_config(request: web.Request) -> web.Response:
     """Store settings; creates the enterprise's row if there is none. A masked or absent token stays as it is."""
     body = await read_json(request)
@@ -54,7 +86,7 @@ async def put_config(request: web.Request) -> web.Response:
     expected = body.get("revision") if isinstance(body, dict) else None
     if expected is not None and (isinstance(expected, bool) or not isinstance(expected, int)):
         raise Problem(400, "revision is not a number", field="revision", hint="Отправьте номер редакции, которую вы видели.")
-    try:
+    with _refusals():
         current = await parts.settings.save(
             _enterprise(request),
             body,
@@ -62,22 +94,45 @@ async def put_config(request: web.Request) -> web.Response:
             reason="saved by the administrator",
             expected_revision=expected,
         )
+    parts.moysklad.gateway.forget(current.account)
+    await note(request, "settings_saved", enterprise=current.enterprise, revision=current.revision)
+    return answer(_shown(current))
+
+
+@described("settings", SettingsShown, body=Restore)
+async def restore_config(request: web.Request) -> web.Response:
+    """Bring back the settings of an earlier revision as a new one; keys and tokens stay as they are now."""
+    body, parts, enterprise = await read_body(request, Restore), services(request), _enterprise(request)
+    with _refusals():
+        current = await parts.settings.restore(enterprise, body.restore, by=_by(request), expected_revision=body.revision)
+    if current is None:
+        raise Problem(404, "the revision is unknown", field="restore", hint="Такой редакции нет: обновите страницу.")
+    parts.moysklad.gateway.forget(current.account)
+    await note(request, "settings_restored", enterprise=enterprise, restored=body.restore, revision=current.revision)
+    return answer(_shown(current))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
     except SettingsError as error:
         raise Problem(400, error.error, field=error.field, hint=error.hint) from error
     except SettingsConflict as error:
         hint = "Настройки изменил кто-то другой: обновите страницу и внесите изменения снова."
         raise Problem(409, str(error), field="revision", hint=hint) from error
-    parts.moysklad.gateway.forget(current.account)
-    return answer(_shown(current))
 
 
+@described("settings", Done)
 async def delete_config(request: web.Request) -> web.Response:
     """Remove the integration's settings; the history of changes and of calls stays."""
     if not await services(request).settings.delete(_enterprise(request), by=_by(request)):
         raise Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
+    await note(request, "settings_deleted", enterprise=_enterprise(request))
     return answer({"status": "deleted"})
 
 
+@described("settings", Changes)
 async def get_history(request: web.Request) -> web.Response:
     """Who changed what and when, newest first, tokens masked."""
     await _known(request)
@@ -98,6 +153,7 @@ async def get_history(request: web.Request) -> web.Response:
     )
 
 
+@described("checks", Connection)
 async def test_connection(request: web.Request) -> web.Response:
     """Try both APIs and say in words what is right and what is wrong."""
     current, accounts = await _known(request), services(request).moysklad.accounts
@@ -111,6 +167,7 @@ async def test_connection(request: web.Request) -> web.Response:
     return answer({"success": phone.ok and main.ok, **verdicts, "problems": list(current.settings.problems)})
 
 
+@described("checks", Employees, query=EmployeesQuery)
 async def get_employees(request: web.Request) -> web.Response:
     """The account's employees with their extensions; ``?refresh=1`` asks MoySklad anew for calls too."""
     current, parts = await _known(request), services(request)
@@ -136,11 +193,20 @@ async def get_employees(request: web.Request) -> web.Response:
     )
 
 
+@described("checks", OrderStates)
+async def get_order_states(request: web.Request) -> web.Response:
+    """The states that a customer order may have at the account's MoySklad, by name."""
+    current = await _known(request)
+    states, problem = await services(request).moysklad.accounts.order_states(current.account)
+    return answer({"states": list(states), "problem": problem})
+
+
+@described("checks", TestCardShown, body=TestCardWanted, also={502: TestCardShown})
 async def test_manager(request: web.Request) -> web.Response:
-    """Show one marked test card to one employee; it goes by itself. Body: ``{"extension"}`` and/or ``{"employee_id"}``."""
-    body = await read_json(request)
+    """Show one marked test card to one employee; it goes by itself."""
+    body = await read_body(request, TestCardWanted)
     current, parts = await _known(request), services(request)
-    extension, employee = _text(body, "extension"), _text(body, "employee_id")
+    extension, employee = body.extension.strip(), body.employee_id.strip()
     if not extension and employee:
         extension = next((number for number, each in current.settings.employees if each.id == employee), "")
     if not extension:
@@ -158,6 +224,7 @@ async def test_manager(request: web.Request) -> web.Response:
     hiding = asyncio.create_task(_hide_later(parts, current, card))
     parts.tasks.add(hiding)
     hiding.add_done_callback(parts.tasks.discard)
+    await note(request, "test_card_shown", enterprise=current.enterprise, object_=extension)
     message = f"Тестовая карточка показана сотруднику с номером {extension}; через {TEST_CARD_S:.0f} с она исчезнет."
     return answer({"success": True, "message": message, "call": card.call})
 
@@ -172,26 +239,32 @@ async def _hide_later(parts: Services, current: Current, card: Any) -> None:
         return
 
 
-async def search_calls(request: web.Request) -> web.Response:
-    """Find calls: ``enterprise``, ``phone`` (any typing), ``extension``, ``outcome``, ``from``, ``to``, ``failed``, ``limit``."""
+@described("checks", SelfTestBegun, status=202, body=SelfTestWanted)
+async def begin_self_test(request: web.Request) -> web.Response:
+    """Play one marked test call through everything; how far it comes is told under the name in the answer."""
+    body, current = await read_body(request, SelfTestWanted), await _known(request)
     try:
-        calls = await services(request).search(dict(request.query))
-    except ValueError as error:
-        raise _not_understood(error) from error
-    return answer({"calls": calls})
+        test = await services(request).self_tests.start(current.enterprise, body.extension)
+    except SwitchedOff as error:
+        hint = "Интеграция выключена: включите её и сохраните настройки."
+        raise Problem(409, "the integration is switched off", field="enabled", hint=hint) from error
+    except Busy as error:
+        raise Problem(409, "a test is going on", hint="Проверка уже идёт: дождитесь её конца.", retry_after_s=5) from error
+    await note(request, "self_test", enterprise=current.enterprise, object_=test, extension=body.extension)
+    return answer({"test": test}, 202)
 
 
-async def get_call(request: web.Request) -> web.Response:
-    """The replay of one call: every step with reasons, requests and answers. Never touches the network."""
-    try:
-        story = await services(request).story(_enterprise(request), request.match_info["call"])
-    except ValueError as error:
-        raise _not_understood(error) from error
-    if story is None:
-        raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
-    return answer(story)
+@described("checks", SelfTestShown)
+async def get_self_test(request: web.Request) -> web.Response:
+    """How far a test call has come, step by step, in words."""
+    report = await services(request).self_tests.look(_enterprise(request), request.match_info["test"])
+    if report is None:
+        raise Problem(404, "the test is unknown", field="test", hint="Начните проверку заново.")
+    return answer(msgspec.to_builtins(report))
 
 
+@described("parked", Parked, query=ParkedQuery)
+@for_links
 async def get_parked(request: web.Request) -> web.Response:
     """Calls that need a person: why, since when, what helps; counted by reason. ``enterprise``, ``limit``."""
     limit = request.query.get("limit", "200")
@@ -200,41 +273,39 @@ async def get_parked(request: web.Request) -> web.Response:
     enterprise = request.query.get("enterprise", "")
     if not enterprise.isprintable():
         raise Problem(400, "enterprise is not understood", field="enterprise", hint="plain text")
-    found = await services(request).parked.listing(enterprise or None, int(limit))
+    found = await services(request).parked.listing(scoped(request, enterprise), int(limit))
     return answer(msgspec.to_builtins(found))
 
 
+@described("parked", Retried)
 async def retry_enterprise(request: web.Request) -> web.Response:
     """Ask MoySklad again for everything of an enterprise that is parked."""
     enterprise = _enterprise(request)
     ordered, count = await services(request).parked.retry_enterprise(enterprise, by=_by(request))
+    await note(request, "retry_ordered", enterprise=enterprise, calls=count)
     return answer({"status": ordered.value, "enterprise_number": enterprise, "calls": count})
 
 
+@described("parked", Retried)
 async def retry_call(request: web.Request) -> web.Response:
     """Ask MoySklad again for one parked call, named as in the replay."""
     enterprise, parts = _enterprise(request), services(request)
     try:
         call = await parts.find_call(enterprise, request.match_info["call"])
     except ValueError as error:
-        raise _not_understood(error) from error
+        raise not_understood(error) from error
     if call is None:
         raise Problem(404, "the call is unknown", field="call", hint="name it by UniqueId or by MoySklad's id of the call")
     ordered = await parts.parked.retry_call(enterprise, call, by=_by(request))
+    await note(request, "retry_ordered", enterprise=enterprise, object_=call)
     calls = 0 if ordered is Ordered.NOT_PARKED else 1
     return answer({"status": ordered.value, "enterprise_number": enterprise, "call": call, "calls": calls})
 
 
 def _by(request: web.Request) -> str:
-    return f"{request.remote or 'unknown'} (admin API)"
-
-
-def _not_understood(error: ValueError) -> Problem:
-    """What a person typed to find calls: the search says which field, and what would be right."""
-    if len(error.args) != 2:
-        raise error  # not ours
-    name, hint = map(str, error.args)
-    return Problem(400, f"{name} is not understood", field=name, hint=hint)
+    """Whoever changes something, as the history of changes shows it to administrators."""
+    asker = who(request)
+    return f"{asker.actor}, {asker.address}"
 
 
 async def _known(request: web.Request) -> Current:
@@ -251,15 +322,11 @@ def _enterprise(request: web.Request) -> str:
     return enterprise
 
 
-def _text(body: object, key: str) -> str:
-    value = body.get(key) if isinstance(body, dict) else None
-    return value.strip()[:64] if isinstance(value, str) else ""
-
-
 def _shown(current: Current) -> dict[str, Any]:
     return {
         "enterprise_number": current.enterprise,
         "revision": current.revision,
         "ms": masked(current.config),
+        "effective": msgspec.to_builtins(current.settings),
         "problems": list(current.settings.problems),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ log = structlog.get_logger("http")
 
 BODY_LIMIT: Final = 1_048_576
 """A PBX body is about 300 bytes; a megabyte is an error or an attack."""
+
+BODY_S: Final = 20.0
+"""Whoever sends a body more slowly than this holds a connection and nothing else."""
 
 SHOWN_BYTES: Final = 4_096
 
@@ -53,6 +57,14 @@ class Problem(Exception):
         return {"error": self.error, "field": self.field, "hint": self.hint}
 
 
+def not_understood(error: ValueError) -> Problem:
+    """What a person typed to find something: whoever looked says which field, and what would be right."""
+    if len(error.args) != 2:
+        raise error  # not ours
+    name, hint = map(str, error.args)
+    return Problem(400, f"{name} is not understood", field=name, hint=hint)
+
+
 def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON answer."""
     return web.Response(body=orjson.dumps(data), status=status, content_type="application/json", headers=headers)
@@ -76,7 +88,10 @@ def status_of(error: SignalError) -> int:
 async def read_json(request: web.Request) -> Any:
     """The body as JSON. Raises Problem 400 (not JSON) or 413 (over the limit)."""
     try:
-        raw = await request.read()
+        async with asyncio.timeout(BODY_S):
+            raw = await request.read()
+    except TimeoutError:
+        raise Problem(408, f"the body did not come within {BODY_S:.0f} s", hint="send it at once") from None
     except web.HTTPRequestEntityTooLarge:
         raise Problem(
             413, f"the body is larger than {BODY_LIMIT} bytes", hint="send one event per request"

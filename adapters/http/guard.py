@@ -1,16 +1,64 @@
-"""Who may call what (PRODUCT D5). Only the socket's own address counts: no header makes a caller local."""
+"""Who may call what (PRODUCT D5). Only the socket's own address counts: no header makes a caller local.
+
+Three kinds of addresses: open ones (:data:`OPEN`), those for the rest of the telephony (``/internal/…``, ``/metrics``), and
+everything else, which is for administrators. What is not listed as open is not open.
+
+Without a token a near caller is admitted only if it looks like a program of this host: a browser that a foreign page abuses
+(by a form, or by a name that suddenly leads to 127.0.0.1) names itself by ``Origin``, ``Sec-Fetch-Site`` or ``Host``, and
+whoever comes through a proxy on this host by what the proxy adds.
+"""
 
 from __future__ import annotations
 
 import hmac
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from aiohttp.web_urldispatcher import MatchInfoError
 
 from adapters.http.answers import Handler, Problem
+from adapters.http.services import services
+from adapters.http.who import FOR_LINKS, WHO, Kind, Who, address_of, not_yours, peer
+
+OPEN: Final = frozenset(
+    {
+        "/",
+        "/healthz",
+        "/openapi.json",
+        "/docs",
+        "/ms",
+        "/ms/",
+        "/ms.png",
+        "/ms-admin/favicon.ico",
+        "/ms-admin/static/{name}",
+        "/ms-admin/login",
+        "/ms-admin/enter",
+        "/ms-admin/api/login",
+        "/ms-admin/api/enter",
+        "/ms/webhook/{uuid}",
+    }
+)
+"""What anybody may ask for, as the router writes it: it tells nothing, or has a check of its own."""
+
+LOGIN: Final = "/ms-admin/login"
+COOKIE: Final = "ms_session"
+SECURE_COOKIE: Final = "__Host-ms_session"
+"""Behind TLS: with this prefix no neighbour under the same domain can set it."""
+
+PAGE_HEADER: Final = "X-Requested-With"
+"""Any value, on whatever changes something: another site's page cannot send it without being asked first (CORS), and is refused."""
+
+SAFE: Final = ("GET", "HEAD")
+PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+BROWSER_HEADERS: Final = ("Origin", "Sec-Fetch-Site")
+PRIVATE_SUFFIXES: Final = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +68,84 @@ class Guard:
     networks: Sequence[IPv4Network | IPv6Network]
     internal_token: str
     admin_token: str
+    public_url: str = ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether people come by TLS."""
+        return self.public_url.startswith("https:")
+
+    @property
+    def cookie(self) -> str:
+        """The session cookie's name."""
+        return SECURE_COOKIE if self.secure else COOKIE
 
     def allows(self, request: web.Request) -> bool:
-        """Whether this request may be served where it asks to go."""
-        path = request.path
-        if path.startswith(("/ms-admin/api/", "/ms-admin/test/")):
-            return self._bears(request, self.admin_token) if self.admin_token else self._is_near(request)
-        if path.startswith("/internal/") or path == "/metrics":
-            return self._is_near(request) or self._bears(request, self.internal_token)
-        return True
+        """Whether a program may be served where it asks to go."""
+        target = _target(request)
+        return target in OPEN or self._program(request, target) is not None
+
+    async def identify(self, request: web.Request) -> Who | None:
+        """Whoever asks for an address that is not open; None when it is nobody we know. Raises Problem 403 for a forged request."""
+        target = _target(request)
+        kind = self._program(request, target)
+        if kind is not None:
+            return Who(kind=kind, address=address_of(request))
+        session_id = request.cookies.get(self.cookie)
+        if session_id is None or is_internal(target) or "Authorization" in request.headers:
+            return None
+        session = await services(request).access.find(session_id)
+        if session is None:
+            return None
+        self.check_page(request)
+        kind = Kind.OPERATOR if session.link is None else Kind.LINK
+        return Who(
+            kind=kind, address=address_of(request), enterprise=session.enterprise, link=session.link, name=session.name
+        )
+
+    def check_page(self, request: web.Request) -> None:
+        """Raises Problem 403 when a request that changes something does not come from a page of ours."""
+        if request.method in SAFE:
+            return
+        origin = request.headers.get("Origin")
+        if (
+            PAGE_HEADER not in request.headers
+            or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin"
+            or (origin is not None and not self._is_own(origin, request))
+        ):
+            raise Problem(403, "the request does not come from a page of this service", hint="Обновите страницу и повторите.")
+
+    def _is_own(self, origin: str, request: web.Request) -> bool:
+        own = urlsplit(self.public_url)
+        return urlsplit(origin).netloc == request.headers.get("Host") or origin == f"{own.scheme}://{own.netloc}"
+
+    def _program(self, request: web.Request, target: str) -> Kind | None:
+        if is_internal(target):
+            if self._is_near(request):
+                return Kind.NEAR
+            return Kind.PROGRAM if self._bears(request, self.internal_token) else None
+        if self._bears(request, self.admin_token):
+            return Kind.PROGRAM
+        return Kind.NEAR if not self.admin_token and self._is_near(request) and not _is_page(request) else None
 
     def _is_near(self, request: web.Request) -> bool:
-        transport = request.transport
-        peer = transport.get_extra_info("peername") if transport is not None else None
-        if not isinstance(peer, tuple):
+        address = peer(request)
+        if address is None or not any(address in network for network in self.networks):
             return False
-        address = ip_address(str(peer[0]).partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self.networks)
+        headers = request.headers
+        is_direct = not any(name in headers for name in (*PROXY_HEADERS, *BROWSER_HEADERS))
+        return is_direct and self._is_our_name(headers.get("Host", ""))
+
+    def _is_our_name(self, host: str) -> bool:
+        """Whether nobody else can have made this name lead here: an address, a name of this machine, or one without a domain."""
+        name = (urlsplit(f"//{host}").hostname or "") if _is_host(host) else "?."
+        if "." not in name or name.endswith(PRIVATE_SUFFIXES) or name in (urlsplit(self.public_url).hostname, *_own_names()):
+            return True
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
 
     @staticmethod
     def _bears(request: web.Request, token: str) -> bool:
@@ -45,21 +153,61 @@ class Guard:
         return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(_octets(shown), _octets(token))
 
 
+GUARD: Final = web.AppKey("guard", Guard)
+
+
+def _target(request: web.Request) -> str:
+    """What is asked for, as the router writes it; what no route answers, as it was written."""
+    resource = request.match_info.route.resource
+    return request.path if resource is None else resource.canonical
+
+
+def is_internal(target: str) -> bool:
+    """Whether an address is for the rest of the telephony."""
+    return target.startswith("/internal/") or target == "/metrics"
+
+
+def _is_page(request: web.Request) -> bool:
+    return getattr(request.match_info.handler, "is_page", False)
+
+
+def _is_host(host: str) -> bool:
+    return not set(host) & set("/?#@\\ ")
+
+
+@cache
+def _own_names() -> tuple[str, ...]:
+    return socket.gethostname().lower(), socket.getfqdn().lower()
+
+
 def _octets(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")  # a header may hold any octets
 
 
 def guarded(guard: Guard) -> Middleware:
-    """The middleware that refuses what the guard does not allow."""
+    """The middleware that refuses what the guard does not allow, and leaves who asks in the request."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not guard.allows(request):
+        target = _target(request)
+        if target in OPEN:
+            return await handler(request)
+        asker = await guard.identify(request)
+        if asker is None:
+            if isinstance(request.match_info, MatchInfoError) and not target.startswith(("/internal", "/ms-admin")):
+                return await handler(request)  # there is nothing to be protected
+            if _is_page(request):
+                raise web.HTTPSeeOther(f"{LOGIN}?next={quote(request.path_qs, safe='')}")
             raise Problem(
-                403 if request.path.startswith("/internal/") else 401,
+                403 if target.startswith("/internal/") else 401,
                 "this caller may not use this address",
-                hint="call from the service's own host, or send Authorization: Bearer with the configured token",
+                hint="log in, call from the service's own host, or send Authorization: Bearer with the configured token",
             )
+        if asker.enterprise is not None:
+            named = request.match_info.get("enterprise")
+            if not getattr(request.match_info.handler, FOR_LINKS, False) and named != asker.enterprise:
+                raise not_yours()
+        request[WHO] = asker
         return await handler(request)
 
     return check

@@ -7,9 +7,21 @@ from typing import Any, Final
 from aiohttp import web
 
 from adapters.http.answers import Problem, answer, read_json, status_of, told
+from adapters.http.bodies import LoggedCall, Signal
+from adapters.http.described import described
 from adapters.http.services import SERVICES, services
+from adapters.http.shapes import Acknowledgement, Taken
+from adapters.http.stream import NDJSON
 from core.signals import SignalError, Wire
 
+_SAYS: Final = {
+    Wire.INCOMING_CALL: "Take a dial in, incoming or outgoing.",
+    Wire.HANGUP_CALL: "Take a hangup in.",
+    Wire.RECOVERY_CALL: "Take in a hangup that was downloaded later: the call is recorded complete, without cards.",
+    Wire.CALL_EVENT: "Take in any event of the PBX, named by `event`.",
+    Wire.NOTIFY_INCOMING: "Ask for a card on given extensions.",
+    Wire.LOG_CALL: "Record a finished call in one request.",
+}
 EVENTS: Final = "/internal/ms/events"
 
 
@@ -32,10 +44,11 @@ def _taker(wire: Wire) -> Any:
             raise Problem(status_of(error), error.error, field=error.field, hint=error.hint) from error
         return answer(told(taken))
 
-    take.__doc__ = f"Take one {wire.value} body in."
-    return take
+    take.__doc__ = _SAYS[wire]
+    return described("dispatcher", Taken, body=LoggedCall if wire is Wire.LOG_CALL else Signal)(take)
 
 
+@described("dispatcher", Acknowledgement, media=NDJSON, body=Signal, body_media=NDJSON)
 async def take_stream(request: web.Request) -> web.StreamResponse:
     """Take events in, one call-event object a line, for as long as the sender likes; one acknowledgement a line."""
     ingest = services(request).ingest

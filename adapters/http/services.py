@@ -5,24 +5,40 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
+from adapters.access import Access
+from adapters.audit import Audit
+from adapters.board import Board
+from adapters.call_search import Found
 from adapters.http.answers import Problem
 from adapters.http.stream import Streams
 from adapters.ingest import Ingest
 from adapters.moysklad.wiring import MoySklad
 from adapters.parked import ParkedWork
+from adapters.reports import Quantile
+from adapters.self_test import SelfTests
 from adapters.settings_store import SettingsStore
 
-Story = Callable[[str, str], Awaitable[dict[str, Any] | None]]
-"""``(enterprise, call id or MoySklad id) -> the replay as JSON``, None for a call nobody knows."""
+
+class Replay(Protocol):
+    """Tells one call, however it is named, as JSON; None for a call nobody knows. ``disguised``: without numbers and names;
+    ``russian``: its sentences for a page.
+
+    Raises as :data:`Search` does.
+    """
+
+    def __call__(self, enterprise: str, name: str, *, disguised: bool, russian: bool) -> Awaitable[dict[str, Any] | None]:
+        """See above."""
+        ...
+
 
 FindCall = Callable[[str, str], Awaitable[str | None]]
 """``(enterprise, what a person calls it) -> the call's id``; None for a call nobody knows. Raises as :data:`Search` does."""
 
-Search = Callable[[Mapping[str, str]], Awaitable[list[dict[str, Any]]]]
+Search = Callable[[Mapping[str, str]], Awaitable[Found]]
 """Query fields -> calls, newest first. Raises ValueError whose args are (field, hint)."""
 
 Status = Callable[[], Awaitable[dict[str, Any]]]
@@ -36,8 +52,14 @@ class Services:
     ingest: Ingest
     settings: SettingsStore
     moysklad: MoySklad
-    story: Story
+    access: Access
+    audit: Audit
+    replay: Replay
+    self_tests: SelfTests
     search: Search
+    board: Board
+    pool: Any
+    quantile: Quantile
     find_call: FindCall
     parked: ParkedWork
     status: Status

@@ -62,6 +62,8 @@ class Server:
         if self._sockets:
             await self._stop_listening()
             self._holder.streams.close()
+            if self._holder.parts is not None:
+                self._holder.parts.board.close()
             await self._until_gone()
         await self._runner.cleanup()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from adapters.http.answers import answer
+from adapters.http.described import described
 from adapters.http.services import services
 
 
@@ -13,6 +16,7 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/internal/ms/status", get_status)]
 
 
+@described("service", dict[str, Any])
 async def get_status(request: web.Request) -> web.Response:
     """Instances, backlog, accounts in trouble, parked calls, followers of the log; 200 also while the database is away."""
     return answer(await services(request).status())

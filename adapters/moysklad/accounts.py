@@ -13,9 +13,8 @@ from adapters.moysklad.json_api import Employee, JsonApi
 from adapters.moysklad.phone_api import PhoneApi, PhoneEmployee, update_body
 from adapters.moysklad.transport import Trail
 from core.effects import Account, CardAction, CardEvent, Refused, RegisterCall, Unavailable, UpdateCall
+from core.self_test import NUMBER
 
-TEST_NUMBER: Final = "+70000000000"
-"""Nobody's number: the test call must not be linked to a customer."""
 TEST_COMMENT: Final = "Проверка карточки из настроек интеграции. Это не настоящий звонок."
 SOLUTION_TOKEN: Final = 55006
 
@@ -149,6 +148,15 @@ class Accounts:
             colleagues = ()
         return EmployeeList(employees=join_employees(with_extension, colleagues), problems=tuple(problems))
 
+    async def order_states(self, account: Account) -> tuple[tuple[str, ...], str]:
+        """The names of the states that a customer order may have, and Russian words if they cannot be had."""
+        answer = await self._look("/entity/customerorder/metadata", account.api_token, ())
+        if isinstance(answer, str):
+            return (), answer
+        states = answer.get("states") if isinstance(answer, dict) else None
+        names = [each.get("name") for each in states if isinstance(each, dict)] if isinstance(states, list) else []
+        return tuple(str(name) for name in names if name), ""
+
     async def _extensions(self, account: Account) -> tuple[PhoneEmployee, ...] | str:
         try:
             return await self._phone.employees(account.phone_key, Trail())
@@ -171,7 +179,7 @@ class Accounts:
         call = await self._phone.register(
             RegisterCall(
                 external_id=external_id,
-                number=TEST_NUMBER,
+                number=NUMBER,
                 incoming=True,
                 start_ms=now_ms,
                 cards=(show,),

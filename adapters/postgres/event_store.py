@@ -8,6 +8,7 @@ from typing import Any, Final, Self, TypeVar
 
 import asyncpg
 
+from adapters.latency import Latency
 from adapters.postgres.batch import Item
 from adapters.postgres.database import DATABASE_ERRORS, connect, explain, in_time, is_poison, load_sql
 from adapters.postgres.writer import GroupWriter
@@ -49,6 +50,11 @@ class PostgresEventStore:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    @property
+    def latency(self) -> Latency:
+        """How long appends took until they were on disk."""
+        return self._writer.latency
 
     async def close(self) -> None:
         """Commit what was accepted, then refuse everything."""

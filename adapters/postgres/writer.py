@@ -18,6 +18,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
+from adapters.latency import Latency
 from adapters.postgres.batch import Item, arguments, results
 from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, load_sql, still_wanted
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
@@ -80,6 +81,8 @@ class GroupWriter:
         self._statement: Any = None
         self._sent = False
         self._closing = False
+        self.latency = Latency()
+        """How long callers waited until what they gave was on disk."""
 
     async def write(self, items: tuple[Item, ...]) -> Results:
         """Record the items durably; their results in order. Raises StoreUnavailable, AppendRefused."""
@@ -95,7 +98,10 @@ class GroupWriter:
         self._queued_bytes += size
         self._filled.set()
         self._ensure_running()
-        return await unit.answer
+        began_s = loop.time()
+        results = await unit.answer
+        self.latency.observe(loop.time() - began_s)
+        return results
 
     async def close(self) -> None:
         """Commit what was accepted, then stop. Bounded by the patience of those who wait."""

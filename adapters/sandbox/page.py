@@ -9,11 +9,12 @@ from aiohttp import web
 STATIC = Path(__file__).parent / "static"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _FILES = {
     "/": ("index.html", "text/html"),
     "/static/sandbox.js": ("sandbox.js", "text/javascript"),
+    "/static/click.js": ("click.js", "text/javascript"),
     "/static/sandbox.css": ("sandbox.css", "text/css"),
     "/static/icon.svg": ("icon.svg", "image/svg+xml"),
 }

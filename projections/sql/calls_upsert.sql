@@ -1,10 +1,14 @@
 INSERT INTO calls (
     enterprise, call, version, phase, direction, outcome, number, digits, extensions, extension, started_ms, ended_ms,
-    talk_ms, moysklad_call, open_cards, failures, parked, remedy, parked_ms, parked_code
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+    talk_ms, moysklad_call, open_cards, failures, parked, remedy, parked_ms, parked_code,
+    phase_ms, ringing, talking, cards, client, talked, talked_ms, wait_ms
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+    $21, $22, $23, $24, $25, $26, $27, $28)
 ON CONFLICT (enterprise, call) DO UPDATE SET
     version = excluded.version, phase = excluded.phase, direction = excluded.direction, outcome = excluded.outcome,
     number = excluded.number, digits = excluded.digits, extensions = excluded.extensions, extension = excluded.extension,
     started_ms = excluded.started_ms, ended_ms = excluded.ended_ms, talk_ms = excluded.talk_ms,
     moysklad_call = excluded.moysklad_call, open_cards = excluded.open_cards, failures = excluded.failures,
-    parked = excluded.parked, remedy = excluded.remedy, parked_ms = excluded.parked_ms, parked_code = excluded.parked_code
+    parked = excluded.parked, remedy = excluded.remedy, parked_ms = excluded.parked_ms, parked_code = excluded.parked_code,
+    phase_ms = excluded.phase_ms, ringing = excluded.ringing, talking = excluded.talking, cards = excluded.cards,
+    client = excluded.client, talked = excluded.talked, talked_ms = excluded.talked_ms, wait_ms = excluded.wait_ms

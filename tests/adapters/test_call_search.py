@@ -1,39 +1,142 @@
-"""Finding calls by number: the last nine digits find, the whole number decides."""
+"""Finding calls: by any part of what a person knows, page after page, the same call never twice."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.call_search import resolve, search
+from adapters.call_search import LIMIT, resolve, search
+from adapters.postgres.database import load_sql
 
 BELARUS, RUSSIA = "+375291234567", "+79291234567"
 BEGAN_MS = 1_795_437_000_000
 
 
+async def add(pool: Any, call: str, **fields: Any) -> None:
+    """One row of the index; what is not said is like an ordinary missed call."""
+    row: dict[str, Any] = {
+        "enterprise": "0367", "call": call, "version": 1, "phase": "settled", "direction": "in", "outcome": "missed",
+        "number": BELARUS, "extensions": [], "extension": "", "started_ms": BEGAN_MS, "talk_ms": 0, "open_cards": 0,
+        "failures": 0, "parked": "", **fields,
+    }  # fmt: skip
+    row.setdefault("digits", row["number"].lstrip("+") if row["number"] != "anonymous" else "")
+    names = ", ".join(row)
+    marks = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    await pool.execute(f"INSERT INTO calls ({names}) VALUES ({marks})", *row.values())
+
+
+async def found(pool: Any, query: Mapping[str, str]) -> list[str]:
+    return [call["call"] for call in (await search(pool, query, UTC)).calls]
+
+
 @pytest.fixture
 async def two_countries(pg_pool: Any) -> Any:
     """Two calls from numbers that share their last nine digits, a minute apart."""
-    for call, number, began_ms in (("by", BELARUS, BEGAN_MS), ("ru", RUSSIA, BEGAN_MS + 60_000)):
-        await pg_pool.execute(
-            "INSERT INTO calls (enterprise, call, version, phase, direction, outcome, number, digits, extensions, extension,"
-            " started_ms, talk_ms, open_cards, failures, parked)"
-            " VALUES ('0367', $1, 1, 'settled', 'in', 'missed', $2, ltrim($2, '+'), '{}', '', $3, 0, 0, 0, '')",
-            call,
-            number,
-            began_ms,
-        )
+    await add(pg_pool, "by", number=BELARUS)
+    await add(pg_pool, "ru", number=RUSSIA, started_ms=BEGAN_MS + 60_000)
     return pg_pool
 
 
-@pytest.mark.parametrize(("typed", "found"), [("8 (029) 123-45-67", "by"), (BELARUS, "by"), ("8 929 123-45-67", "ru")])
-async def test_search_tells_two_countries_apart(two_countries: Any, typed: str, found: str) -> None:
-    assert [call["call"] for call in await search(two_countries, {"phone": typed}, UTC)] == [found]
+@pytest.mark.parametrize(("typed", "call"), [("8 (029) 123-45-67", "by"), (BELARUS, "by"), ("8 929 123-45-67", "ru")])
+async def test_search_tells_two_countries_apart(two_countries: Any, typed: str, call: str) -> None:
+    assert await found(two_countries, {"phone": typed}) == [call]
+
+
+@pytest.mark.parametrize(
+    ("typed", "calls"), [("567", ["ru", "by"]), ("45-67", ["ru", "by"]), ("1234567", ["ru", "by"]), ("568", [])]
+)
+async def test_the_last_digits_are_enough(two_countries: Any, typed: str, calls: list[str]) -> None:
+    assert await found(two_countries, {"phone": typed}) == calls
 
 
 async def test_a_call_named_by_number_and_time_is_that_numbers(two_countries: Any) -> None:
     assert await resolve(two_countries, "0367", f"{RUSSIA}@{BEGAN_MS}", UTC) == "ru"
     assert await resolve(two_countries, "0367", f"{BELARUS}@{BEGAN_MS + 60_000}", UTC) == "by"
     assert await resolve(two_countries, "0367", f"+375299999999@{BEGAN_MS}", UTC) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "calls"),
+    [
+        ({}, ["live", "out", "failed", "parked", "missed", "elsewhere"]),
+        ({"enterprise": "0367"}, ["live", "out", "failed", "parked", "missed"]),
+        ({"enterprise": "0999"}, ["elsewhere"]),
+        ({"extension": "102"}, ["out"]),
+        ({"outcome": "answered"}, ["out", "failed"]),
+        ({"outcome": "answered,lost"}, ["out", "failed", "parked"]),
+        ({"direction": "out"}, ["out"]),
+        ({"failed": "1"}, ["failed", "parked"]),
+        ({"failed": "0"}, ["live", "out", "failed", "parked", "missed", "elsewhere"]),
+        ({"parked": "1"}, ["parked"]),
+        ({"live": "1"}, ["live"]),
+        ({"from": str(BEGAN_MS + 2_000), "to": str(BEGAN_MS + 3_000)}, ["failed", "parked"]),
+        ({"phone": BELARUS, "extension": "102"}, ["out"]),
+    ],
+)
+async def test_each_thing_that_is_known_narrows_the_search(pg_pool: Any, query: dict[str, str], calls: list[str]) -> None:
+    await add(pg_pool, "elsewhere", enterprise="0999")
+    await add(pg_pool, "missed", started_ms=BEGAN_MS + 1_000, extensions=["101"])
+    await add(pg_pool, "parked", started_ms=BEGAN_MS + 2_000, outcome="lost", parked="no such key")
+    await add(pg_pool, "failed", started_ms=BEGAN_MS + 3_000, outcome="answered", failures=2)
+    await add(pg_pool, "out", started_ms=BEGAN_MS + 4_000, direction="out", outcome="answered", extensions=["101", "102"])
+    await add(pg_pool, "live", started_ms=BEGAN_MS + 5_000, phase="ringing", outcome=None)
+    assert await found(pg_pool, query) == calls
+
+
+async def test_pages_follow_each_other_without_a_gap_or_a_repeat_also_when_calls_come_meanwhile(pg_pool: Any) -> None:
+    for number in range(25):
+        await add(pg_pool, f"c{number:02}", started_ms=BEGAN_MS + number // 3, enterprise=f"036{number % 2}")
+    wanted = await found(pg_pool, {"limit": "100"})
+    seen: list[str] = []
+    query = {"limit": "4"}
+    while True:
+        page = await search(pg_pool, query, UTC)
+        seen += [call["call"] for call in page.calls]
+        await add(pg_pool, f"new{len(seen)}", started_ms=BEGAN_MS + 1_000)
+        if page.after is None:
+            break
+        query["after"] = page.after
+    assert seen == wanted
+    assert len(seen) == 25
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"limit": str(LIMIT + 1)}, "limit"),
+        ({"limit": "٣"}, "limit"),
+        ({"phone": "12"}, "phone"),
+        ({"phone": "anna"}, "phone"),
+        ({"outcome": "answered,late"}, "outcome"),
+        ({"direction": "up"}, "direction"),
+        ({"from": "yesterday"}, "from"),
+        ({"to": "99999999999999999999"}, "to"),
+        ({"enterprise": "0\x00"}, "enterprise"),
+        ({"after": "?"}, "after"),
+        ({"after": "W10"}, "after"),
+        ({"after": "WzEsIlx1MDAwMCIsImEiXQ"}, "after"),
+    ],
+)
+async def test_what_cannot_be_understood_is_named(pg_pool: Any, query: dict[str, str], field: str) -> None:
+    with pytest.raises(ValueError, match=field) as caught:
+        await search(pg_pool, query, UTC)
+    assert caught.value.args[0] == field
+
+
+async def test_a_search_that_is_too_wide_says_what_to_narrow(pg_pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.looking.PATIENCE_S", "0.05")
+    slow = f"WITH late AS MATERIALIZED (SELECT pg_sleep(5)) {load_sql('call_search').replace('FROM calls', 'FROM late, calls')}"
+    monkeypatch.setattr("adapters.call_search._SEARCH", slow)
+    await add(pg_pool, "one")
+    with pytest.raises(ValueError, match="less at once"):
+        await search(pg_pool, {}, UTC)
+
+
+def test_the_search_s_statement_has_no_offset() -> None:
+    sql = (Path(__file__).parents[2] / "adapters/postgres/sql/call_search.sql").read_text()
+    assert "OFFSET" not in sql.upper()

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.metrics import Figures, exposition
+from adapters.latency import Latency
+from adapters.metrics import Figures, PoolUse, exposition, pool_use
 from core.values import Urgency
 from tests.adapters.test_backlog import backlog, lane
 from tests.adapters.test_status import Account, node
 
 INGEST: Any = SimpleNamespace(heard=7, duplicates=2, rejected=1)
-REACTOR: Any = SimpleNamespace(counters=SimpleNamespace(performed=5, failed=4, refused=3), attending=6)
+REACTOR: Any = SimpleNamespace(
+    counters=SimpleNamespace(performed=5, failed=4, refused=3, calls=8, clients=2), attending=6
+)
+LATENCY = Latency(count=3, sum_s=0.9, took=[1, *[0] * 10, 2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,9 @@ ALL = Figures(
     accounts=lambda: [Account(), Account(state="closed"), Account(state="closed"), Account(api="json", state="refused")],
     traffic=lambda: {"phone": Traffic(), "json": Traffic(requests=0, failures=0, admitted=0, waited_s=0, took_s=0)},
     streams=SimpleNamespace(open=2, opened=9, refused=1, cut_off=3, gave_up=4, events=500, errors=6),
+    latency=lambda: LATENCY,
+    pool=lambda: PoolUse(open=5, idle=2, limit=12),
+    listeners=lambda: 4,
 )
 
 
@@ -99,6 +109,82 @@ def test_requests_their_length_and_the_wait_for_room() -> None:
     assert (found["ms_request_seconds_count", "phone"], found["ms_request_seconds_sum", "phone"]) == (10, 2.5)
     assert (found["ms_limiter_wait_seconds_count", "phone"], found["ms_limiter_wait_seconds_sum", "phone"]) == (9, 1.5)
     assert found["ms_requests_total", "json", "ok"] == 0
+
+
+def test_calls_and_clients() -> None:
+    found = samples()
+    assert (found["ms_calls_total",], found["ms_clients_created_total",]) == (8, 2)
+
+
+def test_the_database_s_latency_and_the_pool() -> None:
+    found = samples(ALL)
+    assert (found["ms_store_append_seconds_bucket", "0.001"], found["ms_store_append_seconds_bucket", "+Inf"]) == (1, 3)
+    assert (found["ms_store_append_seconds_count",], found["ms_store_append_seconds_sum",]) == (3, 0.9)
+    assert (found["ms_pool_connections", "busy"], found["ms_pool_connections", "idle"], found["ms_pool_limit",]) == (3, 2, 12)
+    assert found["ms_board_listeners",] == 4
+    assert ("ms_pool_limit",) not in samples()
+
+
+def test_what_a_pool_says_of_itself() -> None:
+    pool = SimpleNamespace(get_size=lambda: 5, get_idle_size=lambda: 2, get_max_size=lambda: 12)
+    assert pool_use(pool) == PoolUse(open=5, idle=2, limit=12)
+
+
+# -- what watches them ----------------------------------------------------------------------------------------------
+
+DOCS = Path(__file__).parents[2] / "docs"
+FUNCTIONS = {"rate", "increase", "sum", "max", "by", "histogram_quantile", "clamp_min", "on", "absent"}
+
+
+def expressions() -> list[str]:
+    """Every query of the dashboard and of the alert rules."""
+    dashboard = json.loads((DOCS / "grafana-dashboard.json").read_text(encoding="utf-8"))
+    found = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    rules = (DOCS / "alerts.yml").read_text(encoding="utf-8")
+    return found + re.findall(r"^\s+expr: (.+)$", rules, re.MULTILINE)
+
+
+def test_what_the_dashboard_and_the_alerts_ask_for_exists() -> None:
+    known = {sample.name for family in families(ALL).values() for sample in family.samples}
+    asked = {name for expression in expressions() for name in re.findall(r"\bms_[a-z_]+", expression)}
+    assert len(asked) >= 15
+    assert asked - known == set()
+
+
+def test_every_family_is_on_the_dashboard() -> None:
+    asked = " ".join(expressions())
+    assert [name for name in families(ALL) if name not in asked] == []
+
+
+def test_labels_and_their_values_are_those_that_are_told() -> None:
+    told: dict[str, set[str]] = {}
+    for family in families(ALL).values():
+        for sample in family.samples:
+            for label, value in sample.labels.items():
+                told.setdefault(label, set()).add(value)
+    told["state"] |= {"half-open", "open"}
+    for expression in expressions():
+        for label, value in re.findall(r'([a-z]+)[=!]~?"([^"$]+)"', expression):
+            if label not in ("job", "instance"):
+                assert set(value.split("|")) <= told[label], expression
+
+
+def test_brackets_close_and_only_known_functions_are_called() -> None:
+    for expression in expressions():
+        assert expression.count("(") == expression.count(")")
+        assert expression.count("{") == expression.count("}")
+        assert set(re.findall(r"\b([a-z_]+)\s*\(", expression)) <= FUNCTIONS, expression
+
+
+def test_each_alert_says_what_it_means_and_what_to_do() -> None:
+    rules = (DOCS / "alerts.yml").read_text(encoding="utf-8")
+    alerts = rules.split("- alert: ")[1:]
+    assert len(alerts) >= 8
+    for alert in alerts:
+        assert re.search(r"^\s+severity: (page|ticket)$", alert, re.MULTILINE), alert
+        assert re.search(r"^\s+summary: .{10,}", alert, re.MULTILINE), alert
+        assert re.search(r"^\s+description: .{20,}", alert, re.MULTILINE), alert
+    assert "\t" not in rules
 
 
 def test_every_figure_has_a_kind_and_a_help_text_and_a_name_that_is_one_of_ours() -> None:

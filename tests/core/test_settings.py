@@ -21,6 +21,7 @@ from core.settings import (
     merge_update,
     parse_settings,
     read_object,
+    restored,
 )
 from core.values import Direction
 
@@ -282,3 +283,12 @@ def test_saving_the_same_update_again_changes_nothing(current: dict[str, Any], u
     assert merge_update(changed, update) == changed
     fresh = {key: value for key, value in changed.items() if value != current.get(key)}
     assert "\\u0000" not in orjson.dumps(fresh).decode()
+
+
+@given(ODD_ROWS, ODD_ROWS)
+def test_bringing_back_is_total_and_takes_no_secret_from_the_past(current: dict[str, Any], earlier: dict[str, Any]) -> None:
+    now = {**current, "integration_code": KEY, "webhook_uuid": UUID}
+    back = restored(now, {**earlier, "integration_code": "an-old-key", "api_token": "an-old-token", "webhook_uuid": "old"})
+    assert (back["integration_code"], back["webhook_uuid"]) == (KEY, UUID)
+    assert back.get("api_token") == current.get("api_token")
+    assert restored(now, back) == back

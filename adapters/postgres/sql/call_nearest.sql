@@ -1,3 +1,4 @@
+-- $2: the last digits of the number, turned round.
 SELECT call, number FROM calls
-WHERE enterprise = $1 AND right(digits, 9) = $2 AND digits <> '' AND abs(started_ms - $3::bigint) <= $4::bigint
+WHERE enterprise = $1 AND tail = $2 AND digits <> '' AND abs(started_ms - $3::bigint) <= $4::bigint
 ORDER BY abs(started_ms - $3::bigint) LIMIT 20

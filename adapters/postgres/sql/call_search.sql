@@ -1,12 +1,18 @@
-SELECT enterprise, call, phase, direction, outcome, number, extensions, extension, started_ms, ended_ms, talk_ms,
+-- $2, $3: the last digits of the number, turned round: from $2 on, and before $3 (null: exactly $2). $13 to $15: after this
+-- place, where the last page ended.
+SELECT enterprise, call, phase, direction, outcome, number, client, extensions, extension, started_ms, ended_ms, talk_ms, wait_ms,
        moysklad_call, open_cards, failures, parked, remedy
 FROM calls
 WHERE ($1::text IS NULL OR enterprise = $1)
-  AND ($2::text IS NULL OR right(digits, 9) = $2)
-  AND ($3::text IS NULL OR $3 = ANY (extensions))
-  AND ($4::text IS NULL OR outcome = $4)
-  AND ($5::bigint IS NULL OR started_ms >= $5)
-  AND ($6::bigint IS NULL OR started_ms <= $6)
-  AND (NOT $7::boolean OR failures > 0 OR parked <> '')
-ORDER BY started_ms DESC
-LIMIT $8
+  AND ($2::text IS NULL OR digits <> '' AND CASE WHEN $3::text IS NULL THEN tail = $2 ELSE tail >= $2 AND tail < $3 END)
+  AND ($4::text IS NULL OR $4 = ANY (extensions))
+  AND ($5::text[] IS NULL OR outcome = ANY ($5))
+  AND ($6::text IS NULL OR direction = $6)
+  AND ($7::bigint IS NULL OR started_ms >= $7)
+  AND ($8::bigint IS NULL OR started_ms <= $8)
+  AND (NOT $9::boolean OR failures > 0 OR parked <> '')
+  AND (NOT $10::boolean OR parked <> '')
+  AND (NOT $11::boolean OR phase IN ('arrived', 'ringing', 'talking', 'on_hold', 'transferring'))
+  AND ($13::bigint IS NULL OR started_ms <= $13 AND (started_ms, enterprise, call) < ($13, $14::text, $15::text))
+ORDER BY started_ms DESC, enterprise DESC, call DESC
+LIMIT $12

@@ -67,11 +67,32 @@ function drawScreen(screen) {
   const name = element("span", "who", who);
   name.title = who;
   head.append(element("span", "ext", screen.extension), name);
+  if (screen.employee) {
+    const button = element("button", "dial", "☎");
+    button.type = "button";
+    button.title = button.ariaLabel = `Позвонить клиенту с номера ${screen.extension}`;
+    button.addEventListener("click", () => openClick({ account: screen.account, from: screen.extension }));
+    head.append(button);
+  }
   const list = element("div", "cards");
   if (screen.cards.length) list.append(...screen.cards.map(cardView));
   else list.append(element("p", "idle", screen.active === false ? "учётная запись неактивна" : "карточек нет"));
   box.append(head, list);
   return box;
+}
+
+const drawn = new Map(); // what stands as it stood keeps its place, and the focus in it
+
+function screenNode(screen) {
+  const key = screenKey(screen.account, screen.extension), said = JSON.stringify(screen), known = drawn.get(key);
+  if (known && known.said === said) return known.node;
+  const node = drawScreen(screen);
+  drawn.set(key, { said, node });
+  return node;
+}
+
+function put(list, nodes) {
+  if (nodes.length !== list.children.length || nodes.some((node, index) => node !== list.children[index])) list.replaceChildren(...nodes);
 }
 
 function drawScreens() {
@@ -80,7 +101,7 @@ function drawScreens() {
     .filter((screen) => screen.employee || screen.cards.length)
     .sort((a, b) => a.account.localeCompare(b.account)
       || a.extension.length - b.extension.length || a.extension.localeCompare(b.extension));
-  byId("screens").replaceChildren(...shown.map(drawScreen));
+  put(byId("screens"), shown.map(screenNode));
   const cards = shown.reduce((sum, screen) => sum + screen.cards.length, 0);
   byId("cards-count").textContent = cards
     ? `${plural(cards, "открыта", "открыто", "открыто")} ${cards} ${plural(cards, "карточка", "карточки", "карточек")}`
@@ -142,9 +163,15 @@ function callRow(call, fresh) {
   const direction = element("td");
   direction.append(element("span", call.is_incoming ? "tag in" : "tag out", call.is_incoming ? "Входящий" : "Исходящий"));
   const employee = call.employee ? `${call.employee.name}${call.extension ? `, ${call.extension}` : ""}` : call.extension;
+  const number = element("td", "num");
+  const dial = element("button", "number-dial", call.number);
+  dial.type = "button";
+  dial.title = "Позвонить на этот номер";
+  dial.addEventListener("click", () => openClick({ account: call.account, to: call.number, from: call.extension }));
+  number.append(dial);
   row.append(
     textCell(moment(call.start_time), "num"),
-    textCell(call.number, "num"),
+    number,
     textCell(call.counterparty ? call.counterparty.name : "", "contact"),
     direction,
     textCell(employee, "person"),

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp.test_utils import TestClient, TestServer
 
+from adapters.admin_password import AdminPassword
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
@@ -17,8 +18,11 @@ from adapters.http.stream import Streams
 from adapters.ingest import Ingest
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
 from server import http_parts
+from tests.described import held_to_description
 from tests.rig import TOKEN, Rig
 
+SECRET: Final = "an operator's password"
+PASSWORD: Final = AdminPassword(SECRET)
 PHONE: Final = "+375290000001"
 UNIQUE_ID: Final = "1757840723.6"
 INLINE: Final[dict[str, Any]] = {
@@ -89,13 +93,13 @@ async def heads(rig: Rig) -> int:
 @asynccontextmanager
 async def edge(rig: Rig, guard: Guard, changed: Services | None = None) -> AsyncIterator[Any]:
     """The routes as ``server.py`` wires them, over the rig's service, behind this guard."""
-    async with TestClient(TestServer(build_app(Holder(changed or parts(rig)), guard))) as client:
+    async with TestClient(TestServer(held_to_description(build_app(Holder(changed or parts(rig)), guard)))) as client:
         yield client
 
 
 def parts(rig: Rig, ingest: Ingest | None = None) -> Services:
     """The rig's parts as the service puts them together, or with another way in."""
-    found = http_parts(rig.service)
+    found = http_parts(rig.service, PASSWORD)
     return replace(found, ingest=ingest or found.ingest)
 
 

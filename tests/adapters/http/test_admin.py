@@ -82,7 +82,7 @@ async def test_history_says_who_and_when(http: Any) -> None:
     status, told = await ask(http, "GET", f"{CONFIG}/history")
     newest, oldest = told["history"]
     assert status == 200
-    assert (newest["revision"], newest["by"], newest["ms"]["enabled"]) == (2, "127.0.0.1 (admin API)", False)
+    assert (newest["revision"], newest["by"], newest["ms"]["enabled"]) == (2, "программа на узле сервиса, 127.0.0.1", False)
     assert (oldest["revision"], oldest["by"], oldest["ms"]["enabled"]) == (1, "test", True)
     assert newest["at"] > oldest["at"]
 
@@ -191,7 +191,7 @@ async def test_a_test_card_is_shown_and_goes_by_itself(rig: Rig, http: Any, monk
 @pytest.mark.parametrize("body", [{}, [], "151", {"extension": 151}, {"employee_id": employee_id("999")}])
 async def test_a_test_card_needs_somebody(http: Any, body: Any) -> None:
     status, told = await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", body)
-    assert (status, told["field"]) == (400, "extension")
+    assert (status, told["field"]) == (400, "extension" if isinstance(body, dict) else "")
 
 
 async def test_a_test_card_that_cannot_be_shown_says_why(http: Any) -> None:
@@ -215,8 +215,8 @@ async def test_calls_are_found_and_replayed_by_every_name(rig: Rig, http: Any) -
     found = "enterprise=0367&phone=8 (029) 000-00-01&extension=151&from=2026-11-23 15:00&to=2026-11-23T16:00:00&failed=0&limit=5"
     status, told = await ask(http, "GET", f"/ms-admin/api/calls?{quote(found, safe='=&')}")
     assert (status, [each["call"] for each in told["calls"]]) == (200, [UNIQUE_ID])
-    for nothing in ("phone=375290000002", "extension=150", "outcome=busy", "from=9999-12-31", "to=0001-01-01", "failed=1"):
-        assert (await ask(http, "GET", f"/ms-admin/api/calls?{nothing}")) == (200, {"calls": []})
+    for nothing in ("phone=375290000002", "extension=150", "outcome=lost", "from=9999-12-31", "to=0001-01-01", "failed=1"):
+        assert (await ask(http, "GET", f"/ms-admin/api/calls?{nothing}")) == (200, {"calls": [], "after": None})
     story = await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}")
     assert story[0] == 200
     for name in (told["calls"][0]["moysklad_call"], f"{PHONE}@2026-11-23 15:14"):
@@ -332,7 +332,7 @@ async def test_one_call_is_asked_again_however_it_is_named(rig: Rig, http: Any) 
     await work_off(rig)
     assert await ask(http, "POST", f"{path}/A") == (200, {"status": "not parked", **asked, "calls": 0})
     events = await rig.service.store.read(StreamId(enterprise=ENTERPRISE, name="call/A"))
-    assert (events[-1].type, events[-1].data["by"]) == ("retry_requested", "127.0.0.1 (admin API)")
+    assert (events[-1].type, events[-1].data["by"]) == ("retry_requested", "программа на узле сервиса, 127.0.0.1")
 
 
 async def test_everything_of_an_enterprise_is_asked_again(rig: Rig, http: Any) -> None:

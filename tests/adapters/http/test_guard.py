@@ -9,7 +9,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from aiohttp.web_urldispatcher import MatchInfoError
 
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
@@ -34,7 +36,9 @@ class Socket:
 
 def allowed(guard: Guard, path: str, peer: Any, headers: dict[str, str] | None = None) -> bool:
     transport: Any = Socket(peer)
-    return guard.allows(make_mocked_request("POST", path, headers=headers or {}, transport=transport))
+    request = make_mocked_request("POST", path, headers=headers or {}, transport=transport)
+    request._match_info = MatchInfoError(web.HTTPNotFound())  # by its path, whatever the router says
+    return guard.allows(request)
 
 
 @pytest.mark.parametrize("peer", [("203.0.113.5", 1), ("2001:db8::1", 1, 0, 0), ("::ffff:203.0.113.5", 1), "", None])

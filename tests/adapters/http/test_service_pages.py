@@ -6,48 +6,17 @@ from ipaddress import ip_network
 from typing import Any
 
 import asyncpg
-import orjson
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.http.app import build_app, describe
+from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder
 from tests.adapters.http.support import dial
 from tests.rig import Rig
 
 LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
-
-
-def test_every_route_is_described() -> None:
-    app = build_app(Holder(), LOCAL)
-    document = orjson.loads(orjson.dumps(describe(app)))
-    there = {(route.method.lower(), route.resource.canonical) for route in app.router.routes() if route.resource is not None}
-    there = {each for each in there if each[0] != "head"}
-    told = {(method, path) for path, operations in document["paths"].items() for method in operations}
-    assert told == there
-    assert {path for _, path in there} >= {
-        *(f"/internal/ms/{each}" for each in ("incoming-call", "hangup-call", "recovery-call", "call-event")),
-        *("/internal/ms/notify-incoming", "/internal/ms/log-call", "/internal/ms/events", "/healthz", "/metrics", "/openapi.json"),
-        *("/ms-admin/api/config/{enterprise}", "/ms-admin/api/calls", "/ms-admin/api/calls/{enterprise}/{call}"),
-        *("/ms-admin/api/test/{enterprise}", "/ms-admin/test/{enterprise}", "/ms-admin/api/employees/{enterprise}"),
-        "/ms-admin/api/test-manager/{enterprise}",
-    }
-    for path, operations in document["paths"].items():
-        for operation in operations.values():
-            assert operation["summary"].endswith("."), path
-            named = {each["name"] for each in operation.get("parameters", ())}
-            assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
-
-
-def test_the_stream_is_described_as_one() -> None:
-    document = describe(build_app(Holder(), LOCAL))
-    operation = document["paths"]["/internal/ms/events"]["post"]
-    assert set(operation["requestBody"]["content"]) == {"application/x-ndjson"}
-    answer = operation["responses"]["200"]["content"]["application/x-ndjson"]["schema"]
-    line = document["components"]["schemas"][answer["$ref"].rpartition("/")[2]]
-    assert {"n", "status", "call", "duplicate", "code", "error", "field", "hint"} <= set(line["properties"])
 
 
 async def test_the_description_is_served(rig: Rig) -> None:

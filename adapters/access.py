@@ -1,0 +1,186 @@
+"""Who is logged in to the pages: sessions, links for one enterprise, and the limit on failed log-ins (PRODUCT D5).
+
+Everything is in PostgreSQL and by its clock, so that any instance knows a session that another one opened, a log-out
+holds everywhere at once, and an attacker gains nothing by trying another instance. Of ids and secrets only hashes are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+from adapters.admin_password import AdminPassword
+from adapters.postgres.database import load_sql
+
+IDLE_S: Final = 12 * 3_600
+LIFE_S: Final = 7 * 86_400
+SEEN_EVERY_S: Final = 60
+"""How exactly "last seen" is kept: not every request is worth a write."""
+
+SESSIONS_EACH: Final = 100
+"""Of one link, or of the operator: the oldest make room."""
+
+MAX_LINK_DAYS: Final = 366
+MAX_LINKS: Final = 1_000
+"""Living links of one enterprise."""
+
+LINKS_KEPT_DAYS: Final = 90
+"""After it ended a link stays in the list for so long."""
+
+WINDOW_S: Final = 300
+FAILURES_EACH: Final = 10
+FAILURES_OVER_ALL: Final = 200
+"""In a window, from one address and from all together. A password of 24 random characters stands 200 guesses in five minutes
+for ever; what the second limit protects is the processor."""
+
+EVERYBODY: Final = "*"
+
+_FIND, _OPEN = load_sql("session_find"), load_sql("session_open")
+_OPEN_LINK = load_sql("link_open")
+_FAILURES, _FAILED = load_sql("login_failures"), load_sql("login_failed")
+_MAKE_LINK, _LIST_LINKS, _REVOKE_LINK = load_sql("link_make"), load_sql("link_list"), load_sql("link_revoke")
+_CROWDED = load_sql("session_crowded")
+
+
+class TooManyTries(Exception):
+    """Log-ins failed too often: come back in ``wait_s`` seconds."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many failed log-ins: wait {wait_s} s")
+        self.wait_s = wait_s
+
+
+class TooManyLinks(Exception):
+    """The enterprise has as many living links as it may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A log-in that is alive. ``enterprise``: the only one it may see; None for the operator, who sees all."""
+
+    enterprise: str | None
+    link: int | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """An administrator's link as it may be listed."""
+
+    id: int
+    enterprise: str
+    name: str
+    made_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None
+    is_alive: bool
+    sessions: int
+
+
+class Access:
+    """Sessions and links. ``password`` None: nobody can log in with one. Methods raise what the pool raises."""
+
+    def __init__(self, pool: Any, password: AdminPassword | None) -> None:
+        self._pool = pool
+        self._password = password
+        self._key = password.session_key if password is not None else secrets.token_bytes(32)
+
+    async def log_in(self, typed: str, address: str) -> str | None:
+        """A new session's id for the right password, None for a wrong one. Raises TooManyTries before even looking."""
+        sources = [_source(address), EVERYBODY]
+        await self._within_limits(sources)
+        if self._password is None or not await self._password.matches(typed):
+            await self._pool.execute(_FAILED, sources, WINDOW_S)
+            return None
+        return await self._open(None, address)
+
+    async def enter(self, secret: str, address: str) -> tuple[str, Session] | None:
+        """A new session by the secret of a link; None if it opens nothing. Raises TooManyTries."""
+        sources = [_source(address), EVERYBODY]
+        await self._within_limits(sources)
+        row = await self._pool.fetchrow(_OPEN_LINK, _link_hash(secret))
+        if row is None:
+            await self._pool.execute(_FAILED, sources, WINDOW_S)
+            return None
+        id_ = await self._open(row["id"], address)
+        return id_, Session(enterprise=row["enterprise"], link=row["id"], name=row["name"])
+
+    async def find(self, id_: str) -> Session | None:
+        """The session with this id, if it is alive."""
+        mark = self._mark(id_)
+        row = await self._pool.fetchrow(_FIND, mark, IDLE_S, SEEN_EVERY_S)
+        if row is None:
+            return None
+        if row["stale"]:
+            await self._pool.execute("UPDATE sessions SET seen_at = now() WHERE id_hash = $1", mark)
+        return Session(enterprise=row["enterprise"], link=row["link"], name=row["name"] or "")
+
+    async def log_out(self, id_: str) -> bool:
+        """End a session; False if there was none."""
+        return str(await self._pool.execute("DELETE FROM sessions WHERE id_hash = $1", self._mark(id_))) != "DELETE 0"
+
+    async def make_link(self, enterprise: str, name: str, days: int) -> tuple[int, str]:
+        """A new link's number and its secret, which is not kept and cannot be shown again. Raises TooManyLinks."""
+        secret = secrets.token_urlsafe(32)
+        number = await self._pool.fetchval(_MAKE_LINK, _link_hash(secret), enterprise, name, days, MAX_LINKS)
+        if number is None:
+            raise TooManyLinks
+        return int(number), secret
+
+    async def links(self, enterprise: str | None = None) -> list[Link]:
+        """Links, newest first; of one enterprise, or of all."""
+        rows = await self._pool.fetch(_LIST_LINKS, enterprise)
+        return [Link(**dict(row)) for row in rows]
+
+    async def revoke_link(self, id_: int) -> Link | None:
+        """End a link and every session that it opened; None if there is no such link."""
+        await self._pool.execute(_REVOKE_LINK, id_)
+        return next((link for link in await self.links() if link.id == id_), None)
+
+    async def _within_limits(self, sources: Sequence[str]) -> None:
+        rows = await self._pool.fetch(_FAILURES, sources, WINDOW_S)
+        over = [
+            row["wait_s"] for row in rows if row["count"] >= (FAILURES_OVER_ALL if row["source"] == EVERYBODY else FAILURES_EACH)
+        ]
+        if over:
+            raise TooManyTries(max(over))
+
+    async def _open(self, link: int | None, address: str) -> str:
+        id_ = secrets.token_urlsafe(32)
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(_OPEN, self._mark(id_), link, address, LIFE_S)
+            await connection.execute(_CROWDED, link, SESSIONS_EACH)
+        return id_
+
+    def _mark(self, id_: str) -> bytes:
+        return hmac.digest(self._key, id_.encode("utf-8", "surrogateescape"), "sha256")
+
+
+async def prune(pool: Any) -> None:
+    """Forget what nobody can use any more."""
+    await pool.execute("DELETE FROM sessions WHERE expires_at < now() OR seen_at < now() - make_interval(secs => $1)", IDLE_S)
+    await pool.execute(
+        "DELETE FROM access_links WHERE least(expires_at, revoked_at) < now() - make_interval(days => $1)", LINKS_KEPT_DAYS
+    )
+    await pool.execute("DELETE FROM login_failures WHERE since < now() - make_interval(secs => $1)", WINDOW_S)
+
+
+def _link_hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+def _source(address: str) -> str:
+    """Whose tries are counted together: one address, or one IPv6 network, which is what a customer is given."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
+    return str(mapped) if mapped.version == 4 else str(ip_network(f"{mapped}/64", strict=False))

@@ -1,0 +1,94 @@
+"""The live board over HTTP (PRODUCT F4): once, or as a stream of Server-Sent Events."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from adapters.board import Listener, TooManyListeners
+from adapters.board import message as encode
+from adapters.http.answers import Problem, answer
+from adapters.http.bodies import EnterpriseQuery
+from adapters.http.described import described
+from adapters.http.services import SERVICES, services
+from adapters.http.shapes import BoardShown
+from adapters.http.who import for_links, scoped
+
+HEARTBEAT_S: Final = 10.0
+"""A proxy closes what is silent; and a page that has heard nothing for longer knows that the connection is dead."""
+
+WRITE_S: Final = 10.0
+"""A reader that takes nothing for so long is gone."""
+
+RETRY_MS: Final = 1_000
+"""After a lost connection the browser comes back after this."""
+
+
+def routes() -> list[web.RouteDef]:
+    """The board, its stream, and how the service is."""
+    return [
+        web.get("/ms-admin/api/board", get_board),
+        web.get("/ms-admin/api/board/stream", stream_board),
+        web.get("/ms-admin/api/status", get_status),
+    ]
+
+
+@described("board", BoardShown, query=EnterpriseQuery)
+@for_links
+async def get_board(request: web.Request) -> web.Response:
+    """The calls that go on, and how the accounts are: of one ``enterprise`` or of all."""
+    return answer(await services(request).board.snapshot(_asked(request)))
+
+
+@described("board", media="text/event-stream", query=EnterpriseQuery)
+@for_links
+async def stream_board(request: web.Request) -> web.StreamResponse:
+    """The same as it changes (``text/event-stream``): ``snapshot`` first, then ``calls``, ``health``, ``away``, ``beat``.
+
+    Whoever comes back after a lost connection gets a snapshot again, so nothing need be remembered.
+    """
+    enterprise = _asked(request)
+    try:
+        async with services(request).board.listening(enterprise) as listener:
+            return await _stream(request, listener)
+    except TooManyListeners:
+        hint = "Слишком много открытых страниц: закройте лишние."
+        raise Problem(503, "too many watch the board", hint=hint, retry_after_s=5) from None
+
+
+async def _stream(request: web.Request, listener: Listener) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+    holder = request.app[SERVICES]
+    try:
+        await response.prepare(request)
+        await response.write(f"retry: {RETRY_MS}\n\n".encode())
+        while not holder.stopping:
+            try:
+                async with asyncio.timeout(HEARTBEAT_S):
+                    message = await listener.next()
+            except TimeoutError:
+                message = encode("beat", {"now_ms": services(request).now_ms()})
+            if message is None:
+                break
+            async with asyncio.timeout(WRITE_S):
+                await response.write(message)
+    except (ConnectionError, TimeoutError):
+        pass  # the reader is gone, or takes nothing: it comes back if it wants to
+    return response
+
+
+@described("board", dict[str, Any])
+async def get_status(request: web.Request) -> web.Response:
+    """Instances, backlog, accounts in trouble, parked calls, followers of the log; 200 also while the database is away."""
+    return answer(await services(request).status())
+
+
+def _asked(request: web.Request) -> str | None:
+    asked = request.query.get("enterprise", "")
+    if not asked.isprintable():
+        raise Problem(400, "enterprise is not understood", field="enterprise", hint="plain text")
+    return scoped(request, asked)

@@ -1,0 +1,414 @@
+"""What the addresses answer, as types: they describe (``/openapi.json``), and the tests hold every answer to them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from core.settings import Settings
+
+Ms = Annotated[int, Meta(description="milliseconds since the epoch, UTC")]
+Moment = Annotated[str, Meta(description="ISO 8601, with its offset")]
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is an object."""
+
+
+class Words(Shape, frozen=True, kw_only=True):
+    """An error: what happened, which field it is about (empty: none), what to do."""
+
+    error: str
+    field: str
+    hint: str
+
+
+class Done(Shape, frozen=True, kw_only=True):
+    """It is done."""
+
+    status: str
+
+
+class Health(Shape, frozen=True, kw_only=True):
+    """The service can keep what it is told."""
+
+    status: Literal["ok"]
+    version: str
+
+
+# -- who one is ----------------------------------------------------------------------------------------------------
+
+
+class Me(Shape, frozen=True, kw_only=True):
+    """Who asks. ``enterprise``: the only one that may be seen; null: all."""
+
+    kind: Literal["operator", "link", "program", "near"]
+    name: str
+    enterprise: str | None
+
+
+class EnterpriseState(Shape, frozen=True, kw_only=True):
+    """One enterprise with the state of its integration."""
+
+    number: str
+    name: str
+    state: Literal["on", "off", "trouble", "none"]
+    problems: list[str]
+
+
+class Enterprises(Shape, frozen=True, kw_only=True):
+    """Enterprises by number. ``complete``: there are no more."""
+
+    enterprises: list[EnterpriseState]
+    complete: bool
+
+
+class LinkShown(Shape, frozen=True, kw_only=True):
+    """A link for one administrator; its secret is not kept."""
+
+    link: int
+    enterprise: str
+    name: str
+    made_at: Moment
+    expires_at: Moment
+    used_at: Moment | None
+    revoked_at: Moment | None
+    alive: bool
+    sessions: int
+
+
+class Links(Shape, frozen=True, kw_only=True):
+    """Links, newest first."""
+
+    links: list[LinkShown]
+
+
+class LinkMade(Shape, frozen=True, kw_only=True):
+    """A new link. ``url`` cannot be shown again."""
+
+    link: int
+    url: str
+
+
+class AuditEntry(Shape, frozen=True, kw_only=True):
+    """Who did what."""
+
+    id: int
+    at: Moment
+    actor: str
+    address: str
+    action: str
+    enterprise: str | None
+    object: str
+    details: dict[str, Any]
+
+
+class AuditPage(Shape, frozen=True, kw_only=True):
+    """A page of the journal, newest first. ``complete``: nothing is older."""
+
+    entries: list[AuditEntry]
+    complete: bool
+
+
+# -- settings ------------------------------------------------------------------------------------------------------
+
+
+class SettingsShown(Shape, frozen=True, kw_only=True):
+    """Settings in force: ``ms`` as stored, secrets masked; ``effective`` as they are understood, older forms included."""
+
+    enterprise_number: str
+    revision: int
+    ms: dict[str, Any]
+    effective: Settings
+    problems: list[str]
+    name: str = ""
+    primary: str = ""
+
+
+class RevisionShown(Shape, frozen=True, kw_only=True):
+    """One change."""
+
+    revision: int
+    at: Moment
+    by: str
+    reason: str
+    ms: dict[str, Any]
+
+
+class Changes(Shape, frozen=True, kw_only=True):
+    """What changed, newest first."""
+
+    history: list[RevisionShown]
+
+
+class VerdictShown(Shape, frozen=True, kw_only=True):
+    """Whether one API works, in Russian words."""
+
+    ok: bool
+    text: str
+    details: dict[str, Any]
+
+
+class Connection(Shape, frozen=True, kw_only=True):
+    """What the connection test found."""
+
+    success: bool
+    phone_api: VerdictShown
+    main_api: VerdictShown
+    problems: list[str]
+
+
+class EmployeeShown(Shape, frozen=True, kw_only=True):
+    """A colleague; what MoySklad did not say is empty. ``mapped_to``: extensions that the settings give."""
+
+    employee_id: str
+    extension: str
+    name: str
+    email: str
+    login: str
+    mapped_to: list[str]
+
+
+class Employees(Shape, frozen=True, kw_only=True):
+    """Everybody, and what could not be found out, in Russian words."""
+
+    employees: list[EmployeeShown]
+    problems: list[str]
+
+
+class OrderStates(Shape, frozen=True, kw_only=True):
+    """Names of states, or why there are none, in Russian words."""
+
+    states: list[str]
+    problem: str
+
+
+class TestCardShown(Shape, frozen=True, kw_only=True):
+    """Whether the card is on the screen, in Russian words; ``call``: MoySklad's id."""
+
+    success: bool
+    message: str
+    call: str = ""
+
+
+class SelfTestBegun(Shape, frozen=True, kw_only=True):
+    """The name under which the test can be asked for."""
+
+    test: str
+
+
+class StepShown(Shape, frozen=True, kw_only=True):
+    """One step of a test call, in Russian words."""
+
+    key: str
+    title: str
+    state: Literal["waiting", "running", "done", "failed", "skipped"]
+    text: str
+    took_ms: int | None
+
+
+class SelfTestShown(Shape, frozen=True, kw_only=True):
+    """How far a test call has come."""
+
+    test: str
+    extension: str
+    state: Literal["running", "passed", "failed"]
+    steps: list[StepShown]
+    started_ms: Ms
+    took_ms: int
+
+
+# -- calls ---------------------------------------------------------------------------------------------------------
+
+
+class CallRow(Shape, frozen=True, kw_only=True):
+    """A call as the index has it."""
+
+    enterprise: str
+    call: str
+    phase: str
+    direction: str
+    outcome: str | None
+    number: str
+    client: str
+    extensions: list[str]
+    extension: str
+    started_ms: Ms
+    ended_ms: Ms | None
+    talk_ms: int
+    wait_ms: int | None
+    moysklad_call: str | None
+    open_cards: int
+    failures: int
+    parked: str
+    remedy: str
+    link: str
+
+
+class CallsFound(Shape, frozen=True, kw_only=True):
+    """Calls that match, newest first. ``after``: asks for the next page; null: there is none."""
+
+    calls: list[CallRow]
+    after: str | None
+
+
+class MissedShown(Shape, frozen=True, kw_only=True):
+    """A customer who waits for a call back. ``call``: the last attempt; ``rang``: extensions."""
+
+    number: str
+    client: str
+    attempts: int
+    first_ms: Ms
+    last_ms: Ms
+    call: str
+    outcome: str
+    rang: list[str]
+    link: str
+
+
+class MissedShownAll(Shape, frozen=True, kw_only=True):
+    """Who waits. ``hidden``, ``internal``: missed calls left out: without a number, a colleague's. ``complete``: no older ones."""
+
+    missed: list[MissedShown]
+    hidden: int
+    internal: int
+    since_ms: Ms
+    complete: bool
+    names: dict[str, str]
+
+
+class Names(Shape, frozen=True, kw_only=True):
+    """Extension -> employee."""
+
+    names: dict[str, str]
+
+
+class PeriodShown(Shape, frozen=True, kw_only=True, rename={"coming": "in", "coming_answered": "in_answered"}):
+    """Calls of one period: came in and went out, answered, of which the end is not known; talks; how long callers waited."""
+
+    coming: int
+    coming_answered: int
+    out: int
+    out_answered: int
+    lost: int
+    talk_ms: int
+    waits: int
+    wait_ms: int
+
+
+class RequestsShown(Shape, frozen=True, kw_only=True):
+    """How MoySklad answered in one period."""
+
+    period: int
+    api: Literal["phone", "json"]
+    requests: int
+    failures: int
+    mean_ms: int
+    p50_ms: int | None
+    p95_ms: int | None
+
+
+class PersonShown(Shape, frozen=True, kw_only=True):
+    """One employee's calls of one direction in one period. ``missed``: nobody took them."""
+
+    period: int
+    extension: str
+    direction: str
+    calls: int
+    answered: int
+    missed: int
+    talk_ms: int
+    waits: int
+    wait_ms: int
+
+
+class Report(Shape, frozen=True, kw_only=True):
+    """Numbers over time. ``bounds_ms``: where periods begin, and where the last one ends."""
+
+    by: Literal["day", "hour"]
+    bounds_ms: list[Ms]
+    periods: list[PeriodShown]
+    requests: list[RequestsShown]
+    people: list[PersonShown]
+    names: dict[str, str]
+
+
+class LiveCall(Shape, frozen=True, kw_only=True):
+    """A call that goes on. ``phase_ms``: since when it stands so; ``cards``: on whose screen its card is."""
+
+    enterprise: str
+    call: str
+    phase: str
+    phase_ms: Ms
+    direction: str
+    number: str
+    client: str
+    ringing: list[str]
+    talking: list[str]
+    cards: list[str]
+    started_ms: Ms
+    failures: int
+    parked: str
+
+
+class Behind(Shape, frozen=True, kw_only=True):
+    """How far behind: calls that wait, the oldest of them, how long it takes at least."""
+
+    calls: int
+    oldest_s: float
+    estimate_s: float
+
+
+class HealthOfAccounts(Shape, frozen=True, kw_only=True):
+    """Accounts in trouble, backlog, calls that need a person."""
+
+    accounts: list[dict[str, Any]]
+    behind: Behind
+    parked: int
+
+
+class BoardShown(Shape, frozen=True, kw_only=True):
+    """What goes on now. ``more``: there are more calls than are told; ``away``: why the database cannot be read (empty: it can)."""
+
+    now_ms: Ms
+    calls: list[LiveCall]
+    more: bool
+    away: str
+    health: HealthOfAccounts
+
+
+class Retried(Shape, frozen=True, kw_only=True):
+    """What became of the wish to ask again."""
+
+    status: str
+    enterprise_number: str
+    calls: int
+    call: str = ""
+
+
+# -- the dispatcher ------------------------------------------------------------------------------------------------
+
+
+class Taken(Shape, frozen=True, kw_only=True):
+    """It is on disk; ``duplicate``: it was already."""
+
+    status: Literal["success", "disabled"]
+    enterprise_number: str
+    call: str = ""
+    duplicate: bool = False
+
+
+class Acknowledgement(Shape, frozen=True, kw_only=True):
+    """One line of the stream's answer. ``n``: which event of this connection, from 1; absent in the last line of all."""
+
+    status: Literal["success", "disabled", "error", "closing", "unavailable", "broken", "failed"]
+    n: int | None = None
+    enterprise_number: str = ""
+    call: str = ""
+    duplicate: bool = False
+    code: Literal[400, 404, 413, 500] | None = None
+    error: str = ""
+    field: str = ""
+    hint: str = ""

@@ -1,0 +1,49 @@
+// How calls are told: phases, outcomes, directions, who is who. One place, so that every page says the same.
+import { html, phone, useState, useEffect, api } from "./lib.js";
+
+export const PHASES = {
+  unheard: ["ничего не слышно", ""], arrived: ["в меню или очереди", "info"], ringing: ["звонит", "warn"], talking: ["разговор", "good"],
+  on_hold: ["на удержании", "info"], transferring: ["перевод", "warn"], ending: ["завершается", ""], settled: ["завершён", ""],
+  overdue: ["нет отбоя", "bad"], written_off: ["отбоя не было", "bad"], internal: ["внутренний", ""], internal_ended: ["внутренний, завершён", ""],
+  absorbed: ["часть другого звонка", ""],
+};
+export const OUTCOMES = {
+  answered: ["отвечен", "good"], missed: ["пропущен", "bad"], abandoned: ["клиент не дождался", "bad"], unanswered: ["не дозвонились", "warn"],
+  internal: ["внутренний", ""], lost: ["конец неизвестен", "warn"],
+};
+export const LIVE = new Set(["arrived", "ringing", "talking", "on_hold", "transferring"]);
+
+export const outcomeOf = (call) => (call.outcome ? OUTCOMES[call.outcome] || [call.outcome, ""] : PHASES[call.phase] || [call.phase, ""]);
+
+const WAYS = { in: ["↘", "входящий", "way-in"], out: ["↗", "исходящий", "way-out"], internal: ["⇄", "внутренний", "way-internal"] };
+export function Way({ direction }) {
+  const [sign, words, kind] = WAYS[direction] || ["?", direction, ""];
+  return html`<span class=${`way ${kind}`} title=${words}><span aria-hidden="true">${sign}</span><span class="sr">${words}</span></span>`;
+}
+
+export const callLink = (enterprise, call) => `/ms-admin/calls/${encodeURIComponent(enterprise)}/${encodeURIComponent(call)}`;
+
+/** `101 Анна Ковалёва`, or the extension alone. */
+export const person = (extension, names) => (names && names[extension] ? `${extension} ${names[extension]}` : phone(extension));
+export function People({ extensions, names, none = "" }) {
+  if (!extensions.length) return html`<span class="faint">${none}</span>`;
+  return html`<span class="people">${extensions.map((each, index) => html`${index ? ", " : ""}<span key=${each} class="nowrap" title=${names && names[each]}>${phone(each)}${
+    names && names[each] ? html` <span class="muted">${names[each]}</span>` : ""}</span>`)}</span>`;
+}
+
+export function Client({ number, name }) {
+  return html`<span class="client">${name && name !== number && html`<b title=${name}>${name}</b>`}<span class="num nowrap">${phone(number)}</span></span>`;
+}
+
+/** Names of an enterprise's employees; empty until they are there, and where there is no one enterprise. */
+export function useNames(enterprise) {
+  const [names, setNames] = useState({});
+  useEffect(() => {
+    setNames({});
+    if (enterprise) api(`/ms-admin/api/names/${encodeURIComponent(enterprise)}`).then((told) => setNames(told.names), () => {});
+  }, [enterprise]);
+  return names;
+}
+
+/** Said where a page is about one enterprise and none is chosen. */
+export const ChooseOne = ({ what }) => html`<div class="panel"><p class="empty">${what} показываются по одному предприятию: выберите его вверху справа.</p></div>`;

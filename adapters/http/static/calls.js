@@ -1,0 +1,155 @@
+// «Звонки»: the search. What is asked for stands in the address, so that it can be sent, kept and gone back to.
+import { html, useState, useEffect, useRef, useCallback, api, withParams, duration, date, time, span, plural, Busy, Failed, Tag } from "./lib.js";
+import { mount } from "./shell.js";
+import { OUTCOMES, LIVE, outcomeOf, Way, Client, People, useNames, callLink } from "./calls-words.js";
+
+const FIELDS = ["phone", "extension", "direction", "outcome", "from", "to", "failed", "parked", "live"];
+const PAGE = 50;
+
+function asked() {
+  const all = new URLSearchParams(location.search);
+  return Object.fromEntries(FIELDS.map((name) => [name, all.get(name) || ""]));
+}
+
+const query = (wanted, enterprise, after) => {
+  const all = new URLSearchParams();
+  for (const name of FIELDS) if (wanted[name]) all.set(name, wanted[name]);
+  if (wanted.from) all.set("from", String(new Date(`${wanted.from}T00:00`).getTime()));
+  if (wanted.to) all.set("to", String(new Date(`${wanted.to}T00:00`).getTime() + 86_399_999));
+  if (enterprise) all.set("enterprise", enterprise);
+  if (after) all.set("after", after);
+  all.set("limit", String(PAGE));
+  return `/ms-admin/api/calls?${all}`;
+};
+
+/** The calls that were found, page after page. A search that is overtaken by a newer one is dropped. */
+function useFound(wanted, enterprise) {
+  const [found, setFound] = useState({ calls: [], after: null, loading: true, error: null });
+  const turn = useRef(null);
+  const load = useCallback((after, before) => {
+    if (turn.current) turn.current.abort();
+    const gone = turn.current = new AbortController();
+    setFound((was) => ({ ...was, loading: true, error: null }));
+    api(query(wanted, enterprise, after), { signal: gone.signal }).then(
+      (told) => setFound({ calls: [...before, ...told.calls], after: told.after, loading: false, error: null }),
+      (error) => { if (!gone.signal.aborted) setFound((was) => ({ ...was, loading: false, error })); });
+  }, [JSON.stringify(wanted), enterprise]);
+  useEffect(() => { load(null, []); return () => turn.current.abort(); }, [load]);
+  return { ...found, more: () => load(found.after, found.calls), again: () => load(null, []) };
+}
+
+const day = (shift) => { const at = new Date(); at.setDate(at.getDate() + shift); return `${at.getFullYear()}-${String(at.getMonth() + 1).padStart(2, "0")}-${String(at.getDate()).padStart(2, "0")}`; };
+const PERIODS = [["сегодня", () => [day(0), day(0)]], ["вчера", () => [day(-1), day(-1)]], ["7 дней", () => [day(-6), day(0)]], ["30 дней", () => [day(-29), day(0)]], ["всё время", () => ["", ""]]];
+const HINTS = { phone: "Номер: хотя бы три последние цифры.", from: "Слишком много сразу: сузьте период, выберите предприятие или укажите номер." };
+
+function Form({ wanted, change, error }) {
+  const [typed, setTyped] = useState(wanted);
+  useEffect(() => setTyped(wanted), [JSON.stringify(wanted)]);
+  // what is typed is asked for after a pause; what is chosen, at once
+  useEffect(() => {
+    const later = setTimeout(() => { if (typed.phone !== wanted.phone || typed.extension !== wanted.extension) change(typed); }, 350);
+    return () => clearTimeout(later);
+  }, [typed.phone, typed.extension]);
+  const set = (name) => (event) => setTyped({ ...typed, [name]: event.target.value });
+  const pick = (name) => (event) => change({ ...typed, [name]: event.target.type === "checkbox" ? (event.target.checked ? "1" : "") : event.target.value });
+  const wrong = error && error.status === 400 ? error.field : "";
+  const anything = FIELDS.some((name) => wanted[name]);
+  return html`<form class="panel search" role="search" onSubmit=${(event) => { event.preventDefault(); change(typed); }}>
+    <div class="field phone"><label for="phone">Номер</label>
+      <input id="phone" type="search" inputmode="tel" autocomplete="off" placeholder="+375 29… или последние цифры" value=${typed.phone} onInput=${set("phone")} aria-invalid=${wrong === "phone"} aria-describedby="wrong" autofocus=${innerWidth > 760} /></div>
+    <div class="field short"><label for="extension">Сотрудник</label>
+      <input id="extension" inputmode="numeric" autocomplete="off" placeholder="добавочный" value=${typed.extension} onInput=${set("extension")} /></div>
+    <div class="field"><label for="direction">Направление</label>
+      <select id="direction" value=${wanted.direction} onChange=${pick("direction")}><option value="">любое</option><option value="in">входящие</option><option value="out">исходящие</option><option value="internal">внутренние</option></select></div>
+    <div class="field"><label for="outcome">Чем кончилось</label>
+      <select id="outcome" value=${wanted.outcome} onChange=${pick("outcome")}><option value="">всё равно</option><option value="missed,abandoned">не принят (всего)</option>
+        ${Object.entries(OUTCOMES).map(([name, [words]]) => html`<option key=${name} value=${name}>${words}</option>`)}</select></div>
+    <div class="field dates"><span class="label">Период</span><div class="row nowrap"><input type="date" aria-label="С какого дня" value=${wanted.from} max=${wanted.to || undefined} onChange=${pick("from")} aria-invalid=${wrong === "from"} />
+      <span aria-hidden="true">–</span><input type="date" aria-label="По какой день" value=${wanted.to} min=${wanted.from || undefined} onChange=${pick("to")} /></div></div>
+    <div class="row periods">${PERIODS.map(([words, span_]) => { const [from, to] = span_(); const on = wanted.from === from && wanted.to === to; return html`
+      <button key=${words} type="button" class=${`btn small ${on ? "primary" : ""}`} aria-pressed=${on} onClick=${() => change({ ...typed, from, to })}>${words}</button>`; })}
+      <label class="check"><input type="checkbox" checked=${wanted.failed === "1"} onChange=${pick("failed")} /> были сбои</label>
+      <label class="check"><input type="checkbox" checked=${wanted.parked === "1"} onChange=${pick("parked")} /> ждут человека</label>
+      <label class="check"><input type="checkbox" checked=${wanted.live === "1"} onChange=${pick("live")} /> идут сейчас</label>
+      ${anything && html`<button type="button" class="btn small quiet" onClick=${() => change(Object.fromEntries(FIELDS.map((name) => [name, ""])))}>Сбросить</button>`}</div>
+    ${wrong && html`<p id="wrong" class="error-text" role="alert">${HINTS[wrong] || error.words}</p>`}
+  </form>`;
+}
+
+function Calls({ enterprise }) {
+  const [wanted, setWanted] = useState(asked);
+  const found = useFound(wanted, enterprise), names = useNames(enterprise);
+  useEffect(() => {
+    const back = () => setWanted(asked());
+    addEventListener("popstate", back);
+    return () => removeEventListener("popstate", back);
+  }, []);
+  const change = (next) => {
+    const clean = Object.fromEntries(FIELDS.map((name) => [name, String(next[name] || "").trim()]));
+    if (JSON.stringify(clean) === JSON.stringify(wanted)) return;
+    history.pushState(null, "", withParams(clean));
+    setWanted(clean);
+  };
+  const byName = wanted.phone && /^[\w-]*\d{9,}\.\d+$|^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(wanted.phone);
+  const failed = found.error && !(found.error.status === 400 && ["phone", "from"].includes(found.error.field));
+  return html`
+    <div class="page-head"><h1>Звонки</h1></div>
+    <${Form} wanted=${wanted} change=${change} error=${found.error} />
+    ${byName && enterprise && html`<p class="note">Похоже на имя звонка: <a href=${callLink(enterprise, wanted.phone)}>открыть звонок ${wanted.phone}</a></p>`}
+    <section class=${`panel results ${found.loading ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
+      ${failed && html`<div class="panel-body"><${Failed} error=${found.error} retry=${found.again} /></div>`}
+      ${found.calls.length > 0 && html`<${Table} calls=${found.calls} names=${names} all=${!enterprise} />`}
+      ${!found.loading && !found.error && !found.calls.length && html`<p class="empty">Ничего не найдено. ${Object.values(wanted).some(Boolean) ? "Попробуйте убрать часть условий." : "Звонков пока не было."}</p>`}
+      ${found.loading && !found.calls.length && html`<p class="empty"><${Busy} words="Ищем…" /></p>`}
+      ${found.after && html`<div class="more"><button class="btn" type="button" disabled=${found.loading} onClick=${found.more}>${found.loading ? "Ищем…" : "Показать ещё"}</button>
+        <span class="muted small">показано ${found.calls.length}</span></div>`}
+      ${!found.after && found.calls.length > 0 && html`<p class="more muted small">${plural(found.calls.length, "Найден", "Найдено", "Найдено")} ${found.calls.length}. Это всё.</p>`}
+    </section>
+    <p class="small muted keys">↑ ↓ — выбрать звонок, Enter — открыть.</p>`;
+}
+
+function Table({ calls, names, all }) {
+  const [at, setAt] = useState(0), body = useRef(null);
+  const go = (index) => {
+    const to = Math.max(0, Math.min(calls.length - 1, index));
+    setAt(to);
+    const row = body.current.children[to];
+    if (row) { row.focus(); row.scrollIntoView({ block: "nearest" }); }
+  };
+  useEffect(() => {
+    const keys = (event) => { // from anywhere but a field, the arrows go into the table
+      if ((event.key !== "ArrowDown" && event.key !== "ArrowUp") || /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName) || event.defaultPrevented) return;
+      if (document.querySelector("dialog[open], .pop")) return;
+      event.preventDefault();
+      go(body.current.contains(document.activeElement) ? at + (event.key === "ArrowDown" ? 1 : -1) : at);
+    };
+    document.addEventListener("keydown", keys);
+    return () => document.removeEventListener("keydown", keys);
+  }, [at, calls]);
+  return html`<div class="frame"><table class="calls">
+    <thead><tr><th scope="col">Начался</th><th scope="col">Клиент</th><th scope="col">Сотрудники</th><th scope="col">Чем кончилось</th><th scope="col" class="right">Разговор</th><th scope="col" class="right">Ждал ответа</th>
+      ${all && html`<th scope="col">Предприятие</th>`}<th scope="col">В МоёмСкладе</th></tr></thead>
+    <tbody ref=${body}>${calls.map((call, index) => html`<${Row} key=${call.enterprise + "/" + call.call} call=${call} names=${names} all=${all} tab=${index === at ? 0 : -1} onFocus=${() => setAt(index)} />`)}</tbody>
+  </table></div>`;
+}
+
+function Row({ call, names, all, tab, onFocus }) {
+  const [words, kind] = outcomeOf(call), others = call.extensions.filter((each) => each !== call.extension);
+  const open = (event) => { if (event.ctrlKey || event.metaKey || event.button === 1) window.open(call.link, "_blank", "noopener"); else location.assign(call.link); };
+  const keys = (event) => { if (event.key === "Enter" && event.target === event.currentTarget) open(event); };
+  return html`<tr tabindex=${tab} onFocus=${onFocus} onKeyDown=${keys} onClick=${(event) => { if (!event.target.closest("a") && !String(getSelection())) open(event); }}>
+    <td class="num nowrap when"><a href=${call.link} tabindex="-1">${date(call.started_ms)} <b>${time(call.started_ms)}</b></a></td>
+    <td class="who"><${Way} direction=${call.direction} /> ${call.direction === "internal" && call.number === "anonymous" ? html`<span class="muted">между сотрудниками</span>` : html`<${Client} number=${call.number} name=${call.client} />`}</td>
+    <td class="with">${call.extension ? html`<b class="nowrap" title=${names[call.extension]}>${call.extension}${names[call.extension] ? ` ${names[call.extension]}` : ""}</b>${others.length > 0 && html`<span class="muted">, ${others.join(", ")}</span>`}`
+      : html`<${People} extensions=${others} names=${all ? {} : names} none="—" />`}</td>
+    <td class="outcome"><${Tag} kind=${kind}>${words}<//></td>
+    <td class="num right talk">${call.talk_ms ? duration(call.talk_ms) : LIVE.has(call.phase) ? html`<${Tag} kind="good">идёт<//>` : html`<span class="faint">—</span>`}</td>
+    <td class="num right wait">${call.wait_ms === null ? html`<span class="faint">—</span>` : span(call.wait_ms)}</td>
+    ${all && html`<td class="num nowrap enterprise">${call.enterprise}</td>`}
+    <td class="remote">${call.parked ? html`<${Tag} kind="bad" title=${call.parked}>отказ<//>` : call.direction === "internal" ? html`<span class="faint">не нужен</span>`
+      : call.moysklad_call ? html`<span class="muted">есть</span>` : html`<span class="faint">нет</span>`}
+      ${!call.parked && call.failures > 0 && html` <${Tag} kind="warn" title="Были неудачные запросы">сбои: ${call.failures}<//>`}</td>
+  </tr>`;
+}
+
+mount({ section: "calls" }, Calls);

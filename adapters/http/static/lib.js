@@ -1,0 +1,199 @@
+// What every page uses: markup, asking the service, words for times and numbers, short messages.
+// Text always goes in as text: Preact escapes it, and nothing here makes markup out of a string.
+import { h, render, Fragment, createContext } from "./vendor/preact.js";
+import { useState, useEffect, useRef, useMemo, useCallback, useId, useLayoutEffect, useContext } from "./vendor/hooks.js";
+import htm from "./vendor/htm.js";
+
+export const html = htm.bind(h);
+export { h, render, Fragment, createContext, useState, useEffect, useRef, useMemo, useCallback, useId, useLayoutEffect, useContext };
+
+// -- asking the service -------------------------------------------------------------------------------------------
+
+const ANSWER_MS = 60_000;
+
+/** An answer that is an error: `status` (0: no answer), `error`, `field`, `hint` (for a person, Russian or empty). */
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body.error || "error");
+    this.status = status;
+    this.field = body.field || "";
+    this.hint = body.hint || "";
+    this.body = body;
+  }
+
+  /** One sentence for a person. */
+  get words() {
+    if (/[а-яё]/i.test(this.hint)) return this.hint;
+    if (this.status === 0) return "Сервис не отвечает. Проверьте связь и повторите.";
+    if (this.status === 403) return "Сюда нет доступа.";
+    if (this.status === 404) return "Не найдено.";
+    if (this.status === 429) return "Слишком часто. Подождите немного и повторите.";
+    if (this.status === 503) return "Сервис ждёт базу данных. Повторите через минуту.";
+    return `Не получилось (${this.status}): ${this.message}`;
+  }
+}
+
+let askToLogIn = () => { location.assign("/ms-admin/login?next=" + encodeURIComponent(location.pathname + location.search)); return new Promise(() => {}); };
+/** The frame puts its dialog here: a promise that resolves once somebody is logged in again. */
+export function onLoggedOut(ask) { askToLogIn = ask; }
+
+async function once(path, method, body, signal) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["X-Requested-With"] = "page";
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const limit = AbortSignal.timeout(ANSWER_MS);
+  let answer, told;
+  try {
+    answer = await fetch(path, {
+      method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin",
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
+    told = await answer.json();
+  } catch (error) {
+    if (signal && signal.aborted) throw error;
+    throw new ApiError(answer && !answer.ok ? answer.status : 0, {});
+  }
+  if (!answer.ok) throw new ApiError(answer.status, told || {});
+  return told;
+}
+
+/** Ask the service; the answer as JSON. A session that has ended is asked for once more, in place, so that nothing typed is lost. */
+export async function api(path, { method = "GET", body, signal, relogin = true } = {}) {
+  try {
+    return await once(path, method, body, signal);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401 || !relogin) throw error;
+  }
+  await askToLogIn();
+  return once(path, method, body, signal);
+}
+
+/** Load `path` (null: nothing yet): `{data, error, loading, reload, setData}`; what was there stays while it is loaded again. */
+export function useData(path) {
+  const [state, setState] = useState({ data: null, error: null, loading: path !== null });
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    if (path === null) return undefined;
+    const gone = new AbortController();
+    setState((before) => ({ ...before, loading: true }));
+    api(path, { signal: gone.signal }).then(
+      (data) => setState({ data, error: null, loading: false }),
+      (error) => { if (!gone.signal.aborted) setState((before) => ({ data: before.data, error, loading: false })); },
+    );
+    return () => gone.abort();
+  }, [path, turn]);
+  const reload = useCallback(() => setTurn((before) => before + 1), []);
+  const setData = useCallback((data) => setState({ data, error: null, loading: false }), []);
+  return { ...state, reload, setData };
+}
+
+// -- addresses ----------------------------------------------------------------------------------------------------
+
+export const param = (name) => new URLSearchParams(location.search).get(name) || "";
+
+/** This page's address with some parameters changed; empty ones are left out. */
+export function withParams(changed, path = location.pathname, from = location.search) {
+  const all = new URLSearchParams(from);
+  for (const [name, value] of Object.entries(changed)) {
+    if (value === "" || value === null || value === undefined) all.delete(name);
+    else all.set(name, value);
+  }
+  const text = all.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+// -- words --------------------------------------------------------------------------------------------------------
+
+export function plural(count, one, few, many) {
+  const tens = Math.abs(count) % 100, ones = tens % 10;
+  if (tens >= 11 && tens <= 14) return many;
+  if (ones === 1) return one;
+  return ones >= 2 && ones <= 4 ? few : many;
+}
+const NUMBER = new Intl.NumberFormat("ru-RU", { maximumFractionDigits: 1 });
+export const number = (value) => NUMBER.format(value);
+export const counted = (count, one, few, many) => `${number(count)} ${plural(count, one, few, many)}`;
+
+const asDate = (moment) => (moment instanceof Date ? moment : new Date(moment));
+const DATE = new Intl.DateTimeFormat("ru-RU", { day: "2-digit", month: "2-digit", year: "numeric" });
+const TIME = new Intl.DateTimeFormat("ru-RU", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const SHORT = new Intl.DateTimeFormat("ru-RU", { hour: "2-digit", minute: "2-digit" });
+/** Moments are milliseconds since the epoch or ISO text; shown in the reader's own time zone. */
+export const date = (moment) => DATE.format(asDate(moment));
+export const time = (moment) => TIME.format(asDate(moment));
+export const shortTime = (moment) => SHORT.format(asDate(moment));
+export const dateTime = (moment) => `${date(moment)} ${time(moment)}`;
+/** `14:03` today, `вчера 14:03`, else `05.11.2026 14:03`. */
+export function when(moment, now = new Date()) {
+  const then = asDate(moment), day = (each) => new Date(each.getFullYear(), each.getMonth(), each.getDate()).getTime();
+  const days = Math.round((day(now) - day(then)) / 86_400_000);
+  if (days === 0) return shortTime(then);
+  return days === 1 ? `вчера ${shortTime(then)}` : `${date(then)} ${shortTime(then)}`;
+}
+
+/** `0:07`, `12:40`, `1:02:03`: how long something lasted, from milliseconds. */
+export function duration(ms) {
+  const total = Math.max(0, Math.round(ms / 1000));
+  const two = (value) => String(value).padStart(2, "0");
+  const hours = Math.floor(total / 3600), minutes = Math.floor((total % 3600) / 60);
+  return hours ? `${hours}:${two(minutes)}:${two(total % 60)}` : `${minutes}:${two(total % 60)}`;
+}
+/** `40 мс`, `1,3 с`, `5 мин`, `2 ч 5 мин`, `3 дня`: how long, in words. */
+export function span(ms) {
+  if (ms < 1000) return `${Math.round(ms)} мс`;
+  if (ms < 10_000) return `${NUMBER.format(ms / 1000)} с`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} с`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} мин`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return minutes % 60 ? `${hours} ч ${minutes % 60} мин` : `${hours} ч`;
+  return counted(Math.floor(hours / 24), "день", "дня", "дней");
+}
+export const ago = (moment, now = Date.now()) => {
+  const passed = now - asDate(moment).getTime();
+  return passed < 5_000 ? "только что" : `${span(passed)} назад`;
+};
+/** `+375 29 123-45-67`, `+7 916 123-45-67`; anything else as it is. */
+export function phone(text) {
+  const found = /^(\+375)(\d{2})(\d{3})(\d{2})(\d{2})$/.exec(text) || /^(\+7)(\d{3})(\d{3})(\d{2})(\d{2})$/.exec(text);
+  if (text === "anonymous") return "скрытый номер";
+  return found ? `${found[1]} ${found[2]} ${found[3]}-${found[4]}-${found[5]}` : text;
+}
+
+// -- short messages -----------------------------------------------------------------------------------------------
+
+const heard = new Set();
+/** Tell something at the edge of the page; `kind`: "good", "bad" or nothing. */
+export function toast(text, kind = "") { for (const each of heard) each(text, kind); }
+export const sayError = (error) => toast(error instanceof ApiError ? error.words : `Ошибка на странице: ${error.message}`, "bad");
+
+export function Toasts() {
+  const [shown, setShown] = useState([]);
+  useEffect(() => {
+    const add = (text, kind) => {
+      const one = { id: Math.random(), text, kind };
+      setShown((before) => [...before.slice(-3), one]);
+      setTimeout(() => setShown((before) => before.filter((each) => each !== one)), kind === "bad" ? 15_000 : 6_000);
+    };
+    heard.add(add);
+    return () => heard.delete(add);
+  }, []);
+  return html`<div class="toasts" role="status" aria-live="polite">${shown.map((each) => html`
+    <div class=${`toast ${each.kind}`} key=${each.id}><span>${each.text}</span>
+      <button type="button" aria-label="Закрыть сообщение" onClick=${() => setShown((all) => all.filter((one) => one !== each))}>✕</button></div>`)}</div>`;
+}
+
+// -- small parts --------------------------------------------------------------------------------------------------
+
+export const Tag = ({ kind = "", children, title }) => html`<span class=${`tag ${kind}`} title=${title}>${children}</span>`;
+export const Busy = ({ words = "Загрузка…" }) => html`<span class="muted"><span class="busy" aria-hidden="true"></span> ${words}</span>`;
+export const Failed = ({ error, retry }) => html`<div class="note bad row" role="alert"><span>${error.words || error.message}</span>
+  ${retry && html`<button class="btn small" type="button" onClick=${retry}>Повторить</button>`}</div>`;
+/** A dialog that is open while it is there. `onClose` is called for Escape too. */
+export function Dialog({ title, onClose, wide, children }) {
+  const box = useRef(null), name = useId();
+  useLayoutEffect(() => { box.current.showModal(); }, []);
+  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${(event) => { event.preventDefault(); onClose(); }}>
+    <h2 id=${name}>${title}</h2>${children}</dialog>`;
+}

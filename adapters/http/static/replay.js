@@ -1,0 +1,140 @@
+// One call, as it happened: the picture first, then the chosen moment, then every step.
+import { html, useState, useEffect, useRef, useCallback, useData, api, counted, dateTime, duration, time, toast, sayError, Busy, Failed, Tag } from "./lib.js";
+import { mount } from "./shell.js";
+import { outcomeOf, Way, Client, person } from "./calls-words.js";
+import { Picture, KINDS } from "./replay-picture.js";
+import { Step, Moment, clock } from "./replay-step.js";
+
+const [, , , number, call] = location.pathname.split("/").map(decodeURIComponent);
+const BASE = `/ms-admin/api/calls/${encodeURIComponent(number)}/${encodeURIComponent(call)}`;
+const EVERY_MS = 3_000;
+
+const asked = () => Number((/^#step-(\d+)$/.exec(location.hash) || [])[1]) || 0;
+
+/** Which step is chosen: by the address, by keys, by hand. While a call goes on and the last one is chosen, the last one it stays. */
+function useStep(entries) {
+  const [version, setVersion] = useState(asked);
+  const found = entries.findIndex((entry) => entry.version === version);
+  const at = found >= 0 ? found : Math.max(0, entries.length - 1);
+  const choose = useCallback((index) => {
+    const entry = entries[Math.max(0, Math.min(entries.length - 1, index))];
+    if (!entry) return;
+    const last = entry === entries[entries.length - 1];
+    setVersion(entry.version);
+    history.replaceState(null, "", last ? location.pathname + location.search : `#step-${entry.version}`);
+  }, [entries]);
+  useEffect(() => {
+    const hash = () => setVersion(asked());
+    addEventListener("hashchange", hash);
+    return () => removeEventListener("hashchange", hash);
+  }, []);
+  const count = useRef(entries.length), wasLast = useRef(true);
+  useEffect(() => {
+    if (entries.length > count.current && wasLast.current && !asked()) setVersion(0);
+    count.current = entries.length;
+  }, [entries]);
+  useEffect(() => { wasLast.current = at === entries.length - 1; }, [at, entries]);
+  useEffect(() => {
+    const keys = (event) => {
+      const way = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: entries.length - 1 }[event.key];
+      if (way === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName) && document.activeElement.type !== "range") return;
+      if (document.activeElement.closest(".json, dialog, .pop")) return;
+      event.preventDefault();
+      choose(way);
+    };
+    document.addEventListener("keydown", keys);
+    return () => document.removeEventListener("keydown", keys);
+  }, [at, choose]);
+  return [at, choose];
+}
+
+function Replay() {
+  const { data, error, reload } = useData(`${BASE}?lang=ru`);
+  const live = Boolean(data && data.picture.live);
+  const unsettled = Boolean(data && (live || data.phase === "ending"));
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    if (!unsettled) return undefined;
+    const each = setInterval(() => { if (!document.hidden) { reload(); setNow(Date.now()); } }, EVERY_MS);
+    return () => clearInterval(each);
+  }, [unsettled, reload]);
+  if (!data) return error ? html`<div class="page-head"><h1>Звонок ${call}</h1></div><${Missing} error=${error} retry=${reload} />` : html`<${Busy} />`;
+  return html`<${Story} story=${data} now=${live ? now : data.picture.to_ms} reload=${reload} lost=${error} />`;
+}
+
+const Missing = ({ error, retry }) => (error.status === 404
+  ? html`<div class="note warn">Такого звонка нет: о нём ничего не было слышно, или адрес неполон. <a href="/ms-admin/calls">Найти звонок</a></div>`
+  : html`<${Failed} error=${error} retry=${retry} />`);
+
+function Story({ story, now, reload, lost }) {
+  const [at, choose] = useStep(story.entries);
+  const count = story.entries.length, entry = story.entries[at];
+  return html`
+    <${Head} story=${story} reload=${reload} />
+    ${lost && html`<p class="note bad">Нет связи с сервисом: на экране то, что было известно.</p>`}
+    ${count === 0 ? html`<p class="note">О звонке ещё ничего не записано.</p>` : html`
+    <${Picture} story=${story} at=${at} choose=${choose} now=${now} />
+    <div class="scrub row">
+      <button type="button" class="btn" aria-label="Предыдущий шаг" disabled=${at === 0} onClick=${() => choose(at - 1)}>◀</button>
+      <input type="range" min="0" max=${count - 1} value=${at} aria-label="Шаг" aria-valuetext=${`шаг ${at + 1}: ${entry.title}`} onInput=${(event) => choose(Number(event.target.value))} />
+      <button type="button" class="btn" aria-label="Следующий шаг" disabled=${at === count - 1} onClick=${() => choose(at + 1)}>▶</button>
+      <span class="num muted nowrap">${at + 1} / ${count}</span><span class="muted small keys">клавиши ← →</span></div>
+    <div class="story">
+      <section class="panel chosen" aria-live="polite" aria-label="Выбранный шаг"><div class="panel-body"><${Step} story=${story} at=${at} /></div></section>
+      <section class="panel" aria-label="Как всё стояло в этот момент"><div class="panel-head"><h2>В этот момент</h2></div><div class="panel-body"><${Moment} story=${story} at=${at} /></div></section>
+      <${Steps} story=${story} at=${at} choose=${choose} />
+    </div>`}`;
+}
+
+function Steps({ story, at, choose }) {
+  const box = useRef(null);
+  useEffect(() => {
+    const row = box.current.querySelector("[aria-current]");
+    if (!row) return;
+    const top = row.offsetTop; // only the list scrolls, never the page
+    if (top < box.current.scrollTop || top + row.offsetHeight > box.current.scrollTop + box.current.clientHeight) box.current.scrollTop = top - box.current.clientHeight / 2;
+  }, [at]);
+  let latest = 0;
+  return html`<section class="panel steps" aria-label="Все шаги"><div class="panel-head"><h2>Все шаги</h2><span class="muted num">${story.entries.length}</span></div>
+    <ol ref=${box}>${story.entries.map((entry, index) => {
+      const overtaken = entry.at_ms < latest;
+      latest = Math.max(latest, entry.at_ms);
+      return html`<li key=${entry.version}><button type="button" class=${entry.kind} aria-current=${index === at ? "step" : undefined} onClick=${() => choose(index)}>
+        <span class="num muted">${clock(entry.at_ms)}</span><span class=${`kind ${entry.kind}`} title=${KINDS[entry.kind]}></span>
+        <span class="words">${entry.title}${overtaken && html` <span class="muted small">(услышано раньше, присоединено сейчас)</span>`}${entry.notes.map((note) => html`<span key=${note.about + note.text} class="note-line">${note.about}: ${note.text}</span>`)}</span></button></li>`;
+    })}</ol></section>`;
+}
+
+function Head({ story, reload }) {
+  const [words, kind] = outcomeOf(story), [busy, setBusy] = useState(false);
+  const names = story.picture.names, remote = story.moysklad;
+  const copy = async () => {
+    try { await navigator.clipboard.writeText(location.href); toast("Ссылка на этот момент скопирована.", "good"); } catch { toast(location.href); }
+  };
+  const again = async () => {
+    setBusy(true);
+    try {
+      const told = await api(`/ms-admin/api/retry/${encodeURIComponent(number)}/${encodeURIComponent(story.call)}`, { method: "POST" });
+      toast(told.calls ? "Повторяем. Через несколько секунд будет видно, чем кончилось." : "Повторять нечего.", "good");
+      setTimeout(reload, 3_000);
+    } catch (failure) { sayError(failure); } finally { setBusy(false); }
+  };
+  return html`
+    <div class="page-head replay-head"><h1 class="grow"><${Way} direction=${story.direction} /> <${Client} number=${story.number} name=${story.picture.client} /> <${Tag} kind=${kind}>${words}<//></h1>
+      <button type="button" class="btn small" onClick=${copy}>Ссылка на момент</button>
+      <a class="btn small" href=${`${BASE}?download=1`} download>Скачать</a>
+      <a class="btn small" href=${`${BASE}?download=1&numbers=hide`} download title="Без номеров и имён: можно приложить к заявке">Скачать без номеров</a></div>
+    ${story.parked && html`<div class="note bad row"><span class="grow"><b>Нужен человек:</b> ${story.parked}</span> <button type="button" class="btn small" disabled=${busy} onClick=${again}>Повторить</button></div>`}
+    <dl class="summary">
+      <div><dt>Когда</dt><dd class="num">${story.start_ms !== null ? dateTime(story.start_ms) : "—"}${story.end_ms !== null && html` – ${time(story.end_ms)} <span class="muted">(${duration(story.end_ms - story.start_ms)})</span>`}</dd></div>
+      <div><dt>Звонило</dt><dd>${story.rang.length ? story.rang.map((each) => person(each, names)).join(", ") : "ни у кого"}</dd></div>
+      <div><dt>Говорили</dt><dd>${story.talked.length ? story.talked.map((each) => person(each, names)).join(", ") : story.outcome === "answered" ? "не слышно (нет событий соединений)" : "никто"}</dd></div>
+      ${story.attributed_because && html`<div><dt>Чей звонок</dt><dd>${story.attributed ? person(story.attributed, names) : "ничей"} <span class="muted">— ${story.attributed_because}</span></dd></div>`}
+      <div><dt>В МоёмСкладе</dt><dd>${remote.call ? html`есть${remote.contact ? ", привязан к клиенту" : ", без клиента"}${remote.comment && html`, «${remote.comment}»`}${remote.recordings.length > 0 && `, ${counted(remote.recordings.length, "запись", "записи", "записей")}`}` : "нет"}${
+        story.open_cards.length > 0 && html` <${Tag} kind="accent">карточки: ${story.open_cards.join(", ")}<//>`}</dd></div>
+      <div><dt>Предприятие</dt><dd><a href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(story.enterprise)}`}>${story.enterprise}</a> <span class="muted small">звонок <code>${story.call}</code>${story.settings_revision ? `, настройки ред. ${story.settings_revision}` : ""}</span></dd></div>
+    </dl>`;
+}
+
+mount({ section: "calls", of: number }, Replay);

@@ -1,0 +1,29 @@
+// Calls of the enterprise that MoySklad refused: why, what helps, and asking again once the reason is gone.
+import { html, useState, useData, api, toast, sayError, counted, when } from "./lib.js";
+
+export function ParkedCalls({ number }) {
+  const { data, error, reload } = useData(`/ms-admin/api/parked?limit=5&enterprise=${encodeURIComponent(number)}`);
+  const [busy, setBusy] = useState(false);
+  if (error || !data || (!data.total && !data.orders.length)) return null;
+  const again = async () => {
+    setBusy(true);
+    try {
+      const told = await api(`/ms-admin/api/retry/${encodeURIComponent(number)}`, { method: "POST" });
+      toast(told.calls ? `Повторяем: ${counted(told.calls, "звонок", "звонка", "звонков")}.` : "Повторять нечего.", "good");
+      setTimeout(reload, 3000);
+    } catch (failure) {
+      sayError(failure);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return html`<section class="panel" aria-labelledby="parked-title">
+    <div class="panel-head"><h2 id="parked-title">Ждут человека: ${counted(data.total, "звонок", "звонка", "звонков")}</h2>
+      <button type="button" class="btn small" disabled=${busy || data.orders.length > 0} onClick=${again}>${data.orders.length ? "Повторяются…" : "Повторить все"}</button></div>
+    <div class="panel-body">
+      ${data.reasons.map((each) => html`<div class="verdict warn" key=${each.reason + each.code}><b>${each.calls} — ${each.reason}</b>${each.remedy && html`<p>${each.remedy}</p>`}
+        ${each.since_ms && html`<p class="small muted">с ${when(each.since_ms)}</p>`}</div>`)}
+      <ul class="plain small">${data.calls.map((each) => html`<li key=${each.call}><a href=${`/ms-admin/calls/${encodeURIComponent(number)}/${encodeURIComponent(each.call)}`}>Звонок ${when(each.started_ms)}</a></li>`)}</ul>
+      <p class="small muted">Исправьте причину и повторите. После сохранения новых ключей сервис повторяет сам.</p>
+    </div></section>`;
+}

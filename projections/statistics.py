@@ -1,0 +1,220 @@
+"""``statistics_*``: calls, talks, times to answer and MoySklad's response times by the hour (PRODUCT F9), and employees' names.
+
+What a call counts for may change as more is heard of it: a batch adds what its calls count for after it, and takes away what
+they counted for before it. So the sums depend on the events alone, however the log was cut into batches.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from core import call as calls
+from core.call import Call, attribution, evolve, initial
+from core.events import ORDERS, OUTCOMES, EffectDone, EffectFailed, EffectRefused, Exchange, decode
+from core.lifecycle import Phase
+from core.measures import involved, talked_ms, wait_ms
+from core.ports import ProjectionDb, RecordedEvent
+from core.values import Outcome
+
+HOUR_MS: Final = 3_600_000
+
+BOUNDS_MS: Final = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000, 7_500, 10_000, 15_000)
+"""Upper bounds of the response times that are counted together; one more takes what took longer. Their order is stored."""
+
+NAME_CHARS: Final = 200
+
+_SQL: Final = Path(__file__).parent / "sql"
+_HISTORY: Final = (_SQL / "statistics_history.sql").read_text()
+_CALLS: Final = (_SQL / "statistics_calls.sql").read_text()
+_PEOPLE: Final = (_SQL / "statistics_people.sql").read_text()
+_REQUESTS: Final = (_SQL / "statistics_requests.sql").read_text()
+_NAMES: Final = (_SQL / "statistics_names.sql").read_text()
+
+_COUNTS_NOTHING: Final = tuple(kind.type for kind in (*OUTCOMES, *ORDERS))
+
+Key = tuple[Any, ...]
+Sums = dict[Key, list[int]]
+
+
+class Statistics:
+    """Keeps the tables."""
+
+    name = "statistics"
+
+    async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
+        """Count one batch of the log."""
+        told = [each for each in events if each.stream.name.startswith("call/")]
+        await _count_calls(db, told, events[-1].position if events else 0)
+        await _count_requests(db, told)
+
+    async def reset(self, db: ProjectionDb) -> None:
+        """Empty the tables."""
+        await db.execute("TRUNCATE statistics_calls, statistics_people, statistics_requests, statistics_names")
+
+
+async def _count_calls(db: ProjectionDb, told: Sequence[RecordedEvent], upto: int) -> None:
+    heard = [each for each in told if each.type not in _COUNTS_NOTHING]
+    if not heard:
+        return
+    first = heard[0].position
+    names = list(dict.fromkeys((each.stream.enterprise, each.stream.name) for each in heard))
+    rows = await db.fetch(_HISTORY, [name[0] for name in names], [name[1] for name in names], upto, _COUNTS_NOTHING)
+    by_call: Sums = {}
+    by_person: Sums = {}
+    for before, after in _folded(rows, first):
+        for state, sign in ((before, -1), (after, 1)):
+            _add(by_call, call_counts(state), sign)
+            _add(by_person, people_counts(state), sign)
+    await _write(db, _CALLS, by_call, "DELETE FROM statistics_calls WHERE enterprise = $1 AND hour_ms = $2 AND calls = 0")
+    await _write(db, _PEOPLE, by_person, "DELETE FROM statistics_people WHERE enterprise = $1 AND hour_ms = $2 AND calls = 0")
+
+
+def _folded(rows: Iterable[Any], first: int) -> Iterator[tuple[Call, Call]]:
+    """Each call as it was before the position ``first``, and as it is after the last of its rows."""
+    before: Call | None = None
+    state: Call | None = None
+    name: tuple[str, str] | None = None
+    for row in rows:
+        if (row["enterprise"], row["stream"]) != name:
+            if state is not None:
+                yield before or state, state
+            name = (row["enterprise"], row["stream"])
+            state = initial(row["enterprise"], row["stream"].removeprefix("call/"))
+            before = None
+        assert state is not None
+        if before is None and row["position"] >= first:
+            before = state
+        state = evolve(state, decode(row["type"], row["schema"], row["data"]))
+    if state is not None:
+        yield before or state, state
+
+
+def _add(sums: Sums, counts: Iterable[tuple[Key, tuple[int, ...]]], sign: int) -> None:
+    for key, values in counts:
+        known = sums.setdefault(key, [0] * len(values))
+        for index, value in enumerate(values):
+            known[index] += sign * value
+
+
+async def _write(db: ProjectionDb, sql: str, sums: Sums, tidy: str) -> None:
+    rows = [(*key, *values) for key, values in sorted(sums.items()) if any(values)]
+    if rows:
+        await db.executemany(sql, rows)
+    if lessened := sorted({key[:2] for key, values in sums.items() if values[0] < 0}):
+        await db.executemany(tidy, lessened)  # what counts for nothing any more leaves no row
+
+
+# -- what a call counts for -----------------------------------------------------------------------------------------
+
+
+class _Nobody:
+    """Attribution without settings: a call nobody can be named for stays nobody's here."""
+
+    unrecognized_extension = ""
+
+
+def _outcome(call: Call) -> Outcome | None:
+    """How a customer's call ended; None while it goes on, and for what is no customer's call."""
+    if call.phase in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED):
+        return None
+    found = calls.outcome(call)
+    return None if found is Outcome.INTERNAL else found
+
+
+def call_counts(call: Call) -> Iterator[tuple[Key, tuple[int, ...]]]:
+    """``(enterprise, hour, direction, outcome) -> (calls, talk_ms, waits, wait_ms)``."""
+    outcome = _outcome(call)
+    if outcome is None:
+        return
+    waited = wait_ms(call)
+    key = (call.enterprise, _hour_ms(call), call.direction.value, outcome.value)
+    yield key, (1, sum(talked_ms(call).values()), int(waited is not None), waited or 0)
+
+
+def people_counts(call: Call) -> Iterator[tuple[Key, tuple[int, ...]]]:
+    """``(enterprise, hour, extension, direction) -> (calls, answered, missed, talk_ms, waits, wait_ms)``.
+
+    Who has talked has answered; where no talks were heard, it is whose call it was. Nobody has missed what a colleague took.
+    The waiting is that of the one who answered first.
+    """
+    outcome = _outcome(call)
+    if outcome is None:
+        return
+    talked, waited = talked_ms(call), wait_ms(call)
+    answered = outcome is Outcome.ANSWERED
+    by = set(talked) or ({attribution(call, _Nobody())[0]} if answered else set())
+    first = next(iter(talked), None)
+    for extension in dict.fromkeys([*involved(call), *(name for name in by if name)]):
+        mine = waited if extension == first else None
+        key = (call.enterprise, _hour_ms(call), extension, call.direction.value)
+        yield key, (
+            1,
+            int(extension in by),
+            int(not answered),
+            talked.get(extension, 0),
+            int(mine is not None),
+            mine or 0,
+        )
+
+
+def _hour_ms(call: Call) -> int:
+    return calls.start_ms(call) // HOUR_MS * HOUR_MS
+
+
+# -- requests and names ---------------------------------------------------------------------------------------------
+
+
+async def _count_requests(db: ProjectionDb, told: Sequence[RecordedEvent]) -> None:
+    sums: dict[Key, list[int]] = {}
+    names: dict[tuple[str, str], str] = {}
+    for recorded in told:
+        if recorded.type not in (EffectDone.type, EffectFailed.type, EffectRefused.type):
+            continue
+        event = decode(recorded.type, recorded.schema, recorded.data)
+        assert isinstance(event, EffectDone | EffectFailed | EffectRefused)
+        for exchange in event.exchanges:
+            key = (recorded.stream.enterprise, event.at_ms // HOUR_MS * HOUR_MS, api_of(exchange))
+            counted = sums.setdefault(key, [0] * (4 + len(BOUNDS_MS)))
+            counted[0] += 1
+            counted[1] += exchange.status is None or exchange.status >= 400
+            counted[2] += max(0, exchange.duration_ms)
+            counted[3 + bisect_left(BOUNDS_MS, exchange.duration_ms)] += 1
+        if isinstance(event, EffectDone):
+            for extension, name in _named(event):
+                names[recorded.stream.enterprise, extension] = name
+    if sums:
+        await db.executemany(_REQUESTS, [(*key, *each[:3], each[3:]) for key, each in sorted(sums.items())])
+    if names:
+        await db.executemany(_NAMES, [(*key, name) for key, name in sorted(names.items())])
+
+
+def api_of(exchange: Exchange) -> str:
+    """``json`` or ``phone``: which of MoySklad's two APIs was asked."""
+    return "json" if "/remap/" in exchange.path or "/entity/" in exchange.path else "phone"
+
+
+def _named(event: EffectDone) -> Iterator[tuple[str, str]]:
+    """Extension and name of each employee that MoySklad told of."""
+    employees = event.result.get("employees")
+    for extension, employee in employees.items() if isinstance(employees, dict) else ():
+        name = employee.get("name") if isinstance(employee, dict) else None
+        if isinstance(name, str) and name:
+            yield str(extension), name.replace("\0", "")[:NAME_CHARS]
+
+
+def quantile_ms(took: Sequence[int], share: float) -> int | None:
+    """The response time that ``share`` of the requests kept within, from counts by :data:`BOUNDS_MS`; None without requests."""
+    total = sum(took)
+    if not total:
+        return None
+    wanted, below = share * total, 0
+    for index, count in enumerate(took):
+        if below + count >= wanted:
+            low = BOUNDS_MS[index - 1] if index else 0
+            high = BOUNDS_MS[index] if index < len(BOUNDS_MS) else BOUNDS_MS[-1] * 2
+            return round(low + (high - low) * (wanted - below) / count) if count else low
+        below += count
+    return BOUNDS_MS[-1] * 2

@@ -1,0 +1,134 @@
+"""A replay without numbers: nobody can be called from it, and it is still of use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from core.events import ArrivalObserved, EffectDone, Exchange, HangupObserved
+from projections.disguise import disguise
+from tests.playback import NAMES, recording
+from tests.scenario import ms
+from tests.told import calls_of, lived, replay
+
+NUMBER = "+375291234567"
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text and number of a document, keys included."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            if not (isinstance(inner, int) and key.endswith("_ms")):
+                yield from texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from texts(inner)
+    elif isinstance(value, str | int):
+        yield str(value)
+
+
+def leaks(document: Any, number: str) -> list[str]:
+    """Texts from which the number can be read, however it is written there."""
+    digits = re.sub(r"\D", "", number)
+    return [
+        text
+        for text in texts(document)
+        if digits[-9:] in re.sub(r"\D", "", text) or any(digits[-8:] in run for run in re.findall(r"\d[\d ()]*", text))
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_number_of_a_recording_is_left(name: str) -> None:
+    world = lived(name)
+    numbers = {
+        str(value)
+        for line in recording(name)
+        for key, value in line.body.items()
+        if key in ("Phone", "CallerIDNum", "ConnectedLineNum", "Exten") and len(re.sub(r"\D", "", str(value))) >= 7
+    }
+    assert numbers or name in ("internal", "inbound_hidden_cli"), "the recording proves nothing"
+    for call in calls_of(world):
+        document = disguise(replay(world.streams[f"call/{call}"], call))
+        assert {number: leaks(document, number) for number in numbers if leaks(document, number)} == {}
+        assert document["call"] == call, "what developers name the call by stays"
+        orjson.dumps(document)
+
+
+def told_of(raw: dict[str, Any], **response: Any) -> dict[str, Any]:
+    """The disguised replay of a call with this wire body and this answer of MoySklad's."""
+    search = Exchange(
+        method="GET",
+        path="/api/remap/1.2/entity/counterparty?search=291234567&limit=100",
+        status=200,
+        response={"meta": {"size": 1}, "rows": [response]},
+        duration_ms=5,
+    )
+    found = EffectDone(
+        key="k",
+        at_ms=ms(1),
+        effect={"type": "find_contact", "number": NUMBER},
+        result={"contact": "b80ea81b-7058-11e6-8a84-bae500000000", "name": "ООО «Радуга»"},
+        exchanges=(search,),
+    )
+    return disguise(replay((ArrivalObserved(heard_ms=ms(0), channel="A", number=NUMBER, raw=raw), found)))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "375291234567", "+375 (29) 123-45-67", "80291234567", "8 029 123 45 67", "291234567", "sip:375291234567@host", 375291234567,
+    ],
+)  # fmt: skip
+def test_however_it_is_written_the_number_goes_and_is_the_same_one_everywhere(typed: Any) -> None:
+    document = told_of({"Phone": "375291234567", "Anything": typed})
+    assert leaks(document, NUMBER) == []
+    shown = re.sub(r"\D", "", str(document["entries"][0]["raw"]["Anything"]))
+    assert re.fullmatch("5+1", shown)
+    assert re.fullmatch(r"\+5+1", document["number"])
+
+
+def test_its_shape_stays() -> None:
+    raw = told_of({"Phone": "+375 (29) 123-45-67"})["entries"][0]["raw"]
+    assert raw["Phone"] == "+555 (55) 555-55-51"
+
+
+def test_another_s_number_is_another_and_goes_although_nothing_says_what_it_is() -> None:
+    raw = told_of({"Phone": "375291234567", "Odd": "call 375447654321 back", "Again": "375447654321"})["entries"][0]["raw"]
+    assert raw["Odd"] == f"call {raw['Again']} back"
+    assert raw["Again"] != raw["Phone"]
+    assert leaks(raw, "375447654321") == []
+
+
+def test_names_go_wherever_they_stand() -> None:
+    document = told_of({"CallerIDName": "Иван Петров"}, name="ООО «Радуга»", email="a@raduga.example", actualAddress="Минск, 1")
+    text = orjson.dumps(document).decode()
+    assert not [word for word in ("Радуга", "Иван", "raduga", "Минск") if word in text]
+    assert (document["picture"]["names"], document["picture"]["client"]) == ({}, "…")
+
+
+def test_ids_and_times_stay() -> None:
+    bridge = "7b5f1b1e-0c5a-4a53-9d4b-1f5bd1e2d1aa"
+    raw = {"UniqueId": "1757840723.6", "DateReceived": "2026-11-23 15:13:20", "BridgeUniqueid": bridge}
+    document = told_of(raw, id="b80ea81b-7058-11e6-8a84-bae500000000", externalId="0367-1757840723.6")
+    assert document["entries"][0]["raw"] == raw
+    (row,) = document["entries"][1]["exchanges"][0]["response"]["rows"]
+    assert row == {"id": "b80ea81b-7058-11e6-8a84-bae500000000", "externalId": "0367-1757840723.6"}
+    assert document["entries"][0]["at_ms"] == ms(0)
+
+
+def test_a_recording_s_address_goes() -> None:
+    hangup = HangupObserved(heard_ms=ms(9), channel="A", direction="in", number=NUMBER, record_url="https://rec.example/1?key=s3cret")  # type: ignore[arg-type]
+    document = disguise(replay((hangup,)))
+    assert "rec.example" not in orjson.dumps(document).decode()
+
+
+def test_a_ring_group_with_a_mobile_phone_in_it() -> None:
+    raw = {"Phone": "375291234567", "Extensions": ["101", "375447654321"]}
+    lanes = told_of(raw)
+    assert leaks(lanes, "375447654321") == []
+    assert lanes["entries"][0]["raw"]["Extensions"][0] == "101"
