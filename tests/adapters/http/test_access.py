@@ -270,5 +270,13 @@ async def test_the_list_of_enterprises_says_how_each_is(rig: Rig, operator: Brow
     for asked in ("ромаш", "0402", "%D0%A0"):
         _, found = await operator.ask("GET", f"/ms-admin/api/enterprises?q={asked}")
         assert [each["number"] for each in found["enterprises"]] == ["0402"]
-    for asked in ("%25", "_", "%00", "nobody", "x" * 5000):
+    for asked in ("%25", "_", "nobody", "x" * 5000):
         assert (await operator.ask("GET", f"/ms-admin/api/enterprises?q={asked}"))[0] == 200
+
+
+@pytest.mark.parametrize("odd", ["%00", "a%00b"])
+async def test_no_address_takes_what_no_database_holds(operator: Browser, odd: str) -> None:
+    listed = ("enterprises?q=", "links?enterprise=", "audit?enterprise=", "audit?action=", "calls?phone=")
+    for path in (*listed, "config/", "self-test/0367/"):
+        assert (await operator.ask("GET", f"/ms-admin/api/{path}{odd}"))[0] == 400
+    assert (await operator.ask("POST", f"/ms-admin/api/links/{odd}", {"name": "a"}))[0] == 400
