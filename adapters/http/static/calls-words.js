@@ -1,5 +1,5 @@
 // How calls are told: phases, outcomes, directions, who is who. One place, so that every page says the same.
-import { html, phone, useState, useEffect, api } from "./lib.js";
+import { html, phone, useState, useEffect, useRef, api } from "./lib.js";
 
 export const PHASES = {
   unheard: ["ничего не слышно", ""], arrived: ["в меню или очереди", "info"], ringing: ["звонит", "warn"], talking: ["разговор", "good"],
@@ -35,13 +35,23 @@ export function Client({ number, name }) {
   return html`<span class="client">${name && name !== number && html`<b title=${name}>${name}</b>`}<span class="num nowrap">${phone(number)}</span></span>`;
 }
 
-/** Names of an enterprise's employees; empty until they are there, and where there is no one enterprise. */
-export function useNames(enterprise) {
-  const [names, setNames] = useState({});
+const LEARN_MS = 1_500; // a name that MoySklad has just told is known a moment later
+
+/** Names of an enterprise's employees; empty until they are there, and where there is no one enterprise. Asked again for each of `extensions` that is new. */
+export function useNames(enterprise, extensions = []) {
+  const [names, setNames] = useState({}), asked = useRef(new Set());
+  const load = () => api(`/ms-admin/api/names/${encodeURIComponent(enterprise)}`).then((told) => setNames(told.names), () => {});
   useEffect(() => {
+    asked.current = new Set();
     setNames({});
-    if (enterprise) api(`/ms-admin/api/names/${encodeURIComponent(enterprise)}`).then((told) => setNames(told.names), () => {});
+    if (enterprise) load();
   }, [enterprise]);
+  const fresh = enterprise ? extensions.filter((each) => !names[each] && !asked.current.has(each)) : [];
+  useEffect(() => {
+    if (!fresh.length) return undefined;
+    const later = setTimeout(() => { for (const each of fresh) asked.current.add(each); load(); }, LEARN_MS);
+    return () => clearTimeout(later);
+  }, [fresh.join()]);
   return names;
 }
 

@@ -57,7 +57,8 @@ function matches(call, typed, names) {
 }
 
 function Live({ enterprise }) {
-  const board = useBoard(enterprise), names = useNames(enterprise);
+  const board = useBoard(enterprise);
+  const names = useNames(enterprise, useMemo(() => [...new Set(board.calls.flatMap((call) => [...call.ringing, ...call.talking]))].sort(), [board.calls]));
   const [typed, setTyped] = useState(""), [only, setOnly] = useState("");
   const [now, setNow] = useState(Date.now());
   useEffect(() => { const each = setInterval(() => setNow(Date.now()), 5000); return () => clearInterval(each); }, []);

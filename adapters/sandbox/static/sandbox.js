@@ -164,11 +164,13 @@ function callRow(call, fresh) {
   direction.append(element("span", call.is_incoming ? "tag in" : "tag out", call.is_incoming ? "Входящий" : "Исходящий"));
   const employee = call.employee ? `${call.employee.name}${call.extension ? `, ${call.extension}` : ""}` : call.extension;
   const number = element("td", "num");
-  const dial = element("button", "number-dial", call.number);
-  dial.type = "button";
-  dial.title = "Позвонить на этот номер";
-  dial.addEventListener("click", () => openClick({ account: call.account, to: call.number, from: call.extension }));
-  number.append(dial);
+  if (/\d{3}/.test(call.number)) {
+    const dial = element("button", "number-dial", call.number);
+    dial.type = "button";
+    dial.title = "Позвонить на этот номер";
+    dial.addEventListener("click", () => openClick({ account: call.account, to: call.number, from: call.extension }));
+    number.append(dial);
+  } else number.textContent = "номер скрыт";
   row.append(
     textCell(moment(call.start_time), "num"),
     number,

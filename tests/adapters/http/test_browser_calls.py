@@ -1,0 +1,221 @@
+"""The pages about calls in a real browser: search, one call as a picture, the live board, missed calls, reports, the sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Page, expect
+
+from adapters.http.app import build_app
+from adapters.http.services import SERVICES, Holder
+from tests.adapters.http.support import PHONE, UNIQUE_ID, dial, hangup
+from tests.adapters.http.support import parts as parts_of
+from tests.adapters.http.test_browser import EVIL, STRICT, House, browser, house, log_in
+from tests.adapters.test_call_search import add
+from tests.browser import fits, page_of, unnamed
+from tests.described import SHAPES_OF_READ_MODELS
+from tests.rig import ENTERPRISE, TOKEN, Rig
+
+__all__ = ["browser", "house"]  # fixtures
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+START, END = "2026-11-23 15:13:20", "2026-11-23 15:13:52"
+OF = f"enterprise_number={ENTERPRISE}"
+
+
+async def played(rig: Rig, *, answered: bool = True) -> None:
+    """One whole call."""
+    await rig.post("/internal/ms/incoming-call", dial())
+    await rig.settle()
+    await rig.wait(32_000)
+    await rig.post("/internal/ms/hangup-call", hangup(start=START, end=END, status="2" if answered else "0"))
+    await rig.wait(120_000)
+    await rig.service.runner.catch_up()
+
+
+async def looks_right(page: Page) -> None:
+    """Nothing sticks out at either width, everything has a name, and no foreign text became markup."""
+    assert await unnamed(page) == []
+    for width in (1440, 390):
+        await page.set_viewport_size({"width": width, "height": 844})
+        assert await fits(page), width
+    await page.set_viewport_size({"width": 1440, "height": 900})
+    assert await page.evaluate("window.pwned") is None
+
+
+async def test_a_call_is_found_by_its_last_digits_opened_by_keys_and_stepped(house: House) -> None:
+    await played(house.rig)
+    await add(house.rig.service.pool, "other", number="+375447654321", client=EVIL, outcome="answered")
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, f"/ms-admin/calls?{OF}")
+        await expect(page.locator("table.calls tbody tr")).to_have_count(2)
+        await looks_right(page)
+        await page.get_by_label("Номер").fill(PHONE[-4:])
+        rows = page.locator("table.calls tbody tr")
+        await expect(rows).to_have_count(1)
+        await page.wait_for_url(re.compile(rf"phone={PHONE[-4:]}"))
+        await page.keyboard.press("Escape")
+        await page.get_by_role("heading", name="Звонки").click()
+        await page.keyboard.press("ArrowDown")
+        await expect(rows.first).to_be_focused()
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/ms-admin/calls/{ENTERPRISE}/{UNIQUE_ID}")
+
+        await expect(page.get_by_role("img", name=re.compile("151 Дарья Орлова: "))).to_be_visible()
+        count = await page.locator(".steps li").count()
+        await expect(page.get_by_text(f"шаг {count} из {count}")).to_be_visible()
+        await page.keyboard.press("Home")
+        await expect(page.locator(".step h2")).to_have_text(f"звонит 151, номер {PHONE}")
+        await expect(page).to_have_url(re.compile("#step-1$"))
+        await page.keyboard.press("ArrowRight")
+        await expect(page.get_by_text(f"шаг 2 из {count}")).to_be_visible()
+        await page.get_by_label("Предыдущий шаг").click()
+        await page.get_by_text("Что прислала АТС").click()
+        await expect(page.locator("pre.json")).to_contain_text("CallType")
+        assert TOKEN not in str(await page.locator("pre.json").text_content())
+        await looks_right(page)
+
+        await page.reload()
+        await expect(page.get_by_text(f"шаг 1 из {count}")).to_be_visible()
+        async with page.expect_download() as saved:
+            await page.get_by_role("link", name="Скачать без номеров").click()
+        assert PHONE.lstrip("+") not in (await (await saved.value).path()).read_text()
+        await page.go_back()
+        await expect(page.get_by_label("Номер")).to_have_value(PHONE[-4:])
+
+
+async def test_a_wrong_search_says_what_is_wrong_beside_the_form(house: House) -> None:
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, f"/ms-admin/calls?{OF}")
+        await expect(page.get_by_text("Ничего не найдено. Звонков пока не было.")).to_be_visible()
+        await page.get_by_label("Номер").fill("12")
+        await expect(page.get_by_role("alert")).to_have_text("Номер: хотя бы три последние цифры.")
+        await page.goto(f"/ms-admin/calls/{ENTERPRISE}/nobody")
+        await expect(page.get_by_text("Такого звонка нет")).to_be_visible()
+
+
+@asynccontextmanager
+async def serving(rig: Rig, port: int = 0) -> AsyncIterator[TestServer]:
+    """The service's routes on a port, until the end of the block: as a process that is started and stopped."""
+    app = build_app(Holder(parts_of(rig)), STRICT, SHAPES_OF_READ_MODELS)
+    server = TestServer(app, port=port)
+    await server.start_server()
+    try:
+        yield server
+    finally:
+        holder = app[SERVICES]
+        assert holder.parts is not None
+        holder.stopping = True
+        holder.parts.board.close()
+        await server.close()
+
+
+async def test_the_board_follows_the_calls_and_comes_back_after_a_restart(house: House) -> None:
+    rig = house.rig
+    context = await house.browser.new_context(locale="ru-RU")
+    page = await context.new_page()
+    row = page.locator("table.live tbody tr")
+    async with serving(rig) as server:
+        port = server.port
+        await log_in(page, f"http://127.0.0.1:{port}/ms-admin/live?{OF}")
+        await expect(page.get_by_text("Сейчас никто не звонит.")).to_be_visible()
+        await expect(page.get_by_text("на связи")).to_be_visible()
+        await rig.post("/internal/ms/incoming-call", dial())
+        await rig.settle()
+        await rig.service.runner.catch_up()
+        await expect(row).to_contain_text("звонит у 151 Дарья Орлова")
+        await expect(row).to_contain_text("карточка: 151")
+        before = str(await row.locator(".clock").text_content())
+        await expect(row.locator(".clock")).not_to_have_text(before)
+        await looks_right(page)
+    await expect(page.get_by_text("нет связи, на экране состояние на")).to_be_visible()
+    await expect(row).to_have_count(1)
+    await rig.wait(32_000)
+    await rig.post("/internal/ms/hangup-call", hangup(start=START, end=END))
+    await rig.settle()
+    await rig.service.runner.catch_up()
+    async with serving(rig, port or 0):
+        await expect(page.get_by_text("на связи", exact=True)).to_be_visible()
+        await expect(row).to_have_count(0)
+        await context.close()
+
+
+async def test_the_list_of_missed_calls_empties_itself(house: House) -> None:
+    rig = house.rig
+    await played(rig, answered=False)
+    await add(rig.service.pool, "evil", number="+375447654321", client=EVIL, started_ms=1)
+    # the rig's clock is where the recordings are; the list goes by the wall's
+    await rig.service.pool.execute("UPDATE calls SET started_ms = (extract(epoch FROM now()) * 1000)::bigint - 60000")
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, f"/ms-admin/missed?{OF}")
+        row = page.get_by_role("row").filter(has_text="+375 29 000-00-01")
+        await expect(row).to_contain_text("Дарья Орлова")
+        await expect(row).to_contain_text("1 мин назад")
+        await looks_right(page)
+        await add(
+            rig.service.pool, "back", direction="out", outcome="answered", number=PHONE, started_ms=9_000_000_000_000
+        )
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(row).to_have_count(0)
+        await expect(page.get_by_role("row")).to_have_count(2)
+
+
+async def test_reports_and_state_show_what_there_is(house: House) -> None:
+    await played(house.rig)
+    async with page_of(house.browser, house.url, dark=True) as page:
+        await log_in(page, f"/ms-admin/reports?{OF}&from=2026-11-23&to=2026-11-23&by=hour")
+        await expect(page.get_by_role("img", name=re.compile("Входящие звонки"))).to_be_visible()
+        await page.locator("figure", has_text="Входящие звонки").get_by_text("Таблица").click()
+        await expect(page.get_by_role("row", name="23.11.2026 15:00 1 0")).to_be_visible()
+        await page.get_by_role("button", name="151 Дарья Орлова").click()
+        await expect(page.locator("tr.day")).to_have_count(1)
+        await looks_right(page)
+        await page.goto("/ms-admin/status")
+        await expect(page.get_by_text("МойСклад отвечает всем, ключи приняты.")).to_be_visible()
+        await looks_right(page)
+        await page.goto(f"/ms-admin/status?{OF}")
+        await expect(page.get_by_text("Ничего не ждёт: всё отправлено в МойСклад.")).to_be_visible()
+
+
+async def test_an_administrator_s_link_shows_his_calls_and_nothing_else(house: House) -> None:
+    await add(house.rig.service.pool, "mine")
+    await add(house.rig.service.pool, "theirs", enterprise="0999", number="+375447654321")
+    made = await house.api("POST", f"/ms-admin/api/links/{ENTERPRISE}", {"name": "Анна", "days": 1})
+    async with page_of(house.browser, house.url) as page:
+        await page.goto("/ms-admin/enter#" + made["url"].rpartition("#")[2])
+        await page.wait_for_url(f"**/ms-admin/?{OF}")
+        for path in ("calls", "missed", "live", "reports", "status"):
+            await page.goto(f"/ms-admin/{path}")
+            await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        await page.goto("/ms-admin/calls")
+        await expect(page.locator("table.calls tbody tr")).to_have_count(1)
+        await page.goto("/ms-admin/calls/0999/theirs")
+        await expect(page.get_by_text("Ваша ссылка открывает только своё предприятие.")).to_be_visible()
+
+
+async def test_the_sandbox_shows_a_card_hides_it_and_calls_a_customer(house: House) -> None:
+    rig = house.rig
+    sandbox = str(rig.sandbox.make_url("")).rstrip("/")
+    async with page_of(house.browser, sandbox) as page:
+        await page.goto("/")
+        screen = page.locator(".screen", has_text="Дарья Орлова")
+        await expect(screen).to_contain_text("карточек нет")
+        await rig.post("/internal/ms/incoming-call", dial())
+        await rig.settle()
+        await expect(screen).to_contain_text("Входящий звонок")
+        await expect(screen).to_contain_text("ОДО «Белтрейд»")
+        await rig.wait(32_000)
+        await rig.post("/internal/ms/hangup-call", hangup(start=START, end=END))
+        await rig.settle()
+        await expect(screen).to_contain_text("карточек нет")
+        await looks_right(page)
+        await page.get_by_role("button", name="Позвонить клиенту с номера 151").click()
+        await page.get_by_label("Кому").fill(PHONE)
+        await page.get_by_label("Адрес провайдера").fill(f"{house.url}/healthz")
+        await page.get_by_label("Подпись").select_option("raw-body")
+        await page.get_by_role("button", name="Позвонить", exact=True).click()
+        await expect(page.get_by_role("status").filter(has_text="Ответ провайдера: 405")).to_be_visible()
