@@ -231,9 +231,9 @@ def _observe(state: Call, event: AnyObservation) -> Call:
                 number=_known_number(state.number, event.number),
                 trunk=state.trunk or event.trunk,
             )
-            return _follow(_move(known, Trigger.ARRIVE))
+            return _follow(_on_its_own(state, _move(known, Trigger.ARRIVE)))
         case DialObserved():
-            return _follow(_dialled(state, event))
+            return _follow(_on_its_own(state, _dialled(state, event)))
         case CardRequested():
             known = replace(
                 state,
@@ -255,10 +255,20 @@ def _observe(state: Call, event: AnyObservation) -> Call:
         case ConsultationObserved():
             return replace(state, consultations=(*state.consultations, event))
         case LegAbsorbed():
+            if state.arrival_ms is not None or any(dial.direction is not Direction.INTERNAL for dial in state.dials):
+                return state  # it came in from outside itself: whoever took it for a leg had not heard that yet
             moved = _move(state, Trigger.ABSORB)
             return replace(moved, absorbed_into=event.into) if moved.phase is Phase.ABSORBED else moved
         case CallerIdObserved() | BridgeOpened():
             return state  # who is in a bridge is told by its own events
+
+
+def _on_its_own(before: Call, state: Call) -> Call:
+    """A call that was taken for another one's leg, or for internal, and is a customer's own: its end may be known already."""
+    if before.phase not in (Phase.ABSORBED, Phase.INTERNAL_ENDED) or state.phase is before.phase:
+        return state
+    state = replace(state, absorbed_into="")
+    return _move(state, Trigger.HANG_UP) if state.hangup is not None else state
 
 
 def _dialled(state: Call, event: DialObserved) -> Call:

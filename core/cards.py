@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core import talk
 from core.call import Call
 from core.decisions import Limits, hold_ends_ms
-from core.effects import CardAction, CardEvent, RegisterCall, UpdateCall
+from core.effects import CardAction, CardEvent, Effect, RegisterCall, UpdateCall
 from core.lifecycle import Phase
 from core.phone import looks_like_extension
 from core.remote import Card, Refusal, Remote, names_employee
@@ -121,7 +121,7 @@ def shows_refused(remote: Remote) -> Refusal | None:
     for refusal in remote.refusals:
         effect = refusal.effect
         if (
-            refusal.sent
+            refusal.proves
             and not names_employee(effect)
             and isinstance(effect, RegisterCall | UpdateCall)
             and any(event.action in (CardAction.SHOW, CardAction.STARTTIME) for event in effect.cards)
@@ -135,11 +135,24 @@ def _refused_to_hide(remote: Remote) -> frozenset[str]:
     return frozenset(
         event.extension
         for refusal in remote.refusals
-        if refusal.sent
+        if refusal.proves
         and isinstance(refusal.effect, UpdateCall)
+        and not is_mixed(refusal.effect)
         and all(event.action in (CardAction.HIDE, CardAction.HIDE_ALL) for event in refusal.effect.cards)
         for event in refusal.effect.cards
     )
+
+
+def mixture_refused(remote: Remote) -> bool:
+    """Whether cards and record were refused together: which of them it was is found out by asking for the cards alone."""
+    return any(refusal.proves and is_mixed(refusal.effect) for refusal in remote.refusals)
+
+
+def is_mixed(effect: Effect) -> bool:
+    """Whether an update carries card events and fields of the record."""
+    if not isinstance(effect, UpdateCall) or not effect.cards:
+        return False
+    return bool(effect.extension or effect.employee or effect.comment or effect.recordings) or effect.end_ms is not None
 
 
 def _targets(call: Call, now_ms: int, limits: Limits) -> dict[str, Card]:

@@ -136,7 +136,9 @@ def _with_call(legs: Legs, call: str, event: Observation) -> Legs:
         return legs
     if known is None:
         known = KnownCall(id=call, kind=kind, first_ms=event.heard_ms)
-    elif kind is Kind.CUSTOMER or (kind is Kind.INTERNAL and known.kind is Kind.DOUBTFUL):
+    elif kind is Kind.CUSTOMER:
+        known = replace(known, kind=kind, absorbed=False)  # nobody's leg, whatever it was taken for
+    elif kind is Kind.INTERNAL and known.kind is Kind.DOUBTFUL:
         known = replace(known, kind=kind)
     known = replace(known, number=known.number or number, first_ms=min(known.first_ms, event.heard_ms))
     if isinstance(event, HangupObserved):

@@ -107,6 +107,11 @@ TABLE: Final[Mapping[tuple[Phase, Trigger], Phase]] = {
     (P.INTERNAL, T.EXPIRE): P.INTERNAL_ENDED,
     (P.INTERNAL, T.ABSORB): P.ABSORBED,
     (P.INTERNAL_ENDED, T.ABSORB): P.ABSORBED,
+    # a customer's own call after all: its first signals were overtaken by its end
+    (P.INTERNAL_ENDED, T.ARRIVE): P.ARRIVED,
+    (P.INTERNAL_ENDED, T.DIAL): P.RINGING,
+    (P.ABSORBED, T.ARRIVE): P.ARRIVED,
+    (P.ABSORBED, T.DIAL): P.RINGING,
 }
 
 STAYS: Final[Mapping[Trigger, str]] = {

@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 from core import call as calls
 from core.call import Call
-from core.cards import Note, Wanted, card_changes, employee_of, wanted_cards
+from core.cards import Note, Wanted, card_changes, employee_of, mixture_refused, wanted_cards
 from core.decisions import Limits, next_deadline
 from core.effects import (
     CardEvent,
@@ -32,20 +32,13 @@ from core.effects import (
 from core.lifecycle import FINAL, LIVE, Phase
 from core.phone import looks_like_extension
 from core.record import Record, final_record
-from core.remote import Attempt, Card, Refusal
+from core.remote import Attempt, Card, Refusal, Remote
 from core.self_test import COMMENT, is_test
 from core.settings import Settings
 from core.values import ANONYMOUS, Direction, Urgency
 
-REPOST_GUARD_MS: Final = 2_000
-"""A POST whose connection broke is looked for again this long after it was sent before it is repeated: it may be under way."""
-
-ORPHAN_GUARD_MS: Final = 6_000
-"""The same where nobody saw the connection end (the process died, or another instance took over): a machine that was cut off
-goes on sending for as long as its kernel is told to try (five seconds, ``adapters/moysklad/transport.py``)."""
-
-SLOW_GUARD: Final = 4
-"""A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
+TURNED_AWAY_WAITS_MS: Final = (15_000, 60_000, 300_000, 1_800_000)
+"""Between two tries to hide the cards of a call whose account is refused altogether; the last one repeats."""
 
 ENDED_FRESH_MS: Final = 60_000
 """A call that ended longer ago is backlog: whoever waits for its record has waited already."""
@@ -161,6 +154,7 @@ def _steps(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: 
         yield from _contact(call, settings, notes)
     elif (reason := _no_contact_because(call, settings)) not in ("", _KNOWN):
         notes.append(Note(about="contact", text=reason))
+    yield from _look_for_recordings(call, notes)
 
 
 def _in_doubt_for_good(call: Call) -> str:
@@ -190,7 +184,7 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
                 ConfirmCall(external_id=attempt.effect.external_id),
                 "the first registration may still be under way: look once more before repeating it",
             )
-            yield replace(again, not_before_ms=attempt.at_ms + _guard_ms(attempt))
+            yield replace(again, not_before_ms=attempt.at_ms + attempt.guard_ms(hurried=call.is_live))
         case UpdateCall() if attempt.in_doubt and attempt.effect.recordings and call.remote.refused(InspectCall) is None:
             yield _step(
                 call,
@@ -204,14 +198,16 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
 def _may_be_under_way(call: Call, attempt: Attempt) -> bool:
     """Whether a registration was looked for so soon that it may have been missed."""
     absent_ms = call.remote.absent_ms
-    return absent_ms is not None and absent_ms - attempt.at_ms < _guard_ms(attempt)
+    return absent_ms is not None and absent_ms - attempt.at_ms < attempt.guard_ms(hurried=call.is_live)
 
 
-def _guard_ms(attempt: Attempt) -> int:
-    """How long after it was sent a POST of unknown fate may still take effect."""
-    if attempt.ended_ms is None:
-        return ORPHAN_GUARD_MS
-    return max(REPOST_GUARD_MS, SLOW_GUARD * (attempt.ended_ms - attempt.at_ms))
+def _look_for_recordings(call: Call, notes: list[Note]) -> Iterator[Step]:
+    """A recording in doubt that was not there yet: once its request cannot arrive any more, look again, then send it."""
+    remote = call.remote
+    if remote.late and remote.refused(InspectCall) is None:
+        notes.append(Note(about="recording", text="its request may still arrive, and a recording sent twice is listed twice"))
+        look = _step(call, InspectCall(call=remote.call or ""), "see once more whether the recording arrived")
+        yield replace(look, not_before_ms=remote.late_until_ms)
 
 
 def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: Limits, notes: list[Note]) -> Iterator[Step]:
@@ -256,16 +252,25 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
 
 def _update(call: Call, settings: Settings, wanted: Wanted, notes: list[Note]) -> Iterator[Step]:
     attempt, refusal = call.remote.attempt, call.remote.refused(UpdateCall, with_cards=False)
-    if refusal is not None and call.remote.is_turned_away:
+    turned_away = refusal is not None and call.remote.is_turned_away
+    if refusal is not None and turned_away:
         notes.append(Note(about="call", text=f"MoySklad refused the update: {refusal.error}"))
-        return
+        if not call.remote.open_cards:
+            return
     effect, reasons, said = _update_from(call, settings, wanted, call.remote.cards_by_extension)
     if attempt is not None and attempt.in_doubt and (not reasons or _content(effect) != _content(attempt.effect)):
         # Not the one in doubt again: whatever that one may have shown counts as standing.
         effect, reasons, said = _update_from(call, settings, wanted, call.remote.doubtful_cards)
     notes.extend(said)
     if reasons:
-        yield _write(call, effect, "; ".join(reasons))
+        step = _write(call, effect, "; ".join(reasons))
+        # A card may stand on a screen: that is asked for again by itself, ever more rarely, whatever the account is refused.
+        yield replace(step, not_before_ms=_after_turned_away_ms(call.remote)) if turned_away else step
+
+
+def _after_turned_away_ms(remote: Remote) -> int:
+    turned = [refusal for refusal in remote.refusals if not refusal.proves and isinstance(refusal.effect, UpdateCall)]
+    return turned[-1].at_ms + TURNED_AWAY_WAITS_MS[min(len(turned), len(TURNED_AWAY_WAITS_MS)) - 1]
 
 
 def _update_from(
@@ -281,7 +286,9 @@ def _update_from(
     )
     reasons = [f"cards: {describe_cards(cards)}"] if cards else []
     notes: list[Note] = []
-    if call.phase in FINAL:
+    if cards and mixture_refused(remote):
+        notes.append(Note(about="end", text="cards and record were refused together: the cards go first, alone"))
+    elif call.phase in FINAL:
         effect = _with_record(call, final_record(call, settings), effect, reasons, notes)
     elif call.phase is Phase.ENDING:
         notes.append(Note(about="end", text="a straggler could still change it, and MoySklad never overwrites an end"))
@@ -311,7 +318,8 @@ def _with_record(call: Call, record: Record, effect: UpdateCall, reasons: list[s
     if record.comment and record.comment != written.comment:
         effect = replace(effect, comment=record.comment)
         reasons.append("the comment says how it ended")
-    fresh = tuple(url for url in record.recordings if url not in written.recordings)
+    waiting = call.remote.late if call.remote.refused(InspectCall) is None else ()
+    fresh = tuple(url for url in record.recordings if url not in (*written.recordings, *waiting))
     if fresh:
         effect = replace(effect, recordings=fresh)
         reasons.append("the recording is there")
@@ -319,7 +327,7 @@ def _with_record(call: Call, record: Record, effect: UpdateCall, reasons: list[s
 
 
 def _named_somebody(refusal: Refusal) -> bool:
-    return refusal.sent and isinstance(refusal.effect, UpdateCall) and bool(refusal.effect.extension)
+    return refusal.proves and isinstance(refusal.effect, UpdateCall) and bool(refusal.effect.extension)
 
 
 def _attributed(record: Record) -> Note:

@@ -28,8 +28,25 @@ from core.effects import (
 )
 from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted
 
+ACCOUNT_CODES: Final = frozenset({1056, 1061, 55008})
+"""What MoySklad says when it refuses the credential, not the request (CONTRACT-MOYSKLAD 1.8, 2.3)."""
+
 CONTACT_ATTEMPTS: Final = 4
 """How often a contact that a finished call waits for may fail before the call is recorded without it."""
+
+
+REPOST_GUARD_MS: Final = 2_000
+"""A POST (or a recording) whose connection broke is looked for again this long after it was sent before it is repeated."""
+
+ORPHAN_GUARD_MS: Final = 6_000
+"""The same where nobody saw the connection end (the process died, or another instance took over): a machine that was cut off
+goes on sending for as long as its kernel is told to try (five seconds, ``adapters/moysklad/sending.py``)."""
+
+UNHURRIED_GUARD_MS: Final = 25_000
+"""The same where nobody waits: a record, or a recording, may as well come when even a slow MoySklad must have acted."""
+
+SLOW_GUARD: Final = 4
+"""A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
 
 
 class Card(StrEnum):
@@ -67,12 +84,19 @@ class Attempt:
     ended_ms: int | None = None
     doubted: bool = False
 
+    def guard_ms(self, *, hurried: bool) -> int:
+        """How long after it was sent it may still take effect, whatever a look tells before that. ``hurried``: a card waits."""
+        least_ms = REPOST_GUARD_MS if self.ended_ms is not None else ORPHAN_GUARD_MS
+        took_ms = 0 if self.ended_ms is None else self.ended_ms - self.at_ms
+        return max(least_ms if hurried else UNHURRIED_GUARD_MS, SLOW_GUARD * took_ms)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Something MoySklad refused for good. ``code``: MoySklad's own number for the reason, where it gave one.
 
-    ``sent`` False: it was not even asked, because it refuses everything of this account; nothing is proven against the effect.
+    ``proves`` False: it refuses everything of this account (and may not even have been asked again), which proves nothing against
+    this effect.
     """
 
     effect: Effect
@@ -80,7 +104,7 @@ class Refusal:
     remedy: str
     at_ms: int
     code: int | None = None
-    sent: bool = True
+    proves: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +127,8 @@ class Contact:
 class Remote:
     """MoySklad's side of one call, folded from outcomes.
 
-    ``deferred``: why it was not asked lately, where nothing else happened since.
+    ``deferred``: why it was not asked lately, where nothing else happened since. ``late``: recordings that were sent, were not
+    there when we looked, and may still arrive until ``late_until_ms``.
     """
 
     call: str | None = None
@@ -123,6 +148,8 @@ class Remote:
     retry_of: str = ""
     last_error: str = ""
     deferred: str = ""
+    late: tuple[str, ...] = ()
+    late_until_ms: int | None = None
     refusals: tuple[Refusal, ...] = ()
 
     @property
@@ -149,19 +176,19 @@ class Remote:
         Then there is nothing less that could be asked, and a person is needed.
         """
         for refusal in reversed(self.refusals):
-            if isinstance(refusal.effect, kind) and with_cards in (None, refusal.sent and _is_laden(refusal.effect)):
+            if isinstance(refusal.effect, kind) and with_cards in (None, refusal.proves and _is_laden(refusal.effect)):
                 return refusal
         return None
 
     @property
     def is_turned_away(self) -> bool:
         """Whether the account is refused altogether, so that another request for this call is of no use."""
-        return any(not refusal.sent and isinstance(refusal.effect, RegisterCall | UpdateCall) for refusal in self.refusals)
+        return any(not refusal.proves and isinstance(refusal.effect, RegisterCall | UpdateCall) for refusal in self.refusals)
 
     @property
     def employees_refused(self) -> bool:
         """Whether something that named an employee was refused: he may be gone, so the extension alone must do."""
-        return any(refusal.sent and names_employee(refusal.effect) for refusal in self.refusals)
+        return any(refusal.proves and names_employee(refusal.effect) for refusal in self.refusals)
 
 
 def names_employee(effect: Effect) -> bool:
@@ -273,7 +300,7 @@ def _done(remote: Remote, event: EffectDone, effect: Effect) -> Remote:
         case ConfirmCall():
             return _confirmed(remote, event.at_ms, result)
         case InspectCall():
-            return _inspected(remote, result)
+            return _inspected(remote, event.at_ms, result)
 
 
 def _employees(remote: Remote, found: Any) -> tuple[tuple[str, str | None], ...]:
@@ -314,15 +341,21 @@ def _confirmed(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
     return replace(remote, attempt=replace(attempt, in_doubt=False, doubted=False), absent_ms=at_ms)
 
 
-def _inspected(remote: Remote, result: Mapping[str, Any]) -> Remote:
+def _inspected(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
     recordings = tuple(str(url) for url in result.get("recordings") or ())
     remote = replace(remote, written=replace(remote.written, recordings=recordings))
-    if remote.attempt is not None and isinstance(remote.attempt.effect, UpdateCall):
-        effect = remote.attempt.effect
-        if set(effect.recordings) <= set(recordings):
-            return _wrote(replace(remote, attempt=None), replace(effect, recordings=()))
-        return replace(remote, attempt=replace(remote.attempt, in_doubt=False, doubted=False))
-    return remote
+    attempt = remote.attempt
+    if attempt is None or not isinstance(attempt.effect, UpdateCall):
+        over = remote.late_until_ms is None or at_ms >= remote.late_until_ms
+        late = () if over else tuple(url for url in remote.late if url not in recordings)
+        return replace(remote, late=late, late_until_ms=remote.late_until_ms if late else None)
+    missing = tuple(url for url in attempt.effect.recordings if url not in recordings)
+    if not missing:
+        return _wrote(replace(remote, attempt=None), replace(attempt.effect, recordings=()))
+    until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
+    late = missing if at_ms < until_ms else ()
+    attempt = replace(attempt, in_doubt=False, doubted=False)
+    return replace(remote, attempt=attempt, late=late, late_until_ms=until_ms if late else None)
 
 
 def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:
@@ -348,8 +381,14 @@ def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:
 
 
 def _refused(remote: Remote, event: EffectRefused, effect: Effect) -> Remote:
-    sent = bool(event.exchanges)
-    refusal = Refusal(effect=effect, error=event.error, remedy=event.remedy, at_ms=event.at_ms, code=event.code, sent=sent)
+    refusal = Refusal(
+        effect=effect,
+        error=event.error,
+        remedy=event.remedy,
+        at_ms=event.at_ms,
+        code=event.code,
+        proves=not _is_account_wide(event),
+    )
     remote = replace(
         remote,
         refusals=(*remote.refusals, refusal),
@@ -365,6 +404,13 @@ def _refused(remote: Remote, event: EffectRefused, effect: Effect) -> Remote:
             return replace(remote, employees=_by_extension_alone(remote, effect))
         case _:
             return remote
+
+
+def _is_account_wide(event: EffectRefused) -> bool:
+    """Whether everything of the account is refused: nothing was sent any more, or the credential itself was refused."""
+    if not event.exchanges:
+        return True
+    return event.code in ACCOUNT_CODES or (event.code is None and event.exchanges[-1].status == 401)
 
 
 def _left_of(attempt: Attempt | None, event: EffectRefused, effect: Effect) -> Attempt | None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapters.http import admin, internal, status
+from adapters.http import access, admin, internal, pages, status
 from core.events import DialObserved
 from core.lifecycle import Phase
 from core.settings import merge_update, parse_settings
@@ -92,7 +92,8 @@ def test_every_variable_is_documented_once_and_no_other() -> None:
 
 
 def test_every_address_that_is_told_is_served() -> None:
-    served = {re.sub(r"\{\w+\}", "*", route.path) for route in [*internal.routes(), *admin.routes(), *status.routes()]}
+    routes = [route for each in (internal, admin, status, access, pages) for route in each.routes()]
+    served = {re.sub(r"\{\w+\}", "*", route.path) for route in routes}
     for page in PAGES:
         for address in re.findall(r"/(?:internal/ms|ms-admin)/[\w{}/*-]+", text_of(page)):
             if address.endswith(("/", "/*")) and not address.endswith("}"):

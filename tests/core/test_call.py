@@ -177,6 +177,26 @@ def test_time_facts_move_the_phase_and_are_remembered() -> None:
     assert (settled.phase, settled.settled_ms) == (Phase.SETTLED, ms(41))
 
 
+def test_a_call_that_was_taken_for_a_leg_is_a_customers_own_once_it_is_heard_to_arrive() -> None:
+    lone = call_of("9 A hangup 102 internal", LegAbsorbed(heard_ms=ms(9), into="B"))
+    assert lone.phase is Phase.ABSORBED
+    for table in ("9.1 A start", "9.1 A dial 101"):
+        own = fold(lone, events(table))
+        assert (own.phase, own.absorbed_into) == (Phase.ENDING, ""), "its end is known already"
+        late = call_of("9 A hangup 102 internal\n" + table, LegAbsorbed(heard_ms=ms(9.2), into="B"))
+        assert (late.phase, late.absorbed_into) == (Phase.ENDING, ""), "whichever was recorded first"
+    ringing = fold(call_of("0 A dial 102 internal", LegAbsorbed(heard_ms=ms(1), into="B")), events("2 A dial 101"))
+    assert ringing.phase is Phase.RINGING
+
+
+@pytest.mark.parametrize("late", ["9.1 A start number=anonymous", "9.1 A dial 101 number=anonymous"])
+def test_a_hidden_callers_transfer_whose_rewritten_hangup_came_first_is_his_call(late: str) -> None:
+    first = call_of("9 A hangup 102 internal number=anonymous")
+    assert first.phase is Phase.INTERNAL_ENDED
+    own = fold(first, events(late))
+    assert (own.phase, own.is_rewritten, own.direction) == (Phase.ENDING, True, Direction.INCOMING)
+
+
 def test_a_leg_is_absorbed_while_it_can_be() -> None:
     absorbed = call_of("0 A dial 102 internal", LegAbsorbed(heard_ms=ms(1), into="B"))
     assert (absorbed.phase, absorbed.absorbed_into) == (Phase.ABSORBED, "B")

@@ -294,3 +294,8 @@ def test_the_evidence_of_a_parasite_is_its_hangup() -> None:
     assert isinstance(absorb, Absorb)
     assert isinstance(absorb.hangup, HangupObserved)
     assert absorb.hangup.extensions == ("102",)
+
+
+def test_a_customers_own_call_is_nobodys_leg_whatever_it_was_taken_for() -> None:
+    legs = listen(INCOMING + PARASITE + "\n50.2 L start")[0]
+    assert (legs.calls["L"].kind, legs.calls["L"].absorbed) == (Kind.CUSTOMER, False)

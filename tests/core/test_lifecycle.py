@@ -55,8 +55,9 @@ def test_nothing_that_is_heard_moves_a_settled_call() -> None:
     assert {next_phase(P.SETTLED, trigger) for trigger in Trigger} == {P.SETTLED}
 
 
-def test_an_absorbed_leg_stays_one() -> None:
-    assert {next_phase(P.ABSORBED, trigger) for trigger in Trigger} == {P.ABSORBED}
+def test_an_absorbed_leg_stays_one_unless_it_turns_out_to_be_a_customers_own_call() -> None:
+    own = {T.ARRIVE: P.ARRIVED, T.DIAL: P.RINGING}
+    assert {trigger: next_phase(P.ABSORBED, trigger) for trigger in Trigger} == dict.fromkeys(Trigger, P.ABSORBED) | own
 
 
 def test_a_late_hangup_ends_an_overdue_and_a_written_off_call() -> None:

@@ -15,9 +15,11 @@ from core.effects import (
     InspectCall,
     RegisterCall,
     UpdateCall,
+    decode_effect,
 )
-from core.events import CallSettled, LegAbsorbed
-from core.plan import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD, Parked, contact_sync_id, parked, parked_reason
+from core.events import CallSettled, EffectStarted, Event, LegAbsorbed
+from core.plan import Parked, contact_sync_id, parked, parked_reason
+from core.remote import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD, UNHURRIED_GUARD_MS
 from core.settings import Settings
 from tests.moysklad_model import MoySkladModel, Repeated
 from tests.scenario import (
@@ -148,7 +150,7 @@ def test_a_different_write_gets_a_key_and_numbers_of_its_own() -> None:
 
 
 def test_a_row_that_an_earlier_registration_made_after_all_still_gets_its_end() -> None:
-    absent = done(ConfirmCall(external_id="0367-A"), 4, call=None)
+    absent = done(ConfirmCall(external_id="0367-A"), 26, call=None)
     late = call_of(
         ANSWERED, FOUND, started(REGISTER, 1, "r1"), failed(REGISTER, 1.1, "r1"), absent, CallSettled(at_ms=ms(36), reason="")
     )
@@ -279,9 +281,39 @@ def test_recordings_in_doubt_that_arrived_are_not_sent_again(fault: Fault) -> No
 
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.CRASH_BEFORE])
 def test_recordings_in_doubt_that_did_not_arrive_are_sent_again(fault: Fault) -> None:
-    scenario = known(RECORDED, {2: fault}).finished()
-    assert scenario.asked()[3:] == [FINAL, "inspect", FINAL]
+    """Not before their request cannot arrive any more; everything else is written meanwhile."""
+    scenario = known(RECORDED, {2: fault})
+    rest = "update HIDE_ALL #6 ext=101 end=35.0"
+    assert scenario.at(36.5).asked()[3:] == [FINAL, "inspect", rest]
+    assert scenario.notes()["recording"] == "its request may still arrive, and a recording sent twice is listed twice"
+    assert scenario.finished().asked()[3:] == [FINAL, "inspect", rest, "inspect", "update rec=1"]
     assert scenario.row.recordings == ["https://r/1"]
+
+
+def test_a_recording_that_arrives_late_is_not_sent_again() -> None:
+    """MoySklad acted long after we had given it up, and after we had looked."""
+    history = [*known(RECORDED, {2: Fault.NOT_SENT}).at(36).world.streams["call/A"]]
+    sent = next(event for event in history if isinstance(event, EffectStarted) and event.effect.get("recordings"))
+    effect = decode_effect(sent.effect)
+    tried: list[Event] = [started(effect, 36, "w"), failed(effect, 51, "w")]
+    tried.append(done(InspectCall(call="call-1"), 52, recordings=[]))
+    call = call_of("", *history[: history.index(sent)], *tried)
+    assert step_of(look(call, 52)) == "update HIDE_ALL #6 ext=101 end=35.0"
+    written = look(call, 52).step
+    assert written is not None
+    call = fold(call, [started(written.effect, 52, "x"), done(written.effect, 52, "x")])
+    waiting = look(call, 53)
+    assert (step_of(waiting), waiting.wake_ms) == ("inspect", ms(36 + SLOW_GUARD * 15))
+    early = fold(call, [done(InspectCall(call="call-1"), 60, recordings=[])])
+    assert step_of(look(early, 60)) == "inspect"
+    arrived = fold(call, [done(InspectCall(call="call-1"), 96, recordings=["https://r/1"])])
+    assert step_of(look(arrived, 96)) == "nothing"
+    absent = fold(call, [done(InspectCall(call="call-1"), 96, recordings=[])])
+    assert step_of(look(absent, 96)) == "update rec=1"
+    at_once = call_of("", *history[: history.index(sent)], *tried, done(InspectCall(call="call-1"), 96, recordings=[]))
+    assert "rec=1" in step_of(look(at_once, 96)), "also where nothing else was written meanwhile"
+    unseen = fold(call, [refused(InspectCall(call="call-1"), 96)])
+    assert step_of(look(unseen, 96)) == "update rec=1"
 
 
 def test_recordings_that_certainly_were_not_sent_are_not_looked_for() -> None:
@@ -328,7 +360,14 @@ def test_an_update_that_is_refused_with_its_cards_goes_on_without_them() -> None
 
 def test_a_hide_all_that_is_refused_does_not_hold_the_record_up() -> None:
     scenario = picky(ANSWERED, has(CardAction.HIDE_ALL)).finished()
-    assert scenario.asked()[3:] == ["update HIDE_ALL #5 ext=101 end=35.0", "update ext=101 end=35.0"]
+    assert scenario.asked()[3:] == ["update HIDE_ALL #5 ext=101 end=35.0", "update HIDE_ALL #6", "update ext=101 end=35.0"]
+
+
+def test_a_record_that_is_refused_does_not_leave_a_card_open() -> None:
+    """Refused together: it may have been the employee of the record, who cannot log in, and not the hiding."""
+    scenario = picky(ANSWERED, lambda effect: "inactive" if getattr(effect, "employee", "") else "").finished()
+    assert scenario.asked()[3:] == ["update HIDE_ALL #5 ext=101 end=35.0", "update HIDE_ALL #6", "update ext=101 end=35.0"]
+    assert (scenario.screens(), scenario.row.extension, scenario.row.end_ms) == ({}, "101", ms(35))
     assert scenario.row.extension == "101"
 
 
@@ -420,7 +459,7 @@ def test_nobody_is_needed_for_a_call_that_is_not_to_be_sent() -> None:
     refusal = refused(BARE, 10, sent=False)
     assert parked(call_of("0 A dial 102 internal number=101\n9 A hangup 102 internal number=101", refusal)) is None
     assert parked(call_of("0 A dial 101\n9 A hangup 101", refusal)) is not None
-    assert parked(call_of("0 A dial 101\n9 A hangup 101", refusal, LegAbsorbed(heard_ms=ms(11), into="B"))) is None
+    assert parked(call_of("9 A hangup 101 internal", refusal, LegAbsorbed(heard_ms=ms(11), into="B"))) is None
 
 
 def test_a_call_that_moysklad_refuses_altogether_is_asked_for_once_and_parked_also_while_it_goes_on() -> None:
@@ -433,8 +472,41 @@ def test_a_call_that_moysklad_refuses_altogether_is_asked_for_once_and_parked_al
     assert moving is not None
     turned_away = fold(registered, [refused(moving.effect, 5, error="key revoked", sent=False)])
     planned = look(turned_away, 6)
-    assert (step_of(planned), planned.parked) == ("nothing", "key revoked")
+    assert planned.step is not None
+    assert (planned.parked, planned.step.not_before_ms, planned.wake_ms) == ("key revoked", ms(20), ms(20)), "a card stands"
     assert [note.text for note in planned.notes if note.about == "call"] == ["MoySklad refused the update: key revoked"]
+
+
+def test_a_card_is_hidden_although_the_key_was_refused_when_it_ended() -> None:
+    """Refused with the credential, which may be mended without anybody telling us: asked again, ever more rarely."""
+    shown = call_of(RING, FOUND, started(REGISTER_WITH_CARDS, 1), done(REGISTER_WITH_CARDS, 1, call="m"), *events("9 A hangup"))
+    hiding = look(shown, 9).step
+    assert hiding is not None
+    assert describe(hiding.effect) == "update HIDE_ALL #3"
+    call, at, waits = shown, 9.0, list[float]()
+    for _ in range(6):
+        tried = look(call, at).step
+        assert tried is not None
+        call = fold(call, [started(tried.effect, at, tried.key), refused(tried.effect, at, tried.key, code=1056)])
+        again = look(call, at).step
+        assert again is not None
+        assert again.not_before_ms is not None
+        waits.append((again.not_before_ms - ms(at)) / 1000)
+        at += waits[-1]
+    assert waits == [15, 60, 300, 1_800, 1_800, 1_800]
+    assert not call.remote.employees_refused, "it says nothing about the employee"
+    hidden = fold(call, [done(hiding.effect, at), ENDED])
+    assert step_of(look(hidden, at)) == "nothing", "the rest is parked until somebody mends the key"
+    assert step_of(look(fold(hidden, [retry(at + 1)]), at + 1)) == "update end=9.0 comment"
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+def test_where_nobody_waits_a_repetition_waits_longer(hurried: bool) -> None:
+    end = [] if hurried else [*events("9 A hangup 101 answered"), CallSettled(at_ms=ms(10), reason="")]
+    absent = done(ConfirmCall(external_id="0367-A"), 12, call=None)
+    call = call_of(RING, FOUND, started(REGISTER, 1, "r"), *end, absent)
+    assert step_of(look(call, 12)) == ("register SHOW 101 #1 SHOW 102 #2" if hurried else "confirm")
+    assert hurried or look(call, 12).wake_ms == ms(1) + UNHURRIED_GUARD_MS
 
 
 def test_a_call_that_goes_on_gets_its_card_when_it_may_be_asked_again() -> None:

@@ -331,7 +331,7 @@ def test_a_refusal_is_kept_with_its_reason_and_ends_the_attempt() -> None:
     )
     (refusal,) = remote.refusals
     assert (refusal.effect, refusal.error, refusal.remedy, refusal.at_ms) == (REGISTER, "no", "do", ms(2.1))
-    assert (refusal.code, refusal.sent, remote.is_turned_away) == (3006, True, False)
+    assert (refusal.code, refusal.proves, remote.is_turned_away) == (3006, True, False)
     assert (remote.attempt, remote.failures, remote.retry_ms, remote.last_error) == (None, 0, None, "no")
 
 
@@ -374,7 +374,7 @@ def test_a_refusal_before_anything_was_sent_leaves_the_earlier_attempt_in_doubt(
     lost = [failed(effect, 1.2, "w")] if answer is failed else []
     remote = after(started(effect, 1, "w"), *lost, refused(effect, 2, "w", sent=False))
     assert doubt(remote) == ("w", True)
-    assert (remote.refusals[0].sent, remote.is_turned_away) == (False, True)
+    assert (remote.refusals[0].proves, remote.is_turned_away) == (False, True)
 
 
 def test_a_refusal_before_anything_was_sent_leaves_no_doubt_where_there_was_none() -> None:

@@ -69,6 +69,7 @@ class Trouble(StrEnum):
     """What breaks. Those of a node first, then MoySklad's (for one enterprise or all), then the database's."""
 
     CRASH = "crash"
+    RESTART = "restart"
     FREEZE = "freeze"
     CUT_FROM_DATABASE = "cut from database"
     CUT_FROM_MOYSKLAD = "cut from MoySklad"
@@ -85,7 +86,7 @@ class Trouble(StrEnum):
     DATABASE_SLOW = "database slow"
 
 
-OF_A_NODE: Final = (Trouble.CRASH, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE, Trouble.CUT_FROM_MOYSKLAD)
+OF_A_NODE: Final = (Trouble.CRASH, Trouble.RESTART, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE, Trouble.CUT_FROM_MOYSKLAD)
 OF_MOYSKLAD: Final = (
     Trouble.DOWN,
     Trouble.HANGS,
@@ -161,14 +162,20 @@ def _told(value: object) -> str:
 
 
 def from_seed(seed: int) -> Scenario:
-    """The scenario of a seed: every second one small, every tenth with a backlog and narrow limits."""
+    """The scenario of a seed: half of them small; some where one node takes over from another in the middle of a call, or
+    in the middle of a backlog that fills the limits.
+    """
     rng = random.Random(seed)
-    small = rng.random() < 0.5
+    kind = rng.choices(("small", "any", "hand-over", "crowd"), (10, 6, 3, 1))[0]
+    if kind == "hand-over":
+        return _hand_over(rng)
+    if kind == "crowd":
+        return _crowd(rng)
+    small = kind == "small"
     nodes = 1 if small else rng.randint(1, MAX_NODES)
     enterprises = 1 if small or rng.random() < 0.6 else MAX_ENTERPRISES
     calls = tuple(_script(rng, enterprises) for _ in range(rng.randint(1, 2 if small else MAX_CALLS)))
     rough = rng.random() < 0.8
-    backlog = rng.randint(10, 60) if rng.random() < 0.06 else 0
     return Scenario(
         noise=rng.getrandbits(32),
         nodes=nodes,
@@ -182,11 +189,61 @@ def from_seed(seed: int) -> Scenario:
         broken=rng.choice((0, 0, 30, 200)) if rough else 0,
         store_broken=rng.choice((0, 0, 0, 20)) if rough else 0,
         slow_ms=rng.choice((500, 2_000, 5_000, 20_000)),
-        backlog=backlog,
-        tight=bool(backlog) or rng.random() < 0.05,
+        tight=rng.random() < 0.05,
         refused=rng.random() < 0.08,
         unmapped=rng.random() < 0.15,
         shared=enterprises > 1 and rng.random() < 0.3,
+    )
+
+
+def _hand_over(rng: random.Random) -> Scenario:
+    """One or two calls, and nodes that fail while MoySklad is slow, so that requests are under way just then."""
+    nodes, slow_ms = rng.randint(2, MAX_NODES), rng.choice((500, 2_000, 5_000))
+    troubles = (Trouble.CRASH, Trouble.RESTART, Trouble.FREEZE, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE)
+    faults = [
+        Fault(
+            trouble=rng.choice(troubles),
+            at_ms=rng.randint(1_500, 14_000),
+            for_ms=rng.choice((3_500, 5_000, 8_000, 15_000)),
+            where=rng.randrange(nodes),
+        )
+        for _ in range(rng.randint(1, 3))
+    ]
+    if rng.random() < 0.7:
+        faults.append(Fault(trouble=Trouble.SLOW, at_ms=0, for_ms=25_000, where=-1))
+    return Scenario(
+        noise=rng.getrandbits(32),
+        nodes=nodes,
+        calls=tuple(_script(rng, 1) for _ in range(rng.randint(1, 2))),
+        faults=tuple(faults),
+        repeated=rng.choice(list(Repeated)),
+        jitter_ms=rng.choice((0, 300)),
+        slow_ms=slow_ms,
+    )
+
+
+def _crowd(rng: random.Random) -> Scenario:
+    """A backlog that fills the limits, live calls in the midst of it, and nodes that fail."""
+    nodes = rng.randint(1, MAX_NODES)
+    troubles = (Trouble.CRASH, Trouble.RESTART, Trouble.RESTART, Trouble.FREEZE, Trouble.LIMITED, Trouble.DOWN)
+    faults = [
+        Fault(
+            trouble=rng.choice(troubles),
+            at_ms=rng.randint(1_000, 15_000),
+            for_ms=rng.choice((300, 3_500, 6_000, 12_000)),
+            where=rng.randrange(nodes),
+        )
+        for _ in range(rng.randint(0, 3))
+    ]
+    return Scenario(
+        noise=rng.getrandbits(32),
+        nodes=nodes,
+        calls=tuple(_script(rng, 1) for _ in range(rng.randint(1, 3))),
+        faults=tuple(faults),
+        repeated=rng.choice(list(Repeated)),
+        twice=rng.choice((0, 200)),
+        backlog=rng.randint(15, 50),
+        tight=rng.random() < 0.7,
     )
 
 

@@ -56,15 +56,15 @@ PLANTS: Final = (
     Plant(
         what="a registration that was not found is repeated at once",
         file="core/plan.py",
-        old="            if call.remote.absent_ms - attempt.at_ms < guard_ms:\n",
-        new="            if call.remote.absent_ms - attempt.at_ms < 0:\n",
+        old="    return absent_ms is not None and absent_ms - attempt.at_ms < attempt.guard_ms(hurried=call.is_live)\n",
+        new="    return False\n",
         finds=("rows",),
     ),
     Plant(
         what="a recording in doubt is sent again without a look",
         file="core/plan.py",
         old="case UpdateCall() if attempt.in_doubt and attempt.effect.recordings and",
-        new="case UpdateCall() if attempt.in_doubt and not attempt.effect.recordings and",
+        new="case UpdateCall() if call.version < 0 and attempt.effect.recordings and",
         finds=("recordings",),
     ),
     Plant(
