@@ -26,12 +26,12 @@ function Links({ enterprise }) {
       ${error && html`<div class="panel-body"><${Failed} error=${error} retry=${reload} /></div>`}
       ${!data && !error && html`<div class="panel-body"><${Busy} /></div>`}
       ${data && !links.length && html`<p class="empty">${enterprise ? `У предприятия ${enterprise} ссылок нет.` : "Ссылок пока нет."}</p>`}
-      ${links.length > 0 && html`<div class="frame"><table><thead><tr><th scope="col">Кому</th><th scope="col">Предприятие</th><th scope="col">Состояние</th><th scope="col">Создана</th>
+      ${links.length > 0 && html`<div class="frame"><table class="rows"><thead><tr><th scope="col">Кому</th><th scope="col">Предприятие</th><th scope="col">Состояние</th><th scope="col">Создана</th>
         <th scope="col">Последний вход</th><th scope="col"><span class="sr">Действия</span></th></tr></thead><tbody>${links.map((each) => html`<tr key=${each.link}>
-          <td>${each.name} <span class="faint small">№ ${each.link}</span></td><td class="num"><a href=${`/ms-admin/?enterprise_number=${encodeURIComponent(each.enterprise)}`}>${each.enterprise}</a></td>
+          <td>${each.name} <span class="faint small">№ ${each.link}</span></td><td class="num"><span class="only-phone">Предприятие </span><a href=${`/ms-admin/?enterprise_number=${encodeURIComponent(each.enterprise)}`}>${each.enterprise}</a></td>
           <td>${each.alive ? html`<${Tag} kind="good">до ${date(each.expires_at)}<//>` : each.revoked_at ? html`<${Tag}>отозвана ${date(each.revoked_at)}<//>` : html`<${Tag}>истекла ${date(each.expires_at)}<//>`}
             ${each.sessions > 0 && html` <span class="small muted">${counted(each.sessions, "вход", "входа", "входов")}</span>`}</td>
-          <td class="num">${date(each.made_at)}</td><td class="num">${each.used_at ? when(each.used_at) : html`<span class="faint">ещё не было</span>`}</td>
+          <td class="num"><span class="only-phone">Создана </span>${date(each.made_at)}</td><td class="num"><span class="only-phone">Последний вход: </span>${each.used_at ? when(each.used_at) : html`<span class="faint">ещё не было</span>`}</td>
           <td class="right">${each.alive && html`<button type="button" class="btn small danger" onClick=${() => setEnding(each)}>Отозвать</button>`}</td></tr>`)}</tbody></table></div>`}
     </section>
     ${making && html`<${Make} enterprise=${enterprise} onClose=${() => { setMaking(false); reload(); }} />`}

@@ -30,9 +30,10 @@ function Journal({ enterprise }) {
       ${failed && html`<div class="panel-body"><${Failed} error=${failed} retry=${load} /></div>`}
       ${!entries && !failed && html`<div class="panel-body"><${Busy} /></div>`}
       ${entries && !entries.length && html`<p class="empty">Записей нет.</p>`}
-      ${entries && entries.length > 0 && html`<div class="frame"><table><thead><tr><th scope="col">Когда</th><th scope="col">Кто</th><th scope="col">Откуда</th><th scope="col">Что</th><th scope="col">Предприятие</th><th scope="col">Подробности</th></tr></thead>
-        <tbody>${entries.map((each) => html`<tr key=${each.id}><td class="num nowrap">${dateTime(each.at)}</td><td>${each.actor}</td><td class="num">${each.address}</td>
-          <td><${Tag} kind=${(WORDS[each.action] || ["", ""])[1]}>${(WORDS[each.action] || [each.action])[0]}<//></td><td class="num">${each.enterprise || ""}</td><td class="small">${details(each)}</td></tr>`)}</tbody></table></div>`}
+      ${entries && entries.length > 0 && html`<div class="frame"><table class="rows"><thead><tr><th scope="col">Когда</th><th scope="col">Что</th><th scope="col">Кто</th><th scope="col">Предприятие</th><th scope="col">Подробности</th><th scope="col">Откуда</th></tr></thead>
+        <tbody>${entries.map((each) => html`<tr key=${each.id}><td class="num nowrap">${dateTime(each.at)}</td>
+          <td><${Tag} kind=${(WORDS[each.action] || ["", ""])[1]}>${(WORDS[each.action] || [each.action])[0]}<//></td><td>${each.actor}</td>
+          <td class="num">${each.enterprise || ""}</td><td class="small">${details(each)}</td><td class="num">${each.address}</td></tr>`)}</tbody></table></div>`}
       ${!complete && html`<p class="empty"><button type="button" class="btn" onClick=${more}>Показать ещё</button></p>`}
     </section>
     <p class="small muted">Записи хранятся год. Из каждого просмотра видно, кто и какой звонок открыл; ключи, токены и пароли сюда не попадают.</p>`;

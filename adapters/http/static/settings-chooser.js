@@ -1,5 +1,6 @@
 // Which enterprise: all of them with the state of their integration, found by number or name.
 import { html, useState, useEffect, useData, api, Tag, Busy, Failed, counted } from "./lib.js";
+import { problemWords } from "./settings-fields.js";
 import { STATES } from "./shell.js";
 
 const ORDER = ["trouble", "on", "off", "none"];
@@ -35,7 +36,7 @@ export function Chooser() {
 
 function Row({ each, parked }) {
   const [kind, words] = STATES[each.state];
-  const trouble = [...each.problems, parked && `${counted(parked, "звонок ждёт", "звонка ждут", "звонков ждут")} человека`].filter(Boolean);
+  const trouble = [...each.problems.map(problemWords), parked && `${counted(parked, "звонок ждёт", "звонка ждут", "звонков ждут")} человека`].filter(Boolean);
   const where = `/ms-admin/?enterprise_number=${encodeURIComponent(each.number)}`;
   return html`<tr>
     <td class="num"><a href=${where}>${each.number}</a></td>

@@ -1,6 +1,6 @@
 // One enterprise's settings: loading, changing, saving, and what happens when somebody else saved meanwhile.
 import { html, useState, useEffect, useRef, useCallback, api, ApiError, toast, sayError, param, withParams, Tag, Busy, Failed, Dialog, counted, when } from "./lib.js";
-import { valuesOf, changedPaths, requestOf, draftLines, differences, FIELD } from "./settings-fields.js";
+import { valuesOf, changedPaths, requestOf, draftLines, differences, problemWords, troubledPaths, FIELD } from "./settings-fields.js";
 import { Section, Diff } from "./settings-parts.js";
 import { Staff, usePeople } from "./settings-staff.js";
 import { Connection, SelfTest } from "./settings-trial.js";
@@ -51,12 +51,12 @@ export function Editor({ me, number }) {
     setErrors({ [path]: hint });
     requestAnimationFrame(() => { const input = form.current && form.current.querySelector(`[name="${path}"]`); if (input) input.focus(); });
   };
-  const save = async (event, { over = null } = {}) => {
+  const save = async (event, { over = null, also = [] } = {}) => {
     if (event) event.preventDefault();
     setSaving(true);
     setErrors({});
     try {
-      const fresh = await api(where, { method: "PUT", body: { ms: requestOf(draft, paths), revision: over ? over.revision : told.revision } });
+      const fresh = await api(where, { method: "PUT", body: { ms: requestOf(draft, [...new Set([...paths, ...also])]), revision: over ? over.revision : told.revision } });
       take(fresh);
       setIsNew(false);
       setConflict(null);
@@ -91,7 +91,8 @@ export function Editor({ me, number }) {
     </div>
     ${isNew && html`<p class="note warn">Этого предприятия ещё нет в базе: оно появится, когда вы сохраните настройки. Проверьте номер.</p>`}
     ${told.problems.length > 0 && html`<div class="note warn" role="status"><b>В сохранённых настройках что-то не понято:</b>
-      <ul class="plain">${told.problems.map((each) => html`<li key=${each}>${each}</li>`)}</ul></div>`}
+      <ul class="plain">${told.problems.map((each) => html`<li key=${each}>${problemWords(each)}</li>`)}</ul>
+      ${troubledPaths(told.problems).length > 0 && html`<button type="button" class="btn small" disabled=${saving} onClick=${() => save(null, { also: troubledPaths(told.problems) })}>Сохранить так, как понято</button>`}</div>`}
     ${tab === "history" ? html`<${History} where=${where} told=${told} dirty=${dirty} onRestored=${(fresh) => { take(fresh); show("form"); }} />` : html`
     <div class="settings">
       <form ref=${form} class="stack" onSubmit=${save} noValidate>
@@ -112,7 +113,7 @@ export function Editor({ me, number }) {
         </div>
       </form>
       <aside class="stack" aria-label="Проверки">
-        <${Connection} number=${number} dirty=${dirty} isNew=${isNew} />
+        <${Connection} number=${number} dirty=${dirty} isNew=${isNew} hasMain=${told.effective.has_main_api} />
         <${SelfTest} number=${number} told=${told} dirty=${dirty} people=${found.data ? found.data.employees : []} />
         <${ParkedCalls} number=${number} />
       </aside>

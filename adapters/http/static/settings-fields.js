@@ -126,6 +126,13 @@ function mappingLines(was, now) {
   return lines;
 }
 
+/** What the service could not understand, with the field's name as it stands on this page. */
+export const problemWords = (text) => text.replace(/^([a-z_]+(?:\.[a-z_]+)?)(\.[^:]+)?: /, (_all, path, rest) => `${labelOf(path)}${rest || ""}: `);
+
+/** The fields of such problems that can be stored as they were understood. */
+export const troubledPaths = (problems) => [...new Set(problems.map((text) => (/^([a-z_]+(?:\.[a-z_]+)?): /.exec(text) || [])[1]))]
+  .filter((path) => FIELD[path] && !["secret", "mapping"].includes(FIELD[path].kind));
+
 const SECTION_WORDS = { notifications: "", incoming_call_actions: "входящие", outgoing_call_actions: "исходящие" };
 export function labelOf(path) {
   const field = FIELD[path], section = path.split(".")[0];

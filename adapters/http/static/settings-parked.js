@@ -4,7 +4,7 @@ import { html, useState, useData, api, toast, sayError, counted, when } from "./
 export function ParkedCalls({ number }) {
   const { data, error, reload } = useData(`/ms-admin/api/parked?limit=5&enterprise=${encodeURIComponent(number)}`);
   const [busy, setBusy] = useState(false);
-  if (error || !data || (!data.total && !data.orders.length)) return null;
+  if (error || !data || !data.total) return null;
   const again = async () => {
     setBusy(true);
     try {

@@ -34,7 +34,7 @@ export function Staff({ field, isNew, found }) {
     ${extensions.length > 0 && html`<div class="frame"><table class="staff"><thead><tr><th scope="col">Номер</th><th scope="col">Чей это экран</th><th scope="col"><span class="sr">Проверка</span></th></tr></thead>
       <tbody>${extensions.map((extension) => html`<${Row} key=${extension} extension=${extension} own=${byExtension[extension]} set=${mapping[extension]} names=${names}
         changed=${JSON.stringify(mapping[extension]) !== JSON.stringify(base.employee_mapping[extension])} choose=${choose} number=${number} saved=${!isNew} />`)}</tbody></table></div>`}
-    ${!extensions.length && !loading && html`<p class="empty">${!hasKeys ? "Сначала введите и сохраните ключи: тогда список сотрудников загрузится из МоегоСклада."
+    ${!extensions.length && !loading && !(data && data.problems.length) && html`<p class="empty">${!hasKeys ? "Сначала введите и сохраните ключи: тогда список сотрудников загрузится из МоегоСклада."
       : "Добавочных номеров нет. Задайте их сотрудникам в МоёмСкладе или добавьте здесь."}</p>`}
     <div class="panel-body row staff-add"><label for="staff-new">Другой номер</label>
       <input id="staff-new" inputmode="numeric" size="8" value=${adding} onInput=${(event) => setAdding(event.target.value.trim())}

@@ -5,7 +5,7 @@ const SIGNS = { done: "✓", failed: "✕", skipped: "–", waiting: "", running
 const STATES = { done: "готово", failed: "не получилось", skipped: "пропущено", waiting: "ждёт", running: "идёт" };
 const POLL_MS = 600;
 
-export function Connection({ number, dirty, isNew }) {
+export function Connection({ number, dirty, isNew, hasMain }) {
   const [told, setTold] = useState(null), [busy, setBusy] = useState(false);
   const check = async () => {
     setBusy(true);
@@ -22,7 +22,8 @@ export function Connection({ number, dirty, isNew }) {
       <button type="button" class="btn small" disabled=${busy || isNew} onClick=${check}>Проверить</button></div>
     <div class="panel-body" aria-live="polite">
       ${busy ? html`<${Busy} words="Спрашиваем МойСклад…" />` : told ? html`
-        <${Verdict} name="Phone API" verdict=${told.phone_api} /><${Verdict} name="Основной API" verdict=${told.main_api} />`
+        <${Verdict} name="Phone API" verdict=${told.phone_api} />${hasMain ? html`<${Verdict} name="Основной API" verdict=${told.main_api} />`
+          : html`<div class="verdict"><b>Основной API: токен не задан</b><p>Звонки записываются и без него, но контрагентов не создать, а имена сотрудников не видны.</p></div>`}`
         : html`<p class="muted">${isNew ? "Сначала сохраните настройки." : "Проверим оба ключа и скажем словами, что не так и что сделать."}</p>`}
       ${dirty && !isNew && html`<p class="small muted">Проверяются сохранённые настройки, без того, что ещё не сохранено.</p>`}
     </div></section>`;
