@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address, ip_network
@@ -39,11 +38,9 @@ FAILURES_OVER_ALL: Final = 200
 """In a window, from one address and from all together. A password of 24 random characters stands 200 guesses in five minutes
 for ever; what the second limit protects is the processor."""
 
-EVERYBODY: Final = "*"
-
 _FIND, _OPEN = load_sql("session_find"), load_sql("session_open")
 _OPEN_LINK = load_sql("link_open")
-_FAILURES, _FAILED = load_sql("login_failures"), load_sql("login_failed")
+_TRY, _GOOD = load_sql("login_try"), load_sql("login_good")
 _MAKE_LINK, _LIST_LINKS, _REVOKE_LINK = load_sql("link_make"), load_sql("link_list"), load_sql("link_revoke")
 _CROWDED = load_sql("session_crowded")
 
@@ -94,21 +91,19 @@ class Access:
 
     async def log_in(self, typed: str, address: str) -> str | None:
         """A new session's id for the right password, None for a wrong one. Raises TooManyTries before even looking."""
-        sources = [_source(address), EVERYBODY]
-        await self._within_limits(sources)
+        await self._try(address)
         if self._password is None or not await self._password.matches(typed):
-            await self._pool.execute(_FAILED, sources, WINDOW_S)
             return None
+        await self._pool.execute(_GOOD, _source(address))
         return await self._open(None, address)
 
     async def enter(self, secret: str, address: str) -> tuple[str, Session] | None:
         """A new session by the secret of a link; None if it opens nothing. Raises TooManyTries."""
-        sources = [_source(address), EVERYBODY]
-        await self._within_limits(sources)
+        await self._try(address)
         row = await self._pool.fetchrow(_OPEN_LINK, _link_hash(secret))
         if row is None:
-            await self._pool.execute(_FAILED, sources, WINDOW_S)
             return None
+        await self._pool.execute(_GOOD, _source(address))
         id_ = await self._open(row["id"], address)
         return id_, Session(enterprise=row["enterprise"], link=row["id"], name=row["name"])
 
@@ -144,13 +139,11 @@ class Access:
         await self._pool.execute(_REVOKE_LINK, id_)
         return next((link for link in await self.links() if link.id == id_), None)
 
-    async def _within_limits(self, sources: Sequence[str]) -> None:
-        rows = await self._pool.fetch(_FAILURES, sources, WINDOW_S)
-        over = [
-            row["wait_s"] for row in rows if row["count"] >= (FAILURES_OVER_ALL if row["source"] == EVERYBODY else FAILURES_EACH)
-        ]
-        if over:
-            raise TooManyTries(max(over))
+    async def _try(self, address: str) -> None:
+        """Count a try as failed until it has turned out well."""
+        row = await self._pool.fetchrow(_TRY, _source(address), WINDOW_S, FAILURES_EACH, FAILURES_OVER_ALL)
+        if not row["is_admitted"]:
+            raise TooManyTries(row["wait_s"])
 
     async def _open(self, link: int | None, address: str) -> str:
         id_ = secrets.token_urlsafe(32)

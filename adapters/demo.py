@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import sys
 import time
@@ -90,7 +91,8 @@ async def play_demo(*, once: bool, speed: float, echo: Echo) -> int:
         good = await _show_table(stage)
         await _show_replay(stage)
         echo(f"\nMoySklad's screens and calls:   {stage.sandbox}/")
-        echo(f"Calls this service knows:       {stage.service}/ms-admin/api/calls?enterprise={ENTERPRISE}")
+        echo(f"This service's pages:           {stage.service}/ms-admin/?enterprise_number={ENTERPRISE}")
+        echo(f"The password for them:          {stage.environment['MS_ADMIN_PASSWORD']}")
         if not once:
             echo("\nBoth stay up until you press Ctrl-C.")
             with contextlib.suppress(asyncio.CancelledError):
@@ -110,6 +112,7 @@ async def _staged(speed: float, echo: Echo) -> AsyncIterator[Stage]:
         "MS_PHONE_API_URL": f"{sandbox}/api/phone/1.0",
         "MS_MAIN_API_URL": f"{sandbox}/api/remap/1.2",
         "MS_LOG_LEVEL": "info",
+        "MS_ADMIN_PASSWORD": secrets.token_urlsafe(9),
     }
     if "DATABASE_URL" in os.environ:
         echo("DATABASE_URL is left alone: the demo uses a database of its own.")

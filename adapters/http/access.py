@@ -108,7 +108,7 @@ async def me(request: web.Request) -> web.Response:
 @for_links
 async def list_enterprises(request: web.Request) -> web.Response:
     """Enterprises with the state of their integration: ``q`` looks in number and name. At most 1000, by number."""
-    asked = request.query.get("q", "").strip()[:LONGEST_QUESTION].replace("\0", "")
+    asked = request.query.get("q", "").strip()[:LONGEST_QUESTION]
     rows = await services(request).settings.listing(asked, scope(request), MAX_ENTERPRISES)
     return answer({"enterprises": [_state(*row) for row in rows], "complete": len(rows) < MAX_ENTERPRISES})
 
@@ -172,8 +172,8 @@ async def list_audit(request: web.Request) -> web.Response:
     before = request.query.get("before", "")
     if before and not (before.isascii() and before.isdigit() and len(before) < 18):
         raise Problem(400, "before is not understood", field="before", hint="the id of an entry")
-    actions = [each for each in request.query.get("action", "").replace("\0", "").split(",") if each][:50]
-    enterprise = request.query.get("enterprise", "").replace("\0", "") or None
+    actions = [each for each in request.query.get("action", "").split(",") if each][:50]
+    enterprise = request.query.get("enterprise") or None
     entries = await services(request).audit.page(before=int(before) if before else None, enterprise=enterprise, actions=actions)
     shown = [
         {

@@ -28,18 +28,26 @@ SHUTDOWN_S: Final = 5.0
 LINGER_S: Final = 2.0
 """A sender whose body is not read to its end may go on sending for so long, that it can read its answer instead of a reset."""
 
+FIRST_REQUEST_S: Final = 20.0
+"""Whoever connects and has not asked for anything by then is let go: aiohttp itself would wait for ever for a first request."""
+
+LOOK_EVERY_S: Final = 5.0
+
 BACKLOG: Final = 128
 POLL_S: Final = 0.02
 
 
 class Server:
-    """One application on one address. ``grace_s``: how long connections may outlive the port."""
+    """One application on one address. ``grace_s``: how long connections may outlive the port; ``first_request_s``: how long they
+    may say nothing at first."""
 
-    def __init__(self, app: web.Application, *, grace_s: float = GRACE_S) -> None:
+    def __init__(self, app: web.Application, *, grace_s: float = GRACE_S, first_request_s: float = FIRST_REQUEST_S) -> None:
         self._holder: Holder = app[SERVICES]
         self._grace_s = grace_s
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S)
         self._sockets: list[socket.socket] = []
+        self._first_request_s = first_request_s
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def addresses(self) -> list[Any]:
@@ -55,6 +63,7 @@ class Server:
             listening = socket.create_server(address, family=family, backlog=BACKLOG)
             self._sockets.append(listening)
             await web.SockSite(self._runner, listening, backlog=BACKLOG).start()
+        self._watching = asyncio.create_task(self._let_go_of_the_silent(), name="silent connections")
 
     async def stop(self) -> None:
         """Take nothing new, answer what is there, let streams say their last words, close. May be called again."""
@@ -65,7 +74,23 @@ class Server:
             if self._holder.parts is not None:
                 self._holder.parts.board.close()
             await self._until_gone()
+        if self._watching is not None:
+            self._watching.cancel()
         await self._runner.cleanup()
+
+    async def _let_go_of_the_silent(self) -> None:
+        """Close connections that have not brought one whole request. Those that have are timed by aiohttp (keep-alive) and by
+        whoever reads their bodies."""
+        since: dict[Any, float] = {}
+        while (server := self._runner.server) is not None:
+            now_s = asyncio.get_running_loop().time()
+            # How many whole requests it brought is known to aiohttp's connection alone.
+            silent = [each for each in server.connections if each._request_count == 0 and each.transport is not None]
+            since = {each: since.get(each, now_s) for each in silent}
+            for connection, from_s in since.items():
+                if now_s - from_s > self._first_request_s and connection.transport is not None:
+                    connection.transport.abort()
+            await asyncio.sleep(min(LOOK_EVERY_S, self._first_request_s / 2))
 
     async def _stop_listening(self) -> None:
         """Close the port, but not on those whom the kernel has let in already: they would be reset with their request."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
 import pytest
 
 from adapters import access
-from adapters.access import EVERYBODY, FAILURES_EACH, FAILURES_OVER_ALL, Access, TooManyLinks, TooManyTries, prune
+from adapters.access import FAILURES_EACH, FAILURES_OVER_ALL, Access, TooManyLinks, TooManyTries, prune
 from adapters.admin_password import AdminPassword
 
 PASSWORD = AdminPassword("right")
@@ -102,7 +103,7 @@ async def test_guessing_is_stopped_at_one_address_and_the_right_password_waits_t
 
 
 async def test_guessing_is_stopped_over_all_and_its_record_stays_small(door: Access, pg_pool: asyncpg.Pool) -> None:
-    await pg_pool.execute("INSERT INTO login_failures (source, count) VALUES ($1, $2)", EVERYBODY, FAILURES_OVER_ALL - 1)
+    await pg_pool.execute("INSERT INTO login_failures (source, count) VALUES ('*', $1)", FAILURES_OVER_ALL - 1)
     assert await door.log_in("wrong", HERE) is None
     with pytest.raises(TooManyTries):
         await door.log_in("wrong", "198.51.100.1")
@@ -110,6 +111,28 @@ async def test_guessing_is_stopped_over_all_and_its_record_stays_small(door: Acc
     await pg_pool.execute("UPDATE login_failures SET since = now() - interval '1 hour'")
     await prune(pg_pool)
     assert await pg_pool.fetchval("SELECT count(*) FROM login_failures") == 0
+
+
+async def test_a_hundred_at_once_are_no_way_around(pg_pool: asyncpg.Pool) -> None:
+    looked_at = 0
+
+    class Counting(AdminPassword):
+        async def matches(self, typed: str) -> bool:
+            nonlocal looked_at
+            looked_at += 1
+            return False
+
+    door = Access(pg_pool, Counting("right"))
+    told = await asyncio.gather(*(door.log_in("wrong", HERE) for _ in range(100)), return_exceptions=True)
+    assert looked_at == FAILURES_EACH
+    assert sum(isinstance(each, TooManyTries) for each in told) == 100 - FAILURES_EACH
+    together = await pg_pool.fetchval("SELECT count FROM login_failures WHERE source = '*'")
+    assert together == FAILURES_EACH, "the others are not locked out"
+
+
+async def test_good_tries_count_for_nothing(door: Access) -> None:
+    for _ in range(FAILURES_EACH * 2):
+        await logged_in(door)
 
 
 async def test_an_ipv6_customer_has_one_count_however_many_addresses(door: Access) -> None:

@@ -50,7 +50,7 @@ async def killed(
 
 async def test_three_kills_change_nothing(tmp_path: Path) -> None:
     seed, began = seeded(), time.monotonic()
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, enterprises=4) as stage:
         rng = random.Random(seed)
         load = Load(stage.offices, [stage.posts()], rng)
         await killed(stage, load, rng, kills=3, calls=2 * len(FEW), per_s=4.0, pause_s=0.6, names=FEW)
@@ -63,7 +63,7 @@ async def test_three_kills_change_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("repeated", SWITCHES)
 async def test_many_kills_change_nothing(tmp_path: Path, repeated: str, faults: bool) -> None:
     seed, began = seeded(), time.monotonic()
-    async with staged(tmp_path, enterprises=2) as stage:
+    async with staged(tmp_path, enterprises=6) as stage:
         await stage.order("PUT", "/sandbox/switches", {"repeated_external_id": repeated})
         if faults:
             await stage.order("POST", "/sandbox/faults", {"rules": A_FIFTH})

@@ -69,6 +69,7 @@ class Trouble(StrEnum):
     """What breaks. Those of a node first, then MoySklad's (for one enterprise or all), then the database's."""
 
     CRASH = "crash"
+    RESTART = "restart"
     FREEZE = "freeze"
     CUT_FROM_DATABASE = "cut from database"
     CUT_FROM_MOYSKLAD = "cut from MoySklad"
@@ -85,7 +86,7 @@ class Trouble(StrEnum):
     DATABASE_SLOW = "database slow"
 
 
-OF_A_NODE: Final = (Trouble.CRASH, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE, Trouble.CUT_FROM_MOYSKLAD)
+OF_A_NODE: Final = (Trouble.CRASH, Trouble.RESTART, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE, Trouble.CUT_FROM_MOYSKLAD)
 OF_MOYSKLAD: Final = (
     Trouble.DOWN,
     Trouble.HANGS,
@@ -198,7 +199,7 @@ def from_seed(seed: int) -> Scenario:
 def _hand_over(rng: random.Random) -> Scenario:
     """One or two calls, and nodes that fail while MoySklad is slow, so that requests are under way just then."""
     nodes, slow_ms = rng.randint(2, MAX_NODES), rng.choice((500, 2_000, 5_000))
-    troubles = (Trouble.CRASH, Trouble.FREEZE, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE)
+    troubles = (Trouble.CRASH, Trouble.RESTART, Trouble.FREEZE, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE)
     faults = [
         Fault(
             trouble=rng.choice(troubles),
@@ -224,9 +225,10 @@ def _hand_over(rng: random.Random) -> Scenario:
 def _crowd(rng: random.Random) -> Scenario:
     """A backlog that fills the limits, live calls in the midst of it, and nodes that fail."""
     nodes = rng.randint(1, MAX_NODES)
+    troubles = (Trouble.CRASH, Trouble.RESTART, Trouble.RESTART, Trouble.FREEZE, Trouble.LIMITED, Trouble.DOWN)
     faults = [
         Fault(
-            trouble=rng.choice((Trouble.CRASH, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE, Trouble.LIMITED, Trouble.DOWN)),
+            trouble=rng.choice(troubles),
             at_ms=rng.randint(1_000, 15_000),
             for_ms=rng.choice((300, 3_500, 6_000, 12_000)),
             where=rng.randrange(nodes),

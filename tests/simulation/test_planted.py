@@ -56,7 +56,7 @@ PLANTS: Final = (
     Plant(
         what="a registration that was not found is repeated at once",
         file="core/plan.py",
-        old="    return absent_ms is not None and absent_ms - attempt.at_ms < _guard_ms(attempt)\n",
+        old="    return absent_ms is not None and absent_ms - attempt.at_ms < attempt.guard_ms(hurried=call.is_live)\n",
         new="    return False\n",
         finds=("rows",),
     ),

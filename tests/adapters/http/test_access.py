@@ -12,7 +12,7 @@ import pytest
 from adapters.access import FAILURES_EACH
 from adapters.http.guard import COOKIE, OPEN, SECURE_COOKIE, Guard
 from adapters.http.who import FOR_LINKS
-from tests.adapters.http.support import SECRET, dial, edge
+from tests.adapters.http.support import SECRET, dial, edge, everything
 from tests.rig import ENTERPRISE, Rig
 
 OTHER = "0999"
@@ -132,6 +132,20 @@ async def test_pages_lead_to_the_log_in_and_back(rig: Rig) -> None:
         await one.log_in()
         status, page = await one.ask("GET", "/ms-admin/?enterprise_number=0367")
         assert (status, "Настройки" in page) == (200, True)
+
+
+async def test_no_secret_of_a_log_in_is_in_any_table_log_or_answer(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    async with browser(rig) as one:
+        await one.ask("POST", "/ms-admin/api/login", {"password": "a-wrong-password-that-somebody-typed"})
+        await one.log_in()
+        link = await one.make_link()
+        session = next(iter(one.client.session.cookie_jar)).value
+        told = [await one.ask("GET", f"/ms-admin/api/{each}") for each in ("me", "links", "audit", "enterprises")]
+        await one.ask("POST", "/ms-admin/api/enter", {"secret": link})
+    captured = capsys.readouterr()
+    for text in (await everything(rig), captured.out, captured.err, str(told)):
+        for secret in (SECRET, "a-wrong-password-that-somebody-typed", link, session):
+            assert secret not in text
 
 
 # -- links ---------------------------------------------------------------------------------------------------------
@@ -270,5 +284,13 @@ async def test_the_list_of_enterprises_says_how_each_is(rig: Rig, operator: Brow
     for asked in ("ромаш", "0402", "%D0%A0"):
         _, found = await operator.ask("GET", f"/ms-admin/api/enterprises?q={asked}")
         assert [each["number"] for each in found["enterprises"]] == ["0402"]
-    for asked in ("%25", "_", "%00", "nobody", "x" * 5000):
+    for asked in ("%25", "_", "nobody", "x" * 5000):
         assert (await operator.ask("GET", f"/ms-admin/api/enterprises?q={asked}"))[0] == 200
+
+
+@pytest.mark.parametrize("odd", ["%00", "a%00b"])
+async def test_no_address_takes_what_no_database_holds(operator: Browser, odd: str) -> None:
+    listed = ("enterprises?q=", "links?enterprise=", "audit?enterprise=", "audit?action=", "calls?phone=")
+    for path in (*listed, "config/", "self-test/0367/"):
+        assert (await operator.ask("GET", f"/ms-admin/api/{path}{odd}"))[0] == 400
+    assert (await operator.ask("POST", f"/ms-admin/api/links/{odd}", {"name": "a"}))[0] == 400

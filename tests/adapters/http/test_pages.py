@@ -69,7 +69,7 @@ async def test_files_come_from_a_fixed_list(http: Any) -> None:
         "base.css/", "base.css%00", "BASE.CSS", "vendor/README.md", "vendor%2fpreact.js%2f..",
     ):  # fmt: skip
         async with http.get(f"/ms-admin/static/{odd}") as answer:
-            assert answer.status in (401, 404), odd
+            assert answer.status in (400, 401, 404), odd
             assert b"import" not in await answer.read()
 
 

@@ -52,6 +52,28 @@ async def answered(peer: Peer) -> Any:
     return await peer.json()
 
 
+async def test_whoever_connects_and_asks_nothing_is_let_go(rig: Rig) -> None:
+    server = Server(build_app(Holder(parts(rig)), LOCAL), first_request_s=0.2)
+    await server.start("127.0.0.1", 0)
+    port = server.addresses[0][1]
+    try:
+        silent, writer = await asyncio.open_connection("127.0.0.1", port)
+        slow, slow_writer = await asyncio.open_connection("127.0.0.1", port)
+        slow_writer.write(b"GET /healthz HTTP/1.1\r\nHost: ")  # and never the rest
+        asking = await Peer.dial(port)
+        await post(asking, "1.1")
+        await answered(asking)
+        for reader in (silent, slow):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        await post(asking, "1.2")
+        await answered(asking)
+        assert asking.status == 200, "who has asked for something may take a while for the next"
+        for each in (writer, slow_writer, asking.writer):
+            each.close()
+    finally:
+        await server.stop()
+
+
 async def test_senders_on_open_connections_see_no_reset_while_it_stops(rig: Rig) -> None:
     told: dict[str, int] = {}
 
