@@ -11,7 +11,6 @@ export const OUTCOMES = {
   answered: ["отвечен", "good"], missed: ["пропущен", "bad"], abandoned: ["клиент не дождался", "bad"], unanswered: ["не дозвонились", "warn"],
   internal: ["внутренний", ""], lost: ["конец неизвестен", "warn"],
 };
-export const LIVE = new Set(["arrived", "ringing", "talking", "on_hold", "transferring"]);
 
 export const outcomeOf = (call) => (call.outcome ? OUTCOMES[call.outcome] || [call.outcome, ""] : PHASES[call.phase] || [call.phase, ""]);
 

@@ -1,7 +1,7 @@
 // «Звонки»: the search. What is asked for stands in the address, so that it can be sent, kept and gone back to.
 import { html, useState, useEffect, useRef, useCallback, api, withParams, duration, date, time, span, plural, Busy, Failed, Tag } from "./lib.js";
 import { mount } from "./shell.js";
-import { OUTCOMES, LIVE, outcomeOf, Way, Client, People, useNames, callLink } from "./calls-words.js";
+import { OUTCOMES, outcomeOf, Way, Client, People, useNames, callLink } from "./calls-words.js";
 
 const FIELDS = ["phone", "extension", "direction", "outcome", "from", "to", "failed", "parked", "live"];
 const PAGE = 50;
@@ -96,7 +96,7 @@ function Calls({ enterprise }) {
     <div class="page-head"><h1>Звонки</h1></div>
     <${Form} wanted=${wanted} change=${change} error=${found.error} />
     ${byName && enterprise && html`<p class="note">Похоже на имя звонка: <a href=${callLink(enterprise, wanted.phone)}>открыть звонок ${wanted.phone}</a></p>`}
-    <section class=${`panel results ${found.loading ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
+    <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
       ${failed && html`<div class="panel-body"><${Failed} error=${found.error} retry=${found.again} /></div>`}
       ${found.calls.length > 0 && html`<${Table} calls=${found.calls} names=${names} all=${!enterprise} />`}
       ${!found.loading && !found.error && !found.calls.length && html`<p class="empty">Ничего не найдено. ${Object.values(wanted).some(Boolean) ? "Попробуйте убрать часть условий." : "Звонков пока не было."}</p>`}
@@ -143,7 +143,7 @@ function Row({ call, names, all, tab, onFocus }) {
     <td class="with">${call.extension ? html`<b class="nowrap" title=${names[call.extension]}>${call.extension}${names[call.extension] ? ` ${names[call.extension]}` : ""}</b>${others.length > 0 && html`<span class="muted">, ${others.join(", ")}</span>`}`
       : html`<${People} extensions=${others} names=${all ? {} : names} none="—" />`}</td>
     <td class="outcome"><${Tag} kind=${kind}>${words}<//></td>
-    <td class="num right talk">${call.talk_ms ? duration(call.talk_ms) : LIVE.has(call.phase) ? html`<${Tag} kind="good">идёт<//>` : html`<span class="faint">—</span>`}</td>
+    <td class="num right talk">${call.talk_ms ? duration(call.talk_ms) : call.phase === "talking" ? html`<${Tag} kind="good">идёт<//>` : html`<span class="faint">—</span>`}</td>
     <td class="num right wait">${call.wait_ms === null ? html`<span class="faint">—</span>` : span(call.wait_ms)}</td>
     ${all && html`<td class="num nowrap enterprise">${call.enterprise}</td>`}
     <td class="remote">${call.parked ? html`<${Tag} kind="bad" title=${call.parked}>отказ<//>` : call.direction === "internal" ? html`<span class="faint">не нужен</span>`
