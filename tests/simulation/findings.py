@@ -118,7 +118,6 @@ FINDINGS: Final = (
             slow_ms=5_000,
         ),
         explains=lambda scenario, said: "has no row" in said and _transferred(scenario),
-        open=True,
     ),
     Finding(
         what="a recording is listed twice: its request was given up, the look came before it took effect, and it was sent again",
