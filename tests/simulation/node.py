@@ -64,11 +64,17 @@ class Node:
         net: Net,
         rng: random.Random,
         broken: int,
+        skew_ms: int,
     ) -> None:
+        """``broken``: how many words in a thousand with the database meet an accident; ``skew_ms``: how wrong its clock is."""
         self.name = name
         self.loop = loop
         self._around = around
-        self._now_ms = around.now_ms
+
+        def now_ms() -> int:
+            return around.now_ms() + skew_ms
+
+        self._now_ms = now_ms
         self._rng = rng
         self.link = Link(around.database, around.server, loop, random.Random(rng.random()), broken)
         self.store = NodeStore(self.link, around.database)
@@ -81,26 +87,26 @@ class Node:
             address=name,
             account_key=self._account_key,
             busy=lambda enterprise: self.reactor.is_busy(enterprise),
-            now_ms=around.now_ms,
+            now_ms=now_ms,
             clock=loop.time,
             new_id=self._new_lease,
             on_claimed=lambda enterprise: self.reactor.claimed(enterprise),
             on_lost=lambda enterprise: self.reactor.lost(enterprise),
         )
         registry = LimitsRegistry(
-            clock=around.now_ms,
-            now_ms=around.now_ms,
+            clock=lambda: loop.clock.now_us // 1_000,
+            now_ms=now_ms,
             chance=random.Random(rng.random()).random,
             mended=lambda api, enterprise: around.account_works(enterprise),
         )
         phone = PhoneApi(SimTransport(api=Api.PHONE, limits=registry, net=net), zone=UTC)
         json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net))
-        self.gateway = MoySkladGateway(phone, json, now_ms=around.now_ms)
+        self.gateway = MoySkladGateway(phone, json, now_ms=now_ms)
         self.reactor = Reactor(
             store=self.store,
             settings=settings,
             gateway=self.gateway,
-            now_ms=around.now_ms,
+            now_ms=now_ms,
             limits=around.limits,
             ownership=self.ownership,
             jitter=random.Random(rng.random()).random,
@@ -111,7 +117,7 @@ class Node:
             state=self.board,
             store=self.store,
             wake_call=self.reactor.wake,
-            now_ms=around.now_ms,
+            now_ms=now_ms,
             foreign=lambda stream: bool(self.ownership.others()) and not self.ownership.owns(stream.enterprise),
         )
 

@@ -94,7 +94,7 @@ class Run:
     # -- the surroundings of a node -----------------------------------------------------------------------------
 
     def now_ms(self) -> int:
-        """Wall-clock time, the same for everybody."""
+        """The time of day; a node's own clock may be a little off."""
         return EPOCH_MS + self.clock.now_us // 1_000
 
     def account_of(self, enterprise: str) -> str:
@@ -159,7 +159,9 @@ class Run:
         loop = process(self.clock, f"node{index}.{life}", self._complain)
         rng = random.Random(f"{self.scenario.noise} {index} {life}")
         net = _Net(self, index, loop.name)
-        return Node(loop.name, loop, self, self.office.as_seen_by(self.clock), net, rng, self.scenario.store_broken)
+        skew_ms = random.Random(f"{self.scenario.noise} {index}").randint(-self.scenario.skew_ms, self.scenario.skew_ms)
+        settings = self.office.as_seen_by(self.clock)
+        return Node(loop.name, loop, self, settings, net, rng, self.scenario.store_broken, skew_ms)
 
     def _notify(self, position: int) -> None:
         for slot in self.slots:

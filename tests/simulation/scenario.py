@@ -121,7 +121,7 @@ class Scenario:
     ``patience_ms``: the latency of a slow MoySklad. ``backlog``: calls of enterprise 0 that ended before all this, downloaded now.
     ``tight``: MoySklad allows the Phone API a tenth of what it does. ``refused``: nobody may name the employee of extension 103.
     ``unmapped``: that extension is not in the settings, so the directory has to be asked. ``shared``: both enterprises have one
-    MoySklad account.
+    MoySklad account. ``skew_ms``: the nodes' clocks are off by up to so much.
     """
 
     noise: int = 0
@@ -141,6 +141,7 @@ class Scenario:
     refused: bool = False
     unmapped: bool = False
     shared: bool = False
+    skew_ms: int = 0
 
     def __str__(self) -> str:
         """As it is written in Python, without what is as usual."""
@@ -193,6 +194,7 @@ def from_seed(seed: int) -> Scenario:
         refused=rng.random() < 0.08,
         unmapped=rng.random() < 0.15,
         shared=enterprises > 1 and rng.random() < 0.3,
+        skew_ms=rng.choice((0, 0, 0, 100)),
     )
 
 
@@ -327,16 +329,19 @@ def scenarios() -> st.SearchStrategy[Scenario]:
         lost=st.sampled_from((0, 0, 60)),
         broken=st.sampled_from((0, 30, 200)),
         store_broken=st.sampled_from((0, 20)),
+        backlog=st.sampled_from((0, 0, 0, 12)),
         slow_ms=st.sampled_from((500, 2_000, 5_000, 20_000)),
         tight=st.booleans(),
         refused=st.booleans(),
         unmapped=st.booleans(),
         shared=st.booleans(),
+        skew_ms=st.sampled_from((0, 100)),
     )
 
 
 _OPTIONAL: Final = (
-    "lag_ms", "jitter_ms", "twice", "lost", "broken", "store_broken", "backlog", "tight", "refused", "unmapped", "shared"
+    "lag_ms", "jitter_ms", "twice", "lost", "broken", "store_broken",
+    "backlog", "tight", "refused", "unmapped", "shared", "skew_ms",
 )  # fmt: skip
 
 
