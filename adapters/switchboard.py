@@ -241,7 +241,8 @@ class Switchboard:
             if await self._relay(memory, enterprise, leg, call):
                 streams.append(StreamId(enterprise=enterprise, name=f"call/{call}"))
         for finding in findings:
-            if isinstance(finding, Absorb):
+            # What the rest of the batch showed to be a customer's own call is nobody's leg, and no evidence either.
+            if isinstance(finding, Absorb) and legs.calls[finding.leg].absorbed:
                 streams.extend(await self._absorb(enterprise, finding, heard_ms))
         return streams
 

@@ -255,6 +255,8 @@ def _observe(state: Call, event: AnyObservation) -> Call:
         case ConsultationObserved():
             return replace(state, consultations=(*state.consultations, event))
         case LegAbsorbed():
+            if state.arrival_ms is not None or any(dial.direction is not Direction.INTERNAL for dial in state.dials):
+                return state  # it came in from outside itself: whoever took it for a leg had not heard that yet
             moved = _move(state, Trigger.ABSORB)
             return replace(moved, absorbed_into=event.into) if moved.phase is Phase.ABSORBED else moved
         case CallerIdObserved() | BridgeOpened():

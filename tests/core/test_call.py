@@ -183,6 +183,8 @@ def test_a_call_that_was_taken_for_a_leg_is_a_customers_own_once_it_is_heard_to_
     for table in ("9.1 A start", "9.1 A dial 101"):
         own = fold(lone, events(table))
         assert (own.phase, own.absorbed_into) == (Phase.ENDING, ""), "its end is known already"
+        late = call_of("9 A hangup 102 internal\n" + table, LegAbsorbed(heard_ms=ms(9.2), into="B"))
+        assert (late.phase, late.absorbed_into) == (Phase.ENDING, ""), "whichever was recorded first"
     ringing = fold(call_of("0 A dial 102 internal", LegAbsorbed(heard_ms=ms(1), into="B")), events("2 A dial 101"))
     assert ringing.phase is Phase.RINGING
 

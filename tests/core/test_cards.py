@@ -109,7 +109,7 @@ def test_in_a_transfer_the_new_one_sees_it_and_the_old_one_no_longer() -> None:
         call_of(PARTED + "35.2 A card 103\n35.4 A hangup 101 answered"),
         call_of(TALK, CallOverdue(at_ms=ms(7_200))),
         call_of(TALK, CallOverdue(at_ms=ms(7_200)), CallWrittenOff(at_ms=ms(99_999))),
-        call_of(TALK, LegAbsorbed(heard_ms=ms(6), into="B")),
+        call_of(TALK.replace("0 A start\n", "").replace("101 102", "101 102 internal"), LegAbsorbed(heard_ms=ms(6), into="B")),
         call_of("0 A dial 102 internal number=101"),
     ],
     ids=["ending", "settled", "asked for before the end", "overdue", "written off", "absorbed", "internal"],

@@ -459,7 +459,7 @@ def test_nobody_is_needed_for_a_call_that_is_not_to_be_sent() -> None:
     refusal = refused(BARE, 10, sent=False)
     assert parked(call_of("0 A dial 102 internal number=101\n9 A hangup 102 internal number=101", refusal)) is None
     assert parked(call_of("0 A dial 101\n9 A hangup 101", refusal)) is not None
-    assert parked(call_of("0 A dial 101\n9 A hangup 101", refusal, LegAbsorbed(heard_ms=ms(11), into="B"))) is None
+    assert parked(call_of("9 A hangup 101 internal", refusal, LegAbsorbed(heard_ms=ms(11), into="B"))) is None
 
 
 def test_a_call_that_moysklad_refuses_altogether_is_asked_for_once_and_parked_also_while_it_goes_on() -> None:

@@ -143,7 +143,7 @@ class Cloud:
         if Trouble.ERRORS_AFTER in active:
             return Fate(**times, answer=BROKEN)
         if Trouble.LOST_AFTER in active:
-            return Fate(**times | {"takes_us": min(times["takes_us"], HEARD_US)}, lost=True)
+            return Fate(**times | {"takes_us": self._rng.randint(10_000, HEARD_US)}, lost=True)
         return Fate(**times)
 
     # -- the server -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Final
 from tests.moysklad_model import Row
 from tests.settings import EXTENSIONS, employee_id
 from tests.simulation.calls import Signal, enterprise_name
+from tests.simulation.histories import histories
 from tests.simulation.loop import drive
 from tests.simulation.moysklad import Refusing
 from tests.simulation.office import settings_of
@@ -33,6 +34,7 @@ def violations(run: Run) -> list[str]:
         found += [f"{name}: {each}" for each in _account(run, name)]
     found += _log(run)
     found += delays(run)
+    found += histories(run)
     return found
 
 

@@ -19,6 +19,7 @@ from adapters.moysklad.phone_api import PhoneApi
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.ownership import Ownership
 from adapters.reactor import Reactor
+from adapters.service import LEAVE_S
 from adapters.switchboard import Switchboard
 from core.decisions import Limits
 from core.errors import StoreUnavailable
@@ -72,6 +73,7 @@ class Node:
         self.link = Link(around.database, around.server, loop, random.Random(rng.random()), broken)
         self.store = NodeStore(self.link, around.database)
         self.board = NodeSwitchboard(self.link, around.database)
+        self.leaving = False
         self._ids = 0
         self._leases = 0
         self.ownership = Ownership(
@@ -115,9 +117,20 @@ class Node:
 
     def start(self) -> None:
         """Begin to work."""
-        self._task(self.ownership.run())
-        self._task(self.reactor.run())
-        self._task(self.switchboard.run())
+        self._keeping = self._task(self.ownership.run())
+        self._work = [self._task(self.reactor.run()), self._task(self.switchboard.run())]
+
+    def stop(self) -> None:
+        """Begin to end in an orderly way (SIGTERM), as ``adapters/service.py`` does."""
+        self.leaving = True
+        self._task(self._stop())
+
+    async def _stop(self) -> None:
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self.ownership.leave(LEAVE_S)
+        self._keeping.cancel()
 
     def take(self, signal: Signal, reply: Callable[[bool], None]) -> None:
         """A signal is posted; ``reply`` says whether it is on disk."""

@@ -171,7 +171,7 @@ class Run:
     def _deliver(self, delivery: Delivery, attempt: int) -> None:
         """Post it to the next node that takes connections; without a good answer in time, to the one after."""
         node, signal = self.slots[attempt % len(self.slots)].node, delivery.signal
-        if node.loop.dead:
+        if node.loop.dead or node.leaving:
             self.server.call_later(AGAIN_S, self._deliver, delivery, attempt + 1)
             return
         over = False
@@ -232,13 +232,14 @@ class Run:
     def _change_node(self, trouble: Trouble, index: int, by: int) -> None:
         slot = self.slots[index]
         match trouble:
-            case Trouble.CRASH:
+            case Trouble.CRASH | Trouble.RESTART:
                 slot.dead += by
-                if by > 0 and not slot.node.loop.dead:
-                    slot.node.loop.kill()
-                    slot.node.board.lose_session()
-                    slot.node.loop.bury()
+                if by > 0 and trouble is Trouble.CRASH:
+                    self._kill(slot.node)
+                elif by > 0 and not (slot.node.loop.dead or slot.node.leaving):
+                    slot.node.stop()
                 elif slot.dead == 0:
+                    self._kill(slot.node)  # it has had its time to end by itself
                     slot.lives += 1
                     slot.node = self._born(index, slot.lives)
                     slot.node.start()
@@ -253,6 +254,13 @@ class Run:
             slot.node.loop.freeze()
         elif not slot.frozen and slot.node.loop.frozen:
             slot.node.loop.thaw()
+
+    @staticmethod
+    def _kill(node: Node) -> None:
+        if not node.loop.dead:
+            node.loop.kill()
+            node.board.lose_session()
+            node.loop.bury()
 
 
 class _Net:

@@ -69,6 +69,7 @@ class Trouble(StrEnum):
     """What breaks. Those of a node first, then MoySklad's (for one enterprise or all), then the database's."""
 
     CRASH = "crash"
+    RESTART = "restart"
     FREEZE = "freeze"
     CUT_FROM_DATABASE = "cut from database"
     CUT_FROM_MOYSKLAD = "cut from MoySklad"
@@ -85,7 +86,7 @@ class Trouble(StrEnum):
     DATABASE_SLOW = "database slow"
 
 
-OF_A_NODE: Final = (Trouble.CRASH, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE, Trouble.CUT_FROM_MOYSKLAD)
+OF_A_NODE: Final = (Trouble.CRASH, Trouble.RESTART, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE, Trouble.CUT_FROM_MOYSKLAD)
 OF_MOYSKLAD: Final = (
     Trouble.DOWN,
     Trouble.HANGS,
@@ -165,7 +166,7 @@ def from_seed(seed: int) -> Scenario:
     in the middle of a backlog that fills the limits.
     """
     rng = random.Random(seed)
-    kind = rng.choices(("small", "any", "hand-over", "crowd"), (10, 6, 3, 1))[0]
+    kind = rng.choices(("small", "any", "hand-over", "crowd"), (9, 6, 3, 2))[0]
     if kind == "hand-over":
         return _hand_over(rng)
     if kind == "crowd":
@@ -198,7 +199,7 @@ def from_seed(seed: int) -> Scenario:
 def _hand_over(rng: random.Random) -> Scenario:
     """One or two calls, and nodes that fail while MoySklad is slow, so that requests are under way just then."""
     nodes, slow_ms = rng.randint(2, MAX_NODES), rng.choice((500, 2_000, 5_000))
-    troubles = (Trouble.CRASH, Trouble.FREEZE, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE)
+    troubles = (Trouble.CRASH, Trouble.RESTART, Trouble.FREEZE, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE)
     faults = [
         Fault(
             trouble=rng.choice(troubles),
@@ -222,26 +223,29 @@ def _hand_over(rng: random.Random) -> Scenario:
 
 
 def _crowd(rng: random.Random) -> Scenario:
-    """A backlog that fills the limits, live calls in the midst of it, and nodes that fail."""
+    """A backlog, or many calls at once, that fill the limits, and nodes that fail or are restarted in the midst of it."""
     nodes = rng.randint(1, MAX_NODES)
+    troubles = (Trouble.CRASH, Trouble.RESTART, Trouble.RESTART, Trouble.FREEZE, Trouble.LIMITED, Trouble.DOWN)
     faults = [
         Fault(
-            trouble=rng.choice((Trouble.CRASH, Trouble.FREEZE, Trouble.CUT_FROM_DATABASE, Trouble.LIMITED, Trouble.DOWN)),
+            trouble=rng.choice(troubles),
             at_ms=rng.randint(1_000, 15_000),
             for_ms=rng.choice((300, 3_500, 6_000, 12_000)),
             where=rng.randrange(nodes),
         )
         for _ in range(rng.randint(0, 3))
     ]
+    many = rng.random() < 0.4
+    calls = [_script(rng, 1) for _ in range(rng.randint(6, 10) if many else rng.randint(1, 3))]
     return Scenario(
         noise=rng.getrandbits(32),
         nodes=nodes,
-        calls=tuple(_script(rng, 1) for _ in range(rng.randint(1, 3))),
+        calls=tuple(replace(call, at_ms=call.at_ms // 4) if many else call for call in calls),
         faults=tuple(faults),
         repeated=rng.choice(list(Repeated)),
         twice=rng.choice((0, 200)),
-        backlog=rng.randint(15, 50),
-        tight=rng.random() < 0.7,
+        backlog=0 if many else rng.randint(15, 50),
+        tight=many or rng.random() < 0.7,
     )
 
 
