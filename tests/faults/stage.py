@@ -38,7 +38,7 @@ CALLS_SHOWN = 100_000
 class Instance:
     """One instance of the service. ``down_s``: how long each start took until it answered that it is well.
 
-    ``relays``: its ways to the database and to MoySklad, when the stage can cut them.
+    ``relays``: its ways to the database (one for each server) and, the last one, to MoySklad, when the stage can cut them.
     """
 
     name: str
@@ -99,10 +99,10 @@ class Instance:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
-    def cut(self) -> None:
-        """Neither its database nor MoySklad hears of it any more, and nobody is told."""
+    def cut(self, *, database_only: bool = False) -> None:
+        """Neither its database nor MoySklad (or only the former) hears of it any more, and nobody is told."""
         assert self.relays, "this stage has no network to cut"
-        for relay in self.relays:
+        for relay in self.relays[:-1] if database_only else self.relays:
             relay.cut()
 
     def heal(self) -> None:

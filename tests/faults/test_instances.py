@@ -92,6 +92,11 @@ async def cut(instance: Instance) -> None:
     instance.cut()
 
 
+async def cut_from_database(instance: Instance) -> None:
+    """It could still speak to MoySklad, and must not: others do."""
+    instance.cut(database_only=True)
+
+
 async def test_one_of_two_killed(tmp_path: Path) -> None:
     seed, began = seeded(), time.monotonic()
     async with own_postgres() as database:
@@ -107,31 +112,34 @@ async def test_one_of_two_killed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_hand_overs(tmp_path: Path) -> None:
-    """Three instances under load: one killed (three times), one stopped for a minute, one cut off for half a minute."""
+    """Three instances under load: one killed (three times), one stopped for a minute, one cut off for half a minute, one cut off
+    from the database alone."""
     seed, began = seeded(), time.monotonic()
     async with own_postgres() as database:
         await database.start()
         async with staged(tmp_path, instances=3, enterprises=12, database=[database.port], cuttable=True) as stage:
             rng = random.Random(seed)
             load = Load(stage.offices, [stage.posts()], rng)
-            took: dict[str, list[float]] = {"killed": [], "stopped": [], "cut off": []}
+            took: dict[str, list[float]] = {}
+
+            async def befall(what: str, fault: Fault, lasting_s: float, over: Callable[[Instance], None]) -> None:
+                victim, until = rng.choice(stage.instances), time.monotonic() + lasting_s
+                took[what] = await handed_over(stage, database.ask, load, victim, fault)
+                await asyncio.sleep(max(0.0, until - time.monotonic()))
+                over(victim)
+                await asyncio.sleep(rng.uniform(6.0, 8.0))  # enterprises go back to it
+
             async with load.going_on(2.0):
                 await asyncio.sleep(2.0)
+                took["killed"] = []
                 for _ in range(3):
                     victim = rng.choice(stage.instances)
                     took["killed"] += await handed_over(stage, database.ask, load, victim, kill)
                     await victim.start()
-                    await asyncio.sleep(rng.uniform(6.0, 8.0))  # enterprises go back to it
-                victim, until = rng.choice(stage.instances), time.monotonic() + STOPPED_S
-                took["stopped"] += await handed_over(stage, database.ask, load, victim, freeze)
-                await asyncio.sleep(max(0.0, until - time.monotonic()))
-                victim.thaw()
-                await asyncio.sleep(rng.uniform(6.0, 8.0))
-                victim, until = rng.choice(stage.instances), time.monotonic() + CUT_S
-                took["cut off"] += await handed_over(stage, database.ask, load, victim, cut)
-                await asyncio.sleep(max(0.0, until - time.monotonic()))
-                victim.heal()
-                await asyncio.sleep(rng.uniform(6.0, 8.0))
+                    await asyncio.sleep(rng.uniform(6.0, 8.0))
+                await befall("stopped", freeze, STOPPED_S, Instance.thaw)
+                await befall("cut off", cut, CUT_S, Instance.heal)
+                await befall("cut from the database", cut_from_database, CUT_S / 2, Instance.heal)
             verdict = await stage.judged(load.copies, patience_s=240, quiet_s=8)
             each = [f"{what}: {len(times)} handed over, {quantiles(times)}" for what, times in took.items()]
             everything = [time_s for times in took.values() for time_s in times]

@@ -77,7 +77,7 @@ async def test_many_kills_change_nothing(tmp_path: Path, repeated: str, faults: 
 @pytest.mark.slow
 async def test_fifty_kills_in_five_hundred_calls(tmp_path: Path) -> None:
     seed, began = seeded(), time.monotonic()
-    async with staged(tmp_path, enterprises=6) as stage:
+    async with staged(tmp_path, enterprises=12) as stage:
         rng = random.Random(seed)
         load = Load(stage.offices, [stage.posts()], rng)
         await killed(stage, load, rng, kills=50, calls=500, per_s=5.0, pause_s=2.5)
