@@ -34,6 +34,7 @@ _ABOUT: Final[Mapping[str, str]] = {
     "end": "конец",
     "extension": "добавочный",
     "attribution": "чей звонок",
+    "recording": "запись разговора",
 }
 
 
