@@ -17,7 +17,7 @@ CARD_MS: Final = 2_700
 """1.5 s for the contact (PRODUCT C5), and two requests and the database's commits on a slow network."""
 
 NARROW_MS: Final = 5_500
-"""Where the account's limit is used up: a period, and what comes before it."""
+"""Where the account's limit is used up: a period, and what comes before it; more when there are many calls at once."""
 
 HAND_OVER_MS: Final = 10_000
 AFTERMATH_MS: Final = 8_000
@@ -101,7 +101,7 @@ def _something_else(run: Run, dial: Signal, from_ms: int, to_ms: int) -> bool:
 
 def _allowed_ms(run: Run, signal: Signal, heard_ms: int) -> int | None:
     """How long it may take for what was heard then; None: the scenario explains any delay."""
-    allowed = CARD_MS + (NARROW_MS if run.scenario.tight else 0)
+    allowed = CARD_MS + (NARROW_MS * max(1, len(run.scenario.calls) // 2) if run.scenario.tight else 0)
     at_ms = heard_ms - EPOCH_MS
     troubled: set[int] = set()
     for fault in run.scenario.faults:

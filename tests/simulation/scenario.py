@@ -166,7 +166,7 @@ def from_seed(seed: int) -> Scenario:
     in the middle of a backlog that fills the limits.
     """
     rng = random.Random(seed)
-    kind = rng.choices(("small", "any", "hand-over", "crowd"), (10, 6, 3, 1))[0]
+    kind = rng.choices(("small", "any", "hand-over", "crowd"), (9, 6, 3, 2))[0]
     if kind == "hand-over":
         return _hand_over(rng)
     if kind == "crowd":
@@ -223,7 +223,7 @@ def _hand_over(rng: random.Random) -> Scenario:
 
 
 def _crowd(rng: random.Random) -> Scenario:
-    """A backlog that fills the limits, live calls in the midst of it, and nodes that fail."""
+    """A backlog, or many calls at once, that fill the limits, and nodes that fail or are restarted in the midst of it."""
     nodes = rng.randint(1, MAX_NODES)
     troubles = (Trouble.CRASH, Trouble.RESTART, Trouble.RESTART, Trouble.FREEZE, Trouble.LIMITED, Trouble.DOWN)
     faults = [
@@ -235,15 +235,17 @@ def _crowd(rng: random.Random) -> Scenario:
         )
         for _ in range(rng.randint(0, 3))
     ]
+    many = rng.random() < 0.4
+    calls = [_script(rng, 1) for _ in range(rng.randint(6, 10) if many else rng.randint(1, 3))]
     return Scenario(
         noise=rng.getrandbits(32),
         nodes=nodes,
-        calls=tuple(_script(rng, 1) for _ in range(rng.randint(1, 3))),
+        calls=tuple(replace(call, at_ms=call.at_ms // 4) if many else call for call in calls),
         faults=tuple(faults),
         repeated=rng.choice(list(Repeated)),
         twice=rng.choice((0, 200)),
-        backlog=rng.randint(15, 50),
-        tight=rng.random() < 0.7,
+        backlog=0 if many else rng.randint(15, 50),
+        tight=many or rng.random() < 0.7,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SEEDS: Final = 1_500
+SEEDS: Final = 3_000
 NEEDED: Final = ("core", "adapters", "migrations", "tests", "pyproject.toml")
 
 
@@ -56,8 +56,8 @@ PLANTS: Final = (
     Plant(
         what="a registration that was not found is repeated at once",
         file="core/plan.py",
-        old="    return absent_ms is not None and absent_ms - attempt.at_ms < attempt.guard_ms(hurried=call.is_live)\n",
-        new="    return False\n",
+        old="return absent_ms is not None and absent_ms - attempt.at_ms <",
+        new="return absent_ms is not None and absent_ms + 10**9 - attempt.at_ms <",
         finds=("rows",),
     ),
     Plant(
@@ -128,16 +128,16 @@ PLANTS: Final = (
         new="            touched = await self._take_in(memory, batch[:-1]) if len(batch) > 1 else []\n",
     ),
     Plant(
-        what="a call that was woken while it was attended to is forgotten",
+        what="nobody looks for what is due",
         file="adapters/reactor.py",
-        old="            self._again[stream] = min(urgency, self._again.get(stream, urgency))\n",
-        new="            pass\n",
+        old="await self._store.due(self._now_ms(), ",
+        new="await self._store.due(0, ",
     ),
     Plant(
-        what="the contact's creation has another name each time",
+        what="each call names its contact anew",
         file="core/plan.py",
-        old='    return str(uuid5(_CONTACT_NAMESPACE, f"{enterprise}:{number}"))\n',
-        new='    return str(uuid5(_CONTACT_NAMESPACE, f"{enterprise}:{number}:{id(object())}"))\n',
+        old="            sync_id=contact_sync_id(call.enterprise, call.number),\n",
+        new="            sync_id=contact_sync_id(call.id, call.number),\n",
         finds=("contacts of one number",),
     ),
     Plant(
