@@ -32,6 +32,7 @@ _ABOUT: Final[Mapping[str, str]] = {
     "cards": "карточки",
     "contact": "клиент",
     "end": "конец",
+    "recording": "запись разговора",
     "extension": "добавочный",
     "attribution": "чей звонок",
     "recording": "запись разговора",
