@@ -28,6 +28,15 @@ from adapters.postgres.migrations import load_migrations, migrate
 TEMPLATE_LOCK = 7_203_470_999
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests told of their runs (``tests/faults``), also when xdist's workers ran them."""
+    for outcome in ("passed", "failed"):
+        for each in terminalreporter.stats.get(outcome, ()):
+            for name, value in each.user_properties:
+                if name == "figures":
+                    terminalreporter.write_line(f"{value}")
+
+
 def in_database(dsn: str, name: str) -> str:
     """The same server, another database."""
     parts = urlsplit(dsn)  # put together by hand: urlunsplit drops the slashes of an empty host

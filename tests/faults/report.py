@@ -1,13 +1,24 @@
-"""One line of figures for each run, printed and asserted: what was sent, what came of it, how to repeat it."""
+"""One line of figures for each run, told and asserted: what was sent, what came of it, how to repeat it."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 from tests.faults.stage import Stage
 from tests.faults.traffic import Load, Posts
 from tests.faults.verdict import Verdict
+
+FIGURES = "figures"
+
+
+def _print(_name: str, value: object) -> None:
+    print(value)  # noqa: T201
+
+
+record: Callable[[str, object], None] = _print
+"""Where a report goes: a property of the test that is running."""
 
 
 def seeded() -> int:
@@ -16,13 +27,13 @@ def seeded() -> int:
 
 
 def told(title: str, seed: int, stage: Stage, load: Load, verdict: Verdict, began: float, *more: str) -> None:
-    """Print the report and fail unless everything is zero that must be, and MoySklad would have blocked nobody."""
+    """Tell the report and fail unless everything is zero that must be, and MoySklad would have blocked nobody."""
     worst = stage.asked.worst()
     restarts = f"{stage.kills} kills (up again within {stage.slowest_start_s:.1f} s), " if stage.kills else ""
     signals = f"{sum(copy.sent for copy in load.copies)} signals, {sum(copy.resent for copy in load.copies)} re-sent"
     took = f"{time.monotonic() - began:.0f} s"
-    line = "; ".join((f"\n{title}: seed {seed}, {restarts}{signals}", verdict.figures, worst.figures, *more, took))
-    print(line)  # noqa: T201
+    line = "; ".join((f"{title}: seed {seed}, {restarts}{signals}", verdict.figures, worst.figures, *more, took))
+    record(FIGURES, line)
     assert verdict.good, f"{line}\n{verdict.wrong[:20]}\nmissing: {verdict.missing[:20]}\n{stage.tails()}"
     assert not worst.blocked, line
 

@@ -134,6 +134,7 @@ async def test_three_minutes_without_moysklad(tmp_path: Path) -> None:
             late = [office.number for office, (took, least) in drained.items() if took > SLACK * least + ASKED_FOR_S]
             assert not late, "their backlog waited for nothing"
             assert said["backlog"]["calls"] > len(history) / 2, "what waited was not to be seen"
+            assert said["backlog"]["oldest_s"] > EACH_MODE_S, "calls wait for minutes, and it was not to be seen"
             assert {each["enterprise"] for each in said["accounts"]} == {office.number for office in stage.offices}
             after = await status(stage)
             assert (after["backlog"]["calls"], after["accounts"], after["parked"]["calls"]) == (0, [], 0)
