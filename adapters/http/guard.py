@@ -26,7 +26,7 @@ from aiohttp.web_urldispatcher import MatchInfoError
 
 from adapters.http.answers import Handler, Problem
 from adapters.http.services import services
-from adapters.http.who import FOR_LINKS, WHO, Kind, Who, address_of, not_yours, peer
+from adapters.http.who import FOR_LINKS, WHO, Kind, Who, address_of, not_yours, peer, who
 
 OPEN: Final = frozenset(
     {
@@ -106,8 +106,13 @@ class Guard:
         )
 
     def check_page(self, request: web.Request) -> None:
-        """Raises Problem 403 when a request that changes something does not come from a page of ours."""
+        """Raises Problem 403 when a request of a session does not come from a page of ours.
+
+        Pages themselves may be led to from anywhere; data may not be asked for from elsewhere, and changes need more.
+        """
         if request.method in SAFE:
+            if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and not _is_page(request):
+                raise _elsewhere()
             return
         origin = request.headers.get("Origin")
         if (
@@ -115,7 +120,7 @@ class Guard:
             or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin"
             or (origin is not None and not self._is_own(origin, request))
         ):
-            raise Problem(403, "the request does not come from a page of this service", hint="Обновите страницу и повторите.")
+            raise _elsewhere()
 
     def _is_own(self, origin: str, request: web.Request) -> bool:
         own = urlsplit(self.public_url)
@@ -156,6 +161,16 @@ class Guard:
 
 
 GUARD: Final = web.AppKey("guard", Guard)
+
+
+async def still_welcome(request: web.Request) -> bool:
+    """Whether whoever listens to a long answer may go on: since it began a session may have ended, or a link been revoked."""
+    asker = await request.app[GUARD].identify(request)
+    return asker is not None and asker.enterprise == who(request).enterprise
+
+
+def _elsewhere() -> Problem:
+    return Problem(403, "the request does not come from a page of this service", hint="Обновите страницу и повторите.")
 
 
 def _target(request: web.Request) -> str:

@@ -8,11 +8,15 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from adapters.access import FAILURES_EACH
-from adapters.http.guard import COOKIE, OPEN, SECURE_COOKIE, Guard
+from adapters.http.app import build_app
+from adapters.http.guard import COOKIE, OPEN, SECURE_COOKIE, Guard, still_welcome
+from adapters.http.services import Holder
 from adapters.http.who import FOR_LINKS
-from tests.adapters.http.support import SECRET, dial, edge, everything
+from tests.adapters.http.support import SECRET, dial, edge, everything, parts
 from tests.rig import ENTERPRISE, Rig
 
 OTHER = "0999"
@@ -233,6 +237,26 @@ async def test_a_revoked_link_ends_at_once(operator: Browser, administrator: Bro
     assert (await administrator.ask("GET", "/ms-admin/api/me"))[0] == 401
     for odd in ("0", "x", "9" * 30, "-1"):
         assert (await operator.ask("DELETE", f"/ms-admin/api/links/{ENTERPRISE}/{odd}"))[0] == 404
+
+
+async def test_whoever_listens_to_a_long_answer_is_asked_again(rig: Rig, operator: Browser, administrator: Browser) -> None:
+    """Long answers (the live board) ask ``still_welcome`` now and then; here with the request of a short one."""
+    seen: list[bool] = []
+
+    async def kept(request: web.Request) -> web.Response:
+        seen.append(await still_welcome(request))
+        await rig.service.pool.execute("UPDATE access_links SET revoked_at = now()")
+        seen.append(await still_welcome(request))
+        return web.json_response({})
+
+    guard, holder = STRICT, Holder(parts(rig))
+    app = build_app(holder, guard)
+    app.router.add_get("/ms-admin/api/long/{enterprise}", kept)
+    cookie = next(iter(administrator.client.session.cookie_jar)).value
+    client = TestClient(TestServer(app), cookies={COOKIE: cookie})
+    async with client, client.get(f"/ms-admin/api/long/{ENTERPRISE}") as answer:
+        assert answer.status == 200
+    assert seen == [True, False]
 
 
 async def test_a_wrong_secret_says_so_and_is_counted(rig: Rig) -> None:

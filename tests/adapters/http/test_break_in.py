@@ -196,6 +196,11 @@ async def test_nobody_s_page_acts_in_the_operator_s_name(rig: Rig) -> None:
             ):
                 async with client.request(method, path, json=body, headers=forged) as answer:
                     assert answer.status == 403, (forged, method, path)
+        for elsewhere in ("cross-site", "same-site"):
+            async with client.get(f"/ms-admin/api/test/{ENTERPRISE}", headers={"Sec-Fetch-Site": elsewhere}) as answer:
+                assert answer.status == 403, "a picture of a foreign page asks MoySklad nothing"
+            async with client.get("/ms-admin/", headers={"Sec-Fetch-Site": elsewhere}) as answer:
+                assert answer.status == 200, "a colleague's mail may lead here"
         current = await rig.service.settings.current(ENTERPRISE)
         assert current is not None
         assert current.settings.enabled
