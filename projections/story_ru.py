@@ -35,7 +35,6 @@ _ABOUT: Final[Mapping[str, str]] = {
     "recording": "запись разговора",
     "extension": "добавочный",
     "attribution": "чей звонок",
-    "recording": "запись разговора",
 }
 
 
