@@ -83,6 +83,10 @@ function Switcher({ me, enterprise, all, home }) {
       (told) => { setFound(told.enterprises.slice(0, 200)); setAt(0); }, (error) => { if (!gone.signal.aborted) sayError(error); }), typed ? 150 : 0);
     return () => { clearTimeout(later); gone.abort(); };
   }, [open, typed]);
+  useEffect(() => {
+    const option = open && document.getElementById(`${list}-${at}`);
+    if (option) option.scrollIntoView({ block: "nearest" });
+  }, [open, at]);
   const words = enterprise ? `${enterprise} ${name}` : "Все предприятия";
   if (me.enterprise) return html`<span class="nowrap muted" title=${words}>${words}</span>`;
   const options = [...(all && !typed ? [{ number: "", name: "Все предприятия", state: "" }] : []), ...(found || [])];
