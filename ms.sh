@@ -131,6 +131,16 @@ run_tests() {
     done
     make_environment dev
     cd "$root"
+    # The pages are tested in a real browser, and without one those tests fail.
+    if [ ! -x /usr/bin/chromium ]; then
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+            say "installing chromium (once)"
+            { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium; } >"$venv/chromium.log" 2>&1 ||
+                say "chromium could not be installed; the whole story is in $venv/chromium.log"
+        else
+            say "the tests of the pages need Chromium: apt-get install chromium (as root)"
+        fi
+    fi
     step() { # NAME COMMAND...
         local name=$1
         shift

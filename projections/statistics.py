@@ -17,6 +17,7 @@ from core.events import ORDERS, OUTCOMES, EffectDone, EffectFailed, EffectRefuse
 from core.lifecycle import Phase
 from core.measures import involved, talked_ms, wait_ms
 from core.ports import ProjectionDb, RecordedEvent
+from core.self_test import is_test
 from core.values import Outcome
 
 HOUR_MS: Final = 3_600_000
@@ -46,7 +47,8 @@ class Statistics:
 
     async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
         """Count one batch of the log."""
-        told = [each for each in events if each.stream.name.startswith("call/")]
+        calls = [each for each in events if each.stream.name.startswith("call/")]
+        told = [each for each in calls if not is_test(each.stream.name.removeprefix("call/"))]
         await _count_calls(db, told, events[-1].position if events else 0)
         await _count_requests(db, told)
 

@@ -12,11 +12,15 @@ from adapters.board import message as encode
 from adapters.http.answers import Problem, answer
 from adapters.http.bodies import EnterpriseQuery
 from adapters.http.described import described
+from adapters.http.guard import still_welcome
 from adapters.http.services import SERVICES, services
 from adapters.http.shapes import BoardShown
 from adapters.http.who import for_links, scoped
 
 HEARTBEAT_S: Final = 10.0
+WELCOME_S: Final = 10.0
+"""Between two looks whether the listener may still listen."""
+
 """A proxy closes what is silent; and a page that has heard nothing for longer knows that the connection is dead."""
 
 WRITE_S: Final = 10.0
@@ -66,7 +70,13 @@ async def _stream(request: web.Request, listener: Listener) -> web.StreamRespons
     try:
         await response.prepare(request)
         await response.write(f"retry: {RETRY_MS}\n\n".encode())
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
         while not holder.stopping:
+            if loop.time() - asked_at >= WELCOME_S:
+                if not await still_welcome(request):
+                    break  # the log-in ended meanwhile, or the link was revoked
+                asked_at = loop.time()
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
                     message = await listener.next()

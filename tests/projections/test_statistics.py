@@ -12,6 +12,7 @@ from core.call import fold, initial
 from core.effects import FindEmployees
 from core.events import EffectDone, EffectFailed, Event, Exchange, decode
 from core.ports import RecordedEvent
+from core.self_test import PREFIX
 from projections.statistics import BOUNDS_MS, HOUR_MS, Statistics, api_of, call_counts, people_counts, quantile_ms
 from tests.scenario import call_of, events, ms
 from tests.told import calls_of, lived, recorded
@@ -125,6 +126,15 @@ def log() -> list[RecordedEvent]:
         RecordedEvent(**{field: getattr(each, field) for field in each.__slots__} | {"position": position})
         for position, each in enumerate((next(by_stream[each.stream.name]) for each in order), start=1)
     ]
+
+
+async def test_the_administrators_test_call_counts_for_nothing(db: Any) -> None:
+    test, real = recorded(events(ANSWERED), f"{PREFIX}1"), recorded(events(ANSWERED), "A", first=50)
+    await keep(db, [*test, *real])
+    await apply(db, test)
+    assert not any((await rows(db)).values())
+    await apply(db, real)
+    assert [row[4] for row in (await rows(db))["statistics_calls"]] == [1]
 
 
 async def test_the_sums_are_the_same_however_the_log_is_cut(db: Any) -> None:

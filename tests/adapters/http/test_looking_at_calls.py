@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from adapters.http import board
 from adapters.http.guard import Guard
 from adapters.http.services import SERVICES
 from tests.adapters.http.support import PHONE, SECRETS, UNIQUE_ID, dial, edge, hangup
@@ -213,6 +214,19 @@ async def test_an_administrator_watches_his_own(rig: Rig, administrator: Any) ->
     await add(rig.service.pool, "mine", phase="ringing", outcome=None)
     async with watching(administrator) as following:
         assert [call["call"] for call in (await following())[1]["calls"]] == ["mine"]
+
+
+async def test_the_stream_ends_with_the_log_in(rig: Rig, administrator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "WELCOME_S", 0.0)
+    async with watching(administrator) as following:
+        await following()
+        await rig.service.pool.execute("DELETE FROM sessions")
+        await rig.post("/internal/ms/incoming-call", dial())
+        await rig.settle()
+        await rig.service.runner.catch_up()
+        async with asyncio.timeout(10):
+            while (await following())[0] != "end":
+                pass
 
 
 async def test_the_stream_ends_when_the_service_stops(rig: Rig, http: Any) -> None:
