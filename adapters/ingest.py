@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 import structlog
 
+from adapters.attendant import new_event
 from adapters.errands import Errands
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
-from adapters.reactor import new_event
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import HangupObserved

@@ -18,7 +18,6 @@ import structlog
 
 from adapters.agenda import PLACES, Agenda, Places
 from adapters.attendant import Again, Attendant, CallSettings, Counters, Held, Ownership, Rests, Yields
-from adapters.attendant import new_event as new_event
 from core.decisions import Limits
 from core.effects import Gateway
 from core.errors import StoreUnavailable

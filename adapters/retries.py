@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import structlog
 
+from adapters.attendant import new_event
 from adapters.parked import at_version
 from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
-from adapters.reactor import new_event
 from core.errors import StoreUnavailable, VersionConflict
 from core.events import RetryRequested
 from core.plan import parked

@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from adapters.reactor import new_event
+from adapters.attendant import new_event
 from core.errors import StoreUnavailable
 from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, UnknownEventType, decode
 from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, KnownCall, Legs, Link, customer_digits, hear

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from adapters.attendant import new_event
 from adapters.parked import MAX_SHOWN, Ordered, ParkedWork, in_words
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.projections import ProjectionRunner
-from adapters.reactor import new_event
 from core.effects import RegisterCall
 from core.events import CallSettled, Event
 from core.ports import Append, StreamId

@@ -14,10 +14,10 @@ import orjson
 import pytest
 
 from adapters import switchboard as module
+from adapters.attendant import new_event
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardState
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
-from adapters.reactor import new_event
 from adapters.switchboard import KEEP_MS, Near, Switchboard, SwitchboardBatch, SwitchboardState, nobody
 from core.call import attribution, fold, initial
 from core.errors import StoreUnavailable
