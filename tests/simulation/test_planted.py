@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SEEDS: Final = 3_000
+SEEDS: Final = 1_500
 NEEDED: Final = ("core", "adapters", "migrations", "tests", "pyproject.toml")
 
 
