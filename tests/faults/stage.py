@@ -22,6 +22,7 @@ import aiohttp
 import msgspec
 from cryptography.fernet import Fernet
 
+from adapters.embedded_postgres import discard_cluster
 from tests.faults.network import Balancer, Relay, free_port, listening
 from tests.faults.postgres import dsn
 from tests.faults.traffic import Copy, Office, Posts, Stream, offices
@@ -304,6 +305,9 @@ async def _running(stage: Stage, settings: Callable[[Office], dict[str, Any]]) -
         for instance in stage.instances:
             instance.heal()
         await asyncio.gather(*(instance.stop() for instance in stage.instances))
+        for instance in stage.instances:
+            if not instance.environment["DATABASE_URL"]:
+                await asyncio.to_thread(discard_cluster, instance.folder)  # under root it is outside of pytest's folder
 
 
 @contextlib.asynccontextmanager
