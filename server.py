@@ -176,26 +176,43 @@ async def opened(env: Environment) -> AsyncIterator[Service]:
         yield service
 
 
+READY_FIRST_S = 5.0
+READY_LOOK_S = 0.02
+
+
 async def serve(env: Environment) -> None:
-    """Run until SIGTERM or SIGINT. The port answers from the start: 503 in words until the database does."""
+    """Run until SIGTERM or SIGINT.
+
+    The port opens once events can be kept, so that a balancer sends none before; where that takes long (the database is
+    away), it opens all the same and answers 503 in words.
+    """
     holder = Holder()
     guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "", env.public_url or "")
     server = Server(build_app(holder, guard, SHAPES))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    working = asyncio.create_task(_work(env, holder), name="service")
+    stopping = asyncio.create_task(stop.wait())
     try:
+        await _ready_or_late(holder, {working, stopping})
         await server.start(env.host, env.port)
-        working = asyncio.create_task(_work(env, holder), name="service")
-        stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
         await server.stop()  # first nothing new comes in and what came is answered, then the parts stop
+        stopping.cancel()
         if not working.done():
             working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
-    finally:
-        await server.stop()
+
+
+async def _ready_or_late(holder: Holder, tasks: set[asyncio.Task[Any]]) -> None:
+    """Until events can be kept, one of the tasks has ended, or it has taken long."""
+    loop = asyncio.get_running_loop()
+    late_at = loop.time() + READY_FIRST_S
+    while holder.parts is None and loop.time() < late_at and not any(task.done() for task in tasks):
+        await asyncio.wait(tasks, timeout=READY_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _work(env: Environment, holder: Holder) -> None:

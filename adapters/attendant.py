@@ -75,7 +75,10 @@ CALL_CACHE: Final = 20_000
 """Folded calls kept in memory, those attended to last; any other is folded again from its stream."""
 
 HOLD_BACK_MS: Final = 10_000
-"""How long a call waits for the switchboard to have joined what was heard before its newest signal."""
+"""How long a call waits for a switchboard that stands still to have joined what was heard before its newest signal."""
+
+HOLD_BACK_MOST_MS: Final = 60_000
+"""The same while the switchboard moves on, but has not got there yet: it works a backlog off, or its database comes and goes."""
 
 OWN_SIGNALS: Final = (ArrivalObserved, DialObserved, HangupObserved, CardRequested)
 """What is heard in a call's own stream; the rest of it is brought there by the switchboard."""
@@ -176,6 +179,15 @@ class Waits:
 Progress = Again | Rests | Yields | Held | Waits
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HeldBack:
+    """Since when a call is held back, when the switchboard last got any further, and how far."""
+
+    since_ms: int
+    moved_ms: int
+    joined: int
+
+
 @dataclass(slots=True)
 class Counters:
     """What the reactor did since it started; read by metrics."""
@@ -231,7 +243,7 @@ class Attendant:
         self._new_id = new_id
         self._joined_until = joined_until
         self._calls: OrderedDict[StreamId, Known] = OrderedDict()
-        self._held_since_ms: dict[StreamId, int] = {}
+        self._held_since: dict[StreamId, _HeldBack] = {}
 
     @property
     def remembered(self) -> int:
@@ -251,7 +263,7 @@ class Attendant:
         joined = self._joined_until() if self._joined_until is not None else None
         known = await self._load(stream)
         call, now = known.call, self.now_ms()
-        if call.version == 0 or (joined is not None and self._held_back(stream, known.heard_position > joined, now)):
+        if call.version == 0 or (joined is not None and self._held_back(stream, known.heard_position > joined, joined, now)):
             return Waits()
         if facts := decide(call, now, self._limits):
             if await self._append(stream, call, *facts):
@@ -287,7 +299,7 @@ class Attendant:
         if not await self.store.set_due(stream, call.version, wake_ms, rank):
             return Again()  # something was heard meanwhile
         if wake_ms is None:
-            self._held_since_ms.pop(stream, None)
+            self._held_since.pop(stream, None)
             self._calls.pop(stream, None)  # at rest: whatever still comes is rare, and the stream has it
         return Rests(wake_ms=wake_ms, urgency=rank)
 
@@ -324,18 +336,24 @@ class Attendant:
             if call.remote != replace(before, deferred=call.remote.deferred):
                 return Again()  # it is not waited for any more
         if all_away:
-            return Held(until_ms=until) if await self.store.set_due(stream, call.version, now, rank) else Again()
-        if is_about_contact(effect) and rank is not Urgency.LIVE:
+            # Due since it was owed, so that the age of the backlog is honest.
+            owed_ms = call.settled_ms or call.last_heard_ms or now
+            return Held(until_ms=until) if await self.store.set_due(stream, call.version, min(owed_ms, now), rank) else Again()
+        if is_about_contact(effect) and rank is not Urgency.LIVE and call.remote.call is not None:
             until = max(until, now + int(UNHURRIED_MS * self._jitter()))
         return await self._rest(stream, call, until + int((until - now) * 0.2 * self._jitter()), rank)
 
-    def _held_back(self, stream: StreamId, behind: bool, now_ms: int) -> bool:
+    def _held_back(self, stream: StreamId, behind: bool, joined: int, now_ms: int) -> bool:
         if not behind:
-            self._held_since_ms.pop(stream, None)
+            self._held_since.pop(stream, None)
             return False
-        if now_ms - self._held_since_ms.setdefault(stream, now_ms) < HOLD_BACK_MS:
+        held = self._held_since.get(stream) or _HeldBack(since_ms=now_ms, moved_ms=now_ms, joined=joined)
+        if joined > held.joined:
+            held = _HeldBack(since_ms=held.since_ms, moved_ms=now_ms, joined=joined)
+        self._held_since[stream] = held
+        if now_ms - held.moved_ms < HOLD_BACK_MS and now_ms - held.since_ms < HOLD_BACK_MOST_MS:
             return True
-        log.warning("legs_not_joined", waited_ms=HOLD_BACK_MS)  # better without its bridges than not at all
+        log.warning("legs_not_joined", waited_ms=now_ms - held.since_ms)  # better without its bridges than not at all
         return False
 
     async def _load(self, stream: StreamId) -> Known:

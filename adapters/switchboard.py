@@ -33,7 +33,10 @@ BATCH: Final = 500
 POLL_S: Final = 1.0
 """Between two looks at the log when no bell rings: another instance's commits ring none."""
 
-RETRY_S: Final = 1.0
+LEAST_BATCH: Final = 8
+"""A batch is all or nothing: where the database is lost again and again, smaller ones get through."""
+
+RETRIES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Between two attempts while the database is away."""
 
 BUG_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -159,16 +162,17 @@ class Switchboard:
     async def run(self) -> None:
         """Follow until cancelled. While the database is away it waits, says so, and goes on where it was."""
         wake = self._store.subscribe()
-        bugs = 0
+        bugs = failures = 0
         while True:
             try:
-                while await self.step():
-                    bugs = 0
-                bugs = 0
+                while await self.step(max(LEAST_BATCH, BATCH >> failures)):
+                    bugs, failures = 0, max(0, failures - 1)
+                bugs = failures = 0
             except StoreUnavailable as error:
                 _still_wanted(error)
                 log.warning("switchboard_waits_for_database", reason=str(error))
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(RETRIES_S[min(failures, len(RETRIES_S) - 1)])
+                failures = min(failures + 1, BATCH.bit_length())
                 continue
             except Exception as error:
                 _still_wanted(error)
@@ -181,10 +185,10 @@ class Switchboard:
                 async with asyncio.timeout(POLL_S):
                     await wake.wait()
 
-    async def step(self) -> int:
-        """Take in one batch of the log; returns how many events it held."""
+    async def step(self, most: int | None = None) -> int:
+        """Take in one batch of the log, of ``most`` events (None: a usual one); returns how many it held."""
         after = await self._state.position()
-        batch = await self._store.read_log(after, BATCH)
+        batch = await self._store.read_log(after, most or BATCH)
         if not batch:
             self.position = after
             return 0

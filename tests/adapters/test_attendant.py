@@ -125,6 +125,26 @@ async def test_while_calls_are_away_what_is_not_live_is_held_and_what_is_live_is
     assert len(at.gateway.model.rows) == 51
 
 
+async def test_how_old_the_backlog_is_does_not_depend_on_how_often_it_was_looked_at() -> None:
+    at = bench(door=away, away=lambda effect: True)
+    stream = await at.hear_and_attend("A", ANSWERED)
+    await at.let_pass(ms(600))
+    (due,) = await at.store.due(at.now_ms, 10)
+    assert due.stream == stream
+    assert due.due_ms <= ms(40), "since its record was settled"
+
+
+async def test_a_call_that_is_not_registered_yet_does_not_wait_minutes_for_its_contact() -> None:
+    soon = Deferred("the JSON API is tried just now", retry_after_ms=3_000)
+    at = bench(door=lambda effect, nth: soon if is_about_contact(effect) else None)
+    await at.hear("A", *(event for _, event in heard(ANSWERED)))
+    at.now_ms = ms(300)
+    await at.settle(StreamId(enterprise="0367", name="call/A"))
+    due = await at.store.next_due_ms()
+    assert due is not None
+    assert due <= ms(304)
+
+
 async def test_an_account_known_to_be_refused_parks_the_call_without_a_request() -> None:
     no = Refused("the key was revoked", remedy="enter a new one", code=1056)
     at = bench(door=lambda effect, nth: None if is_about_contact(effect) else no)

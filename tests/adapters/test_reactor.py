@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from adapters.agenda import PLACES
-from adapters.attendant import BACKOFF_MS, HOLD_BACK_MS
+from adapters.attendant import BACKOFF_MS, HOLD_BACK_MOST_MS, HOLD_BACK_MS
 from adapters.memory_store import MemoryEventStore
 from core.effects import Effect, FindContact, Performed, Refused, RegisterCall, Unavailable
 from core.errors import StoreUnavailable
@@ -129,6 +129,21 @@ async def test_a_call_does_not_wait_for_ever_for_a_switchboard_that_stands_still
     await at.settle(stream)
     assert at.gateway.asked == []
     at.now_ms += 1
+    await at.settle(stream)
+    assert len(at.gateway.model.rows) == 1
+
+
+async def test_a_call_waits_longer_for_a_switchboard_that_moves_on_but_not_for_ever() -> None:
+    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    for n in range(20):
+        await at.hear(f"other-{n}", *(event for _, event in heard(ANSWERED)[:2]))
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    began = at.now_ms
+    while at.now_ms - began < HOLD_BACK_MOST_MS:
+        await at.settle(stream)
+        assert at.gateway.asked == []
+        at.joined_until = (at.joined_until or 0) + 1
+        at.now_ms += HOLD_BACK_MS - 1_000
     await at.settle(stream)
     assert len(at.gateway.model.rows) == 1
 
