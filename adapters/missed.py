@@ -8,6 +8,7 @@ from typing import Any, Final
 from adapters.looking import looking
 from adapters.postgres.database import load_sql
 from core.phone import looks_like_extension, same_number
+from core.self_test import PREFIX
 
 DAY_MS: Final = 86_400_000
 MAX_DAYS: Final = 90
@@ -52,7 +53,7 @@ async def missed_calls(pool: Any, enterprise: str, *, days: int, now_ms: int) ->
     """The list of one enterprise. Raises :class:`adapters.looking.TooMuch`."""
     since_ms = now_ms - min(days, MAX_DAYS) * DAY_MS
     async with looking(pool) as connection:
-        rows = await connection.fetch(_MISSED, enterprise, since_ms, MAX_CALLS)
+        rows = await connection.fetch(_MISSED, enterprise, since_ms, MAX_CALLS, PREFIX)
         tails: dict[str, int] = {}
         for row in rows:
             if row["digits"]:

@@ -160,11 +160,6 @@ class Reactor:
         """How many calls are being attended to now."""
         return self._agenda.running
 
-    @property
-    def waiting(self) -> int:
-        """How many calls wait for their turn in this process."""
-        return len(self._agenda)
-
     async def idle(self) -> None:
         """Wait until no call is being attended to (tests)."""
         while self._running:

@@ -169,7 +169,11 @@ def decode_effect(data: Mapping[str, Any]) -> Effect:
 
 def is_about_contact(effect: Effect) -> bool:
     """Whether the JSON API is asked; everything else goes to the Phone API, which has limits and troubles of its own."""
-    return isinstance(effect, FindContact | CreateContact)
+    return effect.type in CONTACT_EFFECTS
+
+
+CONTACT_EFFECTS: Final = frozenset({FindContact.type, CreateContact.type})
+"""The types of those effects, as a failed one is remembered by its type."""
 
 
 def is_write(effect: Effect) -> bool:

@@ -18,6 +18,7 @@ from core.call import Call
 from core.cards import Note, Wanted, card_changes, employee_of, mixture_refused, wanted_cards
 from core.decisions import Limits, next_deadline
 from core.effects import (
+    CONTACT_EFFECTS,
     CardEvent,
     ConfirmCall,
     CreateContact,
@@ -28,6 +29,7 @@ from core.effects import (
     InspectCall,
     RegisterCall,
     UpdateCall,
+    is_about_contact,
 )
 from core.lifecycle import FINAL, LIVE, Phase
 from core.phone import looks_like_extension
@@ -97,13 +99,10 @@ def urgency(call: Call, now_ms: int) -> Urgency:
     return Urgency.ENDED if fresh and not downloaded else Urgency.BACKLOG
 
 
-_CONTACT_EFFECTS: Final = (FindContact.type, CreateContact.type)
-
-
 def _retry_ms(call: Call, effect: Effect) -> int:
     """When the effect may be tried after a failure of the same API: trouble with contacts never holds a card back."""
     remote = call.remote
-    same = (effect.type in _CONTACT_EFFECTS) == (remote.retry_of in _CONTACT_EFFECTS)
+    same = is_about_contact(effect) == (remote.retry_of in CONTACT_EFFECTS)
     return remote.retry_ms or 0 if same else 0
 
 
