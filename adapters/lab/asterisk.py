@@ -25,6 +25,7 @@ EXTENSIONS: Final = ("101", "102", "103")
 TRUNKS: Final[Mapping[str, str]] = {"trunk-alpha": "127.0.0.2", "trunk-beta": "127.0.0.3"}
 """Each trunk's far end is an address of its own, because that is how Asterisk tells one from another."""
 
+SOUNDS: Final = ("pbx-transfer", "pbx-invalid", "beep", "beeperr")
 AMI_USER: Final = "ms"
 FETCH_S: Final = 600.0
 READY_S: Final = 60.0
@@ -154,11 +155,11 @@ class Asterisk:
     def _configure(self) -> None:
         for name in ("etc", "lib/moh", "lib/agi-bin", "spool", "run", "log"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self._add_sounds()
         modules = self.program / (self.program / "modules").read_text().strip()
         values = {
             "FOLDER": str(self.folder),
             "MODULES": str(modules),
-            "DATA": str(self.program / "root" / "usr" / "share" / "asterisk"),
             "SYSTEM": self.system,
             "AMI_PORT": str(self.ami_port),
             "AMI_SECRET": self.ami_secret,
@@ -172,6 +173,17 @@ class Asterisk:
             for key, value in values.items():
                 text = text.replace(f"@{key}@", value)
             (self.folder / "etc" / template.name).write_text(text)
+
+
+    def _add_sounds(self) -> None:
+        """What a transfer by keys says: silence, for without the files there is no transfer. And the descriptions of options."""
+        folder = self.folder / "lib" / "sounds" / "en"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in SOUNDS:
+            (folder / f"{name}.ulaw").write_bytes(b"\xff" * 800)
+        documentation = self.folder / "lib" / "documentation"
+        if not documentation.exists():
+            documentation.symlink_to(self.program / "root" / "usr" / "share" / "asterisk" / "documentation")
 
 
 def _endpoint(name: str, host: str, port: int) -> str:

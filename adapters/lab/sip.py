@@ -272,6 +272,12 @@ class Phone(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.close()
 
+    def forget(self) -> None:
+        """Hang up whatever is still up, and begin anew."""
+        for leg in self.legs:
+            leg.hang_up()
+        self.legs = []
+
     def media(self, direction: str = "sendrecv") -> str:
         """What is offered and accepted: one audio stream that nobody will send."""
         host = self.where[0]
