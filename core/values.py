@@ -27,11 +27,21 @@ class Direction(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a call ended (PRODUCT B5). What the PBX's script says tells these apart; busy and rejected only AMI can tell."""
+    """How a call ended (PRODUCT B5).
+
+    The PBX's script tells answered from missed and unanswered. Only AMI tells who gave up (``ABANDONED`` the customer,
+    ``CANCELLED`` the employee who was calling), and ``BUSY``, ``DECLINED`` (reject was pressed), ``REJECTED`` (the way out
+    refused the call) and ``FAILED`` (it could not be put through) from the rest.
+    """
 
     ANSWERED = "answered"
     MISSED = "missed"
     ABANDONED = "abandoned"
+    BUSY = "busy"
+    DECLINED = "declined"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
     UNANSWERED = "unanswered"
     INTERNAL = "internal"
     LOST = "lost"

@@ -1,0 +1,469 @@
+"""The desk at which one AMI message is worked on: it keeps channels, bridges and calls, and says what follows for them.
+
+Everything is taken from a frozen :class:`core.ami_state.Ami` and given back as one; the desk itself lives for one message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from core.ami_clock import PbxClock
+from core.ami_peers import Party, Pbx, Side, other_half
+from core.ami_state import MAX_BRIDGES, MAX_CHANNELS, MAX_LEGS, MAX_RAW, MAX_SAID, MAX_TRACKS, Ami, Bridge, Channel, HungUp, Pending, Track
+from core.ami_verdict import ANSWERED, Leg, leg_end, verdict
+from core.events import (
+    AnyObservation,
+    ArrivalObserved,
+    BridgeEntered,
+    BridgeLeft,
+    DialObserved,
+    HangupObserved,
+    RingEnded,
+)
+from core.phone import normalise_number
+from core.signals import Heard, content_digest, redact
+from core.values import Direction, Outcome
+
+GATHER_MS: Final = 100
+"""Telephones that begin to ring (or stop) within this time of each other are one group: one card each, one request for all."""
+
+OVER_MS: Final = 300
+"""An incoming call's other legs end within milliseconds of the customer's; one that stays on does not hold the end back longer."""
+
+GLARE_MS: Final = 500
+"""Of two sides that hang up within this time the first one did."""
+
+_REAL: Final = (Side.PHONE, Side.OUTSIDE)
+
+
+class Desk:
+    """Works on one message that happened at ``at_ms``."""
+
+    def __init__(self, state: Ami, pbx: Pbx, at_ms: int, raw: Mapping[str, Any]) -> None:
+        self.pbx = pbx
+        self.at_ms = at_ms
+        self.raw = raw
+        self.channels = dict(state.channels)
+        self.bridges = dict(state.bridges)
+        self.tracks = dict(state.tracks)
+        self._clock: PbxClock = state.clock
+        self._last_ms = state.last_ms
+        self._out: list[Heard] = []
+
+    def cleared(self, clock: PbxClock | None = None) -> tuple[Ami, tuple[Heard, ...]]:
+        """The state after the message, and what was said."""
+        due = [track.due_ms for track in self.tracks.values() if track.due_ms is not None]
+        state = Ami(
+            clock=clock or self._clock,
+            channels=self.channels,
+            bridges=self.bridges,
+            tracks=self.tracks,
+            last_ms=max(self._last_ms, self.at_ms),
+            due_ms=min(due, default=None),
+        )
+        return state, tuple(self._out)
+
+    # -- what is there --------------------------------------------------------------------------------------------
+
+    def put_channel(self, channel: Channel) -> Channel:
+        """Remember a channel as it is now."""
+        _put(self.channels, channel.id, channel, MAX_CHANNELS)
+        return channel
+
+    def put_bridge(self, bridge: Bridge) -> Bridge:
+        """Remember a bridge as it is now."""
+        _put(self.bridges, bridge.id, bridge, MAX_BRIDGES)
+        return bridge
+
+    def put(self, track: Track) -> Track:
+        """Remember a call as it is now."""
+        _put(self.tracks, track.id, replace(track, legs=track.legs[-MAX_LEGS:]), MAX_TRACKS)
+        return self.tracks[track.id]
+
+    def open_track(self, call: str) -> Track | None:
+        """The call, if it is known and its end was not said yet."""
+        track = self.tracks.get(call)
+        return None if track is None or track.done else track
+
+    def of_call(self, call: str) -> Iterator[Channel]:
+        """The channels of a call that belong to somebody."""
+        return (each for each in self.channels.values() if each.call == call and each.party.side in _REAL)
+
+    def behind(self, channel: Channel, depth: int = 4) -> Channel | None:
+        """Who is really at this end: for half of a Local channel whoever is at the other half; None where nobody is yet."""
+        if channel.party.side in _REAL:
+            return channel
+        if channel.party.side is not Side.LOCAL or not depth:
+            return None
+        other = self.other_half(channel)
+        if other is None:
+            return None
+        track = self.tracks.get(other.call)
+        for leg in track.legs if track is not None else ():
+            beyond = self.channels.get(leg.channel)
+            if leg.by == other.id and leg.status == ANSWERED and beyond is not None and (found := self.behind(beyond, depth - 1)):
+                return found
+            if leg.channel == other.id and (caller := self.channels.get(leg.by)) is not None:
+                return self.behind(caller, depth - 1)
+        for member in self.bridges[other.bridge].members if other.bridge in self.bridges else ():
+            if member != other.id and (beyond := self.channels.get(member)) and (found := self.behind(beyond, depth - 1)):
+                return found
+        return None
+
+    def other_half(self, channel: Channel) -> Channel | None:
+        """The other half of a Local channel, while it is there."""
+        name = other_half(channel.name)
+        return next((each for each in self.channels.values() if each.name == name), None) if name else None
+
+    def is_customer(self, track: Track, channel: Channel) -> bool:
+        """Whether this channel is the customer's in this call."""
+        if track.direction is Direction.INCOMING:
+            return channel.id == track.customer
+        return track.direction is Direction.OUTGOING and channel.party.side is Side.OUTSIDE and channel.call == track.id
+
+    def number(self, said: str) -> str:
+        """A number in this house's one spelling."""
+        return normalise_number(said, self.pbx.country)
+
+    # -- saying things --------------------------------------------------------------------------------------------
+
+    def base(self, at_ms: int | None = None, raw: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        """What every observation carries."""
+        bodies = [dict(each) for each in raw]
+        body = self.raw if not bodies else bodies[0] if len(bodies) == 1 else {"messages": bodies}
+        return {"heard_ms": self.at_ms if at_ms is None else at_ms, "wire": self.pbx.wire, "raw": redact(body)}
+
+    def say(self, track: Track, event: AnyObservation) -> Track:
+        """Say something of a call, in its own stream. The same words a second time are news, not a repeat."""
+        said = self._say(f"call/{track.id}", event, track.said, again=track.resumed)
+        return self.put(replace(track, said=said, told=True))
+
+    def say_of_bridge(self, bridge: Bridge, event: AnyObservation, *, again: bool = False) -> Bridge:
+        """The same for a bridge."""
+        return self.put_bridge(replace(bridge, said=self._say(f"bridge/{bridge.id}", event, bridge.said, again=again), ever=True))
+
+    def _say(self, stream: str, event: AnyObservation, said: frozenset[bytes], *, again: bool) -> frozenset[bytes]:
+        digest = content_digest(event, stream)
+        mark = digest
+        if again or digest in said:
+            mark = hashlib.sha256(b"again\0" + digest + str(event.heard_ms).encode()).digest()
+        self._out.append(Heard(event=event, stream=stream, digest=mark))
+        return said if len(said) >= MAX_SAID else said | {digest}
+
+    # -- a call's beginning and its dials -------------------------------------------------------------------------
+
+    def arrive(self, channel: Channel | None) -> None:
+        """Somebody calls from outside, if this channel is a trunk's that began the call and that Asterisk did not make itself."""
+        if channel is None or channel.id != channel.call or channel.called or channel.party.side is not Side.OUTSIDE:
+            return
+        if channel.call in self.tracks:
+            return
+        track = Track(
+            id=channel.call,
+            born_ms=channel.born_ms,
+            direction=Direction.INCOMING,
+            number=self.number(channel.caller_id),
+            trunk=channel.party.who,
+            customer=channel.id,
+        )
+        event = ArrivalObserved(**self.base(channel.born_ms), channel=track.id, number=track.number, trunk=track.trunk)
+        self.say(track, event)
+
+    def begin(self, track: Track, leg: Leg) -> Track:
+        """A telephone or a trunk is being called from now on."""
+        track = self.put(replace(track, legs=(*track.legs, leg), hung=None))
+        if leg.own or leg.side not in _REAL or track.direction is None:
+            return track
+        if track.direction is Direction.OUTGOING and (leg.side is Side.OUTSIDE or leg.who == track.caller):
+            track = self.flush(track)
+            return self.say(track, self._dial(track, Direction.OUTGOING, (track.caller,) if track.caller else ()))
+        pending = track.pending
+        pending = replace(
+            pending,
+            begun=(*pending.begun, leg.channel),
+            begun_ms=pending.begun_ms if pending.begun else self.at_ms,
+            begun_raw=(*pending.begun_raw, self.raw)[:MAX_RAW],
+        )
+        return self._hold_back(track, pending, GATHER_MS)
+
+    def end_leg(self, track: Track, leg: Leg) -> Track:
+        """It is not called any more, and nobody answered."""
+        legs = tuple(leg if each.channel == leg.channel else each for each in track.legs)
+        track = self.put(replace(track, legs=legs))
+        if leg.own or leg.side not in _REAL:
+            return track
+        pending = track.pending
+        pending = replace(
+            pending,
+            ended=(*pending.ended, leg.channel),
+            ended_ms=pending.ended_ms if pending.ended else self.at_ms,
+            ended_raw=(*pending.ended_raw, self.raw)[:MAX_RAW],
+        )
+        return self._hold_back(track, pending, GATHER_MS)
+
+    def answer(self, track: Track, leg: Leg) -> Track:
+        """Somebody answered (the employee, his own telephone, or the customer)."""
+        legs = tuple(leg if each.channel == leg.channel else each for each in track.legs)
+        if all(each.channel != leg.channel for each in track.legs):
+            legs = (*legs, leg)
+        real = leg.side in _REAL
+        answered_ms = self.at_ms if real and track.answered_ms is None else track.answered_ms
+        return self.flush(self.put(replace(track, legs=legs, answered_ms=answered_ms)))
+
+    def asked_to_hang_up(self, track: Track, by: str) -> Track:
+        """One side asked to hang up. Whoever does so after all is decided decides nothing."""
+        talking = any(channel.bridge for channel in self.of_call(track.id))
+        ringing = any(leg.is_open and not leg.own and leg.side in _REAL for leg in track.legs)
+        fresh = all(leg.own or leg.side not in _REAL for leg in track.legs)
+        trying = not talking and (ringing or track.queued or fresh)
+        if track.hung is not None and (self.at_ms - track.hung.at_ms <= GLARE_MS or not (talking or trying)):
+            return track
+        return self.put(replace(track, hung=HungUp(by=by, at_ms=self.at_ms, trying=trying)))
+
+    def over(self, track: Track) -> None:
+        """See whether the call is over, now that a channel of it is gone or went to another call."""
+        left = list(self.of_call(track.id))
+        if track.done or not track.told:
+            if not left:
+                self.tracks.pop(track.id, None)
+            return
+        if track.direction is Direction.INCOMING and track.customer in self.channels:
+            return
+        if left and track.direction is not Direction.INCOMING:
+            return
+        first = track.pending.over_ms is None
+        raw = (*track.pending.over_raw, self.raw)[:MAX_RAW]
+        track = self.put(replace(track, pending=replace(track.pending, over_ms=self.at_ms, over_raw=raw)))
+        if not left:
+            self.flush(track)
+        elif first:
+            self._hold_back(track, track.pending, OVER_MS)
+
+    def _hold_back(self, track: Track, pending: Pending, for_ms: int) -> Track:
+        due_ms = self.at_ms + for_ms
+        return self.put(replace(track, pending=pending, due_ms=due_ms if track.due_ms is None else min(track.due_ms, due_ms)))
+
+    def flush_due(self) -> None:
+        """Say what was held back long enough."""
+        for track in list(self.tracks.values()):
+            if track.due_ms is not None and track.due_ms <= self.at_ms:
+                self.flush(track)
+
+    def flush(self, track: Track) -> Track:
+        """Say what was held back of a call."""
+        pending = track.pending
+        if pending == _NOTHING:
+            return track
+        track = self.put(replace(track, pending=_NOTHING, due_ms=None))
+        track = self._say_ended(track, pending, [leg for leg in pending.ended if leg not in pending.begun])
+        if pending.begun and track.direction is not None:
+            whole = [leg for leg in track.legs if not leg.own and leg.side in _REAL]
+            rung = [leg.who for leg in whole if leg.channel in pending.begun or (leg.is_open and self._is_rung(track, leg))]
+            direction = Direction.INTERNAL if track.direction is Direction.OUTGOING else track.direction
+            event = self._dial(track, direction, tuple(dict.fromkeys(rung)), pending.begun_ms, pending.begun_raw)
+            track = self.say(track, event)
+        track = self._say_ended(track, pending, [leg for leg in pending.ended if leg in pending.begun])
+        if pending.over_ms is not None:
+            track = self._hang_up(track, pending.over_ms, pending.over_raw)
+        return track
+
+    def _is_rung(self, track: Track, leg: Leg) -> bool:
+        return track.direction is not Direction.OUTGOING or leg.side is Side.PHONE
+
+    def _dial(
+        self,
+        track: Track,
+        direction: Direction,
+        extensions: tuple[str, ...],
+        at_ms: int | None = None,
+        raw: Iterable[Mapping[str, Any]] = (),
+    ) -> DialObserved:
+        internal = direction is Direction.INTERNAL
+        return DialObserved(
+            **self.base(at_ms, raw),
+            channel=track.id,
+            direction=direction,
+            number=self.number(track.caller) if internal else track.number,
+            extensions=extensions,
+            trunk="" if internal else track.trunk,
+        )
+
+    def _say_ended(self, track: Track, pending: Pending, channels: list[str]) -> Track:
+        """Which telephones stopped ringing, and why: where the call goes on, or they stopped for different reasons."""
+        answered = track.answered_ms is not None and bool(track.talked or any(leg.status == ANSWERED and not leg.own for leg in track.legs))
+        by_reason: dict[tuple[str, str], list[str]] = {}
+        for leg in track.legs:
+            if leg.channel not in channels:
+                continue
+            how = leg_end(leg)
+            if how == Outcome.CANCELLED and (answered or pending.over_ms is not None):
+                continue
+            outward = track.direction is Direction.OUTGOING and leg.side is Side.OUTSIDE
+            by_reason.setdefault((how, leg.trunk if outward else ""), []).extend(() if outward else (leg.who,))
+        if pending.over_ms is not None and len({leg_end(leg) for leg in track.legs if not leg.own and leg.side in _REAL}) <= 1:
+            return track  # the verdict says the same
+        for (how, trunk), extensions in by_reason.items():
+            event = RingEnded(
+                **self.base(pending.ended_ms, pending.ended_raw), extensions=tuple(dict.fromkeys(extensions)), how=how, trunk=trunk
+            )
+            track = self.say(track, event)
+        return track
+
+    def _hang_up(self, track: Track, ended_ms: int, raw: Iterable[Mapping[str, Any]]) -> Track:
+        legs = [leg for leg in track.legs if not leg.own and leg.side in _REAL]
+        outward = track.direction is Direction.OUTGOING
+        reached = [leg.who for leg in legs if leg.status == ANSWERED and (not outward or leg.side is Side.OUTSIDE)]
+        answered = bool(track.talked or reached)
+        rung = tuple(dict.fromkeys(leg.who for leg in legs))
+        took_part = track.talked or tuple(dict.fromkeys(reached))
+        direction = track.direction or Direction.INTERNAL
+        gave_up = track.hung is not None and track.hung.trying and track.hung.by == (track.caller if outward else self._calls(track))
+        told = verdict(direction, legs, answered=answered, gave_up=gave_up, cause=track.cause).value
+        event = HangupObserved(
+            **self.base(self.at_ms if track.gap else ended_ms, raw),
+            channel=track.id,
+            direction=direction,
+            number=self.number(track.caller) if direction is Direction.INTERNAL else track.number,
+            extensions=((track.caller,) if track.caller else ()) if outward else took_part if answered else rung,
+            answered=answered,
+            received_ms=track.born_ms,
+            started_ms=track.born_ms,
+            ended_ms=ended_ms,
+            trunk=track.trunk,
+            precise=not track.gap,
+            verdict="" if track.gap else told,
+            hung_up_by="" if track.gap else track.hung.by if track.hung is not None else "pbx",
+            cause=track.cause,
+            answered_ms=track.answered_ms,
+        )
+        track = self.put(replace(self.say(track, event), done=True))
+        if not any(self.of_call(track.id)):
+            self.tracks.pop(track.id, None)
+        return track
+
+    def _calls(self, track: Track) -> str:
+        return "external" if track.direction is Direction.INCOMING else track.caller
+
+    # -- bridges --------------------------------------------------------------------------------------------------
+
+    def joined(self, bridge: str) -> tuple[str, ...]:
+        """This bridge and all that are one with it through Local channels."""
+        found = [bridge]
+        for each in found:
+            for member in self.bridges[each].members if each in self.bridges else ():
+                channel = self.channels.get(member)
+                other = self.other_half(channel) if channel is not None and channel.party.side is Side.LOCAL else None
+                if other is not None and other.bridge and other.bridge not in found:
+                    found.append(other.bridge)
+        return tuple(found)
+
+    def real_members(self, bridges: Iterable[str]) -> list[Channel]:
+        """Who is in these bridges, helpers and Local halves left out."""
+        members = [member for each in bridges if each in self.bridges for member in self.bridges[each].members]
+        found = [self.channels[member] for member in members if member in self.channels]
+        return [channel for channel in found if channel.party.side in _REAL]
+
+    def settle_bridges(self, touched: Iterable[str], left: Mapping[str, Any] | None = None) -> None:
+        """Say who is in which bridge now, as far as it is not what was said before.
+
+        Who is at the far end of a Local channel is told to be in the customer's bridge. ``left``: what the message said of
+        whoever left.
+        """
+        groups = dict.fromkeys(self.joined(each) for each in touched)
+        stale = {each.id for each in self.bridges.values() if each.told - set(each.members)}
+        for group in dict.fromkeys([*groups, *(self.joined(each) for each in sorted(stale))]):
+            present = self.real_members(each for each in group if not self._is_holding(each))
+            main = self._main(group, present)
+            for name in group:
+                bridge = self.bridges.get(name)
+                if bridge is None or bridge.holding:
+                    continue
+                inside = present if name == main else [each for each in present if each.id in bridge.members]
+                self._tell_bridge(bridge, inside, left)
+            self._note_talk(present)
+
+    def _is_holding(self, bridge: str) -> bool:
+        known = self.bridges.get(bridge)
+        return known is None or known.holding
+
+    def _main(self, group: tuple[str, ...], present: list[Channel]) -> str:
+        if len(group) == 1:
+            return group[0]
+        outside = [channel.bridge for channel in present if channel.party.side is Side.OUTSIDE]
+        return min(outside, default=min(group))
+
+    def _tell_bridge(self, bridge: Bridge, inside: list[Channel], left: Mapping[str, Any] | None) -> None:
+        for channel in inside:
+            if channel.id not in bridge.told:
+                bridge = self._tell_entered(bridge, channel)
+        for gone in sorted(bridge.told - {channel.id for channel in inside}):
+            bridge = self._tell_left(bridge, gone, left or {})
+
+    def _tell_entered(self, bridge: Bridge, channel: Channel, *, again: bool = False) -> Bridge:
+        event = BridgeEntered(**self.base(), **_member(bridge.id, channel))
+        bridge = self.say_of_bridge(bridge, event, again=again)
+        return self.put_bridge(replace(bridge, told=bridge.told | {channel.id}))
+
+    def _tell_left(self, bridge: Bridge, gone: str, left: Mapping[str, Any]) -> Bridge:
+        channel = self.channels.get(gone) or _unknown(gone)
+        remaining = left.get("remaining") if left.get("channel") == gone else None
+        event = BridgeLeft(**self.base(), **_member(bridge.id, channel), remaining=remaining)
+        bridge = self.say_of_bridge(bridge, event)
+        return self.put_bridge(replace(bridge, told=bridge.told - {gone}))
+
+    def _note_talk(self, present: list[Channel]) -> None:
+        """Who is in one bridge with the customer talks with him; of an internal call, with whoever called."""
+        for call in dict.fromkeys([*(each.call for each in present), *(each.id for each in present)]):
+            track = self.open_track(call)
+            if track is None or len(present) < 2:
+                continue
+            if track.direction is Direction.INTERNAL:
+                ours = [each for each in present if each.id == track.id or (each.party.who == track.caller and each.call == call)]
+            else:
+                ours = [each for each in present if self.is_customer(track, each)]
+            others = [each for each in present if each not in ours]
+            if not ours or not others:
+                continue
+            for other in others:
+                track = self._meets(track, other)
+
+    def _meets(self, track: Track, other: Channel) -> Track:
+        leg = next((each for each in track.legs if each.channel == other.id), None)
+        who = leg.who if leg is not None and leg.side is Side.OUTSIDE else other.party.who
+        if other.party.side is Side.OUTSIDE and leg is None:
+            return track
+        talked = track.talked if who in track.talked else (*track.talked, who)
+        track = self.put(replace(track, talked=talked, hung=None))
+        if track.answered_ms is None or (leg is not None and leg.is_open):
+            answered = Leg(channel=other.id, who=who, side=other.party.side, status=ANSWERED)
+            track = self.answer(track, replace(leg, status=ANSWERED) if leg is not None else answered)
+        return self.flush(track)
+
+
+_NOTHING: Final = Pending()
+
+T = TypeVar("T")
+
+
+def _put(known: dict[str, T], key: str, value: T, most: int) -> None:
+    known[key] = value
+    if len(known) > most:
+        del known[next(iter(known))]
+
+
+def _unknown(channel: str) -> Channel:
+    return Channel(id=channel, name="", party=Party(side=Side.HELPER, who="", shown=""), call="", born_ms=0)
+
+
+def _member(bridge: str, channel: Channel) -> dict[str, str]:
+    return {
+        "bridge": bridge,
+        "channel": channel.id,
+        "channel_name": channel.party.shown,
+        "caller_id": channel.caller_id,
+        "connected": channel.connected,
+    }
+
