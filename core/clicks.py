@@ -2,7 +2,8 @@
 
 The facts, the table of stages, the fold, and what time decides. A click never dials twice and never dials late: an employee's
 telephone must not ring out of the blue. What the exchange may or may not have done is not repeated.
-Times are ``*_ms``: integer milliseconds since the Unix epoch, UTC.
+Times are ``*_ms``: integer milliseconds since the Unix epoch, UTC. Outcomes name who wanted to call whom, for whoever reads the
+journal.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ class ClickExpired:
 
     type: ClassVar[str] = "click_expired"
     at_ms: int
+    extension: str = ""
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +129,8 @@ class OriginateDone:
 
     type: ClassVar[str] = "originate_done"
     at_ms: int
+    extension: str = ""
+    number: str = ""
     took_ms: int = 0
 
 
@@ -136,6 +141,8 @@ class OriginateFailed:
     type: ClassVar[str] = "originate_failed"
     at_ms: int
     error: str
+    extension: str = ""
+    number: str = ""
     remedy: str = ""
     ambiguous: bool = False
     took_ms: int = 0
@@ -157,6 +164,8 @@ class ClickUnmatched:
 
     type: ClassVar[str] = "click_unmatched"
     at_ms: int
+    extension: str = ""
+    number: str = ""
 
 
 ClickEvent = (
@@ -307,11 +316,19 @@ def decide_click(click: Click, now_ms: int) -> tuple[ClickEvent, ...]:
         return ()
     match click.stage:
         case Stage.WAITING:
-            return (ClickExpired(at_ms=now_ms),)
+            return (ClickExpired(at_ms=now_ms, extension=click.extension, number=click.number),)
         case Stage.ORDERING:
-            return (OriginateFailed(at_ms=now_ms, error=INTERRUPTED, remedy=INTERRUPTED_REMEDY, ambiguous=True),)
+            lost = OriginateFailed(
+                at_ms=now_ms,
+                error=INTERRUPTED,
+                extension=click.extension,
+                number=click.number,
+                remedy=INTERRUPTED_REMEDY,
+                ambiguous=True,
+            )
+            return (lost,)
         case _:
-            return (ClickUnmatched(at_ms=now_ms),)
+            return (ClickUnmatched(at_ms=now_ms, extension=click.extension, number=click.number),)
 
 
 INTERRUPTED: Final = "the service was interrupted while it gave the order to the telephone exchange"
