@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 PHONE_API_URL: Final = "https://api.moysklad.ru/api/phone/1.0"
 MAIN_API_URL: Final = "https://api.moysklad.ru/api/remap/1.2"
+ASTERISK_API_URL: Final = "http://localhost:8018"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 SECRET_KEY_FILE: Final = "secret.key"
 MIN_PASSPHRASE_CHARACTERS: Final = 8
@@ -69,7 +70,7 @@ class Environment:
         ipaddress.ip_network("127.0.0.0/8"),
         ipaddress.ip_network("::1/128"),
     )
-    asterisk_api_url: str | None = None
+    asterisk_api_url: str = ASTERISK_API_URL
     log_level: str = "info"
     call_max_s: int = 7200
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, Final
 
@@ -14,6 +14,10 @@ import structlog
 
 from adapters import access, audit
 from adapters.backlog import BacklogMeter
+from adapters.click_book import PostgresClickBook
+from adapters.click_caller import ClickCaller
+from adapters.click_desk import ClickDesk
+from adapters.environment import ASTERISK_API_URL
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
 from adapters.moysklad.registry import LimitsRegistry
@@ -26,6 +30,7 @@ from adapters.postgres.leases import PostgresLeases
 from adapters.postgres.notices import Notices
 from adapters.postgres.projections import ProjectionRunner
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
+from adapters.provider_api import ProviderApi, opened_session
 from adapters.reactor import Reactor
 from adapters.retries import RetryWorker
 from adapters.self_test import SelfTests
@@ -35,6 +40,7 @@ from adapters.switchboard import Switchboard
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.errors import StoreUnavailable
+from core.origination import Originator
 from core.ports import Projection, StreamId
 
 STORE_PATIENCE_S: Final = 2.5
@@ -61,7 +67,8 @@ class ServiceOptions:
     """What the service is told from outside. ``zone`` is the PBX's, ``api_zone`` MoySklad's.
 
     ``address``: what the other instances call this one; empty for a tool or a test, which takes no part among them and attends
-    to whatever it is told to. ``known_limits``: those of a process that knows what it asked before (tests).
+    to whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``ways``:
+    better ones (AMI). ``known_limits``: those of a process that knows what it asked before (tests).
     """
 
     dsn: str
@@ -75,6 +82,8 @@ class ServiceOptions:
     now_ms: Callable[[], int]
     version: str = ""
     address: str = ""
+    asterisk_api_url: str = ASTERISK_API_URL
+    ways: Mapping[str, Originator] = field(default_factory=dict)
     known_limits: LimitsRegistry | None = None
 
 
@@ -89,6 +98,9 @@ class Service:
     moysklad: MoySklad
     self_tests: SelfTests
     ingest: Ingest
+    clicks: ClickDesk
+    click_book: PostgresClickBook
+    caller: ClickCaller
     reactor: Reactor
     switchboard: Switchboard
     runner: ProjectionRunner
@@ -142,6 +154,7 @@ class Service:
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
                 await audit.prune(self.pool)
+                await self.click_book.prune(self.options.now_ms())
             except UNAVAILABLE as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)
@@ -199,6 +212,10 @@ async def assembled(
                 on_lost=lambda enterprise: reactor.lost(enterprise),
             )
         sources = _sources(options, pool, backlog, moysklad, ownership, streams_open)
+        session = await stack.enter_async_context(opened_session())
+        # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
+        ways = {**options.ways, "http": ProviderApi(session, options.asterisk_api_url, settings.secret_of)}
+        caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         reactor = Reactor(
             store=store,
             settings=settings,
@@ -207,6 +224,7 @@ async def assembled(
             limits=options.limits,
             ownership=ownership,
             joined_until=lambda: switchboard.position,
+            clicks=caller,
         )
         switchboard = Switchboard(
             state=PostgresSwitchboardState(pool),
@@ -217,6 +235,8 @@ async def assembled(
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
+        click_book = PostgresClickBook(pool)
+        clicks = ClickDesk(store=store, book=click_book, now_ms=options.now_ms, wake=reactor.wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
         yield Service(
@@ -227,6 +247,9 @@ async def assembled(
             moysklad=moysklad,
             self_tests=self_tests,
             ingest=ingest,
+            clicks=clicks,
+            click_book=click_book,
+            caller=caller,
             reactor=reactor,
             switchboard=switchboard,
             runner=ProjectionRunner(pool, store, projections),
