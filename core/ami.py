@@ -20,15 +20,15 @@ from core.ami_peers import Pbx, Side, dialled_number, party_of
 from core.ami_resync import resync
 from core.ami_state import Ami, Bridge, Channel, HungUp, Track
 from core.ami_verdict import ANSWERED, CANCELLED, GONE, Leg
-from core.events import BridgeClosed, HandoverObserved, safe_id
+from core.ami_reading import ident, number_in, raw_of, said, text
+from core.events import BridgeClosed, HandoverObserved
 from core.phone import digits
-from core.signals import ID_LIMIT, TEXT_LIMIT, Heard
+from core.signals import Heard
 from core.values import Direction
 
 __all__ = ["Ami", "Pbx", "hear", "resync", "tick"]
 
 RINGING_HERE, RINGING_THERE = 4, 5
-_NEVER_SAID: Final = ("", "<unknown>")
 _REFUSED: Final = frozenset({"BUSY", "CONGESTION", "CHANUNAVAIL"})
 """Ends of a dial that the other side brought about even where it asked for no hangup."""
 
@@ -39,11 +39,11 @@ def hear(state: Ami, message: Mapping[str, str], heard_ms: int, pbx: Pbx) -> tup
     ``heard_ms`` is when it was read from the socket. Never raises; what means nothing for calls gives nothing. The result is
     said once: whoever cannot record it must keep it, not hear the message again.
     """
-    clock, at_ms = ami_clock.read(state.clock, _text(message, "Timestamp"), heard_ms)
-    handler = _HANDLERS.get(_text(message, "Event"))
+    clock, at_ms = ami_clock.read(state.clock, text(message, "Timestamp"), heard_ms)
+    handler = _HANDLERS.get(text(message, "Event"))
     if handler is None and (state.due_ms is None or at_ms < state.due_ms):
         return replace(state, clock=clock, last_ms=max(state.last_ms, at_ms)), ()
-    desk = Desk(state, pbx, at_ms, _raw(message))
+    desk = Desk(state, pbx, at_ms, raw_of(message))
     desk.flush_due()
     if handler is not None:
         handler(desk, message)
@@ -60,41 +60,16 @@ def tick(state: Ami, now_ms: int, pbx: Pbx) -> tuple[Ami, tuple[Heard, ...]]:
     return replace(after, last_ms=state.last_ms), heard  # nothing was heard of the PBX
 
 
-# -- reading a message ---------------------------------------------------------------------------------------------
-
-
-def _text(message: Mapping[str, Any], key: str) -> str:
-    value = message.get(key)
-    return value.strip()[:TEXT_LIMIT] if isinstance(value, str) else ""
-
-
-def _id(message: Mapping[str, Any], key: str) -> str:
-    text = _text(message, key)
-    return safe_id(text) if len(text) <= ID_LIMIT else ""
-
-
-def _said(message: Mapping[str, Any], key: str) -> str:
-    text = _text(message, key)
-    return "" if text in _NEVER_SAID else text
-
-
-def _number(message: Mapping[str, Any], key: str) -> int | None:
-    text = _text(message, key)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
-
-
-def _raw(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The message as it is kept: without fields that say nothing."""
-    return {str(key): value for key, value in message.items() if key != "Privilege" and value not in _NEVER_SAID}
+# -- channels ------------------------------------------------------------------------------------------------------
 
 
 def _channel(desk: Desk, message: Mapping[str, Any]) -> Channel | None:
     """The channel that a message is about, as the message says it is now."""
-    id_, name, call = _id(message, "Uniqueid"), _text(message, "Channel"), _id(message, "Linkedid")
+    id_, name, call = ident(message, "Uniqueid"), text(message, "Channel"), ident(message, "Linkedid")
     if not id_ or not name:
         return None
     known = desk.channels.get(id_)
-    state, caller_id = _number(message, "ChannelState"), _text(message, "CallerIDNum")
+    state, caller_id = number_in(message, "ChannelState"), text(message, "CallerIDNum")
     if known is None:
         known = Channel(id=id_, name=name, party=party_of(name, caller_id, desk.pbx), call=call or id_, born_ms=desk.at_ms)
     elif name != known.name:
@@ -105,7 +80,7 @@ def _channel(desk: Desk, message: Mapping[str, Any]) -> Channel | None:
             known,
             state=known.state if state is None else state,
             caller_id=caller_id,
-            connected=_text(message, "ConnectedLineNum"),
+            connected=text(message, "ConnectedLineNum"),
             call=known.call if known.id in desk.tracks or not call else call,
         )
     )
@@ -115,26 +90,23 @@ def _channel(desk: Desk, message: Mapping[str, Any]) -> Channel | None:
 
 
 def _destination(desk: Desk, message: Mapping[str, Any]) -> Channel | None:
-    id_, name = _id(message, "DestUniqueid"), _text(message, "DestChannel")
+    id_, name = ident(message, "DestUniqueid"), text(message, "DestChannel")
     if not id_ or not name:
         return None
     known = desk.channels.get(id_)
     if known is None:
-        caller_id = _text(message, "DestCallerIDNum")
+        caller_id = text(message, "DestCallerIDNum")
         known = Channel(
             id=id_,
             name=name,
             party=party_of(name, caller_id, desk.pbx),
-            call=_id(message, "DestLinkedid") or id_,
+            call=ident(message, "DestLinkedid") or id_,
             born_ms=desk.at_ms,
             caller_id=caller_id,
-            connected=_text(message, "DestConnectedLineNum"),
+            connected=text(message, "DestConnectedLineNum"),
         )
         desk.put_channel(known)
     return known
-
-
-# -- channels ------------------------------------------------------------------------------------------------------
 
 
 def _on_channel(desk: Desk, message: Mapping[str, Any]) -> None:
@@ -154,7 +126,7 @@ def _rings(desk: Desk, track: Track, channel: str) -> None:
 
 
 def _on_rename(desk: Desk, message: Mapping[str, Any]) -> None:
-    known, name = desk.channels.get(_id(message, "Uniqueid")), _text(message, "Newname")
+    known, name = desk.channels.get(ident(message, "Uniqueid")), text(message, "Newname")
     if known is not None and name:
         desk.put_channel(replace(known, name=name, party=party_of(name, known.caller_id, desk.pbx)))
 
@@ -169,7 +141,7 @@ def _on_hangup_request(desk: Desk, message: Mapping[str, Any]) -> None:
         return
     leg = next((each for each in track.legs if each.channel == channel.id), None)
     if leg is not None:
-        leg = replace(leg, asked=True, cause=_number(message, "Cause"), sip=_number(message, "TechCause"))
+        leg = replace(leg, asked=True, cause=number_in(message, "Cause"), sip=number_in(message, "TechCause"))
         track = _put_leg(desk, track, leg)
     real = desk.behind(channel)
     if real is None:
@@ -203,14 +175,14 @@ def _on_hangup(desk: Desk, message: Mapping[str, Any]) -> None:
     for track in [each for each in desk.tracks.values() if not each.done]:
         leg = next((each for each in track.legs if each.channel == channel.id), None)
         if leg is not None and (leg.is_open or leg.status != ANSWERED):
-            cause = _number(message, "Cause")
-            sip = _number(message, "TechCause")
+            cause = number_in(message, "Cause")
+            sip = number_in(message, "TechCause")
             gone = replace(leg, cause=cause if leg.cause is None else leg.cause, sip=leg.sip or sip)
             track = _put_leg(desk, track, gone)
             if leg.is_open:
                 track = desk.end_leg(track, replace(gone, status=GONE))
         if channel.id == track.id:
-            track = desk.put(replace(track, cause=_number(message, "Cause")))
+            track = desk.put(replace(track, cause=number_in(message, "Cause")))
         if channel.call == track.id or channel.id in (track.id, track.customer):
             desk.over(track)
     done = desk.tracks.get(channel.call)
@@ -231,11 +203,11 @@ def _on_dial_begin(desk: Desk, message: Mapping[str, Any]) -> None:
     desk.arrive(desk.channels.get(call))
     anchor = desk.channels.get(call)
     track = desk.tracks.get(call) or Track(id=call, born_ms=anchor.born_ms if anchor is not None else desk.at_ms)
-    if track.done:
+    if track.done or any(leg.channel == called.id for leg in track.legs):
         return
     outside = called.party.side is Side.OUTSIDE
-    others = (_said(message, "DestCallerIDNum"), _said(message, "DestExten"), _said(message, "Exten"))
-    number = dialled_number(_text(message, "DialString"), *others) if outside else ""
+    others = (said(message, "DestCallerIDNum"), said(message, "DestExten"), said(message, "Exten"))
+    number = dialled_number(text(message, "DialString"), *others) if outside else ""
     leg = Leg(
         channel=called.id,
         who=digits(number) or called.party.who if outside else called.party.who,
@@ -281,7 +253,7 @@ def _directed(desk: Desk, track: Track, source: Channel | None, leg: Leg, number
 
 def _on_dial_state(desk: Desk, message: Mapping[str, Any]) -> None:
     source, called = _channel(desk, message), _destination(desk, message)
-    if called is None or _text(message, "DialStatus") != "RINGING":
+    if called is None or text(message, "DialStatus") != "RINGING":
         return
     track = desk.open_track(source.call if source is not None else called.call)
     if track is not None:
@@ -293,7 +265,7 @@ def _on_dial_end(desk: Desk, message: Mapping[str, Any]) -> None:
     if called is None:
         return
     track = desk.open_track(source.call if source is not None else called.call)
-    status = _text(message, "DialStatus").upper()
+    status = text(message, "DialStatus").upper()
     if track is None or not status:
         return
     leg = next((each for each in track.legs if each.channel == called.id), None)
@@ -317,12 +289,16 @@ def _on_dial_end(desk: Desk, message: Mapping[str, Any]) -> None:
 
 
 def _bridge(desk: Desk, message: Mapping[str, Any]) -> Bridge | None:
-    id_ = _id(message, "BridgeUniqueid")
+    id_ = ident(message, "BridgeUniqueid")
     if not id_:
         return None
-    holding = _text(message, "BridgeTechnology") == "holding_bridge"
+    holding = text(message, "BridgeTechnology") == "holding_bridge"
     known = desk.bridges.get(id_)
     return desk.put_bridge(replace(known or Bridge(id=id_), holding=holding))
+
+
+def _on_bridge_create(desk: Desk, message: Mapping[str, Any]) -> None:
+    _bridge(desk, message)
 
 
 def _on_bridge_enter(desk: Desk, message: Mapping[str, Any]) -> None:
@@ -334,13 +310,13 @@ def _on_bridge_enter(desk: Desk, message: Mapping[str, Any]) -> None:
     desk.arrive(desk.channels.get(channel.call))
     desk.put_channel(replace(channel, bridge=bridge.id))
     desk.put_bridge(replace(desk.bridges[bridge.id], members=(*(each for each in bridge.members if each != channel.id), channel.id)))
-    desk.settle_bridges([bridge.id])
+    desk.settle_bridges([bridge.id], entered=channel.id)
 
 
 def _on_bridge_leave(desk: Desk, message: Mapping[str, Any]) -> None:
     channel, bridge = _channel(desk, message), _bridge(desk, message)
     if channel is not None and bridge is not None:
-        _leave(desk, channel, bridge.id, _number(message, "BridgeNumChannels"))
+        _leave(desk, channel, bridge.id, number_in(message, "BridgeNumChannels"))
 
 
 def _leave(desk: Desk, channel: Channel, bridge: str, remaining: int | None = None) -> None:
@@ -349,7 +325,7 @@ def _leave(desk: Desk, channel: Channel, bridge: str, remaining: int | None = No
     desk.put_bridge(replace(known, members=tuple(each for each in known.members if each != channel.id)))
     if channel.bridge == bridge and channel.id in desk.channels:
         desk.put_channel(replace(channel, bridge=""))
-    desk.settle_bridges(before, {"channel": channel.id, "remaining": remaining, "gone": channel})
+    desk.settle_bridges(before, gone=channel, remaining=remaining)
 
 
 def _on_bridge_destroy(desk: Desk, message: Mapping[str, Any]) -> None:
@@ -377,7 +353,7 @@ def _on_queue(desk: Desk, message: Mapping[str, Any]) -> None:
     track = desk.open_track(channel.call)
     if track is None:
         return
-    event = _text(message, "Event")
+    event = text(message, "Event")
     if event == "QueueCallerAbandon" and track.hung is None:
         track = replace(track, hung=HungUp(by="external", at_ms=desk.at_ms, trying=True))
     desk.put(replace(track, queued=event == "QueueCallerJoin"))
@@ -394,8 +370,8 @@ def _hand_over(desk: Desk, calls: list[str], kind: str, source: str, target: str
 
 def _who(desk: Desk, message: Mapping[str, Any], prefix: str) -> str:
     """The extension (or the caller id) of a channel that a message names beside its own."""
-    known = desk.channels.get(_id(message, f"{prefix}Uniqueid"))
-    name, caller_id = _text(message, f"{prefix}Channel"), _said(message, f"{prefix}CallerIDNum")
+    known = desk.channels.get(ident(message, f"{prefix}Uniqueid"))
+    name, caller_id = text(message, f"{prefix}Channel"), said(message, f"{prefix}CallerIDNum")
     real = desk.behind(known) if known is not None else None
     party = real.party if real is not None else party_of(name, caller_id, desk.pbx) if name else None
     return party.who if party is not None and party.side is Side.PHONE else caller_id
@@ -404,21 +380,21 @@ def _who(desk: Desk, message: Mapping[str, Any], prefix: str) -> str:
 def _calls(desk: Desk, message: Mapping[str, Any], *prefixes: str) -> list[str]:
     found = []
     for prefix in prefixes:
-        known = desk.channels.get(_id(message, f"{prefix}Uniqueid"))
-        found += [known.call if known is not None else "", _id(message, f"{prefix}Linkedid")]
+        known = desk.channels.get(ident(message, f"{prefix}Uniqueid"))
+        found += [known.call if known is not None else "", ident(message, f"{prefix}Linkedid")]
     return [each for each in dict.fromkeys(found) if each]
 
 
 def _on_blind_transfer(desk: Desk, message: Mapping[str, Any]) -> None:
-    if _text(message, "Result") == "Success":
+    if text(message, "Result") == "Success":
         calls = _calls(desk, message, "Transferee", "Transferer")
-        _hand_over(desk, calls, "blind", _who(desk, message, "Transferer"), _said(message, "Extension"))
+        _hand_over(desk, calls, "blind", _who(desk, message, "Transferer"), said(message, "Extension"))
 
 
 def _on_attended_transfer(desk: Desk, message: Mapping[str, Any]) -> None:
-    if _text(message, "Result") == "Success":
+    if text(message, "Result") == "Success":
         calls = _calls(desk, message, "Transferee", "OrigTransferer", "TransferTarget", "SecondTransferer")
-        target = _who(desk, message, "TransferTarget") or _said(message, "SecondTransfererConnectedLineNum")
+        target = _who(desk, message, "TransferTarget") or said(message, "SecondTransfererConnectedLineNum")
         _hand_over(desk, calls, "attended", _who(desk, message, "OrigTransferer"), target)
 
 
@@ -427,12 +403,12 @@ def _on_pickup(desk: Desk, message: Mapping[str, Any]) -> None:
 
 
 def _on_parked(desk: Desk, message: Mapping[str, Any]) -> None:
-    parker = party_of(_text(message, "ParkerDialString"), "", desk.pbx).who or _who(desk, message, "Parker")
-    _hand_over(desk, _calls(desk, message, "Parkee"), "parked", parker, _said(message, "ParkingSpace"))
+    parker = party_of(text(message, "ParkerDialString"), "", desk.pbx).who or _who(desk, message, "Parker")
+    _hand_over(desk, _calls(desk, message, "Parkee"), "parked", parker, said(message, "ParkingSpace"))
 
 
 def _on_unparked(desk: Desk, message: Mapping[str, Any]) -> None:
-    space, retriever = _said(message, "ParkingSpace"), _who(desk, message, "Retriever")
+    space, retriever = said(message, "ParkingSpace"), _who(desk, message, "Retriever")
     _hand_over(desk, _calls(desk, message, "Parkee"), "retrieved", space, retriever)
 
 
@@ -452,7 +428,7 @@ _HANDLERS: Final[Mapping[str, Callable[[Desk, Mapping[str, Any]], None]]] = {
     "DialBegin": _on_dial_begin,
     "DialState": _on_dial_state,
     "DialEnd": _on_dial_end,
-    "BridgeCreate": lambda desk, message: _bridge(desk, message) and None,
+    "BridgeCreate": _on_bridge_create,
     "BridgeEnter": _on_bridge_enter,
     "BridgeLeave": _on_bridge_leave,
     "BridgeDestroy": _on_bridge_destroy,

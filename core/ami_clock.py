@@ -38,14 +38,12 @@ def read(clock: PbxClock, stamp: str, heard_ms: int) -> tuple[PbxClock, int]:
     lag_ms = heard_ms - stamp_ms
     if stamp_ms < clock.stamp_ms - SET_BACK_MS:
         clock = PbxClock()
-    if clock.lag_ms is None:
-        clock = replace(clock, lag_ms=lag_ms, since_ms=heard_ms)
-    elif heard_ms - clock.since_ms > WINDOW_MS:
-        clock = replace(clock, lag_before_ms=clock.lag_ms, lag_ms=lag_ms, since_ms=heard_ms)
+    if clock.lag_ms is None or heard_ms - clock.since_ms > WINDOW_MS:
+        clock = PbxClock(lag_ms=lag_ms, lag_before_ms=clock.lag_ms, since_ms=heard_ms)
     else:
         clock = replace(clock, lag_ms=min(clock.lag_ms, lag_ms))
-    least_ms = min(each for each in (clock.lag_ms, clock.lag_before_ms) if each is not None)
-    happened_ms = min(heard_ms, stamp_ms + least_ms)
+    known = (lag_ms, clock.lag_ms, clock.lag_before_ms)
+    happened_ms = min(heard_ms, stamp_ms + min(lag for lag in known if lag is not None))
     if heard_ms - happened_ms > LATEST_MS:
         clock = PbxClock(lag_ms=lag_ms, since_ms=heard_ms)
         happened_ms = heard_ms

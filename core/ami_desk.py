@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from core.ami_clock import PbxClock
 from core.ami_peers import Party, Pbx, Side, other_half
 from core.ami_state import MAX_BRIDGES, MAX_CHANNELS, MAX_LEGS, MAX_RAW, MAX_SAID, MAX_TRACKS, Ami, Bridge, Channel, HungUp, Pending, Track
-from core.ami_verdict import ANSWERED, Leg, leg_end, verdict
+from core.ami_verdict import ANSWERED, CANCELLED, Leg, leg_end, verdict
 from core.events import (
     AnyObservation,
     ArrivalObserved,
@@ -36,7 +36,11 @@ OVER_MS: Final = 300
 GLARE_MS: Final = 500
 """Of two sides that hang up within this time the first one did."""
 
+JUST_BEFORE_MS: Final = 2_000
+"""A call that ends this soon after listening began may have been asked to before."""
+
 _REAL: Final = (Side.PHONE, Side.OUTSIDE)
+_BY_THE_PBX: Final = frozenset({"NOANSWER"})
 
 
 class Desk:
@@ -138,12 +142,13 @@ class Desk:
 
     def say(self, track: Track, event: AnyObservation) -> Track:
         """Say something of a call, in its own stream. The same words a second time are news, not a repeat."""
-        said = self._say(f"call/{track.id}", event, track.said, again=track.resumed)
+        said = self._say(f"call/{track.id}", event, track.said, again=track.resumed_ms is not None)
         return self.put(replace(track, said=said, told=True))
 
-    def say_of_bridge(self, bridge: Bridge, event: AnyObservation, *, again: bool = False) -> Bridge:
+    def say_of_bridge(self, bridge: Bridge, event: AnyObservation) -> Bridge:
         """The same for a bridge."""
-        return self.put_bridge(replace(bridge, said=self._say(f"bridge/{bridge.id}", event, bridge.said, again=again), ever=True))
+        said = self._say(f"bridge/{bridge.id}", event, bridge.said, again=bridge.resumed)
+        return self.put_bridge(replace(bridge, said=said, ever=True))
 
     def _say(self, stream: str, event: AnyObservation, said: frozenset[bytes], *, again: bool) -> frozenset[bytes]:
         digest = content_digest(event, stream)
@@ -298,7 +303,7 @@ class Desk:
         for leg in track.legs:
             if leg.channel not in channels:
                 continue
-            how = leg_end(leg)
+            how = leg_end(leg).value
             if how == Outcome.CANCELLED and (answered or pending.over_ms is not None):
                 continue
             outward = track.direction is Direction.OUTGOING and leg.side is Side.OUTSIDE
@@ -320,7 +325,7 @@ class Desk:
         rung = tuple(dict.fromkeys(leg.who for leg in legs))
         took_part = track.talked or tuple(dict.fromkeys(reached))
         direction = track.direction or Direction.INTERNAL
-        gave_up = track.hung is not None and track.hung.trying and track.hung.by == (track.caller if outward else self._calls(track))
+        by, gave_up, heard = self._hung_up_by(track, legs, ended_ms)
         told = verdict(direction, legs, answered=answered, gave_up=gave_up, cause=track.cause).value
         event = HangupObserved(
             **self.base(self.at_ms if track.gap else ended_ms, raw),
@@ -334,8 +339,8 @@ class Desk:
             ended_ms=ended_ms,
             trunk=track.trunk,
             precise=not track.gap,
-            verdict="" if track.gap else told,
-            hung_up_by="" if track.gap else track.hung.by if track.hung is not None else "pbx",
+            verdict=told if (heard or answered) and not track.gap else "",
+            hung_up_by=by,
             cause=track.cause,
             answered_ms=track.answered_ms,
         )
@@ -344,8 +349,18 @@ class Desk:
             self.tracks.pop(track.id, None)
         return track
 
-    def _calls(self, track: Track) -> str:
-        return "external" if track.direction is Direction.INCOMING else track.caller
+    def _hung_up_by(self, track: Track, legs: list[Leg], ended_ms: int) -> tuple[str, bool, bool]:
+        """Who hung up, whether whoever called gave up by that, and whether this was heard at all."""
+        calling = "external" if track.direction is Direction.INCOMING else track.caller
+        if track.gap:
+            return "", False, False
+        if track.hung is not None:
+            return track.hung.by, track.hung.trying and track.hung.by == calling, True
+        if track.resumed_ms is None or ended_ms - track.resumed_ms > JUST_BEFORE_MS or any(leg.status in _BY_THE_PBX for leg in legs):
+            return "pbx", False, True
+        # Listening began after the request to hang up: a dial that was taken back shows whose it was.
+        taken_back = any(leg.status == CANCELLED for leg in legs)
+        return (calling if taken_back else ""), taken_back, taken_back
 
     # -- bridges --------------------------------------------------------------------------------------------------
 
@@ -366,11 +381,13 @@ class Desk:
         found = [self.channels[member] for member in members if member in self.channels]
         return [channel for channel in found if channel.party.side in _REAL]
 
-    def settle_bridges(self, touched: Iterable[str], left: Mapping[str, Any] | None = None) -> None:
+    def settle_bridges(
+        self, touched: Iterable[str], *, entered: str = "", gone: Channel | None = None, remaining: int | None = None
+    ) -> None:
         """Say who is in which bridge now, as far as it is not what was said before.
 
-        Who is at the far end of a Local channel is told to be in the customer's bridge. ``left``: what the message said of
-        whoever left.
+        Who is at the far end of a Local channel is told to be in the customer's bridge. ``entered``: who has just come in; ``gone``: who
+        has just left, and how many the message says are still there.
         """
         groups = dict.fromkeys(self.joined(each) for each in touched)
         stale = {each.id for each in self.bridges.values() if each.told - set(each.members)}
@@ -382,8 +399,8 @@ class Desk:
                 if bridge is None or bridge.holding:
                     continue
                 inside = present if name == main else [each for each in present if each.id in bridge.members]
-                self._tell_bridge(bridge, inside, left)
-            self._note_talk(present)
+                self._tell_bridge(bridge, inside, gone, remaining)
+            self._note_talk(present, entered)
 
     def _is_holding(self, bridge: str) -> bool:
         known = self.bridges.get(bridge)
@@ -395,26 +412,21 @@ class Desk:
         outside = [channel.bridge for channel in present if channel.party.side is Side.OUTSIDE]
         return min(outside, default=min(group))
 
-    def _tell_bridge(self, bridge: Bridge, inside: list[Channel], left: Mapping[str, Any] | None) -> None:
+    def _tell_bridge(self, bridge: Bridge, inside: list[Channel], gone: Channel | None, remaining: int | None) -> None:
         for channel in inside:
             if channel.id not in bridge.told:
-                bridge = self._tell_entered(bridge, channel)
-        for gone in sorted(bridge.told - {channel.id for channel in inside}):
-            bridge = self._tell_left(bridge, gone, left or {})
+                event = BridgeEntered(**self.base(), **_member(bridge.id, channel))
+                bridge = self.say_of_bridge(replace(bridge, told=bridge.told | {channel.id}), event)
+        for id_ in sorted(bridge.told - {channel.id for channel in inside}):
+            told = gone if gone is not None and gone.id == id_ else None
+            bridge = self.tell_left(bridge, told or self.channels.get(id_) or _unknown(id_), remaining if told else None)
 
-    def _tell_entered(self, bridge: Bridge, channel: Channel, *, again: bool = False) -> Bridge:
-        event = BridgeEntered(**self.base(), **_member(bridge.id, channel))
-        bridge = self.say_of_bridge(bridge, event, again=again)
-        return self.put_bridge(replace(bridge, told=bridge.told | {channel.id}))
+    def tell_left(self, bridge: Bridge, channel: Channel, remaining: int | None = None, at_ms: int | None = None) -> Bridge:
+        """Say that somebody left a bridge."""
+        event = BridgeLeft(**self.base(at_ms), **_member(bridge.id, channel), remaining=remaining)
+        return self.say_of_bridge(replace(bridge, told=bridge.told - {channel.id}), event)
 
-    def _tell_left(self, bridge: Bridge, gone: str, left: Mapping[str, Any]) -> Bridge:
-        channel = self.channels.get(gone) or _unknown(gone)
-        remaining = left.get("remaining") if left.get("channel") == gone else None
-        event = BridgeLeft(**self.base(), **_member(bridge.id, channel), remaining=remaining)
-        bridge = self.say_of_bridge(bridge, event)
-        return self.put_bridge(replace(bridge, told=bridge.told - {gone}))
-
-    def _note_talk(self, present: list[Channel]) -> None:
+    def _note_talk(self, present: list[Channel], entered: str) -> None:
         """Who is in one bridge with the customer talks with him; of an internal call, with whoever called."""
         for call in dict.fromkeys([*(each.call for each in present), *(each.id for each in present)]):
             track = self.open_track(call)
@@ -427,8 +439,13 @@ class Desk:
             others = [each for each in present if each not in ours]
             if not ours or not others:
                 continue
+            if any(each.id == entered for each in present):
+                track = self.put(replace(track, hung=None))  # it goes on, whoever asked to hang up before
             for other in others:
                 track = self._meets(track, other)
+            open_legs = [leg for leg in track.legs if leg.is_open and any(each.id == leg.channel for each in ours)]
+            for leg in open_legs:
+                track = self.answer(track, replace(leg, status=ANSWERED))
 
     def _meets(self, track: Track, other: Channel) -> Track:
         leg = next((each for each in track.legs if each.channel == other.id), None)
@@ -436,7 +453,7 @@ class Desk:
         if other.party.side is Side.OUTSIDE and leg is None:
             return track
         talked = track.talked if who in track.talked else (*track.talked, who)
-        track = self.put(replace(track, talked=talked, hung=None))
+        track = self.put(replace(track, talked=talked))
         if track.answered_ms is None or (leg is not None and leg.is_open):
             answered = Leg(channel=other.id, who=who, side=other.party.side, status=ANSWERED)
             track = self.answer(track, replace(leg, status=ANSWERED) if leg is not None else answered)
@@ -458,7 +475,7 @@ def _unknown(channel: str) -> Channel:
     return Channel(id=channel, name="", party=Party(side=Side.HELPER, who="", shown=""), call="", born_ms=0)
 
 
-def _member(bridge: str, channel: Channel) -> dict[str, str]:
+def _member(bridge: str, channel: Channel) -> dict[str, Any]:
     return {
         "bridge": bridge,
         "channel": channel.id,

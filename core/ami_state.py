@@ -44,7 +44,8 @@ class Channel:
 class Bridge:
     """One bridge. ``members`` are the channels in it; ``told`` those who were told to be, also from behind a Local pair.
 
-    ``holding``: parked calls wait there, and nobody talks. ``said``: digests of what was told of it.
+    ``holding``: parked calls wait there, and nobody talks. ``ever``: something was told of it. ``said``: digests of what was.
+    ``resumed``: it was met in use, and what is told of it from now on is no repeat of what was told before.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Bridge:
     told: frozenset[str] = frozenset()
     holding: bool = False
     ever: bool = False
+    resumed: bool = False
     said: frozenset[bytes] = frozenset()
 
 
@@ -85,8 +87,9 @@ class Pending:
 class Track:
     """One call (a Linkedid). ``customer``: the channel of an incoming call's customer; ``caller``: the extension that calls.
 
-    ``told``: something was said of it, so that its end must be, too; ``done``: that was said. ``resumed``: it was met in
-    progress, and what is said of it from now on is no repeat of what was said before. ``gap``: its end was not heard.
+    ``told``: something was said of it, so that its end must be, too; ``done``: that was said. ``resumed_ms``: when it was met
+    in progress last: what is said of it from then on is no repeat of what was said before, and what happened just before may not
+    have been heard. ``gap``: its end was not heard.
     """
 
     id: str
@@ -104,7 +107,7 @@ class Track:
     cause: int | None = None
     told: bool = False
     done: bool = False
-    resumed: bool = False
+    resumed_ms: int | None = None
     gap: bool = False
     pending: Pending = field(default_factory=Pending)
     due_ms: int | None = None

@@ -13,7 +13,7 @@ The first gives each leg that did not get through a word (:func:`leg_end`); the 
 | | 1-6, 20-30 but 26, 34-111: no such number, no route, not registered, no circuit | | | ``failed`` |
 | | 18 no answer at all from the device | | it had not been ringing | ``failed`` |
 | CANCEL | | | | ``cancelled`` |
-| NOANSWER, DONTCALL, TORTURE, none | 0, 16, 18, 19, 26, 31, 127 | | | ``unanswered`` |
+| NOANSWER, DONTCALL, TORTURE, other | 0, 16, 18, 19, 26, 31, 127 | | | ``unanswered`` |
 
 The second makes the call's verdict of them, the first row that fits again (:func:`verdict`):
 
@@ -54,6 +54,9 @@ CANCELLED: Final = "CANCEL"
 GONE: Final = "GONE"
 """Not Asterisk's: the channel is gone and no DialEnd came (a colleague picked the call up)."""
 
+RANG_BEFORE: Final = "RANG BEFORE"
+"""Not Asterisk's: it rang and stopped before this connection began."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
@@ -81,7 +84,7 @@ class Leg:
         return not self.status
 
 
-def leg_end(leg: Leg) -> str:
+def leg_end(leg: Leg) -> Outcome:
     """The first table: why this leg did not get through."""
     if leg.status == "BUSY" or leg.cause == BUSY:
         return Outcome.BUSY
@@ -106,7 +109,7 @@ def verdict(direction: Direction, legs: Sequence[Leg], *, answered: bool, gave_u
         if gave_up:
             return Outcome.CANCELLED
         if told:
-            return Outcome(told[-1])
+            return told[-1]
         return Outcome.FAILED if cause in _FAILED_CAUSES else Outcome.UNANSWERED
     if gave_up:
         return Outcome.ABANDONED
