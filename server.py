@@ -23,6 +23,7 @@ import structlog
 from adapters import daemon, demo, doctor
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
+from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import resolve, search
@@ -86,6 +87,7 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
         api_zone=ZoneInfo(env.api_timezone),
         public_url=env.public_url or env.local_url,
         asterisk_api_url=env.asterisk_api_url,
+        pbxes=load_pbxes(env.pbx_file),
         vault=Vault(load_or_create_secret_key(env)),
         limits=Limits(call_max_ms=env.call_max_s * 1_000),
         now_ms=wall_ms,

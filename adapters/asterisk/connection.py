@@ -151,7 +151,7 @@ class Connection:
         """Do an action; its answer. Raises ActionRefused, ConnectionEnded, and ValueError for a value that is no header."""
         return await self._ask(name, headers or {}, is_list=False, sent=lambda: None)
 
-    async def list(self, name: str) -> list[Message]:
+    async def listing(self, name: str) -> list[Message]:
         """Do an action that is answered by a list; its entries. Raises as ``ask`` does."""
         items: list[Message] = []
         await self._ask(name, {}, is_list=True, sent=lambda: None, items=items)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -34,6 +34,20 @@ class Claims(Protocol):
         ...
 
 
+class Membership(Protocol):
+    """This instance among the others."""
+
+    @property
+    def node_id(self) -> str:
+        """Its id now; empty: it takes no part."""
+        ...
+
+    @property
+    def certain(self) -> bool:
+        """Whether nobody can have taken it for gone."""
+        ...
+
+
 class Duty:
     """This instance's part: claims, and a source for each PBX that it holds."""
 
@@ -42,17 +56,14 @@ class Duty:
         configs: Sequence[PbxConfig],
         claims: Claims,
         recorder: Recorder,
+        membership: Membership,
         *,
-        node_id: Callable[[], str],
-        certain: Callable[[], bool],
         now_ms: Callable[[], int],
     ) -> None:
-        """``node_id``, ``certain``: this instance among the others, and whether nobody can have taken it for gone."""
         self._configs: Mapping[str, PbxConfig] = {config.pbx.name: config for config in configs}
         self._claims = claims
         self._recorder = recorder
-        self._node_id = node_id
-        self._certain = certain
+        self._membership = membership
         self._now_ms = now_ms
         self._held_as = ""
         self._sources: dict[str, Source] = {}
@@ -61,11 +72,6 @@ class Duty:
     def states(self) -> list[State]:
         """How the connections that this instance keeps are."""
         return [source.state for source in self._sources.values()]
-
-    @property
-    def configured(self) -> tuple[PbxConfig, ...]:
-        """All connections of the file."""
-        return tuple(self._configs.values())
 
     async def run(self) -> None:
         """Claim and keep, until cancelled; then give everything back."""
@@ -85,12 +91,12 @@ class Duty:
 
     def may_record(self) -> bool:
         """Whether what the sources hear is certainly ours to record; otherwise they wait until it is known."""
-        return self._certain() and self._held_as == self._node_id()
+        return self._membership.certain and self._held_as == self._membership.node_id
 
     async def _claim(self, group: asyncio.TaskGroup) -> None:
         """A database that is away changes nothing: nobody else can claim either, and what is heard waits."""
-        node_id = self._node_id()
-        if not node_id or not self._certain():
+        node_id = self._membership.node_id
+        if not node_id or not self._membership.certain:
             return
         try:
             mine = set(await self._claims.claim(node_id, list(self._configs)))
@@ -110,7 +116,3 @@ class Duty:
         self._tasks.pop(name).cancel()
         del self._sources[name]
 
-
-def none_held() -> list[dict[str, Any]]:
-    """The report of an instance that keeps no connection."""
-    return []

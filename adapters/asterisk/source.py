@@ -145,7 +145,7 @@ class Source:
     async def _resync(self, connection: Connection) -> None:
         """What is up, against what we thought. Messages that come meanwhile stay in the queue and are heard afterwards."""
         try:
-            channels = await connection.list("CoreShowChannels")
+            channels = await connection.listing("CoreShowChannels")
         except ActionRefused as error:
             raise ConnectionEnded(
                 f"Asterisk does not show its channels to {self._config.user!r}: {error}",
@@ -156,7 +156,7 @@ class Source:
         country = await self._patiently(lambda: self._recorder.country(pbx.enterprise))
         self._pbx = replace(pbx, country=country) if country else pbx
         calls = await self._patiently(lambda: self._recorder.open_calls(pbx.enterprise, pbx.wire))
-        self._ami, heard = ami.resync(ami.Ami(), channels, calls, self._now_ms(), self._pbx)
+        self._ami, heard = ami.resync(self._ami, channels, calls, self._now_ms(), self._pbx)
         await self._record(heard)
         closed = sum(isinstance(each.event, HangupObserved) for each in heard)
         self._state = replace(self._state, closed=self._state.closed + closed)

@@ -20,6 +20,8 @@ class Exchange:
     def __init__(self, asterisk: Asterisk, phones: dict[str, Phone]) -> None:
         self.asterisk = asterisk
         self.phones = phones
+        self.customer = CUSTOMER
+        """Whose calls are made."""
 
     def __getitem__(self, name: str) -> Phone:
         return self.phones[name]
@@ -29,8 +31,9 @@ class Exchange:
         """The outside world."""
         return self.phones["trunk-alpha"]
 
-    def fresh(self) -> None:
-        """Nobody remembers a call, and every telephone rings for ever."""
+    def fresh(self, customer: str = CUSTOMER) -> None:
+        """Nobody remembers a call, every telephone rings for ever, and this is the customer from now on."""
+        self.customer = customer
         for phone in self.phones.values():
             phone.forget()
             phone.behave = nothing

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapters.lab.exchange import CUSTOMER, Exchange
+from adapters.lab.exchange import Exchange
 from adapters.lab.sip import Leg, answering, refusing
 
 RINGS_S: Final = 0.6
@@ -63,11 +63,11 @@ def _incoming(leg: Leg, outcome: str, rang: str, talked: str = "", by: str = "ex
     )
 
 
-def _outgoing(leg: Leg, far: Leg | None, outcome: str, by: str, number: str = CUSTOMER, trunk: str = "trunk-alpha") -> Truth:
+def _outgoing(leg: Leg, far: Leg | None, outcome: str, by: str, trunk: str = "trunk-alpha") -> Truth:
     up = far is not None and _at(far, "up") is not None
     return Truth(
         direction="out",
-        phone=number,
+        phone=leg.number,
         trunk=trunk,
         outcome=outcome,
         rang=(leg.phone.user,),
@@ -86,7 +86,7 @@ async def _talk(seconds: float = TALK_S) -> None:
 async def answered(pbx: Exchange) -> Truth:
     """A customer calls one employee, who answers; the customer hangs up."""
     pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("up")
     employee = await pbx["101"].called()
     await _talk()
@@ -98,7 +98,7 @@ async def answered(pbx: Exchange) -> Truth:
 async def answered_and_hung_up(pbx: Exchange) -> Truth:
     """The same; the employee hangs up."""
     pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("up")
     employee = await pbx["101"].called()
     await _talk()
@@ -110,7 +110,7 @@ async def answered_and_hung_up(pbx: Exchange) -> Truth:
 async def ring_group(pbx: Exchange) -> Truth:
     """Three telephones ring, 102 answers."""
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110002", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110002", caller=pbx.customer)
     await leg.until("up")
     employee = await pbx["102"].called()
     await _talk()
@@ -122,7 +122,7 @@ async def ring_group(pbx: Exchange) -> Truth:
 async def ring_group_local(pbx: Exchange) -> Truth:
     """Two telephones ring by way of Local channels, 102 answers."""
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110008", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110008", caller=pbx.customer)
     await leg.until("up")
     employee = await pbx["102"].called()
     await _talk()
@@ -133,7 +133,7 @@ async def ring_group_local(pbx: Exchange) -> Truth:
 
 async def abandoned(pbx: Exchange) -> Truth:
     """Three telephones ring, the customer gives up."""
-    leg = pbx.trunk.call("74951110002", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110002", caller=pbx.customer)
     others = [await pbx[name].called() for name in ("101", "102", "103")]
     await leg.until("ringing")
     await asyncio.sleep(RINGS_S)
@@ -146,7 +146,7 @@ async def abandoned(pbx: Exchange) -> Truth:
 
 async def nobody_answers(pbx: Exchange) -> Truth:
     """One telephone rings until the PBX gives up."""
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("over", within_s=15)
     return _incoming(leg, "missed", "101", by="pbx")
 
@@ -154,7 +154,7 @@ async def nobody_answers(pbx: Exchange) -> Truth:
 async def busy(pbx: Exchange) -> Truth:
     """The employee is busy."""
     pbx["101"].behave = refusing(486)
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("over")
     return _incoming(leg, "busy", "101", by="101")
 
@@ -162,7 +162,7 @@ async def busy(pbx: Exchange) -> Truth:
 async def declined(pbx: Exchange) -> Truth:
     """The employee lets it ring, then presses "decline"."""
     pbx["101"].behave = refusing(603, RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("over")
     return _incoming(leg, "declined", "101", by="101")
 
@@ -170,14 +170,14 @@ async def declined(pbx: Exchange) -> Truth:
 async def unreachable(pbx: Exchange) -> Truth:
     """The employee's telephone is not there (480)."""
     pbx["101"].behave = refusing(480)
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("over")
     return _incoming(leg, "failed", "101", by="101")
 
 
 async def no_room(pbx: Exchange) -> Truth:
     """The PBX turns the call away before anybody rings."""
-    leg = pbx.trunk.call("74951110007", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110007", caller=pbx.customer)
     await leg.until("over")
     return _incoming(leg, "rejected", "", by="pbx")
 
@@ -185,7 +185,7 @@ async def no_room(pbx: Exchange) -> Truth:
 async def sequential(pbx: Exchange) -> Truth:
     """101 does not answer, 102 does."""
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110003", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110003", caller=pbx.customer)
     await leg.until("up")
     employee = await pbx["102"].called()
     await _talk()
@@ -197,7 +197,7 @@ async def sequential(pbx: Exchange) -> Truth:
 async def follow_me(pbx: Exchange) -> Truth:
     """101 does not answer; the PBX rings the mobile outside, where somebody answers."""
     pbx["trunk-beta"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110005", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110005", caller=pbx.customer)
     await leg.until("up")
     mobile = await pbx["trunk-beta"].called()
     await _talk()
@@ -209,7 +209,7 @@ async def follow_me(pbx: Exchange) -> Truth:
 async def menu(pbx: Exchange) -> Truth:
     """The PBX answers at once, an employee later."""
     pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110006", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110006", caller=pbx.customer)
     employee = await pbx["101"].called()
     await employee.until("up")
     await _talk()
@@ -221,7 +221,7 @@ async def menu(pbx: Exchange) -> Truth:
 async def queue(pbx: Exchange) -> Truth:
     """A queue rings two members, 102 answers."""
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110004", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110004", caller=pbx.customer)
     employee = await pbx["102"].called()
     await employee.until("up")
     await _talk()
@@ -233,7 +233,7 @@ async def queue(pbx: Exchange) -> Truth:
 async def queue_local(pbx: Exchange) -> Truth:
     """A queue whose members are Local channels; 101 answers."""
     pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110010", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110010", caller=pbx.customer)
     employee = await pbx["101"].called()
     await employee.until("up")
     await _talk()
@@ -244,7 +244,7 @@ async def queue_local(pbx: Exchange) -> Truth:
 
 async def queue_abandoned(pbx: Exchange) -> Truth:
     """The customer leaves the queue before anybody answers."""
-    leg = pbx.trunk.call("74951110004", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110004", caller=pbx.customer)
     others = [await pbx[name].called() for name in ("101", "102")]
     await asyncio.sleep(RINGS_S)
     leg.hang_up()
@@ -255,7 +255,7 @@ async def queue_abandoned(pbx: Exchange) -> Truth:
 
 async def pickup(pbx: Exchange) -> Truth:
     """101 rings, 103 picks the call up."""
-    leg = pbx.trunk.call("74951110009", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110009", caller=pbx.customer)
     ringing = await pbx["101"].called()
     await ringing.until("ringing")
     await asyncio.sleep(RINGS_S)
@@ -272,7 +272,7 @@ async def blind_transfer(pbx: Exchange) -> Truth:
     """101 talks, then sends the customer on to 102 without asking."""
     pbx["101"].behave = answering(RINGS_S)
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("up")
     first = await pbx["101"].called()
     await _talk()
@@ -290,7 +290,7 @@ async def blind_transfer_by_keys(pbx: Exchange) -> Truth:
     """The same, by pressing #1 and the number."""
     pbx["101"].behave = answering(RINGS_S)
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110009", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110009", caller=pbx.customer)
     await leg.until("up")
     first = await pbx["101"].called()
     await _talk()
@@ -309,7 +309,7 @@ async def blind_transfer_by_keys(pbx: Exchange) -> Truth:
 async def blind_transfer_unanswered(pbx: Exchange) -> Truth:
     """101 sends the customer on to 102, where nobody answers: the customer gives up."""
     pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("up")
     first = await pbx["101"].called()
     await _talk()
@@ -326,7 +326,7 @@ async def blind_transfer_returned(pbx: Exchange) -> Truth:
     """101 sends the customer on to 102, who is busy: the customer comes back to 101."""
     pbx["101"].behave = answering(RINGS_S)
     pbx["102"].behave = refusing(486)
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("up")
     first = await pbx["101"].called()
     await _talk()
@@ -345,7 +345,7 @@ async def attended_transfer(pbx: Exchange) -> Truth:
     """101 puts the customer on hold, asks 102, and hands over."""
     pbx["101"].behave = answering(RINGS_S)
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=CUSTOMER)
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
     await leg.until("up")
     first = await pbx["101"].called()
     await _talk()
@@ -378,7 +378,7 @@ async def hidden(pbx: Exchange) -> Truth:
 async def outgoing(pbx: Exchange) -> Truth:
     """101 calls a customer, who answers; 101 hangs up."""
     pbx.trunk.behave = answering(RINGS_S)
-    leg = pbx["101"].call(CUSTOMER)
+    leg = pbx["101"].call(pbx.customer)
     await leg.until("up")
     far = await pbx.trunk.called()
     await _talk()
@@ -390,14 +390,14 @@ async def outgoing(pbx: Exchange) -> Truth:
 async def outgoing_busy(pbx: Exchange) -> Truth:
     """101 calls a customer, who is busy."""
     pbx.trunk.behave = refusing(486)
-    leg = pbx["101"].call(CUSTOMER)
+    leg = pbx["101"].call(pbx.customer)
     await leg.until("over")
     return _outgoing(leg, None, "busy", "external")
 
 
 async def outgoing_cancelled(pbx: Exchange) -> Truth:
     """101 calls a customer and gives up."""
-    leg = pbx["101"].call(CUSTOMER)
+    leg = pbx["101"].call(pbx.customer)
     far = await pbx.trunk.called()
     await leg.until("ringing")
     await asyncio.sleep(RINGS_S)
@@ -410,7 +410,7 @@ async def outgoing_by_the_other_trunk(pbx: Exchange) -> Truth:
     """101 calls a customer; the first trunk cannot, the second can."""
     pbx.trunk.behave = refusing(503)
     pbx["trunk-beta"].behave = answering(RINGS_S)
-    leg = pbx["101"].call(CUSTOMER)
+    leg = pbx["101"].call(pbx.customer)
     await leg.until("up")
     far = await pbx["trunk-beta"].called()
     await _talk()
@@ -423,7 +423,7 @@ async def outgoing_failed(pbx: Exchange) -> Truth:
     """101 calls a customer; neither trunk can."""
     pbx.trunk.behave = refusing(503)
     pbx["trunk-beta"].behave = refusing(503)
-    leg = pbx["101"].call(CUSTOMER)
+    leg = pbx["101"].call(pbx.customer)
     await leg.until("over")
     return _outgoing(leg, None, "failed", "external", trunk="trunk-beta")
 
@@ -432,7 +432,7 @@ async def outgoing_no_number(pbx: Exchange) -> Truth:
     """101 calls a number that does not exist: both trunks say so (404)."""
     pbx.trunk.behave = refusing(404)
     pbx["trunk-beta"].behave = refusing(404)
-    leg = pbx["101"].call(CUSTOMER)
+    leg = pbx["101"].call(pbx.customer)
     await leg.until("over")
     return _outgoing(leg, None, "failed", "external", trunk="trunk-beta")
 
