@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,13 @@ class Lab:
         """The calls of one customer, as MoySklad has them."""
         return [call for call in await self.stage.calls() if call["number"].lstrip("+") == number]
 
+    async def outcome(self, number: str) -> str:
+        """How the customer's one call ended, as the service has it in its index."""
+        path = f"/ms-admin/api/calls?enterprise={ENTERPRISE}&phone={number}"
+        async with self.stage.http.get(f"{self.service.url}{path}") as answer:
+            (found,) = (await answer.json())["calls"]
+            return str(found["outcome"])
+
     async def settled(self, number: str, within_s: float = SETTLED_S) -> dict[str, Any]:
         """The customer's one call, once it has ended and no card is open. Raises AssertionError in words."""
         deadline = time.monotonic() + within_s
@@ -56,10 +63,17 @@ class Lab:
         deadline = time.monotonic() + within_s
         while True:
             calls = await self.moysklad(number)
-            if any(str(card.get("extension")) == extension for call in calls for card in call["open_cards"]):
+            if any(extension in str(call["open_cards"]) for call in calls):
                 return
             assert time.monotonic() < deadline, f"{number} has no card at {extension}: {calls}\n{self.stage.tails()}"
             await asyncio.sleep(LOOK_S)
+
+    async def connections(self, instance: Instance) -> int:
+        """How many connections to Asterisk this instance keeps."""
+        async with self.stage.http.get(f"{instance.url}/internal/ms/status") as answer:
+            told = await answer.json()
+            own = next(node for node in told["nodes"] if node["id"] == told["node"])
+            return sum(each["state"] == "connected" for each in own["report"]["pbxes"])
 
     async def pbx_state(self, instance: Instance | None = None) -> dict[str, Any]:
         """The connection, as the service tells."""
@@ -77,7 +91,9 @@ class Lab:
 
 
 @contextlib.asynccontextmanager
-async def lab(folder: Path, suite: str, *, instances: int = 1, database: str | None = None) -> AsyncIterator[Lab]:
+async def lab(
+    folder: Path, suite: str, *, instances: int = 1, database: Sequence[int] | str | None = None, cuttable: bool = False
+) -> AsyncIterator[Lab]:
     """Everything, running and connected."""
     async with contextlib.AsyncExitStack() as stack:
         pbx = await stack.enter_async_context(opened(folder / "asterisk", suite))
@@ -92,7 +108,7 @@ async def lab(folder: Path, suite: str, *, instances: int = 1, database: str | N
             return {"MS_PBX_FILE": str(path)}
 
         stage = await stack.enter_async_context(
-            staged(folder, instances=instances, database=database, variables=variables)
+            staged(folder, instances=instances, database=database, cuttable=cuttable, variables=variables)
         )
         made = Lab(pbx=pbx, stage=stage, relays=relays)
         await made.until_pbx("connected")

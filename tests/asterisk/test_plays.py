@@ -35,11 +35,13 @@ async def test_every_play_is_one_right_call(version: int, tmp_path: Path) -> Non
             if truth.direction == "internal":
                 continue
             try:
-                call = await made.settled("" if truth.phone == "anonymous" else number)
+                call = await made.settled(truth.phone or number)
             except AssertionError as error:
                 wrong.append(f"{name}: {str(error)[:300]}")
             else:
                 wrong += [f"{name}: {each}" for each in complaints(call, truth)]
+                if truth.phone != "anonymous" and (outcome := await made.outcome(number)) != truth.outcome:
+                    wrong.append(f"{name}: {outcome}, not {truth.outcome}")
         calls = await made.stage.calls()
         report.record(report.FIGURES, f"Asterisk {version}: {len(truths)} plays, {len(calls)} calls in MoySklad")
         assert wrong == []
