@@ -202,7 +202,7 @@ class Connection:
         question = self._questions.get(id_)
         if question is not None and self._belongs(question, message):
             return
-        if "Response" in message and id_ not in self._pings:
+        if is_answer(message) and id_ not in self._pings:
             return  # the answer to a question that nobody waits for any more
         if self.messages.qsize() >= MAX_WAITING:
             self.give_up(
@@ -213,7 +213,7 @@ class Connection:
 
     def _belongs(self, question: _Question, message: Message) -> bool:
         """Whether a message with a question's id is (part of) its answer. Other events may carry the id of their cause."""
-        if "Response" in message:
+        if is_answer(message):
             if not question.is_list or message["Response"] == "Error":
                 _answered(question, message)
             return True
@@ -226,6 +226,11 @@ class Connection:
         else:
             question.items.append(message)
         return True
+
+
+def is_answer(message: Message) -> bool:
+    """Whether it answers an action. An event may have a ``Response`` too: what became of an order."""
+    return "Event" not in message
 
 
 def _answered(question: _Question, message: Message) -> None:

@@ -102,7 +102,9 @@ async def _rung(connection: Connection, name: str, order: Origination) -> None:
         async with asyncio.timeout(RUNG_S):
             while (heard := await connection.messages.get()) is not None:
                 message = heard.message
-                if message.get("Event") == "Newchannel" and message.get("Uniqueid") == order.channel_id:
+                if message.get("Uniqueid") != order.channel_id:
+                    continue  # another call's
+                if message.get("Event") == "Newchannel":
                     return
                 if message.get("Event") == "OriginateResponse" and message.get("Response") == "Failure":
                     reason = REASONS.get(message.get("Reason", ""), "Asterisk does not say why")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters.lab.asterisk import AMI_USER
+from adapters.asterisk.config import Originate, PbxConfig
+from adapters.lab.asterisk import AMI_USER, TRUNKS, Asterisk
 from adapters.lab.exchange import Exchange, opened
+from core.ami import Pbx
 from tests.faults.network import Relay, listening
 from tests.faults.stage import Instance, Stage, staged
 
@@ -68,6 +70,19 @@ class Lab:
             assert time.monotonic() < deadline, f"{number} has no card at {extension}: {calls}\n{self.stage.tails()}"
             await asyncio.sleep(LOOK_S)
 
+    async def post(self, body: dict[str, Any]) -> None:
+        """Tell the service what the PBX script says."""
+        body = {"enterprise_number": ENTERPRISE, **body}
+        async with self.stage.http.post(f"{self.service.url}/internal/ms/call-event", json=body) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def until(self, is_so: Callable[[], Awaitable[bool]], within_s: float = SETTLED_S) -> None:
+        """Return once it is so."""
+        deadline = time.monotonic() + within_s
+        while not await is_so():
+            assert time.monotonic() < deadline, self.stage.tails()
+            await asyncio.sleep(LOOK_S)
+
     async def connections(self, instance: Instance) -> int:
         """How many connections to Asterisk this instance keeps."""
         async with self.stage.http.get(f"{instance.url}/internal/ms/status") as answer:
@@ -113,6 +128,23 @@ async def lab(
         made = Lab(pbx=pbx, stage=stage, relays=relays)
         await made.until_pbx("connected")
         yield made
+
+
+def now_ms() -> int:
+    """Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+def config_of(asterisk: Asterisk) -> PbxConfig:
+    """How the service is told of it."""
+    return PbxConfig(
+        pbx=Pbx(name="lab", enterprise=ENTERPRISE, trunks=tuple(TRUNKS)),
+        host="127.0.0.1",
+        port=asterisk.ami_port,
+        user=AMI_USER,
+        secret=asterisk.ami_secret,
+        originate=Originate(),
+    )
 
 
 def pbx_file(port: int, secret: str) -> str:

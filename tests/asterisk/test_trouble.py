@@ -12,7 +12,7 @@ import pytest
 
 from adapters.lab.asterisk import SUITES
 from adapters.lab.sip import Leg, answering
-from tests.asterisk.stage import Lab, lab
+from tests.asterisk.stage import ENTERPRISE, Lab, lab
 from tests.faults import report
 from tests.faults.postgres import Postgres, own_postgres
 
@@ -23,6 +23,7 @@ NOTICED_S = 6.0
 """A peer that hangs is noticed within five seconds; one more for a busy machine."""
 
 TAKEN_OVER_S = 10.0
+MINSK_S = 3 * 3_600
 ONE, ANOTHER = "74951110001", "74951110011"
 GOES_ON, ENDS_UNHEARD = "79160005001", "79160005002"
 
@@ -186,3 +187,29 @@ async def test_a_database_that_is_away_in_mid_call(tmp_path: Path) -> None:
         assert call["extension"] == "102"
         assert (await made.pbx_state())["connections"] == 1
         assert await made.outcome(GOES_ON) == "answered"
+
+
+async def test_a_pbx_that_tells_both_ways(tmp_path: Path) -> None:
+    """The PBX script's events of the same call come by the dispatcher, later and in their own form: it stays one call."""
+    async with lab(tmp_path, SUITE) as made:
+        leg = await in_talk(made, GOES_ON)
+        (call,) = await made.moysklad(GOES_ON)
+        unique_id = call["external_id"].removeprefix(f"{ENTERPRISE}-")
+        dial = {"UniqueId": unique_id, "Phone": GOES_ON, "Extensions": ["101"], "CallType": 0, "Trunk": "trunk-alpha"}
+        await made.post({"event": "dial", "raw": dial})
+        await asyncio.sleep(0.5)
+        leg.hang_up()
+        began, ended = (time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at + MINSK_S)) for at in (leg.said[0][0], leg.said[-1][0]))
+        hangup = {**dial, "CallStatus": "2", "DateReceived": began, "StartTime": began, "EndTime": ended}
+        await made.post({"event": "hangup", "raw": hangup, "record_url": "https://records.example.org/1.mp3"})
+        call = await made.settled(GOES_ON)
+        assert call["extension"] == "101"
+        assert await made.outcome(GOES_ON) == "answered"
+        assert len(await made.stage.calls()) == 1
+        await made.until(lambda: _has_record(made))
+        assert sum(len(each["open_cards"]) for each in await made.stage.calls()) == 0
+
+
+async def _has_record(made: Lab) -> bool:
+    (call,) = await made.moysklad(GOES_ON)
+    return bool(call["record_urls"]) and not call["open_cards"]

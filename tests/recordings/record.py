@@ -9,30 +9,16 @@ import asyncio
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from adapters.asterisk.config import PbxConfig
 from adapters.asterisk.connection import Connection, connected
-from adapters.lab.asterisk import AMI_USER, Asterisk
 from adapters.lab.exchange import opened
 from adapters.lab.plays import PLAYS, Truth
-from core.ami import Pbx
+from tests.asterisk.stage import config_of, now_ms
 
 LEFT_OUT = ("VarSet", "RTCPSent", "RTCPReceived", "DTMFBegin", "DTMFEnd", "ChannelTalkingStart")
 AFTERGLOW_S = 0.6
-
-
-def config_of(asterisk: Asterisk, name: str = "lab", enterprise: str = "0367") -> PbxConfig:
-    """How the service would be told of it."""
-    return PbxConfig(
-        pbx=Pbx(name=name, enterprise=enterprise, trunks=("trunk-alpha", "trunk-beta")),
-        host="127.0.0.1",
-        port=asterisk.ami_port,
-        user=AMI_USER,
-        secret=asterisk.ami_secret,
-    )
 
 
 async def record(suite: str, folder: Path, names: list[str]) -> None:
@@ -41,7 +27,7 @@ async def record(suite: str, folder: Path, names: list[str]) -> None:
     path = folder / "truth.json"
     truths: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     with tempfile.TemporaryDirectory() as place:
-        async with opened(Path(place), suite) as pbx, connected(config_of(pbx.asterisk), _now_ms) as connection:
+        async with opened(Path(place), suite) as pbx, connected(config_of(pbx.asterisk), now_ms) as connection:
             for name in names:
                 pbx.fresh()
                 await asyncio.sleep(AFTERGLOW_S)
@@ -53,10 +39,6 @@ async def record(suite: str, folder: Path, names: list[str]) -> None:
                 truths[name] = [_as_truth(truth, [line["event"] for line in lines])]
                 print(f"{name}: {len(lines)} events")  # noqa: T201 - a tool for a person
     path.write_text(json.dumps(truths, indent=1, sort_keys=True) + "\n")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _taken(connection: Connection) -> list[dict[str, Any]]:
