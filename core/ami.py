@@ -17,10 +17,10 @@ from typing import Any, Final
 from core import ami_clock
 from core.ami_desk import Desk
 from core.ami_peers import Pbx, Side, dialled_number, party_of
+from core.ami_reading import ident, number_in, raw_of, said, text
 from core.ami_resync import resync
 from core.ami_state import Ami, Bridge, Channel, HungUp, Track
 from core.ami_verdict import ANSWERED, CANCELLED, GONE, Leg
-from core.ami_reading import ident, number_in, raw_of, said, text
 from core.events import BridgeClosed, HandoverObserved
 from core.phone import digits
 from core.signals import Heard
@@ -309,7 +309,8 @@ def _on_bridge_enter(desk: Desk, message: Mapping[str, Any]) -> None:
         _leave(desk, channel, channel.bridge)
     desk.arrive(desk.channels.get(channel.call))
     desk.put_channel(replace(channel, bridge=bridge.id))
-    desk.put_bridge(replace(desk.bridges[bridge.id], members=(*(each for each in bridge.members if each != channel.id), channel.id)))
+    others = (each for each in bridge.members if each != channel.id)
+    desk.put_bridge(replace(desk.bridges[bridge.id], members=(*others, channel.id)))
     desk.settle_bridges([bridge.id], entered=channel.id)
 
 

@@ -12,7 +12,20 @@ from typing import Any, Final, TypeVar
 
 from core.ami_clock import PbxClock
 from core.ami_peers import Party, Pbx, Side, other_half
-from core.ami_state import MAX_BRIDGES, MAX_CHANNELS, MAX_LEGS, MAX_RAW, MAX_SAID, MAX_TRACKS, Ami, Bridge, Channel, HungUp, Pending, Track
+from core.ami_state import (
+    MAX_BRIDGES,
+    MAX_CHANNELS,
+    MAX_LEGS,
+    MAX_RAW,
+    MAX_SAID,
+    MAX_TRACKS,
+    Ami,
+    Bridge,
+    Channel,
+    HungUp,
+    Pending,
+    Track,
+)
 from core.ami_verdict import ANSWERED, CANCELLED, Leg, leg_end, verdict
 from core.events import (
     AnyObservation,
@@ -298,7 +311,7 @@ class Desk:
 
     def _say_ended(self, track: Track, pending: Pending, channels: list[str]) -> Track:
         """Which telephones stopped ringing, and why: where the call goes on, or they stopped for different reasons."""
-        answered = track.answered_ms is not None and bool(track.talked or any(leg.status == ANSWERED and not leg.own for leg in track.legs))
+        answered = bool(track.talked) or any(leg.status == ANSWERED and not leg.own and leg.side in _REAL for leg in track.legs)
         by_reason: dict[tuple[str, str], list[str]] = {}
         for leg in track.legs:
             if leg.channel not in channels:
@@ -356,7 +369,8 @@ class Desk:
             return "", False, False
         if track.hung is not None:
             return track.hung.by, track.hung.trying and track.hung.by == calling, True
-        if track.resumed_ms is None or ended_ms - track.resumed_ms > JUST_BEFORE_MS or any(leg.status in _BY_THE_PBX for leg in legs):
+        missed_ms = JUST_BEFORE_MS if track.resumed_ms is None else ended_ms - track.resumed_ms
+        if missed_ms >= JUST_BEFORE_MS or any(leg.status in _BY_THE_PBX for leg in legs):
             return "pbx", False, True
         # Listening began after the request to hang up: a dial that was taken back shows whose it was.
         taken_back = any(leg.status == CANCELLED for leg in legs)
@@ -386,8 +400,8 @@ class Desk:
     ) -> None:
         """Say who is in which bridge now, as far as it is not what was said before.
 
-        Who is at the far end of a Local channel is told to be in the customer's bridge. ``entered``: who has just come in; ``gone``: who
-        has just left, and how many the message says are still there.
+        Who is at the far end of a Local channel is told to be in the customer's bridge. ``entered``: who has just come in;
+        ``gone``: who has just left, and how many the message says are still there.
         """
         groups = dict.fromkeys(self.joined(each) for each in touched)
         stale = {each.id for each in self.bridges.values() if each.told - set(each.members)}

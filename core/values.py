@@ -6,7 +6,7 @@ Everything here is a value: frozen, comparable, free of behaviour that needs a c
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 Enterprise = NewType("Enterprise", str)
 """The company's number at the telephony provider, e.g. ``0367``. Every key begins with it."""
@@ -45,6 +45,10 @@ class Outcome(StrEnum):
     UNANSWERED = "unanswered"
     INTERNAL = "internal"
     LOST = "lost"
+
+
+MISSED_CALLS: Final = frozenset({Outcome.MISSED, Outcome.ABANDONED, Outcome.BUSY, Outcome.DECLINED, Outcome.FAILED})
+"""Ends of an incoming call whose customer wanted somebody and got nobody: to be called back (PRODUCT F9, C11)."""
 
 
 class Urgency(IntEnum):
