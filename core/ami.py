@@ -28,7 +28,8 @@ from core.values import Direction
 
 __all__ = ["Ami", "Pbx", "hear", "resync", "tick"]
 
-RINGING_HERE, RINGING_THERE = 4, 5
+RINGING_HERE, RINGING_THERE, UP = 4, 5, 6
+_GIVING_UP: Final = frozenset({None, 0, 16, 31, 127})
 _REFUSED: Final = frozenset({"BUSY", "CONGESTION", "CHANUNAVAIL"})
 """Ends of a dial that the other side brought about even where it asked for no hangup."""
 
@@ -146,7 +147,9 @@ def _on_hangup_request(desk: Desk, message: Mapping[str, Any]) -> None:
     real = desk.behind(channel)
     if real is None:
         return
-    if desk.is_customer(track, real):
+    if channel.id == track.customer and channel.state != UP and number_in(message, "Cause") not in _GIVING_UP:
+        desk.put(replace(track, turned_away=True))  # a caller can only give up: this is the PBX's own refusal
+    elif desk.is_customer(track, real):
         desk.asked_to_hang_up(track, "external")
     elif channel.id == track.id or channel.bridge or (leg is not None and (leg.is_open or leg.own)):
         desk.asked_to_hang_up(track, real.party.who if real.party.side is Side.PHONE or leg is None else leg.who)
@@ -243,6 +246,8 @@ def _directed(desk: Desk, track: Track, source: Channel | None, leg: Leg, number
         return track
     real = desk.behind(source) if source is not None else None
     caller = real.party.who if real is not None and real.party.side is Side.PHONE else track.caller
+    if real is not None and real.id != track.id and source is not None and source.id == track.id:
+        track = replace(track, alias=real.id)
     called_first = real is not None and real.party.side is Side.OUTSIDE  # the customer was called before the employee
     if outside:
         return replace(track, direction=Direction.OUTGOING, caller=caller, number=desk.number(number), trunk=leg.trunk)
@@ -360,13 +365,14 @@ def _on_queue(desk: Desk, message: Mapping[str, Any]) -> None:
     desk.put(replace(track, queued=event == "QueueCallerJoin"))
 
 
-def _hand_over(desk: Desk, calls: list[str], kind: str, source: str, target: str) -> None:
+def _hand_over(desk: Desk, calls: list[str], kind: str, source: str, target: str) -> Track | None:
     """Say it of the customer's call among those that take part."""
     tracks = [track for call in calls if (track := desk.open_track(call)) is not None and track.told]
     tracks.sort(key=lambda track: track.direction is Direction.INTERNAL)
-    if tracks:
-        track = desk.flush(tracks[0])
-        desk.say(track, HandoverObserved(**desk.base(), kind=kind, source=source, target=target))
+    if not tracks:
+        return None
+    track = desk.flush(tracks[0])
+    return desk.say(track, HandoverObserved(**desk.base(), kind=kind, source=source, target=target))
 
 
 def _who(desk: Desk, message: Mapping[str, Any], prefix: str) -> str:
@@ -393,10 +399,17 @@ def _on_blind_transfer(desk: Desk, message: Mapping[str, Any]) -> None:
 
 
 def _on_attended_transfer(desk: Desk, message: Mapping[str, Any]) -> None:
-    if text(message, "Result") == "Success":
-        calls = _calls(desk, message, "Transferee", "OrigTransferer", "TransferTarget", "SecondTransferer")
-        target = _who(desk, message, "TransferTarget") or said(message, "SecondTransfererConnectedLineNum")
-        _hand_over(desk, calls, "attended", _who(desk, message, "OrigTransferer"), target)
+    if text(message, "Result") != "Success":
+        return
+    calls = _calls(desk, message, "Transferee", "OrigTransferer", "TransferTarget", "SecondTransferer")
+    target = _who(desk, message, "TransferTarget")
+    second = desk.open_track(next(iter(_calls(desk, message, "SecondTransferer")), ""))
+    rung = [leg for leg in second.legs if leg.is_open] if second is not None and not target else []
+    target = target or (rung[0].who if rung else said(message, "SecondTransfererConnectedLineNum"))
+    track = _hand_over(desk, calls, "attended", _who(desk, message, "OrigTransferer"), target)
+    if track is not None and second is not None and track.id != second.id:
+        for leg in rung:  # it was transferred while it still rang: it rings for the customer from now on
+            track = desk.begin(track, leg)
 
 
 def _on_pickup(desk: Desk, message: Mapping[str, Any]) -> None:

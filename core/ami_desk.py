@@ -36,7 +36,7 @@ from core.events import (
     HangupObserved,
     RingEnded,
 )
-from core.phone import normalise_number
+from core.phone import normalise_number, same_number
 from core.signals import Heard, content_digest, redact
 from core.values import Direction, Outcome
 
@@ -237,7 +237,11 @@ class Desk:
         ringing = any(leg.is_open and not leg.own and leg.side in _REAL for leg in track.legs)
         fresh = all(leg.own or leg.side not in _REAL for leg in track.legs)
         trying = not talking and (ringing or track.queued or fresh)
-        if track.hung is not None and (self.at_ms - track.hung.at_ms <= GLARE_MS or not (talking or trying)):
+        calling = ("external", track.caller)
+        before = track.hung
+        refused = before is not None and before.trying and before.by not in calling  # one telephone of several
+        glare = before is not None and not refused and self.at_ms - before.at_ms <= GLARE_MS
+        if glare or (before is not None and not (talking or trying)):
             return track
         return self.put(replace(track, hung=HungUp(by=by, at_ms=self.at_ms, trying=trying)))
 
@@ -339,7 +343,9 @@ class Desk:
         took_part = track.talked or tuple(dict.fromkeys(reached))
         direction = track.direction or Direction.INTERNAL
         by, gave_up, heard = self._hung_up_by(track, legs, ended_ms)
-        told = verdict(direction, legs, answered=answered, gave_up=gave_up, cause=track.cause).value
+        end = verdict(
+            direction, legs, answered=answered, gave_up=gave_up, turned_away=track.turned_away, cause=track.cause
+        )
         event = HangupObserved(
             **self.base(self.at_ms if track.gap else ended_ms, raw),
             channel=track.id,
@@ -352,7 +358,7 @@ class Desk:
             ended_ms=ended_ms,
             trunk=track.trunk,
             precise=not track.gap,
-            verdict=told if (heard or answered) and not track.gap else "",
+            verdict=end.value if (heard or answered) and not track.gap else "",
             hung_up_by=by,
             cause=track.cause,
             answered_ms=track.answered_ms,
@@ -429,7 +435,7 @@ class Desk:
     def _tell_bridge(self, bridge: Bridge, inside: list[Channel], gone: Channel | None, remaining: int | None) -> None:
         for channel in inside:
             if channel.id not in bridge.told:
-                event = BridgeEntered(**self.base(), **_member(bridge.id, channel))
+                event = BridgeEntered(**self.base(), **self._member(bridge.id, channel))
                 bridge = self.say_of_bridge(replace(bridge, told=bridge.told | {channel.id}), event)
         for id_ in sorted(bridge.told - {channel.id for channel in inside}):
             told = gone if gone is not None and gone.id == id_ else None
@@ -437,8 +443,23 @@ class Desk:
 
     def tell_left(self, bridge: Bridge, channel: Channel, remaining: int | None = None, at_ms: int | None = None) -> Bridge:
         """Say that somebody left a bridge."""
-        event = BridgeLeft(**self.base(at_ms), **_member(bridge.id, channel), remaining=remaining)
+        event = BridgeLeft(**self.base(at_ms), **self._member(bridge.id, channel), remaining=remaining)
         return self.say_of_bridge(replace(bridge, told=bridge.told - {channel.id}), event)
+
+    def _member(self, bridge: str, channel: Channel) -> dict[str, Any]:
+        """What is said of somebody in a bridge. Whoever was dialled outside is known by the number that was dialled, for the
+        channel's own caller id may be the company's."""
+        track = self.tracks.get(channel.call)
+        legs = track.legs if track is not None and channel.party.side is Side.OUTSIDE else ()
+        dialled = next((leg.who for leg in legs if leg.channel == channel.id and not leg.own), "")
+        theirs = not dialled or same_number(channel.caller_id, dialled)
+        return {
+            "bridge": bridge,
+            "channel": track.id if track is not None and track.alias == channel.id else channel.id,
+            "channel_name": channel.party.shown,
+            "caller_id": channel.caller_id if theirs else dialled,
+            "connected": channel.connected,
+        }
 
     def _note_talk(self, present: list[Channel], entered: str) -> None:
         """Who is in one bridge with the customer talks with him; of an internal call, with whoever called."""
@@ -487,14 +508,3 @@ def _put(known: dict[str, T], key: str, value: T, most: int) -> None:
 
 def _unknown(channel: str) -> Channel:
     return Channel(id=channel, name="", party=Party(side=Side.HELPER, who="", shown=""), call="", born_ms=0)
-
-
-def _member(bridge: str, channel: Channel) -> dict[str, Any]:
-    return {
-        "bridge": bridge,
-        "channel": channel.id,
-        "channel_name": channel.party.shown,
-        "caller_id": channel.caller_id,
-        "connected": channel.connected,
-    }
-

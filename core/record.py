@@ -74,6 +74,7 @@ _INCOMING: Final[Mapping[Outcome | None, str]] = {
     Outcome.ABANDONED: "Пропущенный вызов: клиент положил трубку до соединения",
     Outcome.BUSY: "Пропущенный вызов: занято",
     Outcome.DECLINED: "Пропущенный вызов: сотрудник отклонил вызов",
+    Outcome.REJECTED: "Пропущенный вызов: АТС не приняла вызов",
     Outcome.FAILED: "Пропущенный вызов: телефон недоступен",
 }
 _OUTGOING: Final[Mapping[Outcome | None, str]] = {

@@ -30,8 +30,8 @@ class Outcome(StrEnum):
     """How a call ended (PRODUCT B5).
 
     The PBX's script tells answered from missed and unanswered. Only AMI tells who gave up (``ABANDONED`` the customer,
-    ``CANCELLED`` the employee who was calling), and ``BUSY``, ``DECLINED`` (reject was pressed), ``REJECTED`` (the way out
-    refused the call) and ``FAILED`` (it could not be put through) from the rest.
+    ``CANCELLED`` the employee who was calling), and ``BUSY``, ``DECLINED`` (reject was pressed), ``REJECTED`` (the way out,
+    or the PBX itself, refused the call) and ``FAILED`` (it could not be put through) from the rest.
     """
 
     ANSWERED = "answered"
@@ -47,7 +47,9 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
-MISSED_CALLS: Final = frozenset({Outcome.MISSED, Outcome.ABANDONED, Outcome.BUSY, Outcome.DECLINED, Outcome.FAILED})
+MISSED_CALLS: Final = frozenset(
+    {Outcome.MISSED, Outcome.ABANDONED, Outcome.BUSY, Outcome.DECLINED, Outcome.REJECTED, Outcome.FAILED}
+)
 """Ends of an incoming call whose customer wanted somebody and got nobody: to be called back (PRODUCT F9, C11)."""
 
 

@@ -14,7 +14,7 @@ export const OUTCOMES = {
 };
 
 /** Incoming calls that nobody took, however that came about: `core.values.MISSED_CALLS`. */
-export const MISSED = "missed,abandoned,busy,declined,failed";
+export const MISSED = "missed,abandoned,busy,declined,rejected,failed";
 
 export const outcomeOf = (call) => (call.outcome ? OUTCOMES[call.outcome] || [call.outcome, ""] : PHASES[call.phase] || [call.phase, ""]);
 
