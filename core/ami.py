@@ -28,7 +28,7 @@ from core.values import Direction
 
 __all__ = ["Ami", "Pbx", "hear", "resync", "tick"]
 
-RINGING_HERE, RINGING_THERE, UP = 4, 5, 6
+RINGING_HERE, RINGING_THERE, UP, TURNED_AWAY = 4, 5, 6, 7
 _GIVING_UP: Final = frozenset({None, 0, 16, 31, 127})
 _REFUSED: Final = frozenset({"BUSY", "CONGESTION", "CHANUNAVAIL"})
 """Ends of a dial that the other side brought about even where it asked for no hangup."""
@@ -147,7 +147,8 @@ def _on_hangup_request(desk: Desk, message: Mapping[str, Any]) -> None:
     real = desk.behind(channel)
     if real is None:
         return
-    if channel.id == track.customer and channel.state != UP and number_in(message, "Cause") not in _GIVING_UP:
+    unanswered = channel.id == track.customer and channel.state != UP
+    if unanswered and (channel.state == TURNED_AWAY or number_in(message, "Cause") not in _GIVING_UP):
         desk.put(replace(track, turned_away=True))  # a caller can only give up: this is the PBX's own refusal
     elif desk.is_customer(track, real):
         desk.asked_to_hang_up(track, "external")
