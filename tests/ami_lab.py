@@ -1,7 +1,7 @@
 """AMI by hand: writes the messages that an Asterisk says when people do this or that, for what the recordings do not show.
 
 Made by hand from knowledge of Asterisk's sources and of the recordings, not recorded: the order and the fields of each step are
-those of the recordings (``tests/recordings/ami``). ``version`` 16 leaves out what only newer ones say (``TechCause``, ``DialState``).
+those of the recordings (``tests/recordings/ami``). ``version`` 16 leaves out what only newer ones say (``TechCause``).
 """
 
 from __future__ import annotations
@@ -112,8 +112,7 @@ class Lab:
         for each in called:
             each.state = 5
             self.say("Newstate", each)
-            if self.version > 16:
-                self.say("DialState", source, self.of(each, "Dest"), DialStatus="RINGING")
+            self.say("DialState", source, self.of(each, "Dest"), DialStatus="RINGING")
 
     def answers(self, source: Chan | None, called: Chan) -> None:
         """Somebody answers; whoever calls is up then, too."""
@@ -174,7 +173,8 @@ class Lab:
         """Channels leave their bridge."""
         for chan in channels:
             bridge, chan.bridge = chan.bridge, ""
-            self.say("BridgeLeave", chan, BridgeUniqueid=bridge, BridgeTechnology="simple_bridge", BridgeNumChannels=len(self.members(bridge)))
+            left = len(self.members(bridge))
+            self.say("BridgeLeave", chan, BridgeUniqueid=bridge, BridgeTechnology="simple_bridge", BridgeNumChannels=left)
 
     def close(self, bridge: str) -> None:
         """A bridge is gone."""
