@@ -55,6 +55,7 @@ class Services:
     access: Access
     audit: Audit
     replay: Replay
+    in_russian: Callable[[str], str]
     self_tests: SelfTests
     search: Search
     board: Board
