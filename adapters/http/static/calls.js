@@ -57,7 +57,7 @@ function Form({ wanted, change, error, names }) {
   const [open, setOpen] = useState(extra); // on a phone the rest of the conditions waits to be asked for
   return html`<form class=${`panel search ${open || extra ? "" : "brief"}`} role="search" onSubmit=${(event) => { event.preventDefault(); change(typed); }}>
     <div class="field phone"><label for="phone">Номер</label>
-      <input id="phone" type="search" inputmode="tel" autocomplete="off" placeholder="+375 29… или последние цифры" value=${typed.phone} onInput=${set("phone")} aria-invalid=${wrong === "phone"} aria-describedby="wrong" autofocus=${innerWidth > 760} /></div>
+      <input id="phone" type="search" inputmode="tel" autocomplete="off" placeholder="+375 29… или последние цифры" value=${typed.phone} onInput=${set("phone")} aria-invalid=${wrong === "phone"} aria-describedby=${wrong ? "wrong" : undefined} autofocus=${innerWidth > 760} /></div>
     <div class="field short extra"><label for="extension">Сотрудник</label>
       <input id="extension" inputmode="numeric" autocomplete="off" placeholder="добавочный" list="people" value=${typed.extension} onInput=${set("extension")} />
       <datalist id="people">${Object.entries(names).map(([extension, name]) => html`<option key=${extension} value=${extension}>${name}</option>`)}</datalist></div>

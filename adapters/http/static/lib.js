@@ -28,7 +28,7 @@ export class ApiError extends Error {
     if (this.status === 403) return "Сюда нет доступа.";
     if (this.status === 404) return "Не найдено.";
     if (this.status === 429) return "Слишком часто. Подождите немного и повторите.";
-    if (this.status === 503) return "Сервис ждёт базу данных. Повторите через минуту.";
+    if (this.status === 503) return "Сервис ждёт базу данных. Ничего не потеряно. Повторите через минуту.";
     return `Не получилось (${this.status}): ${this.message}`;
   }
 }

@@ -1,5 +1,5 @@
 // One call, as it happened: the picture first, then the chosen moment, then every step.
-import { html, useState, useEffect, useRef, useCallback, useData, api, date, dateTime, duration, offset, time, toast, sayError, Busy, Failed, Tag } from "./lib.js";
+import { html, useState, useEffect, useRef, useCallback, useData, api, date, dateTime, duration, offset, phone, time, when, toast, sayError, Busy, Failed, Tag } from "./lib.js";
 import { mount } from "./shell.js";
 import { outcomeOf, Way, Client, person, callsOf, canCall } from "./calls-words.js";
 import { Picture, KINDS } from "./replay-picture.js";
@@ -69,6 +69,9 @@ const Missing = ({ error, retry }) => (error.status === 404
 
 function Story({ story, now, reload, lost }) {
   const [at, choose] = useStep(story.entries);
+  useEffect(() => {
+    document.title = [story.direction === "internal" ? "внутренний" : phone(story.number), story.start_ms !== null && when(story.start_ms), story.enterprise].filter(Boolean).join(" · ") + " — звонок";
+  }, [story.number, story.start_ms]);
   const count = story.entries.length, entry = story.entries[at];
   return html`
     <${Head} story=${story} reload=${reload} />
@@ -100,7 +103,7 @@ function Steps({ story, at, choose }) {
     <ol ref=${box}>${story.entries.map((entry, index) => {
       const overtaken = entry.at_ms < latest;
       latest = Math.max(latest, entry.at_ms);
-      return html`<li key=${entry.version}><button type="button" class=${entry.kind} aria-current=${index === at ? "step" : undefined} onClick=${() => choose(index)}>
+      return html`<li key=${entry.version}><button type="button" class=${entry.kind} aria-current=${index === at ? "step" : undefined} tabindex=${index === at ? 0 : -1} onClick=${() => choose(index)}>
         <span class="num muted">${clock(entry.at_ms)}</span><span class=${`kind ${entry.kind}`} title=${KINDS[entry.kind]}></span>
         <span class="words">${entry.title}${overtaken && html` <span class="muted small">(услышано раньше, присоединено сейчас)</span>`}${entry.notes.map((note) => html`<span key=${note.about + note.text} class="note-line">${note.about}: ${note.text}</span>`)}</span></button></li>`;
     })}</ol></section>`;

@@ -52,7 +52,7 @@ function All() {
   const behind = data.followers.filter((each) => each.behind > 100);
   const well = !away && !data.accounts.length && !late && !(parked && parked.calls) && !behind.length;
   return html`<div class="page-head"><h1>Состояние</h1><${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>
-      <span class="grow"></span>${error ? html`<${Tag} kind="bad">нет связи, данные на ${dateTime(data.now_ms)}<//>` : html`<span class="muted small">версия ${data.version}</span>`}</div>
+      <span class="grow"></span>${error ? html`<${Tag} kind="bad">${error.status === 503 ? "сервис ждёт базу данных" : "нет связи"}, на экране состояние на ${dateTime(data.now_ms)}<//>` : html`<span class="muted small">версия ${data.version}</span>`}</div>
     ${away && html`<div class="note bad">База данных недоступна: ${data.database.reason}. Ничего не потеряно, сервис ждёт.</div>`}
     <div class="facts">
       <${Fact} name="Экземпляров сервиса" value=${data.nodes.length || 1} kind=${data.nodes.length ? "" : "warn"} more=${`предприятий у этого: ${data.enterprises.owned}`} />

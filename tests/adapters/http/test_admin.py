@@ -306,7 +306,7 @@ async def test_parked_calls_are_listed_with_reason_and_remedy_and_without_number
     )  # fmt: skip
     assert PHONE.removeprefix("+") not in json.dumps(told)
     _, russian = await ask(http, "GET", "/ms-admin/api/parked?lang=ru")
-    assert {each["remedy"] for each in (*russian["reasons"], *russian["calls"])} == {"enter it again"}, "better English than nothing"
+    assert russian["reasons"][0]["remedy"] == "enter it again", "better English than nothing"
     _, one = await ask(http, "GET", "/ms-admin/api/parked?enterprise=0999&limit=1")
     assert (one["total"], [call["call"] for call in one["calls"]]) == (1, ["C"])
 
