@@ -10,25 +10,26 @@ the connection is away is made good by :func:`resync`. Media, variables and CDRs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from core import ami_clock
-from core.ami_desk import Desk
+from core import ami_bridges, ami_clock, ami_transfers
+from core.ami_channels import channel_of, destination_of
+from core.ami_desk import Desk, Handler
 from core.ami_peers import Pbx, Side, dialled_number, party_of
-from core.ami_resync import resync
-from core.ami_state import Ami, Bridge, Channel, HungUp, Track
-from core.ami_verdict import ANSWERED, CANCELLED, GONE, Leg
 from core.ami_reading import ident, number_in, raw_of, said, text
-from core.events import BridgeClosed, HandoverObserved
+from core.ami_resync import resync
+from core.ami_state import Ami, Channel, HungUp, Track
+from core.ami_verdict import ANSWERED, CANCELLED, GONE, Leg
 from core.phone import digits
 from core.signals import Heard
 from core.values import Direction
 
 __all__ = ["Ami", "Pbx", "hear", "resync", "tick"]
 
-RINGING_HERE, RINGING_THERE = 4, 5
+RINGING_HERE, RINGING_THERE, UP, TURNED_AWAY = 4, 5, 6, 7
+_GIVING_UP: Final = frozenset({None, 0, 16, 31, 127})
 _REFUSED: Final = frozenset({"BUSY", "CONGESTION", "CHANUNAVAIL"})
 """Ends of a dial that the other side brought about even where it asked for no hangup."""
 
@@ -63,54 +64,8 @@ def tick(state: Ami, now_ms: int, pbx: Pbx) -> tuple[Ami, tuple[Heard, ...]]:
 # -- channels ------------------------------------------------------------------------------------------------------
 
 
-def _channel(desk: Desk, message: Mapping[str, Any]) -> Channel | None:
-    """The channel that a message is about, as the message says it is now."""
-    id_, name, call = ident(message, "Uniqueid"), text(message, "Channel"), ident(message, "Linkedid")
-    if not id_ or not name:
-        return None
-    known = desk.channels.get(id_)
-    state, caller_id = number_in(message, "ChannelState"), text(message, "CallerIDNum")
-    if known is None:
-        known = Channel(id=id_, name=name, party=party_of(name, caller_id, desk.pbx), call=call or id_, born_ms=desk.at_ms)
-    elif name != known.name:
-        known = replace(known, name=name, party=party_of(name, known.caller_id, desk.pbx))
-    left = known.call
-    known = desk.put_channel(
-        replace(
-            known,
-            state=known.state if state is None else state,
-            caller_id=caller_id,
-            connected=text(message, "ConnectedLineNum"),
-            call=known.call if known.id in desk.tracks or not call else call,
-        )
-    )
-    if left != known.call and (track := desk.tracks.get(left)) is not None:
-        desk.over(track)  # it went to another call: of a consultation nothing may be left
-    return known
-
-
-def _destination(desk: Desk, message: Mapping[str, Any]) -> Channel | None:
-    id_, name = ident(message, "DestUniqueid"), text(message, "DestChannel")
-    if not id_ or not name:
-        return None
-    known = desk.channels.get(id_)
-    if known is None:
-        caller_id = text(message, "DestCallerIDNum")
-        known = Channel(
-            id=id_,
-            name=name,
-            party=party_of(name, caller_id, desk.pbx),
-            call=ident(message, "DestLinkedid") or id_,
-            born_ms=desk.at_ms,
-            caller_id=caller_id,
-            connected=text(message, "DestConnectedLineNum"),
-        )
-        desk.put_channel(known)
-    return known
-
-
 def _on_channel(desk: Desk, message: Mapping[str, Any]) -> None:
-    channel = _channel(desk, message)
+    channel = channel_of(desk, message)
     if channel is None:
         return
     if channel.state == RINGING_HERE:
@@ -133,7 +88,7 @@ def _on_rename(desk: Desk, message: Mapping[str, Any]) -> None:
 
 def _on_hangup_request(desk: Desk, message: Mapping[str, Any]) -> None:
     """Who asked to hang up, and of a leg why. ``SoftHangupRequest`` is the PBX's own doing and not listened to."""
-    channel = _channel(desk, message)
+    channel = channel_of(desk, message)
     if channel is None:
         return
     track = _track_of(desk, channel)
@@ -146,7 +101,10 @@ def _on_hangup_request(desk: Desk, message: Mapping[str, Any]) -> None:
     real = desk.behind(channel)
     if real is None:
         return
-    if desk.is_customer(track, real):
+    unanswered = channel.id == track.customer and channel.state != UP
+    if unanswered and (channel.state == TURNED_AWAY or number_in(message, "Cause") not in _GIVING_UP):
+        desk.put(replace(track, turned_away=True))  # a caller can only give up: this is the PBX's own refusal
+    elif desk.is_customer(track, real):
         desk.asked_to_hang_up(track, "external")
     elif channel.id == track.id or channel.bridge or (leg is not None and (leg.is_open or leg.own)):
         desk.asked_to_hang_up(track, real.party.who if real.party.side is Side.PHONE or leg is None else leg.who)
@@ -166,12 +124,12 @@ def _put_leg(desk: Desk, track: Track, leg: Leg) -> Track:
 
 
 def _on_hangup(desk: Desk, message: Mapping[str, Any]) -> None:
-    channel = _channel(desk, message)
+    channel = channel_of(desk, message)
     if channel is None:
         return
     desk.channels.pop(channel.id, None)
     if channel.bridge in desk.bridges:
-        _leave(desk, channel, channel.bridge)
+        ami_bridges.leave(desk, channel, channel.bridge)
     for track in [each for each in desk.tracks.values() if not each.done]:
         leg = next((each for each in track.legs if each.channel == channel.id), None)
         if leg is not None and (leg.is_open or leg.status != ANSWERED):
@@ -194,7 +152,7 @@ def _on_hangup(desk: Desk, message: Mapping[str, Any]) -> None:
 
 
 def _on_dial_begin(desk: Desk, message: Mapping[str, Any]) -> None:
-    source, called = _channel(desk, message), _destination(desk, message)
+    source, called = channel_of(desk, message), destination_of(desk, message)
     if called is None:
         return
     if source is None:
@@ -243,6 +201,8 @@ def _directed(desk: Desk, track: Track, source: Channel | None, leg: Leg, number
         return track
     real = desk.behind(source) if source is not None else None
     caller = real.party.who if real is not None and real.party.side is Side.PHONE else track.caller
+    if real is not None and real.id != track.id and source is not None and source.id == track.id:
+        track = replace(track, alias=real.id)
     called_first = real is not None and real.party.side is Side.OUTSIDE  # the customer was called before the employee
     if outside:
         return replace(track, direction=Direction.OUTGOING, caller=caller, number=desk.number(number), trunk=leg.trunk)
@@ -252,7 +212,7 @@ def _directed(desk: Desk, track: Track, source: Channel | None, leg: Leg, number
 
 
 def _on_dial_state(desk: Desk, message: Mapping[str, Any]) -> None:
-    source, called = _channel(desk, message), _destination(desk, message)
+    source, called = channel_of(desk, message), destination_of(desk, message)
     if called is None or text(message, "DialStatus") != "RINGING":
         return
     track = desk.open_track(source.call if source is not None else called.call)
@@ -261,7 +221,7 @@ def _on_dial_state(desk: Desk, message: Mapping[str, Any]) -> None:
 
 
 def _on_dial_end(desk: Desk, message: Mapping[str, Any]) -> None:
-    source, called = _channel(desk, message), _destination(desk, message)
+    source, called = channel_of(desk, message), destination_of(desk, message)
     if called is None:
         return
     track = desk.open_track(source.call if source is not None else called.call)
@@ -285,134 +245,7 @@ def _on_dial_end(desk: Desk, message: Mapping[str, Any]) -> None:
         desk.put(replace(track, hung=refused))
 
 
-# -- bridges -------------------------------------------------------------------------------------------------------
-
-
-def _bridge(desk: Desk, message: Mapping[str, Any]) -> Bridge | None:
-    id_ = ident(message, "BridgeUniqueid")
-    if not id_:
-        return None
-    holding = text(message, "BridgeTechnology") == "holding_bridge"
-    known = desk.bridges.get(id_)
-    return desk.put_bridge(replace(known or Bridge(id=id_), holding=holding))
-
-
-def _on_bridge_create(desk: Desk, message: Mapping[str, Any]) -> None:
-    _bridge(desk, message)
-
-
-def _on_bridge_enter(desk: Desk, message: Mapping[str, Any]) -> None:
-    channel, bridge = _channel(desk, message), _bridge(desk, message)
-    if channel is None or bridge is None:
-        return
-    if channel.bridge and channel.bridge != bridge.id and channel.bridge in desk.bridges:
-        _leave(desk, channel, channel.bridge)
-    desk.arrive(desk.channels.get(channel.call))
-    desk.put_channel(replace(channel, bridge=bridge.id))
-    desk.put_bridge(replace(desk.bridges[bridge.id], members=(*(each for each in bridge.members if each != channel.id), channel.id)))
-    desk.settle_bridges([bridge.id], entered=channel.id)
-
-
-def _on_bridge_leave(desk: Desk, message: Mapping[str, Any]) -> None:
-    channel, bridge = _channel(desk, message), _bridge(desk, message)
-    if channel is not None and bridge is not None:
-        _leave(desk, channel, bridge.id, number_in(message, "BridgeNumChannels"))
-
-
-def _leave(desk: Desk, channel: Channel, bridge: str, remaining: int | None = None) -> None:
-    before = desk.joined(bridge)
-    known = desk.bridges[bridge]
-    desk.put_bridge(replace(known, members=tuple(each for each in known.members if each != channel.id)))
-    if channel.bridge == bridge and channel.id in desk.channels:
-        desk.put_channel(replace(channel, bridge=""))
-    desk.settle_bridges(before, gone=channel, remaining=remaining)
-
-
-def _on_bridge_destroy(desk: Desk, message: Mapping[str, Any]) -> None:
-    bridge = _bridge(desk, message)
-    if bridge is None:
-        return
-    for member in bridge.members:
-        channel = desk.channels.get(member)
-        if channel is not None and channel.bridge == bridge.id:
-            desk.put_channel(replace(channel, bridge=""))
-    desk.put_bridge(replace(bridge, members=()))
-    if bridge.ever:
-        desk.say_of_bridge(bridge, BridgeClosed(**desk.base(), bridge=bridge.id))
-    desk.bridges.pop(bridge.id, None)
-
-
-# -- queues, transfers, pick-ups -----------------------------------------------------------------------------------
-
-
-def _on_queue(desk: Desk, message: Mapping[str, Any]) -> None:
-    channel = _channel(desk, message)
-    if channel is None:
-        return
-    desk.arrive(desk.channels.get(channel.call))
-    track = desk.open_track(channel.call)
-    if track is None:
-        return
-    event = text(message, "Event")
-    if event == "QueueCallerAbandon" and track.hung is None:
-        track = replace(track, hung=HungUp(by="external", at_ms=desk.at_ms, trying=True))
-    desk.put(replace(track, queued=event == "QueueCallerJoin"))
-
-
-def _hand_over(desk: Desk, calls: list[str], kind: str, source: str, target: str) -> None:
-    """Say it of the customer's call among those that take part."""
-    tracks = [track for call in calls if (track := desk.open_track(call)) is not None and track.told]
-    tracks.sort(key=lambda track: track.direction is Direction.INTERNAL)
-    if tracks:
-        track = desk.flush(tracks[0])
-        desk.say(track, HandoverObserved(**desk.base(), kind=kind, source=source, target=target))
-
-
-def _who(desk: Desk, message: Mapping[str, Any], prefix: str) -> str:
-    """The extension (or the caller id) of a channel that a message names beside its own."""
-    known = desk.channels.get(ident(message, f"{prefix}Uniqueid"))
-    name, caller_id = text(message, f"{prefix}Channel"), said(message, f"{prefix}CallerIDNum")
-    real = desk.behind(known) if known is not None else None
-    party = real.party if real is not None else party_of(name, caller_id, desk.pbx) if name else None
-    return party.who if party is not None and party.side is Side.PHONE else caller_id
-
-
-def _calls(desk: Desk, message: Mapping[str, Any], *prefixes: str) -> list[str]:
-    found = []
-    for prefix in prefixes:
-        known = desk.channels.get(ident(message, f"{prefix}Uniqueid"))
-        found += [known.call if known is not None else "", ident(message, f"{prefix}Linkedid")]
-    return [each for each in dict.fromkeys(found) if each]
-
-
-def _on_blind_transfer(desk: Desk, message: Mapping[str, Any]) -> None:
-    if text(message, "Result") == "Success":
-        calls = _calls(desk, message, "Transferee", "Transferer")
-        _hand_over(desk, calls, "blind", _who(desk, message, "Transferer"), said(message, "Extension"))
-
-
-def _on_attended_transfer(desk: Desk, message: Mapping[str, Any]) -> None:
-    if text(message, "Result") == "Success":
-        calls = _calls(desk, message, "Transferee", "OrigTransferer", "TransferTarget", "SecondTransferer")
-        target = _who(desk, message, "TransferTarget") or said(message, "SecondTransfererConnectedLineNum")
-        _hand_over(desk, calls, "attended", _who(desk, message, "OrigTransferer"), target)
-
-
-def _on_pickup(desk: Desk, message: Mapping[str, Any]) -> None:
-    _hand_over(desk, _calls(desk, message, "Target"), "pickup", _who(desk, message, "Target"), _who(desk, message, ""))
-
-
-def _on_parked(desk: Desk, message: Mapping[str, Any]) -> None:
-    parker = party_of(text(message, "ParkerDialString"), "", desk.pbx).who or _who(desk, message, "Parker")
-    _hand_over(desk, _calls(desk, message, "Parkee"), "parked", parker, said(message, "ParkingSpace"))
-
-
-def _on_unparked(desk: Desk, message: Mapping[str, Any]) -> None:
-    space, retriever = said(message, "ParkingSpace"), _who(desk, message, "Retriever")
-    _hand_over(desk, _calls(desk, message, "Parkee"), "retrieved", space, retriever)
-
-
-_HANDLERS: Final[Mapping[str, Callable[[Desk, Mapping[str, Any]], None]]] = {
+_HANDLERS: Final[Mapping[str, Handler]] = {
     "Newchannel": _on_channel,
     "Newstate": _on_channel,
     "NewCallerid": _on_channel,
@@ -428,17 +261,7 @@ _HANDLERS: Final[Mapping[str, Callable[[Desk, Mapping[str, Any]], None]]] = {
     "DialBegin": _on_dial_begin,
     "DialState": _on_dial_state,
     "DialEnd": _on_dial_end,
-    "BridgeCreate": _on_bridge_create,
-    "BridgeEnter": _on_bridge_enter,
-    "BridgeLeave": _on_bridge_leave,
-    "BridgeDestroy": _on_bridge_destroy,
-    "QueueCallerJoin": _on_queue,
-    "QueueCallerLeave": _on_queue,
-    "QueueCallerAbandon": _on_queue,
-    "BlindTransfer": _on_blind_transfer,
-    "AttendedTransfer": _on_attended_transfer,
-    "Pickup": _on_pickup,
-    "ParkedCall": _on_parked,
-    "UnParkedCall": _on_unparked,
+    **ami_bridges.HANDLERS,
+    **ami_transfers.HANDLERS,
 }
 """Every event that is listened to; all others are passed over."""

@@ -6,19 +6,30 @@ Everything is taken from a frozen :class:`core.ami_state.Ami` and given back as 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from core.ami_clock import PbxClock
-from core.ami_peers import Party, Pbx, Side, other_half
-from core.ami_state import MAX_BRIDGES, MAX_CHANNELS, MAX_LEGS, MAX_RAW, MAX_SAID, MAX_TRACKS, Ami, Bridge, Channel, HungUp, Pending, Track
+from core.ami_peers import Pbx, Side, other_half
+from core.ami_state import (
+    MAX_BRIDGES,
+    MAX_CHANNELS,
+    MAX_LEGS,
+    MAX_RAW,
+    MAX_SAID,
+    MAX_TRACKS,
+    Ami,
+    Bridge,
+    Channel,
+    HungUp,
+    Pending,
+    Track,
+)
 from core.ami_verdict import ANSWERED, CANCELLED, Leg, leg_end, verdict
 from core.events import (
     AnyObservation,
     ArrivalObserved,
-    BridgeEntered,
-    BridgeLeft,
     DialObserved,
     HangupObserved,
     RingEnded,
@@ -39,7 +50,7 @@ GLARE_MS: Final = 500
 JUST_BEFORE_MS: Final = 2_000
 """A call that ends this soon after listening began may have been asked to before."""
 
-_REAL: Final = (Side.PHONE, Side.OUTSIDE)
+REAL: Final = (Side.PHONE, Side.OUTSIDE)
 _BY_THE_PBX: Final = frozenset({"NOANSWER"})
 
 
@@ -94,11 +105,11 @@ class Desk:
 
     def of_call(self, call: str) -> Iterator[Channel]:
         """The channels of a call that belong to somebody."""
-        return (each for each in self.channels.values() if each.call == call and each.party.side in _REAL)
+        return (each for each in self.channels.values() if each.call == call and each.party.side in REAL)
 
     def behind(self, channel: Channel, depth: int = 4) -> Channel | None:
         """Who is really at this end: for half of a Local channel whoever is at the other half; None where nobody is yet."""
-        if channel.party.side in _REAL:
+        if channel.party.side in REAL:
             return channel
         if channel.party.side is not Side.LOCAL or not depth:
             return None
@@ -180,7 +191,7 @@ class Desk:
     def begin(self, track: Track, leg: Leg) -> Track:
         """A telephone or a trunk is being called from now on."""
         track = self.put(replace(track, legs=(*track.legs, leg), hung=None))
-        if leg.own or leg.side not in _REAL or track.direction is None:
+        if leg.own or leg.side not in REAL or track.direction is None:
             return track
         if track.direction is Direction.OUTGOING and (leg.side is Side.OUTSIDE or leg.who == track.caller):
             track = self.flush(track)
@@ -198,7 +209,7 @@ class Desk:
         """It is not called any more, and nobody answered."""
         legs = tuple(leg if each.channel == leg.channel else each for each in track.legs)
         track = self.put(replace(track, legs=legs))
-        if leg.own or leg.side not in _REAL:
+        if leg.own or leg.side not in REAL:
             return track
         pending = track.pending
         pending = replace(
@@ -214,17 +225,21 @@ class Desk:
         legs = tuple(leg if each.channel == leg.channel else each for each in track.legs)
         if all(each.channel != leg.channel for each in track.legs):
             legs = (*legs, leg)
-        real = leg.side in _REAL
+        real = leg.side in REAL
         answered_ms = self.at_ms if real and track.answered_ms is None else track.answered_ms
         return self.flush(self.put(replace(track, legs=legs, answered_ms=answered_ms)))
 
     def asked_to_hang_up(self, track: Track, by: str) -> Track:
         """One side asked to hang up. Whoever does so after all is decided decides nothing."""
         talking = any(channel.bridge for channel in self.of_call(track.id))
-        ringing = any(leg.is_open and not leg.own and leg.side in _REAL for leg in track.legs)
-        fresh = all(leg.own or leg.side not in _REAL for leg in track.legs)
+        ringing = any(leg.is_open and not leg.own and leg.side in REAL for leg in track.legs)
+        fresh = all(leg.own or leg.side not in REAL for leg in track.legs)
         trying = not talking and (ringing or track.queued or fresh)
-        if track.hung is not None and (self.at_ms - track.hung.at_ms <= GLARE_MS or not (talking or trying)):
+        calling = ("external", track.caller)
+        before = track.hung
+        refused = before is not None and before.trying and before.by not in calling  # one telephone of several
+        glare = before is not None and not refused and self.at_ms - before.at_ms <= GLARE_MS
+        if glare or (before is not None and not (talking or trying)):
             return track
         return self.put(replace(track, hung=HungUp(by=by, at_ms=self.at_ms, trying=trying)))
 
@@ -265,7 +280,7 @@ class Desk:
         track = self.put(replace(track, pending=_NOTHING, due_ms=None))
         track = self._say_ended(track, pending, [leg for leg in pending.ended if leg not in pending.begun])
         if pending.begun and track.direction is not None:
-            whole = [leg for leg in track.legs if not leg.own and leg.side in _REAL]
+            whole = [leg for leg in track.legs if not leg.own and leg.side in REAL]
             rung = [leg.who for leg in whole if leg.channel in pending.begun or (leg.is_open and self._is_rung(track, leg))]
             direction = Direction.INTERNAL if track.direction is Direction.OUTGOING else track.direction
             event = self._dial(track, direction, tuple(dict.fromkeys(rung)), pending.begun_ms, pending.begun_raw)
@@ -298,7 +313,7 @@ class Desk:
 
     def _say_ended(self, track: Track, pending: Pending, channels: list[str]) -> Track:
         """Which telephones stopped ringing, and why: where the call goes on, or they stopped for different reasons."""
-        answered = track.answered_ms is not None and bool(track.talked or any(leg.status == ANSWERED and not leg.own for leg in track.legs))
+        answered = bool(track.talked) or any(leg.status == ANSWERED and not leg.own and leg.side in REAL for leg in track.legs)
         by_reason: dict[tuple[str, str], list[str]] = {}
         for leg in track.legs:
             if leg.channel not in channels:
@@ -308,7 +323,7 @@ class Desk:
                 continue
             outward = track.direction is Direction.OUTGOING and leg.side is Side.OUTSIDE
             by_reason.setdefault((how, leg.trunk if outward else ""), []).extend(() if outward else (leg.who,))
-        if pending.over_ms is not None and len({leg_end(leg) for leg in track.legs if not leg.own and leg.side in _REAL}) <= 1:
+        if pending.over_ms is not None and len({leg_end(leg) for leg in track.legs if not leg.own and leg.side in REAL}) <= 1:
             return track  # the verdict says the same
         for (how, trunk), extensions in by_reason.items():
             event = RingEnded(
@@ -318,7 +333,7 @@ class Desk:
         return track
 
     def _hang_up(self, track: Track, ended_ms: int, raw: Iterable[Mapping[str, Any]]) -> Track:
-        legs = [leg for leg in track.legs if not leg.own and leg.side in _REAL]
+        legs = [leg for leg in track.legs if not leg.own and leg.side in REAL]
         outward = track.direction is Direction.OUTGOING
         reached = [leg.who for leg in legs if leg.status == ANSWERED and (not outward or leg.side is Side.OUTSIDE)]
         answered = bool(track.talked or reached)
@@ -326,7 +341,9 @@ class Desk:
         took_part = track.talked or tuple(dict.fromkeys(reached))
         direction = track.direction or Direction.INTERNAL
         by, gave_up, heard = self._hung_up_by(track, legs, ended_ms)
-        told = verdict(direction, legs, answered=answered, gave_up=gave_up, cause=track.cause).value
+        end = verdict(
+            direction, legs, answered=answered, gave_up=gave_up, turned_away=track.turned_away, cause=track.cause
+        )
         event = HangupObserved(
             **self.base(self.at_ms if track.gap else ended_ms, raw),
             channel=track.id,
@@ -339,7 +356,7 @@ class Desk:
             ended_ms=ended_ms,
             trunk=track.trunk,
             precise=not track.gap,
-            verdict=told if (heard or answered) and not track.gap else "",
+            verdict=end.value if (heard or answered) and not track.gap else "",
             hung_up_by=by,
             cause=track.cause,
             answered_ms=track.answered_ms,
@@ -356,108 +373,12 @@ class Desk:
             return "", False, False
         if track.hung is not None:
             return track.hung.by, track.hung.trying and track.hung.by == calling, True
-        if track.resumed_ms is None or ended_ms - track.resumed_ms > JUST_BEFORE_MS or any(leg.status in _BY_THE_PBX for leg in legs):
+        missed_ms = JUST_BEFORE_MS if track.resumed_ms is None else ended_ms - track.resumed_ms
+        if missed_ms >= JUST_BEFORE_MS or any(leg.status in _BY_THE_PBX for leg in legs):
             return "pbx", False, True
         # Listening began after the request to hang up: a dial that was taken back shows whose it was.
         taken_back = any(leg.status == CANCELLED for leg in legs)
         return (calling if taken_back else ""), taken_back, taken_back
-
-    # -- bridges --------------------------------------------------------------------------------------------------
-
-    def joined(self, bridge: str) -> tuple[str, ...]:
-        """This bridge and all that are one with it through Local channels."""
-        found = [bridge]
-        for each in found:
-            for member in self.bridges[each].members if each in self.bridges else ():
-                channel = self.channels.get(member)
-                other = self.other_half(channel) if channel is not None and channel.party.side is Side.LOCAL else None
-                if other is not None and other.bridge and other.bridge not in found:
-                    found.append(other.bridge)
-        return tuple(found)
-
-    def real_members(self, bridges: Iterable[str]) -> list[Channel]:
-        """Who is in these bridges, helpers and Local halves left out."""
-        members = [member for each in bridges if each in self.bridges for member in self.bridges[each].members]
-        found = [self.channels[member] for member in members if member in self.channels]
-        return [channel for channel in found if channel.party.side in _REAL]
-
-    def settle_bridges(
-        self, touched: Iterable[str], *, entered: str = "", gone: Channel | None = None, remaining: int | None = None
-    ) -> None:
-        """Say who is in which bridge now, as far as it is not what was said before.
-
-        Who is at the far end of a Local channel is told to be in the customer's bridge. ``entered``: who has just come in; ``gone``: who
-        has just left, and how many the message says are still there.
-        """
-        groups = dict.fromkeys(self.joined(each) for each in touched)
-        stale = {each.id for each in self.bridges.values() if each.told - set(each.members)}
-        for group in dict.fromkeys([*groups, *(self.joined(each) for each in sorted(stale))]):
-            present = self.real_members(each for each in group if not self._is_holding(each))
-            main = self._main(group, present)
-            for name in group:
-                bridge = self.bridges.get(name)
-                if bridge is None or bridge.holding:
-                    continue
-                inside = present if name == main else [each for each in present if each.id in bridge.members]
-                self._tell_bridge(bridge, inside, gone, remaining)
-            self._note_talk(present, entered)
-
-    def _is_holding(self, bridge: str) -> bool:
-        known = self.bridges.get(bridge)
-        return known is None or known.holding
-
-    def _main(self, group: tuple[str, ...], present: list[Channel]) -> str:
-        if len(group) == 1:
-            return group[0]
-        outside = [channel.bridge for channel in present if channel.party.side is Side.OUTSIDE]
-        return min(outside, default=min(group))
-
-    def _tell_bridge(self, bridge: Bridge, inside: list[Channel], gone: Channel | None, remaining: int | None) -> None:
-        for channel in inside:
-            if channel.id not in bridge.told:
-                event = BridgeEntered(**self.base(), **_member(bridge.id, channel))
-                bridge = self.say_of_bridge(replace(bridge, told=bridge.told | {channel.id}), event)
-        for id_ in sorted(bridge.told - {channel.id for channel in inside}):
-            told = gone if gone is not None and gone.id == id_ else None
-            bridge = self.tell_left(bridge, told or self.channels.get(id_) or _unknown(id_), remaining if told else None)
-
-    def tell_left(self, bridge: Bridge, channel: Channel, remaining: int | None = None, at_ms: int | None = None) -> Bridge:
-        """Say that somebody left a bridge."""
-        event = BridgeLeft(**self.base(at_ms), **_member(bridge.id, channel), remaining=remaining)
-        return self.say_of_bridge(replace(bridge, told=bridge.told - {channel.id}), event)
-
-    def _note_talk(self, present: list[Channel], entered: str) -> None:
-        """Who is in one bridge with the customer talks with him; of an internal call, with whoever called."""
-        for call in dict.fromkeys([*(each.call for each in present), *(each.id for each in present)]):
-            track = self.open_track(call)
-            if track is None or len(present) < 2:
-                continue
-            if track.direction is Direction.INTERNAL:
-                ours = [each for each in present if each.id == track.id or (each.party.who == track.caller and each.call == call)]
-            else:
-                ours = [each for each in present if self.is_customer(track, each)]
-            others = [each for each in present if each not in ours]
-            if not ours or not others:
-                continue
-            if any(each.id == entered for each in present):
-                track = self.put(replace(track, hung=None))  # it goes on, whoever asked to hang up before
-            for other in others:
-                track = self._meets(track, other)
-            open_legs = [leg for leg in track.legs if leg.is_open and any(each.id == leg.channel for each in ours)]
-            for leg in open_legs:
-                track = self.answer(track, replace(leg, status=ANSWERED))
-
-    def _meets(self, track: Track, other: Channel) -> Track:
-        leg = next((each for each in track.legs if each.channel == other.id), None)
-        who = leg.who if leg is not None and leg.side is Side.OUTSIDE else other.party.who
-        if other.party.side is Side.OUTSIDE and leg is None:
-            return track
-        talked = track.talked if who in track.talked else (*track.talked, who)
-        track = self.put(replace(track, talked=talked))
-        if track.answered_ms is None or (leg is not None and leg.is_open):
-            answered = Leg(channel=other.id, who=who, side=other.party.side, status=ANSWERED)
-            track = self.answer(track, replace(leg, status=ANSWERED) if leg is not None else answered)
-        return self.flush(track)
 
 
 _NOTHING: Final = Pending()
@@ -470,17 +391,5 @@ def _put(known: dict[str, T], key: str, value: T, most: int) -> None:
     if len(known) > most:
         del known[next(iter(known))]
 
-
-def _unknown(channel: str) -> Channel:
-    return Channel(id=channel, name="", party=Party(side=Side.HELPER, who="", shown=""), call="", born_ms=0)
-
-
-def _member(bridge: str, channel: Channel) -> dict[str, Any]:
-    return {
-        "bridge": bridge,
-        "channel": channel.id,
-        "channel_name": channel.party.shown,
-        "caller_id": channel.caller_id,
-        "connected": channel.connected,
-    }
-
+Handler = Callable[[Desk, Mapping[str, Any]], None]
+"""What one kind of message does at the desk."""

@@ -17,8 +17,8 @@ _ASYNC: Final = "AsyncGoto/"
 _ZOMBIE: Final = "<ZOMBIE>"
 _HELPERS: Final = frozenset(
     {
-        "announcer", "audiosocket", "bridge", "cbann", "cbrec", "confbridgerecorder", "message", "multicastrtp", "parked", "recorder",
-        "snoop", "surrogate", "unicastrtp", "websocket",
+        "announcer", "audiosocket", "bridge", "cbann", "cbrec", "confbridgerecorder", "message", "multicastrtp", "parked",
+        "recorder", "snoop", "surrogate", "unicastrtp", "websocket",
     }
 )  # fmt: skip
 """Technologies of channels that nobody holds in a hand: announcers, recorders, spies."""
@@ -125,7 +125,7 @@ def other_half(name: str) -> str:
 
 
 def dialled_number(dial_string: str, *others: str) -> str:
-    """The number that a trunk was asked for: ``79161234567@trunk-alpha``, ``trunk-alpha/79161234567``, ``PJSIP/trunk/sip:7916…@host``.
+    """The number that a trunk was asked for: ``7916…@trunk-alpha``, ``trunk-alpha/7916…``, ``PJSIP/trunk/sip:7916…@host``.
 
     ``others`` are what else may hold it, in order, where the dial string has no number in it.
     """

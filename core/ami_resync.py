@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from core.ami_bridges import settle, tell_left
 from core.ami_clock import PbxClock
-from core.ami_desk import Desk
+from core.ami_desk import REAL, Desk
 from core.ami_peers import Pbx, Side, party_of
 from core.ami_reading import ident, number_in, raw_of, text
 from core.ami_state import Ami, Bridge, Channel, Track
@@ -172,13 +173,13 @@ def _close_bridges(desk: Desk, known: Mapping[str, Channel], seen: Mapping[str, 
         gone = [each for each in bridge.told if each not in members and (each not in seen or each in bridge.members)]
         for id_ in sorted(gone):
             channel = known.get(id_)
-            bridge = desk.tell_left(bridge, channel, at_ms=alive_ms) if channel is not None else bridge
+            bridge = tell_left(desk, bridge, channel, at_ms=alive_ms) if channel is not None else bridge
         desk.put_bridge(replace(bridge, members=()))
 
 
 def _compare(desk: Desk, track: Track, seen: Mapping[str, _Seen], alive_ms: int) -> None:
     """One call that was known: over, or as it is now."""
-    own = [each.channel for each in seen.values() if each.channel.call == track.id and each.channel.party.side in _REAL]
+    own = [each.channel for each in seen.values() if each.channel.call == track.id and each.channel.party.side in REAL]
     alive = track.customer in seen if track.direction is Direction.INCOMING else bool(own)
     if track.done or not (alive or track.told):
         if not own:
@@ -208,7 +209,6 @@ def _compare(desk: Desk, track: Track, seen: Mapping[str, _Seen], alive_ms: int)
         desk.say(desk.tracks[track.id], RingEnded(**desk.base(alive_ms), extensions=tuple(dict.fromkeys(stopped))))
 
 
-_REAL: Final = (Side.PHONE, Side.OUTSIDE)
 
 
 def _is_rung(track: Track, channel: Channel) -> bool:
@@ -223,7 +223,7 @@ def _is_rung(track: Track, channel: Channel) -> bool:
 def _meet(desk: Desk, each: _Seen, seen: Mapping[str, _Seen]) -> None:
     """A channel that is up: somebody who arrived, or a leg that began while nobody listened."""
     channel = each.channel
-    if channel.party.side not in _REAL:
+    if channel.party.side not in REAL:
         return
     desk.raw = each.raw
     anchor = seen.get(channel.call)
@@ -250,7 +250,8 @@ def _meet(desk: Desk, each: _Seen, seen: Mapping[str, _Seen]) -> None:
 
 def _found(desk: Desk, channel: Channel, anchor: Channel | None, known: Track | None) -> Track | None:
     """A call that nobody was told of yet, if this channel shows which way it goes. Arrivals are seen by their own channel."""
-    if not (channel.called or channel.state == RINGING) or any(leg.channel == channel.id for leg in (known.legs if known is not None else ())):
+    legs = known.legs if known is not None else ()
+    if not (channel.called or channel.state == RINGING) or any(leg.channel == channel.id for leg in legs):
         return known
     born_ms = anchor.born_ms if anchor is not None else channel.born_ms
     caller = anchor.party.who if anchor is not None and anchor.party.side is Side.PHONE else ""
@@ -271,4 +272,4 @@ def _enter_bridges(desk: Desk, seen: Mapping[str, _Seen]) -> None:
         holding = known.holding or each.application == "park"
         desk.put_bridge(replace(known, members=(*known.members, each.channel.id), holding=holding))
         desk.put_channel(replace(desk.channels[each.channel.id], bridge=bridge))
-    desk.settle_bridges(list(desk.bridges))
+    settle(desk, list(desk.bridges))

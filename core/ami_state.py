@@ -85,11 +85,16 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One call (a Linkedid). ``customer``: the channel of an incoming call's customer; ``caller``: the extension that calls.
+    """One call (a Linkedid).
 
-    ``told``: something was said of it, so that its end must be, too; ``done``: that was said. ``resumed_ms``: when it was met
-    in progress last: what is said of it from then on is no repeat of what was said before, and what happened just before may not
-    have been heard. ``gap``: its end was not heard.
+    * ``customer``: the channel of an incoming call's customer; ``caller``: the extension that calls;
+      ``alias``: the telephone that stands for the call's own channel, where that is half of a Local channel.
+    * ``hung``: who asked to hang up; ``turned_away``: the PBX itself refused the caller (``Congestion``, ``Busy``);
+      ``cause``: of the call's own channel.
+    * ``told``: something was said of it, so that its end must be, too; ``done``: that was said.
+    * ``resumed_ms``: when it was last met in progress: what is said of it from then on is no repeat of what was said before,
+      and what happened just before may not have been heard. ``gap``: its end was not heard.
+    * ``pending``, ``due_ms``: what is held back, and until when; ``said``: digests of what was said.
     """
 
     id: str
@@ -99,12 +104,14 @@ class Track:
     trunk: str = ""
     caller: str = ""
     customer: str = ""
+    alias: str = ""
     legs: tuple[Leg, ...] = ()
     talked: tuple[str, ...] = ()
     answered_ms: int | None = None
     hung: HungUp | None = None
     queued: bool = False
     cause: int | None = None
+    turned_away: bool = False
     told: bool = False
     done: bool = False
     resumed_ms: int | None = None

@@ -11,7 +11,7 @@ The first gives each leg that did not get through a word (:func:`leg_end`); the 
 | | 21 call rejected | not told | a trunk that never rang | ``rejected`` |
 | CONGESTION, CHANUNAVAIL, INVALIDARGS | | | | ``failed`` |
 | | 1-6, 20-30 but 26, 34-111: no such number, no route, not registered, no circuit | | | ``failed`` |
-| | 18 no answer at all from the device | | it had not been ringing | ``failed`` |
+| | 18, 19, by the device itself (408, 480) | | it had not been ringing | ``failed`` |
 | CANCEL | | | | ``cancelled`` |
 | NOANSWER, DONTCALL, TORTURE, other | 0, 16, 18, 19, 26, 31, 127 | | | ``unanswered`` |
 
@@ -21,6 +21,7 @@ The second makes the call's verdict of them, the first row that fits again (:fun
 |---|---|---|
 | any | the customer (internal: the callee) was put through to somebody | ``answered`` |
 | in, internal | the caller hung up while a telephone rang, in a queue, or before any telephone rang | ``abandoned`` |
+| in | the PBX turned the caller away (``Congestion``, ``Busy``) and no telephone had rung | ``rejected`` |
 | in, internal | some telephone rang until it stopped by itself | ``missed`` |
 | in, internal | else: somebody pressed reject | ``declined`` |
 | in, internal | else: somebody was busy | ``busy`` |
@@ -43,7 +44,8 @@ from typing import Final
 from core.ami_peers import Side
 from core.values import Direction, Outcome
 
-BUSY, REJECTED, SILENT = 17, 21, 18
+BUSY, REJECTED = 17, 21
+_SILENT: Final = frozenset({18, 19})
 _FAILED_STATUSES: Final = frozenset({"CONGESTION", "CHANUNAVAIL", "INVALIDARGS"})
 _FAILED_CAUSES: Final = (frozenset(range(1, 7)) | frozenset(range(20, 31)) | frozenset(range(34, 112))) - {REJECTED, 26}
 _DECLINED_ANSWERS: Final = frozenset({600, 603})
@@ -94,12 +96,15 @@ def leg_end(leg: Leg) -> Outcome:
         if leg.sip in _REFUSED_ANSWERS:
             return Outcome.REJECTED
         return Outcome.DECLINED if leg.side is Side.PHONE or leg.rang else Outcome.REJECTED
-    if leg.status in _FAILED_STATUSES or leg.cause in _FAILED_CAUSES or (leg.cause == SILENT and not leg.rang):
+    silent = leg.cause in _SILENT and leg.asked and not leg.rang
+    if leg.status in _FAILED_STATUSES or leg.cause in _FAILED_CAUSES or silent:
         return Outcome.FAILED
     return Outcome.CANCELLED if leg.status in (CANCELLED, GONE) else Outcome.UNANSWERED
 
 
-def verdict(direction: Direction, legs: Sequence[Leg], *, answered: bool, gave_up: bool, cause: int | None) -> Outcome:
+def verdict(
+    direction: Direction, legs: Sequence[Leg], *, answered: bool, gave_up: bool, turned_away: bool, cause: int | None
+) -> Outcome:
     """The second table. ``gave_up``: who was calling hung up while it was being tried; ``cause``: of the caller's channel."""
     if answered:
         return Outcome.ANSWERED
@@ -113,6 +118,8 @@ def verdict(direction: Direction, legs: Sequence[Leg], *, answered: bool, gave_u
         return Outcome.FAILED if cause in _FAILED_CAUSES else Outcome.UNANSWERED
     if gave_up:
         return Outcome.ABANDONED
+    if turned_away and not ends:
+        return Outcome.REJECTED
     for end, word in _INCOMING:
         if end in told:
             return word

@@ -146,7 +146,7 @@ class HangupObserved(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RingEnded(Observation):
-    """Telephones stopped ringing while the call went on (AMI ``DialEnd``). Losers of a ring group that was answered are not told.
+    """Telephones stopped ringing while the call went on (AMI ``DialEnd``); losers of a ring group that was answered are not told.
 
     ``how``: ``busy``, ``declined``, ``rejected``, ``failed``, ``unanswered`` or ``cancelled`` (``core/ami_verdict.py``); empty when
     it was not heard. ``trunk``: the way out that did not get through, for an outgoing call; then nobody's telephone is meant.
@@ -160,10 +160,10 @@ class RingEnded(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoverObserved(Observation):
-    """The call passed from one to another (AMI ``BlindTransfer``, ``AttendedTransfer``, ``Pickup``, ``ParkedCall``, ``UnParkedCall``).
+    """The call passed from one to another (AMI ``BlindTransfer``, ``AttendedTransfer``, ``Pickup``, ``ParkedCall`` and others).
 
-    ``kind``: ``blind``, ``attended``, ``pickup``, ``parked`` or ``retrieved``. ``source`` had the call (of a pick-up: whose telephone
-    rang), ``target`` has it now or is rung for it. It is told for people: who talks is known from the bridges.
+    ``kind``: ``blind``, ``attended``, ``pickup``, ``parked`` or ``retrieved``. ``source`` had the call (of a pick-up: whose
+    telephone rang), ``target`` has it now or is rung for it. It is told for people: who talks is known from the bridges.
     """
 
     type: ClassVar[str] = "handover_observed"

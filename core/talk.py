@@ -122,13 +122,18 @@ class Parties:
     clicked: bool = False
 
     def is_customer(self, stay: Stay) -> bool:
-        """Whether this stay is the customer's: the call's own channel when incoming, the trunk's when outgoing."""
+        """Whether this stay is the customer's: the call's own channel when incoming, the trunk's when outgoing.
+
+        An outgoing call's own channel is the employee's, unless the customer was called first (a click-to-call may do so).
+        """
         if self.direction is Direction.INCOMING:
             return stay.channel == self.anchor
-        if stay.channel == self.anchor or self._is_exchange(stay):
+        if self._is_exchange(stay) or (self.clicked and stay.channel == self.anchor):
             return False
         if self.number != ANONYMOUS and same_number(stay.caller_id, self.number):
             return True
+        if stay.channel == self.anchor:
+            return False
         return not looks_like_extension(strip_technology(stay.channel_name)) and stay.caller_id not in self.dialled
 
     def extension(self, stay: Stay) -> str:

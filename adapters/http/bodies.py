@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from adapters.access import MAX_LINK_DAYS
 from adapters.http.answers import Problem, read_json
+from core.values import Outcome
 
 MAX_REVISION: Final = 2**31 - 1
 """Revisions are integers of the database."""
@@ -156,9 +157,10 @@ class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
 
 
 class ParkedQuery(EnterpriseQuery, frozen=True, kw_only=True):
-    """How many calls to name."""
+    """How many calls to name; ``lang=ru``: what helps, for a page."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
+    lang: str = ""
 
 
 class EmployeesQuery(Body, frozen=True, kw_only=True):
@@ -173,7 +175,7 @@ class CallsQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "f
 
     phone: str = ""
     extension: str = ""
-    outcome: Annotated[str, Meta(description="several by commas")] = ""
+    outcome: Annotated[str, Meta(description=f"several by commas: {', '.join(Outcome)}")] = ""
     direction: str = ""
     since: str = ""
     until: str = ""
@@ -206,11 +208,12 @@ class MissedQuery(Body, frozen=True, kw_only=True):
 
 
 class ReportQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``."""
+    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``; ``zone``: whose days, an IANA name (else: the service's)."""
 
     since: str = ""
     until: str = ""
     by: str = "day"
+    zone: str = ""
 
 
 class LeadQuery(Body, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from core.settings import Settings
+from core.values import Outcome
 
 Ms = Annotated[int, Meta(description="milliseconds since the epoch, UTC")]
 Moment = Annotated[str, Meta(description="ISO 8601, with its offset")]
@@ -230,7 +231,7 @@ class CallRow(Shape, frozen=True, kw_only=True):
     call: str
     phase: str
     direction: str
-    outcome: str | None
+    outcome: Outcome | None
     number: str
     client: str
     extensions: list[str]
@@ -307,7 +308,7 @@ class MissedShown(Shape, frozen=True, kw_only=True):
     first_ms: Ms
     last_ms: Ms
     call: str
-    outcome: str
+    outcome: Outcome
     rang: list[str]
     link: str
 
@@ -330,7 +331,8 @@ class Names(Shape, frozen=True, kw_only=True):
 
 
 class PeriodShown(Shape, frozen=True, kw_only=True, rename={"coming": "in", "coming_answered": "in_answered"}):
-    """Calls of one period: came in and went out, answered, of which the end is not known; talks; how long callers waited."""
+    """Calls of one period: came in and went out, answered, of which the end is not known; how long was talked, in so many talks
+    that were heard; how long callers waited."""
 
     coming: int
     coming_answered: int
@@ -338,6 +340,7 @@ class PeriodShown(Shape, frozen=True, kw_only=True, rename={"coming": "in", "com
     out_answered: int
     lost: int
     talk_ms: int
+    talks: int
     waits: int
     wait_ms: int
 

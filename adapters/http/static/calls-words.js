@@ -8,9 +8,13 @@ export const PHASES = {
   absorbed: ["часть другого звонка", ""],
 };
 export const OUTCOMES = {
-  answered: ["отвечен", "good"], missed: ["пропущен", "bad"], abandoned: ["клиент не дождался", "bad"], unanswered: ["не дозвонились", "warn"],
-  internal: ["внутренний", ""], lost: ["конец неизвестен", "warn"],
+  answered: ["отвечен", "good"], missed: ["пропущен", "bad"], abandoned: ["клиент не дождался", "bad"], busy: ["занято", "bad"],
+  declined: ["отклонён", "bad"], rejected: ["не принят линией", "warn"], cancelled: ["отменён звонившим", ""], failed: ["не удалось соединить", "bad"],
+  unanswered: ["не дозвонились", "warn"], internal: ["внутренний", ""], lost: ["конец неизвестен", "warn"],
 };
+
+/** Incoming calls that nobody took, however that came about: `core.values.MISSED_CALLS`. */
+export const MISSED = "missed,abandoned,busy,declined,rejected,failed";
 
 export const outcomeOf = (call) => (call.outcome ? OUTCOMES[call.outcome] || [call.outcome, ""] : PHASES[call.phase] || [call.phase, ""]);
 
@@ -33,6 +37,11 @@ export function People({ extensions, names, none = "" }) {
 export function Client({ number, name }) {
   return html`<span class="client">${name && name !== number && html`<b title=${name}>${name}</b>`}<span class="num nowrap">${phone(number)}</span></span>`;
 }
+
+/** All calls of one number. */
+export const callsOf = (enterprise, number) => `/ms-admin/calls?enterprise_number=${encodeURIComponent(enterprise)}&phone=${encodeURIComponent(number)}`;
+/** Whether it is a number that can be called. */
+export const canCall = (number) => /^\+\d{7,15}$/.test(number);
 
 const LEARN_MS = 1_500; // a name that MoySklad has just told is known a moment later
 
