@@ -20,7 +20,7 @@ import msgspec
 import orjson
 import structlog
 
-from adapters import daemon, demo, doctor
+from adapters import daemon, demo, doctor, pbx_demo
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
 from adapters.asterisk.config import load as load_pbxes
@@ -482,6 +482,14 @@ def doctor_command() -> None:
 def demo_command(once: bool, speed: float) -> None:
     """Play recorded calls through the service beside a sandbox, and show what MoySklad then has."""
     raise SystemExit(run(demo.play_demo(once=once, speed=speed, echo=click.echo)))
+
+
+@main.command("pbx-demo")
+@click.option("--once", is_flag=True, help="End when the calls are made instead of staying for a look.")
+@click.option("--asterisk", "version", default=16, show_default=True, type=click.Choice([16, 22]), help="Which one to fetch.")
+def pbx_demo_command(once: bool, version: int) -> None:
+    """Make real calls on a real Asterisk beside a sandbox, and show what MoySklad then has. Fetches Asterisk (once)."""
+    raise SystemExit(run(pbx_demo.play_pbx_demo(once=once, version=version, echo=click.echo)))
 
 
 @main.command("start")

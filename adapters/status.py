@@ -203,7 +203,7 @@ def reported(reports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def pbx_states(configured: Collection[str], reports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every PBX that is configured here or connected somewhere, as whoever keeps its connection says; ``state`` ``free``: nobody."""
+    """Every PBX that is configured here or connected somewhere, as whoever keeps it says; ``state`` ``free``: nobody does."""
     found = {str(each.get("name")): dict(each) for report in reports for each in report.get("pbxes") or ()}
     for name in configured:
         found.setdefault(name, {"name": name, "state": "free"})

@@ -270,7 +270,8 @@ async def _open(config: PbxConfig) -> tuple[asyncio.StreamReader, asyncio.Stream
     except ConnectionRefusedError:
         raise ConnectionEnded(f"nobody listens at {where}", "is Asterisk running, and its manager enabled there?") from None
     except ssl.SSLCertVerificationError as error:
-        raise ConnectionEnded(f"the certificate of {where} is not trusted: {error.verify_message}", "set tls.ca or tls.name") from None
+        reason = f"the certificate of {where} is not trusted: {error.verify_message}"
+        raise ConnectionEnded(reason, "set tls.ca or tls.name") from None
     except ssl.SSLError:
         raise ConnectionEnded(f"{where} does not speak TLS as we do", "is it the port of tlsbindaddr?") from None
     except OSError as error:

@@ -59,16 +59,20 @@ async def fetched(suite: str = SUITES[16], *, report: Callable[[str], None] = la
             process.kill()
             await process.wait()
     if process.returncode:
-        raise NoAsterisk(f"{last or 'fetching Asterisk failed'}; ./adapters/lab/fetch_asterisk.sh {folder} {suite} tries it by hand")
+        raise NoAsterisk(f"{last or 'Asterisk was not fetched'}; by hand: ./adapters/lab/fetch_asterisk.sh {folder} {suite}")
     return folder
 
 
 @dataclass(slots=True, kw_only=True)
 class Asterisk:
-    """One Asterisk. ``phones``: each endpoint's name and where it listens; ports are chosen when it is made."""
+    """One Asterisk. ``phones``: each endpoint's name and where it listens; ports are chosen when it is made.
+
+    ``run``: a short path for its console's socket (107 bytes at most).
+    """
 
     program: Path
     folder: Path
+    run: Path
     phones: Mapping[str, tuple[str, int]]
     system: str = "lab"
     sip_port: int = 0
@@ -153,12 +157,13 @@ class Asterisk:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
     def _configure(self) -> None:
-        for name in ("etc", "lib/moh", "lib/agi-bin", "spool", "run", "log"):
+        for name in ("etc", "lib/moh", "lib/agi-bin", "spool", "log"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._add_sounds()
         modules = self.program / (self.program / "modules").read_text().strip()
         values = {
             "FOLDER": str(self.folder),
+            "RUN": str(self.run),
             "MODULES": str(modules),
             "SYSTEM": self.system,
             "AMI_PORT": str(self.ami_port),

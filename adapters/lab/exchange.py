@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import shutil
 import socket
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -43,6 +46,7 @@ class Exchange:
 async def opened(folder: Path, suite: str = SUITES[16], *, system: str = "lab") -> AsyncIterator[Exchange]:
     """A running exchange, for as long as the block runs. Raises NoAsterisk."""
     program = await fetched(suite)
+    run = await asyncio.to_thread(tempfile.mkdtemp, prefix="asterisk-")
     pbx = ("127.0.0.1", free_port(socket.SOCK_DGRAM))
     phones = {name: Phone(name, pbx) for name in (*EXTENSIONS, *TRUNKS)}
     try:
@@ -51,6 +55,7 @@ async def opened(folder: Path, suite: str = SUITES[16], *, system: str = "lab") 
         asterisk = Asterisk(
             program=program,
             folder=folder,
+            run=Path(run),
             sip_port=pbx[1],
             phones={name: phone.where for name, phone in phones.items()},
             system=system,
@@ -60,3 +65,4 @@ async def opened(folder: Path, suite: str = SUITES[16], *, system: str = "lab") 
     finally:
         for phone in phones.values():
             phone.close()
+        await asyncio.to_thread(shutil.rmtree, run, ignore_errors=True)

@@ -21,7 +21,7 @@ TALK_S: Final = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """One call as the telephones had it. ``hung_up_by``: an extension, ``external`` or ``pbx``. ``*_s``: seconds since the epoch."""
+    """One call as the telephones had it. ``hung_up_by``: an extension, ``external`` or ``pbx``. ``*_s``: unix seconds."""
 
     direction: str
     phone: str | None

@@ -25,7 +25,7 @@ _TAG: Final = re.compile(r";tag=([^;>\s]+)")
 _URI: Final = re.compile(r"<?(sips?:[^>;\s]+[^>\s]*)>?")
 _USER: Final = re.compile(r"sips?:([^@;>]+)@")
 WORDS: Final = {
-    100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 202: "Accepted", 404: "Not Found", 480: "Temporarily Unavailable",
+    100: "Trying", 180: "Ringing", 200: "OK", 404: "Not Found", 480: "Temporarily Unavailable",
     481: "No Such Call", 486: "Busy Here", 487: "Request Terminated", 501: "Not Implemented", 503: "Service Unavailable",
     603: "Decline",
 }  # fmt: skip
@@ -152,7 +152,8 @@ class Leg:
 
     def send_to(self, number: str) -> None:
         """Transfer without asking (REFER)."""
-        self.request("REFER", headers=[("Refer-To", f"<sip:{number}@{self.phone.pbx_text}>"), ("Referred-By", f"<{self.phone.uri}>")])
+        refer = f"<sip:{number}@{self.phone.pbx_text}>"
+        self.request("REFER", headers=[("Refer-To", refer), ("Referred-By", f"<{self.phone.uri}>")])
         self.note(f"refer {number}")
 
     def join_with(self, other: Leg) -> None:
@@ -322,9 +323,10 @@ class Phone(asyncio.DatagramProtocol):
 
     def send_request(self, leg: Leg, method: str, number: int, headers: list[tuple[str, str]], body: str) -> None:
         """Send a request of a dialogue, and again until it is answered."""
+        branch = f"z9hG4bK{leg.call_id.partition('@')[0]}-{number}-{method}"
         lines = [
             f"{method} {leg.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.where[0]}:{self.where[1]};branch=z9hG4bK{leg.call_id.partition('@')[0]}-{number}-{method};rport",
+            f"Via: SIP/2.0/UDP {self.where[0]}:{self.where[1]};branch={branch};rport",
             *self._dialogue(leg, number, method),
             f"Contact: <{self.uri}>",
             *(f"{name}: {value}" for name, value in headers),

@@ -57,7 +57,8 @@ class Lab:
             if calls and calls[0]["end_ms"] is not None and not calls[0]["open_cards"]:
                 return calls[0]
             if time.monotonic() > deadline:
-                raise AssertionError(f"{number}: {calls or 'MoySklad has no call'}\n{self.stage.tails()}\n{self.pbx.asterisk.tail()}")
+                said = f"{self.stage.tails()}\n{self.pbx.asterisk.tail()}"
+                raise AssertionError(f"{number}: {calls or 'MoySklad has no call'}\n{said}")
             await asyncio.sleep(LOOK_S)
 
     async def card(self, number: str, extension: str, within_s: float = 10.0) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.lab.asterisk import SUITES
 from adapters.lab.plays import PLAYS, Truth
-from tests.asterisk.stage import Lab, lab
+from tests.asterisk.stage import lab
 from tests.faults import report
 
 pytestmark = pytest.mark.slow

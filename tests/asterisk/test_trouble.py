@@ -1,4 +1,4 @@
-"""What befalls the connection, Asterisk, the service and the database in mid-call; each call ends once, right, with no card open."""
+"""What befalls the connection, Asterisk, the service and the database in mid-call; each call ends right, once, no card open."""
 
 from __future__ import annotations
 

@@ -23,9 +23,8 @@ AFTERGLOW_S = 0.6
 
 async def record(suite: str, folder: Path, names: list[str]) -> None:
     """Play and write, one after the other."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "truth.json"
-    truths: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    truths: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}  # noqa: ASYNC240 - a tool
     with tempfile.TemporaryDirectory() as place:
         async with opened(Path(place), suite) as pbx, connected(config_of(pbx.asterisk), now_ms) as connection:
             for name in names:
@@ -71,4 +70,5 @@ def _as_truth(truth: Truth, events: list[dict[str, str]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    Path(sys.argv[2]).mkdir(parents=True, exist_ok=True)
     asyncio.run(record(sys.argv[1], Path(sys.argv[2]), sys.argv[3:] or list(PLAYS)))
