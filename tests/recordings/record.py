@@ -24,7 +24,7 @@ AFTERGLOW_S = 0.6
 async def record(suite: str, folder: Path, names: list[str]) -> None:
     """Play and write, one after the other."""
     path = folder / "truth.json"
-    truths: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}  # noqa: ASYNC240 - a tool
+    truths: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     with tempfile.TemporaryDirectory() as place:
         async with opened(Path(place), suite) as pbx, connected(config_of(pbx.asterisk), now_ms) as connection:
             for name in names:
