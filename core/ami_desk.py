@@ -30,6 +30,7 @@ from core.ami_verdict import ANSWERED, CANCELLED, Leg, leg_end, verdict
 from core.events import (
     AnyObservation,
     ArrivalObserved,
+    CallerIdObserved,
     DialObserved,
     HangupObserved,
     RingEnded,
@@ -195,6 +196,8 @@ class Desk:
             return track
         if track.direction is Direction.OUTGOING and (leg.side is Side.OUTSIDE or leg.who == track.caller):
             track = self.flush(track)
+            if not track.told and any(each.own for each in track.legs):
+                self._say_began(track)
             return self.say(track, self._dial(track, Direction.OUTGOING, (track.caller,) if track.caller else ()))
         pending = track.pending
         pending = replace(
@@ -204,6 +207,17 @@ class Desk:
             begun_raw=(*pending.begun_raw, self.raw)[:MAX_RAW],
         )
         return self._hold_back(track, pending, GATHER_MS)
+
+    def _say_began(self, track: Track) -> None:
+        """A click-to-call began when the first telephone was called: said as the PBX script says it, of the channel."""
+        channel = self.channels.get(track.alias or track.id)
+        event = CallerIdObserved(
+            **self.base(track.born_ms),
+            channel=track.id,
+            channel_name=channel.party.shown if channel is not None else "",
+            caller_id=track.caller,
+        )
+        self._say(f"channel/{track.id}", event, track.said, again=track.resumed_ms is not None)
 
     def end_leg(self, track: Track, leg: Leg) -> Track:
         """It is not called any more, and nobody answered."""
