@@ -192,12 +192,12 @@ class Desk:
     def begin(self, track: Track, leg: Leg) -> Track:
         """A telephone or a trunk is being called from now on."""
         track = self.put(replace(track, legs=(*track.legs, leg), hung=None))
+        if leg.own and leg.side in REAL:
+            self._say_clicked(track, leg)
         if leg.own or leg.side not in REAL or track.direction is None:
             return track
         if track.direction is Direction.OUTGOING and (leg.side is Side.OUTSIDE or leg.who == track.caller):
             track = self.flush(track)
-            if not track.told and any(each.own for each in track.legs):
-                self._say_began(track)
             return self.say(track, self._dial(track, Direction.OUTGOING, (track.caller,) if track.caller else ()))
         pending = track.pending
         pending = replace(
@@ -208,16 +208,16 @@ class Desk:
         )
         return self._hold_back(track, pending, GATHER_MS)
 
-    def _say_began(self, track: Track) -> None:
-        """A click-to-call began when the first telephone was called: said as the PBX script says it, of the channel."""
-        channel = self.channels.get(track.alias or track.id)
+    def _say_clicked(self, track: Track, leg: Leg) -> None:
+        """A click-to-call begins when the first telephone is called, before it is known whom it is for: said of the channel."""
+        channel = self.channels.get(leg.channel)
         event = CallerIdObserved(
             **self.base(track.born_ms),
             channel=track.id,
             channel_name=channel.party.shown if channel is not None else "",
-            caller_id=track.caller,
+            caller_id=leg.who,
         )
-        self._say(f"channel/{track.id}", event, track.said, again=track.resumed_ms is not None)
+        self._say(f"channel/{track.id}", event, track.said, again=False)
 
     def end_leg(self, track: Track, leg: Leg) -> Track:
         """It is not called any more, and nobody answered."""

@@ -124,11 +124,11 @@ class Parties:
         """
         if self.direction is Direction.INCOMING:
             return stay.channel == self.anchor
-        if self.number != ANONYMOUS and same_number(stay.caller_id, self.number):
-            return True
+        outside = not looks_like_extension(strip_technology(stay.channel_name))
+        theirs = self.number != ANONYMOUS and same_number(stay.caller_id, self.number)
         if stay.channel == self.anchor:
-            return False
-        return not looks_like_extension(strip_technology(stay.channel_name)) and stay.caller_id not in self.dialled
+            return theirs and outside
+        return theirs or (outside and stay.caller_id not in self.dialled)
 
     def extension(self, stay: Stay) -> str:
         """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""
