@@ -30,6 +30,7 @@ from core.ami_verdict import ANSWERED, CANCELLED, Leg, leg_end, verdict
 from core.events import (
     AnyObservation,
     ArrivalObserved,
+    CallerIdObserved,
     DialObserved,
     HangupObserved,
     RingEnded,
@@ -191,6 +192,8 @@ class Desk:
     def begin(self, track: Track, leg: Leg) -> Track:
         """A telephone or a trunk is being called from now on."""
         track = self.put(replace(track, legs=(*track.legs, leg), hung=None))
+        if leg.own and leg.side in REAL:
+            self._say_clicked(track, leg)
         if leg.own or leg.side not in REAL or track.direction is None:
             return track
         if track.direction is Direction.OUTGOING and (leg.side is Side.OUTSIDE or leg.who == track.caller):
@@ -204,6 +207,17 @@ class Desk:
             begun_raw=(*pending.begun_raw, self.raw)[:MAX_RAW],
         )
         return self._hold_back(track, pending, GATHER_MS)
+
+    def _say_clicked(self, track: Track, leg: Leg) -> None:
+        """A click-to-call begins when the first telephone is called, before it is known whom it is for: said of the channel."""
+        channel = self.channels.get(leg.channel)
+        event = CallerIdObserved(
+            **self.base(track.born_ms),
+            channel=track.id,
+            channel_name=channel.party.shown if channel is not None else "",
+            caller_id=leg.who,
+        )
+        self._say(f"channel/{track.id}", event, track.said, again=False)
 
     def end_leg(self, track: Track, leg: Leg) -> Track:
         """It is not called any more, and nobody answered."""

@@ -84,7 +84,8 @@ class Dial:
 class Call:
     """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
 
-    ``stopped``: extensions whose telephones were heard to stop ringing, and when.
+    ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
+    heard to stop ringing, and when.
     """
 
     enterprise: Enterprise
@@ -94,6 +95,7 @@ class Call:
     first_heard_ms: int | None = None
     last_heard_ms: int | None = None
     live_heard_ms: int | None = None
+    over_ami: bool = False
     arrival_ms: int | None = None
     number: str = ANONYMOUS
     trunk: str = ""
@@ -260,6 +262,7 @@ def _heard(state: Call, event: Observation) -> Call:
         first_heard_ms=_least(state.first_heard_ms, event.heard_ms),
         last_heard_ms=max(state.last_heard_ms or 0, event.heard_ms),
         live_heard_ms=state.live_heard_ms if downloaded else _least(state.live_heard_ms, event.heard_ms),
+        over_ami=state.over_ami or is_ami(event),
         settings_revision=state.settings_revision or event.settings_revision,
     )
 

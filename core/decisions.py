@@ -80,8 +80,8 @@ def complete(call: Call) -> str:
         return ""
     if hangup.verdict and not hangup.answered:
         return "the PBX itself said how it ended"
-    if not hangup.answered:
-        return ""
+    if not hangup.answered or (call.over_ami and not hangup.verdict):
+        return ""  # of two ways to hear of a call the better one is still to come
     found = call.talks
     last = talk.last_talk(found)
     if last is None or last.end_ms is None:

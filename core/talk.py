@@ -128,13 +128,13 @@ class Parties:
         """
         if self.direction is Direction.INCOMING:
             return stay.channel == self.anchor
-        if self._is_exchange(stay) or (self.clicked and stay.channel == self.anchor):
+        if self._is_exchange(stay):
             return False
-        if self.number != ANONYMOUS and same_number(stay.caller_id, self.number):
-            return True
+        outside = not looks_like_extension(strip_technology(stay.channel_name))
+        theirs = self.number != ANONYMOUS and same_number(stay.caller_id, self.number)
         if stay.channel == self.anchor:
-            return False
-        return not looks_like_extension(strip_technology(stay.channel_name)) and stay.caller_id not in self.dialled
+            return theirs and outside
+        return theirs or (outside and stay.caller_id not in self.dialled)
 
     def extension(self, stay: Stay) -> str:
         """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""

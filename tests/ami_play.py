@@ -119,7 +119,7 @@ def gapped_world(lines: Sequence[Line], cut: int, lost: int, *, restarted: bool)
     return world, listener, talking
 
 
-def customers(truth: Sequence[Truth]) -> list[Truth]:
+def customers(truth: Iterable[Truth]) -> list[Truth]:
     """The calls that MoySklad has: with a customer."""
     return [each for each in truth if each["direction"] != "internal"]
 

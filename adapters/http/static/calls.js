@@ -63,13 +63,8 @@ function Form({ wanted, change, error, names }) {
       <datalist id="people">${Object.entries(names).map(([extension, name]) => html`<option key=${extension} value=${extension}>${name}</option>`)}</datalist></div>
     <div class="field extra"><label for="direction">Направление</label>
       <select id="direction" value=${wanted.direction} onChange=${pick("direction")}><option value="">любое</option><option value="in">входящие</option><option value="out">исходящие</option><option value="internal">внутренние</option></select></div>
-<<<<<<< HEAD
-    <div class="field"><label for="outcome">Чем кончилось</label>
-      <select id="outcome" value=${wanted.outcome} onChange=${(event) => change({ ...typed, outcome: event.target.value, direction: event.target.value === MISSED ? "in" : typed.direction })}><option value="">всё равно</option><option value=${MISSED}>входящий не принят (всего)</option>
-=======
     <div class="field extra"><label for="outcome">Чем кончилось</label>
-      <select id="outcome" value=${wanted.outcome} onChange=${pick("outcome")}><option value="">всё равно</option><option value="missed,abandoned">не принят (всего)</option>
->>>>>>> main
+      <select id="outcome" value=${wanted.outcome} onChange=${(event) => change({ ...typed, outcome: event.target.value, direction: event.target.value === MISSED ? "in" : typed.direction })}><option value="">всё равно</option><option value=${MISSED}>входящий не принят (всего)</option>
         ${Object.entries(OUTCOMES).map(([name, [words]]) => html`<option key=${name} value=${name}>${words}</option>`)}</select></div>
     <div class="field dates"><span class="label">Период</span><div class="row nowrap"><input type="date" aria-label="С какого дня" value=${wanted.from} max=${wanted.to || undefined} onChange=${pick("from")} aria-invalid=${wrong === "from"} />
       <span aria-hidden="true">–</span><input type="date" aria-label="По какой день" value=${wanted.to} min=${wanted.from || undefined} onChange=${pick("to")} /></div></div>
