@@ -41,7 +41,7 @@ from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import accounts_spoken_for, gather
+from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault, WrongKey
 from core.decisions import Limits
 from core.errors import StoreUnavailable
@@ -106,6 +106,12 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[St
     return story, draw(story, history, settings)
 
 
+async def _status_in_russian(sources: Sources) -> dict[str, Any]:
+    """How the service is, for those who watch the board: what kept MoySklad's answers away in their language."""
+    told = await gather(sources)
+    return {**told, "accounts": [{**each, "reason": in_russian(each["reason"])} for each in told["accounts"]]}
+
+
 async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
     """The replay with its picture, as JSON; ``disguised``: without anybody's number or name; ``russian``: its sentences."""
     found = await _find_replay(service, enterprise, name)
@@ -121,7 +127,7 @@ async def _replay(service: Service, enterprise: str, name: str, *, disguised: bo
 def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
     """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
     sources = service.sources
-    board = Board(service.pool, lambda: gather(sources), now_ms=wall_ms)
+    board = Board(service.pool, partial(_status_in_russian, sources), now_ms=wall_ms)
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,

@@ -110,6 +110,23 @@ def shown(raw: bytes) -> str:
     return raw[:SHOWN_BYTES].decode("utf-8", "replace")
 
 
+def is_somebody_reading(request: web.Request) -> bool:
+    """Whether a browser asks for something to be looked at: JSON would tell its reader nothing."""
+    return request.method == "GET" and "text/html" in request.headers.get("Accept", "") and "/api/" not in request.path
+
+
+_NO_SUCH_PAGE: Final = """<!doctype html>
+<html lang="ru">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Такой страницы нет</title><link rel="stylesheet" href="/ms-admin/static/base.css"></head>
+<body><main class="gate"><div class="panel"><div class="panel-body">
+<h1>Такой страницы нет</h1><p>Проверьте адрес: возможно, он скопирован не целиком.</p>
+<a class="btn primary" href="/ms-admin/">На главную</a>
+</div></div></main></body>
+</html>
+"""
+
+
 @web.middleware
 async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error leaves as JSON in words; a bug is a 500 that names nothing, with its place in the log."""
@@ -120,6 +137,8 @@ async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         if error.status < 400:
             raise
+        if error.status == 404 and is_somebody_reading(request):
+            return web.Response(text=_NO_SUCH_PAGE, status=404, content_type="text/html")
         hint = "see /openapi.json for what exists" if error.status in (404, 405) else ""
         return answer({"error": error.reason.lower(), "field": "", "hint": hint}, error.status)
     except Exception as error:  # the edge of the process: what escapes here is a bug, and the caller must still get an answer

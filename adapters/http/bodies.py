@@ -140,6 +140,12 @@ class EnterpriseQuery(Body, frozen=True, kw_only=True):
     enterprise: str = ""
 
 
+class StatusQuery(Body, frozen=True, kw_only=True):
+    """``lang=ru``: what kept MoySklad's answers away, for a page."""
+
+    lang: str = ""
+
+
 class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
     """``before``: an entry's id; ``action``: several by commas."""
 

@@ -24,7 +24,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiohttp.web_urldispatcher import MatchInfoError
 
-from adapters.http.answers import Handler, Problem
+from adapters.http.answers import Handler, Problem, is_somebody_reading
 from adapters.http.services import StartingUp, services
 from adapters.http.who import FOR_LINKS, WHO, Kind, Who, address_of, not_yours, peer, who
 from adapters.postgres.database import DATABASE_ERRORS, still_wanted
@@ -232,9 +232,10 @@ def guarded(guard: Guard) -> Middleware:
                 raise
             return await handler(request)  # nobody can say who asks; a page without data tells that in words, JSON would not
         if asker is None:
-            if isinstance(request.match_info, MatchInfoError) and not target.startswith(("/internal", "/ms-admin")):
+            is_unknown = isinstance(request.match_info, MatchInfoError)
+            if is_unknown and not target.startswith(("/internal", "/ms-admin")):
                 return await handler(request)  # there is nothing to be protected
-            if _is_page(request):
+            if _is_page(request) or (is_unknown and not is_internal(target) and is_somebody_reading(request)):
                 raise web.HTTPSeeOther(f"{LOGIN}?next={quote(request.path_qs, safe='')}")
             raise Problem(
                 403 if target.startswith("/internal/") else 401,

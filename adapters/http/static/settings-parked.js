@@ -17,7 +17,7 @@ export function ParkedCalls({ number }) {
       setBusy(false);
     }
   };
-  return html`<section class="panel" aria-labelledby="parked-title">
+  return html`<section class="panel parked" aria-labelledby="parked-title">
     <div class="panel-head"><h2 id="parked-title">Ждут человека: ${counted(data.total, "звонок", "звонка", "звонков")}</h2>
       <button type="button" class="btn small" disabled=${busy || data.orders.length > 0} onClick=${again}>${data.orders.length ? "Повторяются…" : "Повторить все"}</button></div>
     <div class="panel-body">
