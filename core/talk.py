@@ -118,14 +118,17 @@ class Parties:
     caller: str = ""
 
     def is_customer(self, stay: Stay) -> bool:
-        """Whether this stay is the customer's: the call's own channel when incoming, the trunk's when outgoing."""
+        """Whether this stay is the customer's: the call's own channel when incoming, the trunk's when outgoing.
+
+        An outgoing call's own channel is the employee's, unless the customer was called first (a click-to-call may do so).
+        """
         if self.direction is Direction.INCOMING:
             return stay.channel == self.anchor
+        outside = not looks_like_extension(strip_technology(stay.channel_name))
+        theirs = self.number != ANONYMOUS and same_number(stay.caller_id, self.number)
         if stay.channel == self.anchor:
-            return False
-        if self.number != ANONYMOUS and same_number(stay.caller_id, self.number):
-            return True
-        return not looks_like_extension(strip_technology(stay.channel_name)) and stay.caller_id not in self.dialled
+            return theirs and outside
+        return theirs or (outside and stay.caller_id not in self.dialled)
 
     def extension(self, stay: Stay) -> str:
         """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""

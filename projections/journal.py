@@ -96,6 +96,8 @@ def _tell(event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
                 "answered": event.answered,
                 "downloaded": event.downloaded,
             }
+            if event.verdict:
+                heard |= {"verdict": event.verdict, "hung_up_by": event.hung_up_by, "cause": event.cause}
             return "hangup", heard, None, ""
         case EffectDone():
             return str(event.effect.get("type")), _requests(event.exchanges), _answers(event), ""

@@ -170,7 +170,7 @@ def _phone(state: Call, extension: str) -> Iterator[Bar]:
 
 
 def _rings(state: Call, extension: str, over_ms: int | None) -> Iterator[Bar]:
-    """From each step that rang this phone until somebody answered, the next step left it out, or the call was over."""
+    """From each step that rang this phone until somebody answered, it stopped, the next step left it out, or the call was over."""
     steps = sorted(state.steps, key=lambda step: step.heard_ms)
     last: Bar | None = None
     for index, step in enumerate(steps):
@@ -178,6 +178,7 @@ def _rings(state: Call, extension: str, over_ms: int | None) -> Iterator[Bar]:
             continue
         ends = [talk.start_ms for talk in state.talks if talk.start_ms >= step.heard_ms]
         ends += [later.heard_ms for later in _leaving_out(steps[index + 1 :], extension, state)]
+        ends += [at_ms for stopped, at_ms in state.stopped if stopped == extension and at_ms >= step.heard_ms]
         if over_ms is not None:
             ends.append(over_ms)
         to_ms = min(ends, default=None)

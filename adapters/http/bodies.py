@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from adapters.access import MAX_LINK_DAYS
 from adapters.http.answers import Problem, read_json
+from core.values import Outcome
 
 MAX_REVISION: Final = 2**31 - 1
 """Revisions are integers of the database."""
@@ -172,7 +173,7 @@ class CallsQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "f
 
     phone: str = ""
     extension: str = ""
-    outcome: Annotated[str, Meta(description="several by commas")] = ""
+    outcome: Annotated[str, Meta(description=f"several by commas: {', '.join(Outcome)}")] = ""
     direction: str = ""
     since: str = ""
     until: str = ""

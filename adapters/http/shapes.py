@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from core.settings import Settings
+from core.values import Outcome
 
 Ms = Annotated[int, Meta(description="milliseconds since the epoch, UTC")]
 Moment = Annotated[str, Meta(description="ISO 8601, with its offset")]
@@ -230,7 +231,7 @@ class CallRow(Shape, frozen=True, kw_only=True):
     call: str
     phase: str
     direction: str
-    outcome: str | None
+    outcome: Outcome | None
     number: str
     client: str
     extensions: list[str]
@@ -263,7 +264,7 @@ class MissedShown(Shape, frozen=True, kw_only=True):
     first_ms: Ms
     last_ms: Ms
     call: str
-    outcome: str
+    outcome: Outcome
     rang: list[str]
     link: str
 

@@ -38,6 +38,8 @@ STORED_TYPES = {
     "bridge_left",
     "bridge_closed",
     "hangup_observed",
+    "ring_ended",
+    "handover_observed",
     "card_requested",
     "leg_absorbed",
     "consultation_observed",

@@ -1,7 +1,7 @@
 // «Звонки»: the search. What is asked for stands in the address, so that it can be sent, kept and gone back to.
 import { html, useState, useEffect, useRef, useCallback, api, withParams, duration, date, time, waited, counted, number, plural, Busy, Failed, Tag, Zone } from "./lib.js";
 import { mount } from "./shell.js";
-import { OUTCOMES, outcomeOf, Way, Client, People, useNames, callLink } from "./calls-words.js";
+import { MISSED, OUTCOMES, outcomeOf, Way, Client, People, useNames, callLink } from "./calls-words.js";
 
 const FIELDS = ["phone", "extension", "direction", "outcome", "from", "to", "failed", "parked", "live"];
 const PAGE = 50, MOST = 200;
@@ -69,7 +69,7 @@ function Form({ wanted, change, error, names }) {
     <div class="field extra"><label for="direction">Направление</label>
       <select id="direction" value=${wanted.direction} onChange=${pick("direction")}><option value="">любое</option><option value="in">входящие</option><option value="out">исходящие</option><option value="internal">внутренние</option></select></div>
     <div class="field extra"><label for="outcome">Чем кончилось</label>
-      <select id="outcome" value=${wanted.outcome} onChange=${pick("outcome")}><option value="">всё равно</option><option value="missed,abandoned">не принят (всего)</option>
+      <select id="outcome" value=${wanted.outcome} onChange=${(event) => change({ ...typed, outcome: event.target.value, direction: event.target.value === MISSED ? "in" : typed.direction })}><option value="">всё равно</option><option value=${MISSED}>входящий не принят (всего)</option>
         ${Object.entries(OUTCOMES).map(([name, [words]]) => html`<option key=${name} value=${name}>${words}</option>`)}</select></div>
     <div class="field dates"><span class="label">Период</span><div class="row nowrap"><input type="date" aria-label="С какого дня" value=${wanted.from} max=${wanted.to || undefined} onChange=${pick("from")} aria-invalid=${wrong === "from"} />
       <span aria-hidden="true">–</span><input type="date" aria-label="По какой день" value=${wanted.to} min=${wanted.from || undefined} onChange=${pick("to")} /></div></div>
