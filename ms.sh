@@ -10,6 +10,7 @@ usage() {
 usage: ./ms.sh COMMAND [options]          (./ms.sh COMMAND --help tells more)
 
 see it work    demo [--once]              sandbox, service and real recorded calls; needs nothing
+               pbx-demo [--once]          the same with a real Asterisk and real calls; fetches it (Debian, Ubuntu)
 run it         start | stop | restart | status | logs [-f]
                serve                      in the foreground
                sandbox                    a MoySklad of our own
@@ -170,7 +171,7 @@ unset PYTHONHOME PYTHONPATH
 case $1 in
     help | -h | --help) usage; exit 0 ;;
     test) shift; run_tests "$@"; exit ;;
-    demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | parked | retry | rebuild | doctor | export) ;;
+    demo | pbx-demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | parked | retry | rebuild | doctor | export) ;;
     *) say "there is no command '$1'; ./ms.sh without arguments lists them"; exit 2 ;;
 esac
 

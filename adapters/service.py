@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, Final
 
 import structlog
 
 from adapters import access, audit
+from adapters.asterisk.config import PbxConfig
+from adapters.asterisk.duty import Duty
+from adapters.asterisk.originate import AmiOriginator
+from adapters.asterisk.recorder import LogRecorder
 from adapters.backlog import BacklogMeter
+from adapters.click_book import PostgresClickBook
+from adapters.click_caller import ClickCaller
+from adapters.click_desk import ClickDesk
+from adapters.environment import ASTERISK_API_URL
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
 from adapters.moysklad.registry import LimitsRegistry
@@ -24,8 +32,10 @@ from adapters.postgres.database import DATABASE_ERRORS, close_pool, create_pool,
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.leases import PostgresLeases
 from adapters.postgres.notices import Notices
+from adapters.postgres.pbx import PostgresClaims
 from adapters.postgres.projections import ProjectionRunner
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
+from adapters.provider_api import ProviderApi, opened_session
 from adapters.reactor import Reactor
 from adapters.retries import RetryWorker
 from adapters.self_test import SelfTests
@@ -35,6 +45,7 @@ from adapters.switchboard import Switchboard
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.errors import StoreUnavailable
+from core.origination import Originator
 from core.ports import Projection, StreamId
 
 STORE_PATIENCE_S: Final = 2.5
@@ -61,7 +72,8 @@ class ServiceOptions:
     """What the service is told from outside. ``zone`` is the PBX's, ``api_zone`` MoySklad's.
 
     ``address``: what the other instances call this one; empty for a tool or a test, which takes no part among them and attends
-    to whatever it is told to. ``known_limits``: those of a process that knows what it asked before (tests).
+    to whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
+    ``ways``: other ways of ordering calls (tests). ``known_limits``: those of a process that knows what it asked before (tests).
     """
 
     dsn: str
@@ -75,6 +87,9 @@ class ServiceOptions:
     now_ms: Callable[[], int]
     version: str = ""
     address: str = ""
+    asterisk_api_url: str = ASTERISK_API_URL
+    pbxes: tuple[PbxConfig, ...] = ()
+    ways: Mapping[str, Originator] = field(default_factory=dict)
     known_limits: LimitsRegistry | None = None
 
 
@@ -89,6 +104,9 @@ class Service:
     moysklad: MoySklad
     self_tests: SelfTests
     ingest: Ingest
+    clicks: ClickDesk
+    click_book: PostgresClickBook
+    caller: ClickCaller
     reactor: Reactor
     switchboard: Switchboard
     runner: ProjectionRunner
@@ -98,6 +116,7 @@ class Service:
     sources: Sources
     ownership: Ownership | None
     notices: Notices | None
+    duty: Duty | None
 
     async def run(self) -> None:
         """Follow the log, work on calls, keep the read models, until cancelled.
@@ -124,6 +143,8 @@ class Service:
         ]
         if self.ownership is not None and self.notices is not None:
             parts += [self.notices.run(), self._share_the_address(self.ownership)]
+        if self.duty is not None:
+            parts.append(self.duty.run())
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
@@ -142,6 +163,7 @@ class Service:
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
                 await audit.prune(self.pool)
+                await self.click_book.prune(self.options.now_ms())
             except UNAVAILABLE as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)
@@ -198,7 +220,17 @@ async def assembled(
                 on_claimed=lambda enterprise: reactor.claimed(enterprise),
                 on_lost=lambda enterprise: reactor.lost(enterprise),
             )
-        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open)
+        duty: Duty | None = None
+        sources = replace(
+            _sources(options, pool, backlog, moysklad, ownership, streams_open),
+            pbxes=lambda: duty.states() if duty is not None else (),
+            configured_pbxes=tuple(config.pbx.name for config in options.pbxes),
+        )
+        session = await stack.enter_async_context(opened_session())
+        # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
+        ami = AmiOriginator(options.pbxes, now_ms=options.now_ms)
+        ways = {**options.ways, "ami": ami, "http": ProviderApi(session, options.asterisk_api_url, settings.secret_of)}
+        caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         reactor = Reactor(
             store=store,
             settings=settings,
@@ -207,6 +239,7 @@ async def assembled(
             limits=options.limits,
             ownership=ownership,
             joined_until=lambda: switchboard.position,
+            clicks=caller,
         )
         switchboard = Switchboard(
             state=PostgresSwitchboardState(pool),
@@ -217,6 +250,14 @@ async def assembled(
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
+        if ownership is not None and options.pbxes:
+            claims = PostgresClaims(options.dsn)
+            stack.push_async_callback(claims.close)
+            duty = Duty(
+                options.pbxes, claims, LogRecorder(ingest, store, settings, claims.open_calls), ownership, now_ms=options.now_ms
+            )
+        click_book = PostgresClickBook(pool)
+        clicks = ClickDesk(store=store, book=click_book, now_ms=options.now_ms, wake=reactor.wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
         yield Service(
@@ -227,6 +268,9 @@ async def assembled(
             moysklad=moysklad,
             self_tests=self_tests,
             ingest=ingest,
+            clicks=clicks,
+            click_book=click_book,
+            caller=caller,
             reactor=reactor,
             switchboard=switchboard,
             runner=ProjectionRunner(pool, store, projections),
@@ -236,6 +280,7 @@ async def assembled(
             sources=sources,
             ownership=ownership,
             notices=Notices(options.dsn, heard) if ownership is not None else None,
+            duty=duty,
         )
 
 

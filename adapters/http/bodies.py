@@ -126,6 +126,14 @@ class LoggedCall(Signal, frozen=True, kw_only=True):
     answered: bool | None = None
 
 
+class Click(Body, frozen=True, kw_only=True):
+    """What MoySklad sends when somebody clicks a number, as JSON or as a form; signed by ``Lognex-Content-MD5``."""
+
+    srcNumber: Annotated[str, Meta(description="the employee's extension")] = ""
+    destNumber: Annotated[str, Meta(description="the number to call")] = ""
+    uid: Annotated[str, Meta(description="the login of whoever clicked")] = ""
+
+
 # -- queries: they describe; the handlers read them -----------------------------------------------------------------
 
 
@@ -190,6 +198,13 @@ class ReplayQuery(Body, frozen=True, kw_only=True):
     numbers: str = ""
     download: str = ""
     lang: str = ""
+
+
+class ClicksQuery(Body, frozen=True, kw_only=True):
+    """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing."""
+
+    before: Annotated[str, Meta(pattern=r"^[0-9]{0,17}$")] = ""
+    bad: str = ""
 
 
 class MissedQuery(Body, frozen=True, kw_only=True):

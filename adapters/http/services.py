@@ -13,6 +13,7 @@ from adapters.access import Access
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import Found
+from adapters.click_desk import ClickDesk
 from adapters.http.answers import Problem
 from adapters.http.stream import Streams
 from adapters.ingest import Ingest
@@ -35,6 +36,14 @@ class Replay(Protocol):
         ...
 
 
+class ClickStory(Protocol):
+    """Tells one click in MoySklad as JSON; None for one that nobody knows. ``russian``: its sentences for a page."""
+
+    def __call__(self, enterprise: str, click: str, *, russian: bool) -> Awaitable[dict[str, Any] | None]:
+        """See above."""
+        ...
+
+
 FindCall = Callable[[str, str], Awaitable[str | None]]
 """``(enterprise, what a person calls it) -> the call's id``; None for a call nobody knows. Raises as :data:`Search` does."""
 
@@ -50,6 +59,8 @@ class Services:
     """The service's parts as the edge sees them."""
 
     ingest: Ingest
+    clicks: ClickDesk
+    click_story: ClickStory
     settings: SettingsStore
     moysklad: MoySklad
     access: Access

@@ -255,6 +255,50 @@ class CallsFound(Shape, frozen=True, kw_only=True):
     after: str | None
 
 
+class ClickTaken(Shape, frozen=True, kw_only=True):
+    """The click is durable; the telephone rings next."""
+
+    success: Literal[True]
+
+
+class ClickRow(Shape, frozen=True, kw_only=True):
+    """A click in MoySklad. ``stage``: how far it came; ``signature``: the reading that fitted, ``absent`` or ``wrong``; ``way``:
+    ``ami`` or ``http``; ``ambiguous``: it may have rung; ``call``: what came of it; ``repeats``: further deliveries."""
+
+    click: str
+    at_ms: Ms
+    stage: Literal["waiting", "ordering", "ordered", "doubted", "joined", "silent", "failed", "expired", "refused", "unheard"]
+    extension: str
+    number: str
+    uid: str
+    signature: str
+    way: str
+    error: str
+    remedy: str
+    ambiguous: bool
+    call: str
+    repeats: int
+    link: str
+
+
+class SignatureSeen(Shape, frozen=True, kw_only=True):
+    """How MoySklad signs: the reading that fitted last, and the verdict on the last click; null: there was none."""
+
+    fitted: str | None
+    fitted_ms: Ms | None
+    last: str | None
+    last_ms: Ms | None
+
+
+class ClicksFound(Shape, frozen=True, kw_only=True):
+    """Clicks, newest first. ``before``: asks for older ones; null: there are none. ``names``: extension -> employee."""
+
+    clicks: list[ClickRow]
+    before: int | None
+    signature: SignatureSeen
+    names: dict[str, str]
+
+
 class MissedShown(Shape, frozen=True, kw_only=True):
     """A customer who waits for a call back. ``call``: the last attempt; ``rang``: extensions."""
 
