@@ -19,6 +19,7 @@ from core.events import DialObserved
 from core.lifecycle import Phase
 from core.settings import merge_update, parse_settings
 from core.signals import Wire, envelope, parse
+from core.values import Outcome
 from projections.story_text import MARKS
 
 ROOT = Path(__file__).parent.parent
@@ -131,9 +132,11 @@ def test_the_dial_of_the_example_is_understood() -> None:
 
 def test_the_history_page_names_every_phase_mark_and_event() -> None:
     page = HISTORY.read_text()
-    table = page.partition("## The phases")[2].partition("## The remarks")[0]
-    named = {phase for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for phase in re.findall(r"`(\w+)`", row)}
-    assert named == {phase.value for phase in Phase}
+    phases = page.partition("## The phases")[2].partition("## How a call ended")[0]
+    outcomes = page.partition("## How a call ended")[2].partition("## The remarks")[0]
+    for table, words in ((phases, Phase), (outcomes, Outcome)):
+        named = {word for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for word in re.findall(r"`(\w+)`", row)}
+        assert named - {"outcome"} == {word.value for word in words}
     assert dict(re.findall(r"^\| `(.)` \| `(\w+)` \|", page, re.MULTILINE)) == {mark: kind for kind, mark in MARKS.items()}
     source = (ROOT / "core" / "events.py").read_text()
     types = set(re.findall(r'^    type: ClassVar\[str\] = "(\w+)"', source, re.MULTILINE))

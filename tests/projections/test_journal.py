@@ -72,6 +72,14 @@ def test_a_dial_and_a_hangup_say_who_and_how() -> None:
     assert told(hangup) == ("hangup", ended, None, "success", None)
 
 
+def test_what_ami_tells_of_an_end_is_there_too() -> None:
+    (hangup,) = events("9 A hangup 101 verdict=busy by=101 cause=17")
+    assert told(hangup)[1] == {
+        "call": "A", "phone": NUMBER, "extensions": ["101"], "answered": False, "downloaded": False, "verdict": "busy",
+        "hung_up_by": "101", "cause": 17,
+    }  # fmt: skip
+
+
 def test_each_request_stands_beside_its_answer() -> None:
     asked = {"call": "A", "requests": [{"method": "POST", "path": "/api/phone/1.0/call", "body": {"from": NUMBER}}]}
     answered = [{"status": 200, "body": {"id": "m"}, "duration_ms": 12}]
