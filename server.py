@@ -161,6 +161,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         latency=lambda: service.store.latency,
         pool=lambda: pool_use(service.pool),
         listeners=lambda: board.listeners,
+        pbxes=lambda: service.duty.states() if service.duty is not None else (),
     )
     return Services(
         ingest=service.ingest,
@@ -297,6 +298,16 @@ def environment() -> Environment:
         fail(str(error), 2)
 
 
+def ready_environment() -> Environment:
+    """The same for whatever starts the service: the file of PBXes is understood too."""
+    env = environment()
+    try:
+        load_pbxes(env.pbx_file)
+    except BadEnvironment as error:
+        fail(str(error), 2)
+    return env
+
+
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command to its end. What a person can do something about is one line; a bug keeps its traceback in the log."""
     try:
@@ -321,7 +332,7 @@ def main() -> None:
 @main.command("serve")
 def serve_command() -> None:
     """Run in the foreground."""
-    env = environment()
+    env = ready_environment()
     configure_logs(env.log_level, sink=daemon.log_sink(env))
     run(serve(env))
 
@@ -501,7 +512,7 @@ def pbx_demo_command(once: bool, version: int) -> None:
 @main.command("start")
 def start_command() -> None:
     """Start as a daemon; returns once it is ready."""
-    env = environment()
+    env = ready_environment()
     raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
 
 
@@ -514,7 +525,7 @@ def stop_command() -> None:
 @main.command("restart")
 def restart_command() -> None:
     """Stop and start again; nothing is lost."""
-    env = environment()
+    env = ready_environment()
     if status := daemon.stop(env, click.echo):
         raise SystemExit(status)
     raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))

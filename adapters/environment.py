@@ -212,7 +212,7 @@ def _directory(name: str, text: str) -> Path:
 def _file(name: str, text: str) -> Path:
     if "\0" in text:
         raise BadEnvironment(name, "holds a NUL character", "give a file's path")
-    path = Path(text).expanduser().absolute()
+    path = Path(text).absolute()
     if not path.is_file():
         raise BadEnvironment(name, f"{str(path)!r} is not a file", "give the path of a file, or leave it out")
     return path

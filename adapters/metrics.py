@@ -69,6 +69,40 @@ class Streams(Protocol):
     errors: int
 
 
+class PbxState(Protocol):
+    """How one AMI connection is (``adapters/asterisk/source.py``)."""
+
+    @property
+    def name(self) -> str:
+        """Which."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """``connected``, or not."""
+        ...
+
+    @property
+    def messages(self) -> int:
+        """Heard since this instance keeps it."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """Made since then."""
+        ...
+
+    @property
+    def closed(self) -> int:
+        """Calls that a resync found to be over."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to be recorded."""
+        ...
+
+
 def _none() -> tuple[()]:
     return ()
 
@@ -115,6 +149,7 @@ class Figures:
     latency: Callable[[], Latency | None] = _no_latency
     pool: Callable[[], PoolUse | None] = _no_pool
     listeners: Callable[[], int] = int
+    pbxes: Callable[[], Sequence[PbxState]] = _none
 
 
 class Collector:
@@ -142,6 +177,7 @@ class Collector:
         yield CounterMetricFamily("ms_clients_created", "Clients created at MoySklad", value=counters.clients)
         yield GaugeMetricFamily("ms_calls_attended", "Calls the reactor works on now", value=self._reactor.attending)
         yield from self._streams()
+        yield from self._pbxes()
         yield GaugeMetricFamily("ms_nodes", "Instances that live, as this one last heard", value=len(self._figures.nodes()))
         yield from self._backlog()
         yield self._accounts()
@@ -161,6 +197,24 @@ class Collector:
         lines.add_metric(["acknowledged"], streams.events)
         lines.add_metric(["error"], streams.errors)
         yield lines
+
+    def _pbxes(self) -> Iterator[Any]:
+        """The AMI connections that this instance keeps."""
+        states = self._figures.pbxes()
+        if not states:
+            return
+        connected = GaugeMetricFamily("ms_pbx_connected", "Whether the AMI connection is there (1)", labels=["pbx"])
+        waiting = GaugeMetricFamily("ms_pbx_waiting_messages", "AMI messages that wait to be recorded", labels=["pbx"])
+        messages = CounterMetricFamily("ms_pbx_messages", "AMI messages heard", labels=["pbx"])
+        connections = CounterMetricFamily("ms_pbx_connections", "AMI connections made", labels=["pbx"])
+        closed = CounterMetricFamily("ms_pbx_calls_closed", "Calls that had ended while nobody listened", labels=["pbx"])
+        for each in states:
+            connected.add_metric([each.name], each.state == "connected")
+            waiting.add_metric([each.name], each.waiting)
+            messages.add_metric([each.name], each.messages)
+            connections.add_metric([each.name], each.connections)
+            closed.add_metric([each.name], each.closed)
+        yield from (connected, waiting, messages, connections, closed)
 
     def _backlog(self) -> Iterator[Any]:
         """Of all instances together; nothing before the first look."""

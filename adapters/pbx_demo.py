@@ -52,7 +52,8 @@ async def play_pbx_demo(*, once: bool, version: int, echo: Echo) -> int:
     await fetched(suite, report=echo)
     with tempfile.TemporaryDirectory(prefix="ms-pbx-demo-") as folder:
         async with opened(Path(folder), suite) as pbx:
-            echo(f"{pbx.asterisk.version} runs: SIP on 127.0.0.1:{pbx.asterisk.sip_port}, AMI on 127.0.0.1:{pbx.asterisk.ami_port}.")
+            ports = f"SIP on 127.0.0.1:{pbx.asterisk.sip_port}, AMI on 127.0.0.1:{pbx.asterisk.ami_port}"
+            echo(f"{pbx.asterisk.version} runs: {ports}.")
             path = Path(folder) / "pbx.toml"
             await asyncio.to_thread(_write_private, path, pbx_file(pbx))
             async with staged("pbx-demo", echo, variables={"MS_PBX_FILE": str(path)}) as stage:

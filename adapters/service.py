@@ -17,6 +17,7 @@ from adapters.asterisk.config import PbxConfig
 from adapters.asterisk.duty import Duty
 from adapters.asterisk.originate import AmiOriginator
 from adapters.asterisk.recorder import LogRecorder
+from adapters.asterisk.source import State
 from adapters.backlog import BacklogMeter
 from adapters.click_book import PostgresClickBook
 from adapters.click_caller import ClickCaller
@@ -189,43 +190,22 @@ async def assembled(
         if ownership is not None:
             ownership.look()
 
+    def connections() -> Sequence[State]:
+        return duty.states() if duty is not None else ()
+
     async def forget_refusals(enterprise: str) -> None:
         if (current := await settings.current(enterprise)) is not None:
             moysklad.gateway.forget(current.account)
 
     async with contextlib.AsyncExitStack() as stack:
-        pool = await create_pool(options.dsn)
-        stack.push_async_callback(close_pool, pool)
-        moysklad = build_moysklad(
-            phone_url=options.phone_api_url,
-            main_url=options.main_api_url,
-            zone=options.api_zone,
-            now_ms=options.now_ms,
-            limits=options.known_limits,
-            mended=mended,
-        )
-        stack.push_async_callback(moysklad.close)
-        store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
-        settings = SettingsStore(pool, options.vault, public_url=options.public_url)
+        ground = await _ground(options, stack, mended)
+        pool, moysklad, store, settings = ground.pool, ground.moysklad, ground.store, ground.settings
         backlog = BacklogMeter(pool, now_ms=options.now_ms)
         ownership: Ownership | None = None
         if options.address:
-            ownership = Ownership(
-                leases=await stack.enter_async_context(PostgresLeases(options.dsn)),
-                address=options.address,
-                account_key=lambda enterprise: account_key(settings, enterprise),
-                busy=lambda enterprise: reactor.is_busy(enterprise),
-                now_ms=options.now_ms,
-                report=lambda: report(sources),
-                on_claimed=lambda enterprise: reactor.claimed(enterprise),
-                on_lost=lambda enterprise: reactor.lost(enterprise),
-            )
+            ownership = await _ownership(options, stack, settings, lambda: report(sources), lambda: reactor)
         duty: Duty | None = None
-        sources = replace(
-            _sources(options, pool, backlog, moysklad, ownership, streams_open),
-            pbxes=lambda: duty.states() if duty is not None else (),
-            configured_pbxes=tuple(config.pbx.name for config in options.pbxes),
-        )
+        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open, connections)
         session = await stack.enter_async_context(opened_session())
         # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
         ami = AmiOriginator(options.pbxes, now_ms=options.now_ms)
@@ -251,11 +231,7 @@ async def assembled(
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
         if ownership is not None and options.pbxes:
-            claims = PostgresClaims(options.dsn)
-            stack.push_async_callback(claims.close)
-            duty = Duty(
-                options.pbxes, claims, LogRecorder(ingest, store, settings, claims.open_calls), ownership, now_ms=options.now_ms
-            )
+            duty = _duty(options, stack, ownership, ingest, ground)
         click_book = PostgresClickBook(pool)
         clicks = ClickDesk(store=store, book=click_book, now_ms=options.now_ms, wake=reactor.wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
@@ -284,6 +260,63 @@ async def assembled(
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What everything else stands on."""
+
+    pool: Any
+    moysklad: MoySklad
+    store: PostgresEventStore
+    settings: SettingsStore
+
+
+async def _ground(
+    options: ServiceOptions, stack: contextlib.AsyncExitStack, mended: Callable[[Api, str], None]
+) -> _Ground:
+    pool = await create_pool(options.dsn)
+    stack.push_async_callback(close_pool, pool)
+    moysklad = build_moysklad(
+        phone_url=options.phone_api_url,
+        main_url=options.main_api_url,
+        zone=options.api_zone,
+        now_ms=options.now_ms,
+        limits=options.known_limits,
+        mended=mended,
+    )
+    stack.push_async_callback(moysklad.close)
+    store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
+    settings = SettingsStore(pool, options.vault, public_url=options.public_url)
+    return _Ground(pool=pool, moysklad=moysklad, store=store, settings=settings)
+
+
+async def _ownership(
+    options: ServiceOptions,
+    stack: contextlib.AsyncExitStack,
+    settings: SettingsStore,
+    say: Callable[[], Mapping[str, Any]],
+    reactor: Callable[[], Reactor],
+) -> Ownership:
+    return Ownership(
+        leases=await stack.enter_async_context(PostgresLeases(options.dsn)),
+        address=options.address,
+        account_key=lambda enterprise: account_key(settings, enterprise),
+        busy=lambda enterprise: reactor().is_busy(enterprise),
+        now_ms=options.now_ms,
+        report=say,
+        on_claimed=lambda enterprise: reactor().claimed(enterprise),
+        on_lost=lambda enterprise: reactor().lost(enterprise),
+    )
+
+
+def _duty(
+    options: ServiceOptions, stack: contextlib.AsyncExitStack, ownership: Ownership, ingest: Ingest, ground: _Ground
+) -> Duty:
+    claims = PostgresClaims(options.dsn)
+    stack.push_async_callback(claims.close)
+    recorder = LogRecorder(ingest, ground.store, ground.settings, claims.open_calls)
+    return Duty(options.pbxes, claims, recorder, ownership, now_ms=options.now_ms)
+
+
 async def account_key(settings: SettingsStore, enterprise: str) -> str:
     """Names the MoySklad account behind an enterprise, so that enterprises with one key stay together; never the key itself.
 
@@ -301,6 +334,7 @@ def _sources(
     moysklad: MoySklad,
     ownership: Ownership | None,
     streams_open: Callable[[], int],
+    connections: Callable[[], Sequence[State]],
 ) -> Sources:
     sources = Sources(
         version=options.version,
@@ -309,6 +343,8 @@ def _sources(
         now_ms=options.now_ms,
         accounts=moysklad.limits.snapshot,
         streams_open=streams_open,
+        pbxes=connections,
+        configured_pbxes=tuple(config.pbx.name for config in options.pbxes),
     )
     if ownership is None:
         return sources

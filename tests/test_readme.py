@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapters.asterisk.config import Originate, Tls, load
 from adapters.http import access, admin, board, calls, internal, pages, status
 from core.events import DialObserved
 from core.lifecycle import Phase
@@ -26,10 +27,11 @@ ROOT = Path(__file__).parent.parent
 TOP = [ROOT / "README.md", ROOT / "README.ru.md", ROOT / "CHANGELOG.md"]
 PAGES = [*TOP, *sorted((ROOT / "docs").rglob("*.md"))]
 OPERATIONS = ROOT / "docs" / "operations.md"
+ASTERISK = ROOT / "docs" / "asterisk.md"
 HISTORY = ROOT / "docs" / "history.md"
 NOT_YET = re.compile(r"^## (?:What is not there yet|Чего пока нет)$.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
-COMMAND = re.compile(r"\./ms\.sh ([a-z]+)([^`\n;&|)]*)")
+COMMAND = re.compile(r"\./ms\.sh ([a-z][a-z-]*)([^`\n;&|)]*)")
 OPTION = re.compile(r"(?<!\S)--?[a-z][a-z-]*")
 
 
@@ -48,7 +50,7 @@ def told_commands() -> dict[str, set[str]]:
 
 
 def commands_of_server() -> set[str]:
-    return set(re.findall(r'@main\.command\("([a-z]+)"\)', (ROOT / "server.py").read_text()))
+    return set(re.findall(r'@main\.command\("([a-z-]+)"\)', (ROOT / "server.py").read_text()))
 
 
 def commands_of_script() -> set[str]:
@@ -148,6 +150,28 @@ def links(page: Path) -> Iterator[str]:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if not re.match(r"[a-z]+://", target):
             yield target
+
+
+def test_the_file_of_pbxes_is_understood(tmp_path: Path) -> None:
+    page = ASTERISK.read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "main.secret").write_text("fictional\n")
+    path = tmp_path / "pbx.toml"
+    path.write_text(example)
+    (found,) = load(path)
+    assert (found.pbx.name, found.pbx.trunks, found.secret) == ("main", ("trunk-alpha", "trunk-beta"), "fictional")
+    assert found.originate == Originate(), "what is shown is the default"
+    path.write_text(re.sub(r"^# (extensions|tls)", r"\1", example, flags=re.MULTILINE).replace('ca = "asterisk.pem", ', ""))
+    (whole,) = load(path)
+    assert (whole.pbx.extensions, whole.tls) == ("^1[0-9]{2}$", Tls(name="asterisk"))
+
+
+def test_the_user_of_manager_conf_may_do_what_the_tests_use() -> None:
+    (example,) = re.findall(r"```ini\n(.*?)```", ASTERISK.read_text(), re.DOTALL)
+    tried = (ROOT / "adapters" / "lab" / "etc" / "manager.conf").read_text()
+    for key in ("read", "write", "timestampevents"):
+        told, used = (re.findall(rf"^{key} = ([a-z,]+)", text, re.MULTILINE) for text in (example, tried))
+        assert told == used != []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -97,6 +97,10 @@ def load(path: Path | None) -> tuple[PbxConfig, ...]:
     for name in names:
         if names.count(name) > 1:
             _bad(f"two [[pbx]] have the name {name!r}", "give each its own")
+    places = [each.where.lower() for each in found]
+    for each in found:
+        if places.count(each.where.lower()) > 1:
+            _bad(f"two [[pbx]] connect to {each.where}", "one Asterisk belongs to one enterprise: leave one of them out")
     if secrets_are_open and any("secret" in entry for entry in entries):
         log.warning("pbx_file_readable_by_others", file=str(path), remedy=f"chmod o-r {path}")
     return found

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.asterisk.source import State
 from adapters.latency import Latency
 from adapters.metrics import Figures, PoolUse, exposition, pool_use
 from core.values import Urgency
@@ -50,6 +51,9 @@ def samples(figures: Figures | None = None) -> dict[tuple[str, ...], float]:
     }
 
 
+PBX = State(
+    name="main", enterprise="0367", where="127.0.0.1:5038", state="connected", messages=90, connections=3, closed=2, waiting=5
+)
 ALL = Figures(
     backlog=lambda: backlog(lane("0367", 90, late_s=12.5), lane("0367", 3, Urgency.LIVE), a=2, b=3),
     nodes=lambda: (node("n1"), node("n2")),
@@ -59,6 +63,7 @@ ALL = Figures(
     latency=lambda: LATENCY,
     pool=lambda: PoolUse(open=5, idle=2, limit=12),
     listeners=lambda: 4,
+    pbxes=lambda: [PBX, State(name="spare", enterprise="0367", where="127.0.0.1:5039")],
 )
 
 
@@ -93,6 +98,14 @@ def test_the_streams_of_events() -> None:
         "opened": 9, "refused": 1, "cut_off": 3, "gave_up": 4,
     }  # fmt: skip
     assert (found["ms_stream_lines_total", "acknowledged"], found["ms_stream_lines_total", "error"]) == (500, 6)
+
+
+def test_connections_to_pbxes() -> None:
+    found = samples(ALL)
+    names = ("connected", "waiting_messages", "messages_total", "connections_total", "calls_closed_total")
+    assert [found[f"ms_pbx_{name}", "main"] for name in names] == [1, 5, 90, 3, 2]
+    assert found["ms_pbx_connected", "spare"] == 0
+    assert not [name for name, *_ in samples() if name.startswith("ms_pbx")]
 
 
 def test_accounts_by_api_and_state() -> None:

@@ -68,8 +68,8 @@ async def test_a_click_of_an_employee_who_does_not_pick_up_rings_no_customer(tmp
 async def test_what_asterisk_cannot_do_is_a_refusal_in_words(tmp_path: Path) -> None:
     async with opened(tmp_path, SUITES[16]) as pbx:
         originator = AmiOriginator([config_of(pbx.asterisk)], now_ms=now_ms)
+        nobody = Origination(enterprise=ENTERPRISE, extension="555", number="79160006002", channel_id="click-1")
         with pytest.raises(OriginationRefused, match="no such telephone"):
-            nobody = Origination(enterprise=ENTERPRISE, extension="555", number="79160006002", channel_id="click-1")
             await originator.originate(nobody)
         pbx["101"].behave = answering(0.2)
         order = Origination(enterprise=ENTERPRISE, extension="101", number="+79160006002", channel_id="click-2")

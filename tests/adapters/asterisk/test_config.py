@@ -92,6 +92,7 @@ def without(line: str) -> str:
         ("[pbxes]", "the file has a key 'pbxes' that nobody knows"),
         (LEAST + "colour = 1", "pbx 'main' has a key 'colour' that nobody knows"),
         (LEAST + LEAST, "two [[pbx]] have the name 'main'"),
+        (LEAST + LEAST.replace('"main"', '"other"'), "two [[pbx]] connect to 127.0.0.1:5038"),
         (without("name"), "the 1. [[pbx]]: name is missing"),
         (LEAST.replace('"main"', '"два слова"'), "name is not a name"),
         (without("enterprise"), "enterprise is missing"),

@@ -95,7 +95,7 @@ class Stage:
 async def staged(manager: Manager | None = None, log: Log | None = None, **options: Any) -> AsyncIterator[Stage]:
     async with listening(manager or Manager()) as peer:
         log, waits = log or Log(), Waits()
-        given = {"now_ms": lambda: NOW_MS, "sleep": waits, "chance": lambda: 1.0} | options
+        given: dict[str, Any] = {"now_ms": lambda: NOW_MS, "sleep": waits, "chance": lambda: 1.0} | options
         source = Source(config_of(peer), log, **given)
         task = asyncio.create_task(source.run())
         try:
