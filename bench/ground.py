@@ -38,6 +38,9 @@ class Ground:
         self.server = server
         self.folder = folder
         self.say = say
+        self.kept: dict[int, object] = {}
+        """What several rows look at, by its size (``history.kept``)."""
+
         self._template = ""
 
     def dsn(self, name: str) -> str:
@@ -55,6 +58,12 @@ class Ground:
             yield self.dsn(name)
         finally:
             await self._order(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    async def lasting_database(self) -> str:
+        """A fresh database that stays until the server ends."""
+        name = f"bench_{uuid4().hex[:12]}"
+        await self._order(f'CREATE DATABASE "{name}" TEMPLATE "{await self._migrated()}"')
+        return self.dsn(name)
 
     async def _migrated(self) -> str:
         if not self._template:

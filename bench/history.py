@@ -22,6 +22,8 @@ from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.switchboard import Switchboard
 from bench.ground import Ground
 from bench.parts import STARTS_MS, Parts, parts
+from bench.sizes import Size
+from bench.stage import configure_enterprises
 from bench.work import Call, enterprise_name
 from core.signals import Wire
 
@@ -310,3 +312,30 @@ FOLLOWED: Final = """
 INSERT INTO checkpoints (name, position) SELECT unnest(ARRAY['calls', 'journal', 'statistics', 'switchboard']), $1
 ON CONFLICT (name) DO UPDATE SET position = excluded.position
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A history that several rows look at."""
+
+    dsn: str
+    made: Made
+    enterprises: int
+
+    def name(self, nth: int) -> tuple[str, str, str]:
+        """Enterprise, call and number of its nth call, from 0."""
+        values = _values(Example(events=(), rows={}, times=(), stamps=()), nth + 1, 0, 0, 0, self.enterprises)
+        return values["e"], f"{MARK}{values['n']:08d}.1", f"{NUMBER}{values['f']:06d}"
+
+
+async def kept(place: Ground, events: int, size: Size) -> Kept:
+    """A database with so many events, made when it is first asked for; it is gone with the server."""
+    found = place.kept.get(events)
+    if found is None:
+        dsn = await place.lasting_database()
+        await configure_enterprises(dsn, size.enterprises)
+        place.say(f"making a history of {events} events")
+        made = await make(place, dsn, events, enterprises=size.enterprises)
+        found = place.kept[events] = Kept(dsn=dsn, made=made, enterprises=size.enterprises)
+    assert isinstance(found, Kept)
+    return found

@@ -79,19 +79,24 @@ def events_a_call(kinds: Sequence[str] = KINDS) -> float:
     return sum(len(SHAPE[kind]) for kind in kinds) / len(kinds)
 
 
+def length_s(*, per_s: float, live: int, kinds: Sequence[str] = KINDS) -> float:
+    """How long a call must last for so many to be live at so many signals a second."""
+    return live * events_a_call(kinds) / per_s
+
+
 def planned(
     mark: str, *, per_s: float, live: int, seconds: float, enterprises: int, start_s: float, kinds: Sequence[str] = KINDS
 ) -> list[Planned]:
     """So many signals a second while so many calls are live, in order of time. The calls' length follows from the two."""
     calls_per_s = per_s / events_a_call(kinds)
-    length_s = live / calls_per_s
+    long_s = length_s(per_s=per_s, live=live, kinds=kinds)
     made = {kind: blanks(mark, kind, start_s) for kind in set(kinds)}
     found = []
     for nth in range(int(seconds * calls_per_s)):
         kind = kinds[nth % len(kinds)]
         begins_s = nth / calls_per_s
         for place, (share, blank) in enumerate(zip(SHAPE[kind], made[kind], strict=True)):
-            at_s = begins_s + share * length_s + place * 1e-6
+            at_s = begins_s + share * long_s + place * 1e-6
             if at_s <= seconds:
                 found.append(Planned(at_s=at_s, nth=nth, event=blank.event, data=blank.filled(nth, enterprises, nth % 10_000, place)))
     return sorted(found, key=lambda each: each.at_s)

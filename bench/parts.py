@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -31,6 +32,11 @@ LONG_AFTER_MS: Final = 60_000
 """After a call's end: everything that is still owed of it is done by then."""
 
 
+def wall_ms() -> int:
+    """Now, in milliseconds since the epoch, UTC."""
+    return time.time_ns() // 1_000_000
+
+
 def projections() -> tuple[Projection, ...]:
     """Every read model, as the service has them."""
     return (Calls(), Journal(), Statistics())
@@ -54,9 +60,14 @@ class Parts:
     sandbox: web.Application
     clock: Clock
 
-    async def play(self, call: Call, kind: str, *, apart_ms: int = 700) -> None:
-        """Take a call in from its first signal to its last, and do whatever follows from each at its time."""
-        for _, body in call.bodies(kind):
+    async def play(self, call: Call, kind: str, *, apart_ms: int = 700, only: Collection[str] | None = None) -> None:
+        """Take a call in from its first signal to its last, and do whatever follows from each at its time.
+
+        ``only``: these events of it (None: all).
+        """
+        for event, body in call.bodies(kind):
+            if only is not None and event not in only:
+                continue
             await self.service.ingest.take(Wire.CALL_EVENT, body)
             await self.settle()
             await self.wait(apart_ms)

@@ -147,15 +147,18 @@ async def opened(order: dict[str, Any]) -> dict[str, Any]:
             answers[head[9:12].decode()] += 1
 
     working = [asyncio.create_task(work(asker, queue)) for asker, queue in zip(askers, queues, strict=True)]
-    began, latest = now_ns(), 0
+    began, latest, counted = now_ns(), 0, 0
     for signal in signals:
         due = began + int(signal.at_s * 1e9)
         while (left := due - now_ns()) > 0:
             await asyncio.sleep(left / 1e9)
-        latest = max(latest, now_ns() - due)
+        if signal.at_s >= order["warm_s"]:
+            counted += 1
+            latest = max(latest, now_ns() - due)
         if signal.event in ("dial", "hangup"):
             moments.setdefault(signal.nth, [0, 0])[signal.event == "hangup"] = now_ns()
         queues[signal.nth % len(queues)].put_nowait(signal.data)
+    measured_s = (now_ns() - began) / 1e9 - order["warm_s"]
     for queue in queues:
         queue.put_nowait(None)
     async with asyncio.timeout(LATE_S):
@@ -168,7 +171,7 @@ async def opened(order: dict[str, Any]) -> dict[str, Any]:
         "answers": dict(answers),
         "moments": [[nth, *times] for nth, times in moments.items()],
         "latest_ns": latest,
-        "seconds": (now_ns() - began) / 1e9,
+        "per_s": counted / measured_s,
     }
 
 

@@ -18,8 +18,8 @@ class Size:
     ingest_s: float
     held_s: float
     senders: int = 128
-    card_rates: tuple[tuple[int, float, float], ...] = ((300, 5.0, 5.0), (3_000, 25.0, 5.0))
-    """(events/s, most ms at p99 for a card, seconds to warm up with)."""
+    card_rates: tuple[tuple[int, float], ...] = ((300, 5.0), (3_000, 25.0))
+    """(events/s, most ms at p99 for a card)."""
 
     cards_s: float
     live_calls: int
@@ -43,11 +43,11 @@ FULL: Final = Size(
 )  # fmt: skip
 QUICK: Final = Size(
     name="quick: smaller than the targets are stated for", rounds=2, side_s=0.8, fold_calls=1_500, ingest_s=2.0, held_s=2.0,
-    cards_s=4.0, live_calls=100, card_rates=((300, 5.0, 1.0),), enterprises=100, backlog=2_000, backlog_s=4.0, restart_calls=500,
+    cards_s=4.0, live_calls=100, card_rates=((300, 5.0),), enterprises=100, backlog=2_000, backlog_s=4.0, restart_calls=500,
     restarts=2, history=60_000, history_small=6_000, rebuild_s=3.0, memory_calls=3_000, looks=30,
 )  # fmt: skip
 TINY: Final = Size(
     name="tiny: proves that the measuring measures", rounds=1, side_s=0.15, callers=(4,), fold_calls=20, ingest_s=0.3, held_s=0.3,
-    senders=4, card_rates=((50, 5.0, 0.2),), cards_s=0.6, live_calls=5, enterprises=5, backlog=20, backlog_s=0.6, restart_calls=10,
+    senders=4, card_rates=((50, 5.0),), cards_s=0.6, live_calls=5, enterprises=5, backlog=20, backlog_s=0.6, restart_calls=10,
     restarts=1, history=600, history_small=300, rebuild_s=5.0, memory_calls=50, looks=3,
 )  # fmt: skip

@@ -16,7 +16,9 @@ from uuid import uuid4
 
 from cryptography.fernet import Fernet
 
-from adapters.postgres.database import connect
+from adapters.postgres.database import create_pool
+from adapters.settings_store import SettingsStore
+from adapters.vault import Vault
 from bench.ground import END_S, ROOT, Ground
 from bench.parts import configure
 from bench.wire import connected
@@ -135,9 +137,12 @@ async def running(place: Ground, dsn: str, api_port: int, *, instances: int = 1)
 
 
 async def configure_enterprises(dsn: str, count: int) -> None:
-    """So many enterprises, each with an account of its own, in the row that is shared with other programs."""
-    connection = await connect(dsn)
+    """So many enterprises, each with an account of its own, and the first revision of their settings: histories name it."""
+    names = [enterprise_name(nth) for nth in range(count)]
+    pool = await create_pool(dsn)
     try:
-        await configure(connection, {enterprise_name(nth): settings(nth) for nth in range(count)})
+        await configure(pool, {name: settings(nth) for nth, name in enumerate(names)})
+        store = SettingsStore(pool, Vault([_KEY]), public_url="https://calls.example.invalid")
+        await asyncio.gather(*(store.current(name) for name in names))
     finally:
-        await connection.close()
+        await pool.close()
