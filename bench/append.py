@@ -53,7 +53,7 @@ Side = Callable[[int], Awaitable[Took]]
 
 
 async def keep_appending(append: Callable[[int], Awaitable[Any]], callers: int, seconds: float) -> Took:
-    """So many callers, each with its next append as soon as its last is on disk. ``append`` is given a number that never repeats."""
+    """So many callers, each with its next append as soon as its last is on disk. ``append`` gets a number that never repeats."""
     numbers, took = count(), list[float]()
     clock = time.perf_counter
     began = clock()
@@ -70,7 +70,9 @@ async def keep_appending(append: Callable[[int], Awaitable[Any]], callers: int, 
 
 def observation() -> dict[str, Any]:
     """The data of one observation as the service keeps it: a dial with its raw body."""
-    event, body = next(each for each in Call(id="k", enterprise="1000", number="375291234567", start_s=0.0).bodies("answered") if each[0] == "dial")
+    event, body = next(
+        each for each in Call(id="k", enterprise="1000", number="375291234567", start_s=0.0).bodies("answered") if each[0] == "dial"
+    )
     return {
         "heard_ms": 1_795_436_912_273, "wire": "call-event", "settings_revision": 1, "raw": body, "channel": "k.1",
         "direction": "in", "number": "+375291234567", "extensions": ["101", "102", "103"], "trunk": event,
@@ -114,7 +116,9 @@ async def bare(dsn: str, seconds: float) -> AsyncIterator[Side]:
 
     async def side(callers: int) -> Took:
         async def append(nth: int) -> None:
-            await writer.append((f"{1_000 + nth % 100}:call/k{nth // EVENTS_A_CALL}.1", "dial_observed", orjson.dumps(data).decode()))
+            await writer.append(
+                (f"{1_000 + nth % 100}:call/k{nth // EVENTS_A_CALL}.1", "dial_observed", orjson.dumps(data).decode())
+            )
 
         return await keep_appending(append, callers, seconds)
 
@@ -179,7 +183,11 @@ def _figures(callers: int, took: dict[str, list[Took | None]], limit: str) -> li
     figures = [
         Figure(row=ROW, what=f"{what}: ours", value=spread(mine), unit="events/s", limit=limit, beside=beside),
         Figure(
-            row=ROW, what=f"{what}: ours / bare group commit", value=ratio(mine, rates["bare group commit"]), unit="×", target=OF_THE_BARE
+            row=ROW,
+            what=f"{what}: ours / bare group commit",
+            value=ratio(mine, rates["bare group commit"]),
+            unit="×",
+            target=OF_THE_BARE,
         ),
     ]
     if rates["eventsourcing, 8 threads"]:

@@ -99,7 +99,8 @@ async def memory(place: Ground, size: Size) -> list[Figure]:
         await weigh(place, size),
         Figure(
             row="memory",
-            what=f"the whole service with {RESIDENT_CALLS} live calls" + ("" if calls >= RESIDENT_CALLS else f" (from {calls} of them)"),
+            what=f"the whole service with {RESIDENT_CALLS} live calls"
+            + ("" if calls >= RESIDENT_CALLS else f" (from {calls} of them)"),
             value=Spread(median=scaled, low=scaled, high=scaled, rounds=1),
             unit="MB",
             target=RESIDENT_MB,

@@ -41,11 +41,13 @@ class Seen:
     per_s: float
     latest_ms: float
 
-    def told(self, what: str, took: Sequence[float]) -> str:
-        """A side of it in words."""
+    @staticmethod
+    def told(took: Sequence[float]) -> str:
+        """Times in words."""
         if not took:
-            return f"{what}: none"
-        return f"{what}: p50 {number(quantile(took, 0.5))}, p99 {number(quantile(took, 0.99))}, worst {number(max(took))} ms of {len(took)}"
+            return "none"
+        p50, p99, worst = (number(each) for each in (quantile(took, 0.5), quantile(took, 0.99), max(took)))
+        return f"p50 {p50}, p99 {p99}, worst {worst} ms of {len(took)}"
 
 
 def matched(mark: str, enterprises: int, load: dict[str, Any], asked: Sequence[Sequence[Any]], *, from_s: float) -> Seen:
@@ -62,7 +64,7 @@ def matched(mark: str, enterprises: int, load: dict[str, Any], asked: Sequence[S
     for nth, dialled, hung_up in load["moments"]:
         entries = by_name.get(external_id(mark, nth, enterprises), [])
         for since, action, found in ((dialled, "SHOW", show), (hung_up, "HIDE", hide)):
-            if since < load["began_ns"] + from_s * 1e9:
+            if not since or since < load["began_ns"] + from_s * 1e9:
                 continue
             first = next((each for each in entries if each[0] >= since and any(said.startswith(action) for said in each[2])), None)
             if first is None:
@@ -122,7 +124,7 @@ def _at(per_s: int, most_ms: float, seen: Seen, size: Size) -> list[Figure]:
             unit="ms",
             target=most_ms,
             at_most=True,
-            beside={"all": seen.told(what, took)},
+            beside={"all": seen.told(took)},
             limit="one flush and three round trips on loopback at the least",
             doubt="; ".join(doubt for doubt in doubts if doubt),
         )
@@ -174,9 +176,9 @@ async def backlog(place: Ground, size: Size) -> list[Figure]:
 
         took = await interleaved({"draining": lambda: side(size.backlog), "calm": lambda: side(0)}, max(1, size.rounds // 2))
     figures = []
-    for what, pick in (("dial → SHOW", lambda seen: seen.show_ms), ("hangup → HIDE", lambda seen: seen.hide_ms)):
+    for what, field in (("dial → SHOW", "show_ms"), ("hangup → HIDE", "hide_ms")):
         for name, share in (("p50", 0.5), ("p99", 0.99)):
-            values = {side: [_quantile(pick(seen), share) for seen in rounds] for side, rounds in took.items()}
+            values = {side: [_quantile(getattr(seen, field), share) for seen in rounds] for side, rounds in took.items()}
             figure = Figure(
                 row="backlog",
                 what=f"{what}, {name}: while {size.backlog} calls drain / without",
@@ -184,7 +186,8 @@ async def backlog(place: Ground, size: Size) -> list[Figure]:
                 unit="×",
                 target=OF_CALM,
                 at_most=True,
-                beside={side: f"{number(spread(each).median)} ms" for side, each in values.items()} | {"left at the end": str(left[-1])},
+                beside={side: f"{number(spread(each).median)} ms" for side, each in values.items()}
+                | {"left at the end": str(left[-1])},
                 doubt="" if left[-1] else "the backlog was gone before the end of the load",
             )
             figures.append(figure)
@@ -207,7 +210,14 @@ async def wait_for_moysklad(place: Ground, dsn: str, calls: int, enterprises: in
     while made < calls:  # by events: an example's length is not known before
         wanted = (calls - made) * 9
         done = await history.make(
-            place, dsn, wanted, enterprises=enterprises, kinds=("waiting",), ends_ms=now_ms - 300_000, span_ms=3_300_000, first=made + 1
+            place,
+            dsn,
+            wanted,
+            enterprises=enterprises,
+            kinds=("waiting",),
+            ends_ms=now_ms - 300_000,
+            span_ms=3_300_000,
+            first=made + 1,
         )
         made += done.calls
     connection = await connect(dsn)

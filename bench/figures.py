@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def ratio(ours: Sequence[float], baseline: Sequence[float]) -> Spread:
-    """Ours by the baseline's, round by round, then the median: what disturbs the machine for a while disturbs both sides of a round."""
+    """Ours by the baseline's, round by round, then the median: what disturbs the machine for a while disturbs both."""
     return spread([mine / theirs if theirs else float("inf") for mine, theirs in zip(ours, baseline, strict=True)])
 
 
@@ -39,7 +40,7 @@ def quantile(values: Sequence[float], share: float) -> float:
     if not values:
         raise ValueError("nothing was measured")
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+    return ordered[min(len(ordered) - 1, max(0, math.ceil(share * len(ordered)) - 1))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

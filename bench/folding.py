@@ -91,7 +91,10 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
     beside = {
         "a history has": ", ".join(f"{len(events)} events ({name})" for name, events in of_kind.items()),
         "observations alone": f"{number(rate(signals))}/s",
-        **{f"{name} calls": f"{number(rate([(f'h{0:08}.1', events)] * (size.fold_calls // 4 + 1)))}/s" for name, events in of_kind.items()},
+        **{
+            f"{name} calls": f"{number(rate([(f'h{0:08}.1', events)] * (size.fold_calls // 4 + 1)))}/s"
+            for name, events in of_kind.items()
+        },
         "decode (JSON objects to events)": f"{number(decode_rate(recorded[0], size.fold_calls // 10 + 1))}/s",
     }
     return [

@@ -1,4 +1,4 @@
-"""Where a run stands: a PostgreSQL of its own with fsync on, a fresh database for each side, and child processes that end with it."""
+"""Where a run stands: a PostgreSQL of its own with fsync on, a fresh database for each side, children that end with it."""
 
 from __future__ import annotations
 
@@ -84,8 +84,7 @@ class Ground:
 @contextlib.asynccontextmanager
 async def ground(say: Say, server: str | None = None) -> AsyncIterator[Ground]:
     """A ground for as long as the block runs. ``server``: one that is there already (tests); None: an embedded one, fsync on."""
-    folder = Path(tempfile.mkdtemp(prefix="ms-bench-"))
-    folder.chmod(0o755)  # under root PostgreSQL is another user, who must get there
+    folder = _new_folder()
     try:
         if server is not None:
             yield Ground(server, folder, say)
@@ -94,6 +93,12 @@ async def ground(say: Say, server: str | None = None) -> AsyncIterator[Ground]:
                 yield Ground(dsn, folder, say)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="ms-bench-"))
+    folder.chmod(0o755)  # under root PostgreSQL is another user, who must get there
+    return folder
 
 
 async def interleaved(sides: Mapping[str, Callable[[], Awaitable[T]]], rounds: int) -> dict[str, list[T]]:

@@ -1,4 +1,4 @@
-"""What append, plan, replay and search cost behind a long history, beside a short one; and how fast read models are derived anew."""
+"""What append, plan, replay and search cost behind a long history, beside a short one; how fast read models are derived anew."""
 
 from __future__ import annotations
 
@@ -184,15 +184,19 @@ async def rebuild(place: Ground, size: Size) -> list[Figure]:
     kept = await history.kept(place, size.history, size)
     rates: dict[str, float] = {}
     steps = 0
-    async with child(place, "senders") as senders, child(place, "local_api") as api:
-        async with running(place, kept.dsn, (await api.ask("port"))["port"]) as (made,), looking(kept) as look:
-            calm = await _answers(senders, made.port, "ra", size)
-            for projection in projections():
-                runner = ProjectionRunner(look.pool, look.store, projections())
-                busy = asyncio.create_task(_answers(senders, made.port, f"r{projection.name[0]}", size))
-                rates[projection.name], told = await _rebuilt(runner, projection.name, size.rebuild_s)
-                steps += told
-                meanwhile = await busy
+    async with (
+        child(place, "senders") as senders,
+        child(place, "local_api") as api,
+        running(place, kept.dsn, (await api.ask("port"))["port"]) as (made,),
+        looking(kept) as look,
+    ):
+        calm = await _answers(senders, made.port, "ra", size)
+        for projection in projections():
+            runner = ProjectionRunner(look.pool, look.store, projections())
+            busy = asyncio.create_task(_answers(senders, made.port, f"r{projection.name[0]}", size))
+            rates[projection.name], told = await _rebuilt(runner, projection.name, size.rebuild_s)
+            steps += told
+            meanwhile = await busy
     together = 1 / sum(1 / each for each in rates.values())
     return [
         Figure(

@@ -46,7 +46,8 @@ KINDS: Final = ("answered", "missed", "outgoing", "answered", "internal")
 """The kinds of the blocks, in turn; ``live`` and ``waiting`` calls are made by name only."""
 
 PER_CALL: Final = (
-    "streams", "signal_digests", "switchboard_calls", "switchboard_members", "switchboard_links", "calls", "public.integration_logs",
+    "streams", "signal_digests", "switchboard_calls", "switchboard_members", "switchboard_links", "calls",
+    "public.integration_logs",
 )  # fmt: skip
 """Tables with rows of single calls, besides the events."""
 
@@ -144,15 +145,17 @@ async def _lines(connection: asyncpg.Connection, query: str) -> list[str]:
 async def _example(connection: asyncpg.Connection, made: Call, columns: Mapping[str, str]) -> Example:
     events = await _lines(connection, f"SELECT {columns['events']} FROM events ORDER BY position")
     rows = {
-        table: tuple(line for line in await _lines(connection, f"SELECT {columns[table]} FROM {table}") if made.id in line or made.number in line)
+        table: tuple(
+            line
+            for line in await _lines(connection, f"SELECT {columns[table]} FROM {table}")
+            if made.id in line or made.number in line
+        )
         for table in PER_CALL
     }
     blanks = _Blanks(made)
     place = columns["events"].split(", ").index("position")
     lines = [blanks.line(line, (place,)) for line in events]
-    others = {
-        table: tuple(blanks.line(line, _places(columns[table])) for line in found) for table, found in rows.items()
-    }
+    others = {table: tuple(blanks.line(line, _places(columns[table])) for line in found) for table, found in rows.items()}
     return Example(events=tuple(lines), rows=others, times=tuple(blanks.times), stamps=tuple(blanks.stamps))
 
 
@@ -301,7 +304,8 @@ class _Writer:
 SUMS: Final = """
 TRUNCATE statistics_calls, statistics_people;
 INSERT INTO statistics_calls
-SELECT enterprise, started_ms / 3600000 * 3600000, direction, outcome, count(*), sum(talk_ms), count(wait_ms), coalesce(sum(wait_ms), 0)
+SELECT enterprise, started_ms / 3600000 * 3600000, direction, outcome, count(*), sum(talk_ms), count(wait_ms),
+    coalesce(sum(wait_ms), 0)
 FROM calls WHERE outcome IS NOT NULL AND direction <> 'internal' GROUP BY 1, 2, 3, 4;
 INSERT INTO statistics_people
 SELECT enterprise, started_ms / 3600000 * 3600000, e, direction, count(*), count(*) FILTER (WHERE e = ANY (talked)),

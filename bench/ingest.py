@@ -1,4 +1,4 @@
-"""HTTP ingest to a durable acknowledgement: one process beside the bare prototype, the stream beside posts, two processes beside one."""
+"""HTTP ingest to a durable acknowledgement: one process beside the bare prototype, the stream beside posts, two beside one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ Sender = Callable[[str, float], Awaitable[dict[str, Any]]]
 
 
 @contextlib.asynccontextmanager
-async def service(place: Ground, size: Size, senders: Child, *, instances: int = 1) -> AsyncIterator[tuple[Sender, str, list[Instance]]]:
+async def service(
+    place: Ground, size: Size, senders: Child, *, instances: int = 1
+) -> AsyncIterator[tuple[Sender, str, list[Instance]]]:
     """The service, and a way to post to it with all senders: ``(mark, seconds)``; the address of its database."""
     async with place.database() as dsn, child(place, "local_api") as api:
         await configure_enterprises(dsn, size.enterprises)
@@ -95,7 +97,9 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
     """One process beside the prototype; then held for long; then the stream beside posts."""
     figures: list[Figure] = []
     async with child(place, "senders") as senders:
-        took = await interleaved({"ours": lambda: _ours(place, size, senders), "prototype": lambda: _bare(place, size, senders)}, size.rounds)
+        took = await interleaved(
+            {"ours": lambda: _ours(place, size, senders), "prototype": lambda: _bare(place, size, senders)}, size.rounds
+        )
         mine = [rate(each) for each in took["ours"]]
         figures += [
             Figure(
@@ -104,7 +108,8 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
                 value=ratio(mine, [rate(each) for each in took["prototype"]]),
                 unit="×",
                 target=OF_THE_PROTOTYPE,
-                beside={name: told(rounds[-1]) for name, rounds in took.items()} | {"the service's processor": took["ours"][-1]["cpu"]},
+                beside={name: told(rounds[-1]) for name, rounds in took.items()}
+                | {"the service's processor": took["ours"][-1]["cpu"]},
                 limit="senders, PostgreSQL, the local API and the service share the machine's cores",
             ),
             await _held(place, size, senders, spread(mine).median),
@@ -121,12 +126,15 @@ async def _ours(place: Ground, size: Size, senders: Child) -> dict[str, Any]:
 
 
 async def _bare(place: Ground, size: Size, senders: Child) -> dict[str, Any]:
-    async with place.database(migrated=False) as dsn, child(place, "local_api") as api:
-        async with child(place, "prototype", dsn=dsn, api_port=(await api.ask("port"))["port"]) as prototype:
-            port = (await prototype.ask("port"))["port"]
-            order = {"ports": [port], "senders": size.senders, "enterprises": size.enterprises, "seconds": size.ingest_s}
-            answer: dict[str, Any] = await senders.ask("closed", mark="r", **order)
-            return answer
+    async with (
+        place.database(migrated=False) as dsn,
+        child(place, "local_api") as api,
+        child(place, "prototype", dsn=dsn, api_port=(await api.ask("port"))["port"]) as prototype,
+    ):
+        port = (await prototype.ask("port"))["port"]
+        order = {"ports": [port], "senders": size.senders, "enterprises": size.enterprises, "seconds": size.ingest_s}
+        answer: dict[str, Any] = await senders.ask("closed", mark="r", **order)
+        return answer
 
 
 async def _held(place: Ground, size: Size, senders: Child, short: float) -> Figure:

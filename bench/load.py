@@ -98,5 +98,7 @@ def planned(
         for place, (share, blank) in enumerate(zip(SHAPE[kind], made[kind], strict=True)):
             at_s = begins_s + share * long_s + place * 1e-6
             if at_s <= seconds:
-                found.append(Planned(at_s=at_s, nth=nth, event=blank.event, data=blank.filled(nth, enterprises, nth % 10_000, place)))
+                found.append(
+                    Planned(at_s=at_s, nth=nth, event=blank.event, data=blank.filled(nth, enterprises, nth % 10_000, place))
+                )
     return sorted(found, key=lambda each: each.at_s)

@@ -82,7 +82,13 @@ async def main(given: dict[str, Any]) -> None:
         if order["word"] == "port":
             tell({"port": port})
         else:
-            tell({"asked": book.asked if order.get("whole", True) else [], "counts": dict(book.counts), "about_calls": len(book.asked)})
+            tell(
+                {
+                    "asked": book.asked if order.get("whole", True) else [],
+                    "counts": dict(book.counts),
+                    "about_calls": len(book.asked),
+                }
+            )
             book.asked, book.counts = [], Counter()
     server.close()
 

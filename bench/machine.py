@@ -22,7 +22,7 @@ STEPS: Final = 1_000_000
 
 
 def flushes_per_s(folder: Path, *, seconds: float = FLUSH_S) -> float:
-    """As ``pg_test_fsync`` asks: how often a second one block can be written over and flushed (``fdatasync``), one after another."""
+    """As ``pg_test_fsync`` asks: how often a second one block can be written over and flushed (``fdatasync``)."""
     path = folder / "flush-test"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -77,8 +77,10 @@ def described(folder: Path) -> Mapping[str, str]:
     """The machine in words, with its limits and how busy it is with other things."""
     load = os.getloadavg()
     return {
-        "machine": f"{os.cpu_count()} cores, {_processor()}, Python {platform.python_version()}, {platform.system()} {platform.release()}",
-        "load before": f"{load[0]:.2f} over the last minute" + (" (NOT QUIET: absolute figures say little)" if load[0] > 0.5 else ""),
+        "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}",
+        "Python": platform.python_version(),
+        "load before": f"{load[0]:.2f} over the last minute"
+        + (" (NOT QUIET: absolute figures say little)" if load[0] > 0.5 else ""),
         "flushes of one block": f"{number(flushes_per_s(folder))} a second",
         "round trip on loopback": f"{number(round_trip_us())} µs",
         "dictionary loop": f"{number(dictionary_steps_per_s())} steps a second",

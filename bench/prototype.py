@@ -76,7 +76,9 @@ class Prototype:
             end = {"endTime": ""} if action == "HIDE_ALL" else {}
             body = orjson.dumps({"externalId": name, "events": [{"eventType": action}], **end})
             known = self._ids.get(call)
-            request = post("/api/phone/1.0/call", body) if known is None else post(f"/call/{known}", body).replace(b"POST", b"PUT", 1)
+            request = (
+                post("/api/phone/1.0/call", body) if known is None else post(f"/call/{known}", body).replace(b"POST", b"PUT", 1)
+            )
             asker = await self._askers.get()
             try:
                 _, answer = await asker.ask(request)

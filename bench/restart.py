@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of many live calls: how soon the next event is on disk again; and how soon a service with years behind it starts."""
+"""SIGKILL in the middle of many live calls: how soon the next event is on disk again; and starting with years behind."""
 
 from __future__ import annotations
 
@@ -108,7 +108,10 @@ async def start(place: Ground, size: Size) -> list[Figure]:
     resident: dict[str, list[float]] = {}
     async with child(place, "local_api") as api:
         port = (await api.ask("port"))["port"]
-        sides = {"large": await history.kept(place, size.history, size), "small": await history.kept(place, size.history_small, size)}
+        sides = {
+            "large": await history.kept(place, size.history, size),
+            "small": await history.kept(place, size.history_small, size),
+        }
         for kept in sides.values():
             await live_calls(place, kept.dsn, size.live_calls, size.enterprises)
         for _ in range(size.restarts):

@@ -1,4 +1,4 @@
-"""The dispatcher's side, a process of its own: closed loops, streams, and an open load at a rate, each telling what was acknowledged."""
+"""The dispatcher's side, a process of its own: closed loops, streams, an open load at a rate; each tells what was acknowledged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.ground import tell, words
 from bench.load import endless, planned
 from bench.wire import Asker, Messages, connected
 
-WINDOW: Final = 2_000
+WINDOW: Final = 500
 """Lines of one stream that are on their way and not acknowledged."""
 
 BURST: Final = 250
@@ -150,8 +150,7 @@ async def opened(order: dict[str, Any]) -> dict[str, Any]:
     began, latest, counted = now_ns(), 0, 0
     for signal in signals:
         due = began + int(signal.at_s * 1e9)
-        while (left := due - now_ns()) > 0:
-            await asyncio.sleep(left / 1e9)
+        await asyncio.sleep(max(0, due - now_ns()) / 1e9)
         if signal.at_s >= order["warm_s"]:
             counted += 1
             latest = max(latest, now_ns() - due)

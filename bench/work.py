@@ -83,19 +83,37 @@ class Call:
         return {"UniqueId": self.unique_id, "Phone": self.number, **rest}
 
     def _dial(self, extensions: Sequence[str], call_type: int) -> dict[str, Any]:
-        rest = {"Extensions": list(extensions), "CallType": call_type, "Trunk": "trunk-alpha", "ExtTrunk": "", "ExtPhone": self.number}
+        rest = {
+            "Extensions": list(extensions),
+            "CallType": call_type,
+            "Trunk": "trunk-alpha",
+            "ExtTrunk": "",
+            "ExtPhone": self.number,
+        }
         return self._own(rest)
 
     def _hangup(self, extensions: list[str], call_type: int, status: str) -> dict[str, Any]:
-        began, ended = (datetime.fromtimestamp(at, PBX_ZONE).strftime("%Y-%m-%d %H:%M:%S") for at in (self.start_s, self.start_s + 5))
+        began, ended = (
+            datetime.fromtimestamp(at, PBX_ZONE).strftime("%Y-%m-%d %H:%M:%S") for at in (self.start_s, self.start_s + 5)
+        )
         times = {"DateReceived": began, "StartTime": began, "EndTime": ended}
         return self._own({"Extensions": extensions, "CallType": call_type, **times, "CallStatus": status, "Trunk": "trunk-alpha"})
 
     def _talk(self, extension: str, *, outgoing: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
         bridge = f"b-{self.id}"
         own, other = f"PJSIP/{extension}-0000000e", "PJSIP/trunk-alpha-0000000d"
-        employee = {"UniqueId": f"{self.id}.{1 if outgoing else 2}", "Channel": own, "CallerIDNum": extension, "ConnectedLineNum": self.number}
-        customer = {"UniqueId": f"{self.id}.{2 if outgoing else 1}", "Channel": other, "CallerIDNum": self.number, "ConnectedLineNum": extension}
+        employee = {
+            "UniqueId": f"{self.id}.{1 if outgoing else 2}",
+            "Channel": own,
+            "CallerIDNum": extension,
+            "ConnectedLineNum": self.number,
+        }
+        customer = {
+            "UniqueId": f"{self.id}.{2 if outgoing else 1}",
+            "Channel": other,
+            "CallerIDNum": self.number,
+            "ConnectedLineNum": extension,
+        }
         frame = {
             "UniqueId": "", "BridgeUniqueid": bridge, "BridgeType": "", "BridgeTechnology": "simple_bridge",
             "BridgeCreator": "<unknown>", "BridgeName": "<unknown>", "BridgeNumChannels": "0",
@@ -124,7 +142,7 @@ def numbered(body: dict[str, Any], sender: int, nth: int) -> bytes:
 
 
 def settings(nth: int, *, json_api: bool = False) -> dict[str, Any]:
-    """An enterprise's settings: cards on, employees known. ``json_api``: contacts are looked up, which costs a request before a card."""
+    """An enterprise's settings: cards on, employees known. ``json_api``: contacts are looked up, before the card."""
     return {
         "enabled": True,
         "integration_code": phone_key(nth),
@@ -132,5 +150,7 @@ def settings(nth: int, *, json_api: bool = False) -> dict[str, Any]:
         "notifications": {"call_notify_mode": "during", "notify_incoming": True, "notify_outgoing": True},
         "incoming_call_actions": {"create_client": False, "create_order": "none"},
         "outgoing_call_actions": {"create_client": False, "create_order": "none"},
-        "employee_mapping": {extension: {"name": f"E{extension}", "employee_id": employee_id(extension)} for extension in EXTENSIONS},
+        "employee_mapping": {
+            extension: {"name": f"E{extension}", "employee_id": employee_id(extension)} for extension in EXTENSIONS
+        },
     }
