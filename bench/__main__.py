@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -77,6 +78,7 @@ def main(given: Sequence[str]) -> int:
     """The exit status: 0 when everything was measured (met or not), 1 when a row could not be."""
     asked_for = arguments(given)
     configure_logs("error")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that children, databases and the folder are gone then too
     report = asyncio.run(measured(asked_for.names or list(ROWS), QUICK if asked_for.quick else FULL, complain))
     sys.stdout.write(as_text(report))
     if asked_for.json is not None:
