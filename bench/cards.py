@@ -12,6 +12,7 @@ from bench import history
 from bench.figures import Figure, Spread, number, quantile, ratio, spread
 from bench.ground import Child, Ground, child, interleaved
 from bench.load import external_id, length_s
+from bench.machine import flushes_per_s, round_trip_us
 from bench.parts import wall_ms
 from bench.sizes import Size
 from bench.stage import configure_enterprises, running
@@ -96,17 +97,19 @@ async def play(senders: Child, api: Child, ports: list[int], size: Size, *, mark
 async def measure(place: Ground, size: Size) -> list[Figure]:
     """At each rate, with so many live calls."""
     figures: list[Figure] = []
+    flush_ms, trip_us = 1000 / flushes_per_s(place.folder), round_trip_us()
+    limit = f"a flush takes {number(flush_ms)} ms, a round trip {number(trip_us)} µs: at least one flush and three round trips"
     async with child(place, "senders") as senders, child(place, "local_api") as api, place.database() as dsn:
         await configure_enterprises(dsn, size.enterprises)
         async with running(place, dsn, (await api.ask("port"))["port"]) as (made,):
             for nth, (per_s, most_ms) in enumerate(size.card_rates):
                 seen = await play(senders, api, [made.port], size, mark=f"c{nth}x", per_s=per_s, seconds=size.cards_s)
-                figures += _at(per_s, most_ms, seen, size)
+                figures += _at(per_s, most_ms, seen, size, limit)
                 await calm(dsn)
     return figures
 
 
-def _at(per_s: int, most_ms: float, seen: Seen, size: Size) -> list[Figure]:
+def _at(per_s: int, most_ms: float, seen: Seen, size: Size, limit: str) -> list[Figure]:
     found = []
     refused = sum(seen.answers.values()) - seen.answers.get("200", 0)
     doubts = [
@@ -125,7 +128,7 @@ def _at(per_s: int, most_ms: float, seen: Seen, size: Size) -> list[Figure]:
             target=most_ms,
             at_most=True,
             beside={"all": seen.told(took)},
-            limit="one flush and three round trips on loopback at the least",
+            limit=limit,
             doubt="; ".join(doubt for doubt in doubts if doubt),
         )
         found.append(figure)
