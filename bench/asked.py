@@ -91,7 +91,7 @@ async def memory(place: Ground, size: Size) -> list[Figure]:
                     await _due_now(dsn)
                 async with running(place, dsn, port) as (made,):
                     await asyncio.sleep(min(3.0, size.side_s * 2))
-                    await calm(dsn, patience_s=300.0)
+                    await calm(dsn, patience_s=1_200.0)
                     held[name] = resident_bytes(made.pid)
     more_mb = (held["live"] - held["none"]) / 2**20
     scaled = held["none"] / 2**20 + more_mb * RESIDENT_CALLS / calls

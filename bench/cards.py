@@ -114,7 +114,7 @@ def _at(per_s: int, most_ms: float, seen: Seen, size: Size, limit: str) -> list[
     refused = sum(seen.answers.values()) - seen.answers.get("200", 0)
     doubts = [
         f"{seen.unseen} dials or hangups led to no card" if seen.unseen else "",
-        f"{refused} events were refused" if refused else "",
+        f"{refused} events were refused, or not answered in time" if refused else "",
         f"the load came to {number(seen.per_s)} events/s" if seen.per_s < 0.95 * per_s else "",
         f"the sender itself was late by up to {number(seen.latest_ms)} ms" if seen.latest_ms > most_ms else "",
     ]
