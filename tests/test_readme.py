@@ -196,7 +196,7 @@ def room(module: str) -> str:
 
 def imports() -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
-    files = [path for name in ("core", "adapters", "projections") for path in (ROOT / name).rglob("*.py")]
+    files = [path for name in ("core", "adapters", "projections", "bench") for path in (ROOT / name).rglob("*.py")]
     for path in [*files, ROOT / "server.py"]:
         here = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for node in ast.walk(ast.parse(path.read_text())):
@@ -207,7 +207,8 @@ def imports() -> set[tuple[str, str]]:
                     modules = [alias.name for alias in names]
                 case _:
                     continue
-            ours = {room(module) for module in modules if module.partition(".")[0] in ("core", "adapters", "projections", "server")}
+            rooms = ("core", "adapters", "projections", "bench", "server")
+            ours = {room(module) for module in modules if module.partition(".")[0] in rooms}
             found |= {(here, there) for there in ours if there != here}
     return found
 
