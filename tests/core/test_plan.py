@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from core.call import fold, initial
+from core.contact_plan import contact_sync_id
 from core.decisions import Limits
 from core.effects import CardAction, CardEvent, FindContact, RegisterCall, encode_effect
 from core.events import CallSettled, EffectDeferred, LegAbsorbed
-from core.plan import ENDED_FRESH_MS, Plan, contact_sync_id, external_id, path_safe, plan, urgency
+from core.naming import external_id, path_safe
+from core.plan import ENDED_FRESH_MS, Plan, plan, urgency
 from core.settings import Settings
 from core.values import Urgency
 from tests.scenario import NUMBER, Scenario, call_of, done, failed, given, look, ms, seconds, started, step_of
