@@ -416,7 +416,7 @@ class Attendant:
         try:
             performed = await admission.perform(step.effect)
         except Refused as error:
-            return self._refusal(step, error)
+            return self._refusal(step, error, started=is_write(step.effect))
         except Unavailable as error:
             self.counters.failed += 1
             now = self.now_ms()
@@ -444,7 +444,7 @@ class Attendant:
             exchanges=performed.exchanges,
         )
 
-    def _refusal(self, step: Step, error: Refused) -> EffectRefused:
+    def _refusal(self, step: Step, error: Refused, *, started: bool = False) -> EffectRefused:
         self.counters.refused += 1
         log.warning("effect_refused", effect=step.effect.type, step=step.key, code=error.code)
         return EffectRefused(
@@ -455,6 +455,7 @@ class Attendant:
             remedy=error.remedy,
             code=error.code,
             exchanges=error.exchanges,
+            started=started,
         )
 
     def _backoff_ms(self, call: Call) -> int:

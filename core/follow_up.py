@@ -121,10 +121,10 @@ def _failed(attempt: Attempt | None, event: EffectFailed) -> Attempt | None:
 
 
 def _refused(attempt: Attempt | None, event: EffectRefused) -> Attempt | None:
-    """What a refusal leaves: where nothing was sent it settles nothing, and an earlier try may have been carried out."""
+    """What a refusal leaves: where it was known beforehand it settles nothing, and an earlier try may have been carried out."""
     if attempt is None:
         return None
-    in_doubt = attempt.in_doubt and not event.exchanges
+    in_doubt = attempt.in_doubt and not event.started and not event.exchanges
     return replace(attempt, in_doubt=in_doubt, ended_ms=event.at_ms) if in_doubt or attempt.doubted else None
 
 

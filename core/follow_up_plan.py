@@ -163,8 +163,12 @@ def _task(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
         return step
     if task.id and not task.kept:
         return look(call, KeepTask(call=call.id, task=task.id), "whoever talks with the client next ends it")
-    if not task.id and task.attempt is not None and (task.attempt.in_doubt or task.attempt.doubted):
-        return _refused_task(call, task, notes) or _create(call, settings, task, notes)
+    refusal = call.remote.refused(CreateTask)
+    if not task.id and refusal is not None:
+        if missed:
+            return _refused_task(call, task, refusal, notes)
+    elif not task.id and _in_doubt(task):
+        return _create(call, settings, task, notes)
     if calls.is_answered(call):
         effect = CloseCallback(
             call=call.id, number=call.number, talked_ms=calls.best_known_end_ms(call), contact=_customer(call)
@@ -196,8 +200,6 @@ def _end(call: Call, task: Task, notes: list[Note]) -> Step | None:
 
 def _missed(call: Call, settings: Settings, task: Task, notes: list[Note]) -> Step | None:
     remote = call.remote
-    if call.remote.refused(CreateTask) is not None:
-        return _refused_task(call, task, notes)
     if not _customer(call) and not remote.contact.searched and remote.refused(FindContact) is None:
         return look(call, FindContact(number=call.number, purpose="task"), "the task is for whoever is responsible for the client")
     if not task.asked:
@@ -216,10 +218,7 @@ def _missed(call: Call, settings: Settings, task: Task, notes: list[Note]) -> St
     return None
 
 
-def _refused_task(call: Call, task: Task, notes: list[Note]) -> Step | None:
-    refusal = call.remote.refused(CreateTask)
-    if refusal is None:
-        return None
+def _refused_task(call: Call, task: Task, refusal: Refusal, notes: list[Note]) -> Step | None:
     notes.append(Note(about="task", text=f"MoySklad refused the task: {refusal.error}"))
     if refusal.code in NO_CRM and not task.told_by:
         return look(call, HoldTasks(call=call.id), "the account takes no tasks: a person is told once, not with each missed call")
@@ -251,13 +250,17 @@ def _create(call: Call, settings: Settings, task: Task, notes: list[Note]) -> St
         contact=_customer(call),
         assignee=assignee,
         rang=call.rung,
-        look=attempt is not None and (attempt.in_doubt or attempt.doubted),
+        look=_in_doubt(task),
     )
     step = write_after(call, effect, attempt, "a client could not get through, and the settings ask for a task")
     if attempt is None or not effect.look:
         return step
     # The first may still be under way, and nothing at MoySklad tells two tasks apart but its mark.
     return replace(step, not_before_ms=attempt.at_ms + attempt.guard_ms(hurried=False))
+
+
+def _in_doubt(task: Task) -> bool:
+    return task.attempt is not None and (task.attempt.in_doubt or task.attempt.doubted)
 
 
 def _who(call: Call, settings: Settings) -> list[tuple[str, str]]:

@@ -99,7 +99,9 @@ def test_an_effect_of_a_newer_service_is_refused() -> None:
 
 
 def test_only_what_changes_moysklad_is_a_write() -> None:
-    assert {effect.type for effect in EVERY if is_write(effect)} == {"create_contact", "register_call", "update_call"}
+    assert {effect.type for effect in EVERY if is_write(effect)} == {
+        "create_contact", "register_call", "update_call", "create_order", "create_task", "complete_task",
+    }
 
 
 def test_there_are_four_card_events() -> None:
