@@ -8,6 +8,7 @@ goes wrong with the n-th write: see :class:`Fault`.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -63,7 +64,7 @@ class World:
     """One enterprise, its calls and its MoySklad.
 
     ``deferrals``: before which steps (0 is the first) nothing was sent for a while. ``revoked``: the account is known to be
-    refused, so that nothing is sent at all.
+    refused, so that nothing is sent at all. ``troubled``: what goes wrong with the first tries of an effect, by its type.
     """
 
     settings: Settings
@@ -82,6 +83,8 @@ class World:
     now_ms: int = 0
     callbacks: MemoryCallbacks = field(init=False)
     again: list[str] = field(default_factory=list)
+    troubled: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
+    tried: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.callbacks = MemoryCallbacks(lambda: self.now_ms, lambda enterprise, call: self.again.append(call))
@@ -206,6 +209,9 @@ class World:
             return
         if is_write(step.effect):
             fault = self.faults.get(self.writes)
+            if self.tried[step.effect.type] < len(of_these := self.troubled.get(step.effect.type, ())):
+                fault = of_these[self.tried[step.effect.type]]
+            self.tried[step.effect.type] += 1
             self.writes += 1
             self._append(stream, EffectStarted(key=step.key, at_ms=now, effect=effect, why=step.why))
         if fault in (None, Fault.LOST_AFTER, Fault.CRASH_AFTER):
