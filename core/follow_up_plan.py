@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from core import call as calls
 from core.call import Call
-from core.cards import Note, employee_of
+from core.cards import Note
 from core.contact_plan import create_contact, nobodys_number
 from core.effects import (
     ClaimCallback,
@@ -285,7 +285,9 @@ def _owner(remote: Remote) -> str:
 
 
 def _employee(call: Call, settings: Settings, extension: str) -> str:
-    return (employee_of(call.remote, settings, extension) or "") if extension else ""
+    """The uuid, as far as it is known. One that a card was refused for may still own an order: the gateway does without."""
+    mapped = settings.employee_for(extension)
+    return mapped.id if mapped is not None else dict(call.remote.employees).get(extension) or ""
 
 
 def _look_up(call: Call, settings: Settings, extension: str, why: str) -> Step | None:
