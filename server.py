@@ -52,7 +52,7 @@ from projections.journal import Journal
 from projections.picture import Picture, Replay, draw
 from projections.statistics import Statistics, quantile_ms
 from projections.story import Story, tell
-from projections.story_ru import replay_in_russian
+from projections.story_ru import in_russian, replay_in_russian
 from projections.story_text import render
 
 log = structlog.get_logger("server")
@@ -150,6 +150,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         metrics=lambda: exposition(service.ingest, service.reactor, figures),
         now_ms=wall_ms,
         zone=service.options.zone,
+        in_russian=in_russian,
     )
 
 

@@ -91,7 +91,8 @@ class RegisterCall:
     """POST /call (CONTRACT-MOYSKLAD 1.3): the call with its first cards, or complete once it is over.
 
     ``number`` is E.164, digits or ANONYMOUS; ``contact`` and ``employee`` are uuids; empty and None are left out of the request.
-    Result: ``call`` (uuid), ``contact`` (uuid or None: whom MoySklad linked), ``existed`` (the external id was there already).
+    Result: ``call`` (uuid), ``contact`` (uuid or None: whom MoySklad linked), ``owner`` (his responsible employee, where it says
+    so), ``existed`` (the external id was there already).
     """
 
     type: ClassVar[str] = "register_call"
@@ -132,7 +133,8 @@ class UpdateCall:
 class ConfirmCall:
     """Find out whether a POST /call of unknown fate took effect: PUT /call/extid with nothing to change (CONTRACT-MOYSKLAD 1.9).
 
-    Result: ``call`` (uuid, or None when MoySklad does not know the external id), ``contact``, ``recordings``.
+    Result: ``call`` (uuid, or None when MoySklad does not know the external id), ``contact``, ``owner``,
+    ``recordings``.
     """
 
     type: ClassVar[str] = "confirm_call"

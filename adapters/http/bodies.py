@@ -148,9 +148,10 @@ class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
 
 
 class ParkedQuery(EnterpriseQuery, frozen=True, kw_only=True):
-    """How many calls to name."""
+    """How many calls to name; ``lang=ru``: reasons in Russian."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
+    lang: str = ""
 
 
 class EmployeesQuery(Body, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ Status = Callable[[], Awaitable[dict[str, Any]]]
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The service's parts as the edge sees them."""
+    """The service's parts as the edge sees them. ``in_russian``: a sentence of the history, for a page."""
 
     ingest: Ingest
     settings: SettingsStore
@@ -66,6 +66,7 @@ class Services:
     metrics: Callable[[], bytes]
     now_ms: Callable[[], int]
     zone: tzinfo
+    in_russian: Callable[[str], str] = str
     tasks: set[Any] = field(default_factory=set)
 
 

@@ -183,8 +183,7 @@ class MoySkladGateway:
                 found = await self._by_external_id(effect.external_id, account, trail)
                 if found is None:
                     return {"call": None, "contact": None, "recordings": []}
-                recordings = list(found.recordings)
-                return {"call": found.id, "contact": found.contact, "owner": found.owner, "recordings": recordings}
+                return {**_told(found), "recordings": list(found.recordings)}
             case CreateOrder():
                 return await self._orders.create(effect, account, trail)
             case CreateTask():
@@ -213,8 +212,8 @@ class MoySkladGateway:
                 raise ApiUnavailable(
                     "MoySklad says that the external id is taken, and does not find the call by it", ambiguous=True
                 ) from refusal
-            return {"call": existing.id, "contact": existing.contact, "owner": existing.owner, "existed": True}
-        result: Result = {"call": call.id, "contact": call.contact, "owner": call.owner}
+            return {**_told(existing), "existed": True}
+        result: Result = _told(call)
         # A server that returns the existing row instead of refusing gives itself away when that row began at another time.
         if call.start and call.start[:19] != to_moscow(effect.start_ms, self._phone.zone)[:19]:
             result["existed"] = True
@@ -273,6 +272,11 @@ class MoySkladGateway:
                 raise
         # The employee is gone or may not own customers: a customer without this owner is better than none.
         return await self._json.create_counterparty(effect.number, effect.sync_id, account.api_token, trail)
+
+
+def _told(call: RemoteCall) -> Result:
+    """A call, whom MoySklad linked, and who is responsible for him, where it says so."""
+    return {"call": call.id, "contact": call.contact} | ({"owner": call.owner} if call.owner else {})
 
 
 def _put(effect: Effect) -> str:

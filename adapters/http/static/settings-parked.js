@@ -2,7 +2,7 @@
 import { html, useState, useData, api, toast, sayError, counted, when } from "./lib.js";
 
 export function ParkedCalls({ number }) {
-  const { data, error, reload } = useData(`/ms-admin/api/parked?limit=5&enterprise=${encodeURIComponent(number)}`);
+  const { data, error, reload } = useData(`/ms-admin/api/parked?lang=ru&limit=5&enterprise=${encodeURIComponent(number)}`);
   const [busy, setBusy] = useState(false);
   if (error || !data || !data.total) return null;
   const again = async () => {
