@@ -279,7 +279,7 @@ class Attendant:
             return Again()
         settings, account = await self._settings.for_call(stream.enterprise, call.settings_revision)
         planned = plan(call, settings, now, self._limits)
-        rank = urgency(call, now)
+        rank = urgency(call, now, planned.step)
         if planned.step is None or planned.step.not_before_ms is not None:
             return await self._rest(stream, call, planned.wake_ms, rank)
         if rank > turn:

@@ -19,6 +19,7 @@ from core.cards import Note, Wanted, card_changes, mixture_refused, wanted_cards
 from core.contact_plan import KNOWN, contact_deadline_ms, contact_steps, no_contact_because, waited_for_contact
 from core.decisions import Limits, next_deadline
 from core.effects import CardEvent, ConfirmCall, FindEmployees, InspectCall, RegisterCall, UpdateCall
+from core.follow_up import FOLLOW_UPS
 from core.follow_up_plan import follow_up, refused_for_good
 from core.lifecycle import FINAL, LIVE, Phase
 from core.naming import external_id
@@ -68,8 +69,13 @@ def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=reason)
 
 
-def urgency(call: Call, now_ms: int) -> Urgency:
-    """Whose turn it is when MoySklad's limits do not let everybody through (PRODUCT C8): screens before records before backlog."""
+def urgency(call: Call, now_ms: int, step: Step | None = None) -> Urgency:
+    """Whose turn it is when MoySklad's limits do not let everybody through (PRODUCT C8): screens before records before backlog.
+
+    ``step``: what is to be done next; an order or a task takes no place that a record could have.
+    """
+    if step is not None and isinstance(step.effect, FOLLOW_UPS):
+        return Urgency.BACKLOG
     if call.is_live or call.remote.open_cards:
         return Urgency.LIVE
     fresh = now_ms - (call.last_heard_ms or 0) < ENDED_FRESH_MS
