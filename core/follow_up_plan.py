@@ -45,7 +45,6 @@ SOURCES: Final = {Direction.INCOMING: "Телефонный звонок", Direc
 """What an order's source is called where the settings give it no name (CONTRACT-ASTERISK)."""
 
 _ORDER_NAMESPACE: Final = UUID("2d5c8f0a-0d7e-4b51-8f3e-51b7a3c0e6d2")
-_UNREACHED: Final = (Outcome.ANSWERED, Outcome.INTERNAL, Outcome.LOST)
 
 
 def follow_up(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
@@ -151,10 +150,12 @@ def _contact_refused(remote: Remote, purpose: str) -> Refusal | None:
 
 
 def _task(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
-    task = call.remote.after.task
-    missed = call.direction is Direction.INCOMING and calls.outcome(call) not in (None, *_UNREACHED)
-    if settings.incoming.create_task != "on_missed" or calls.outcome(call) is Outcome.INTERNAL:
+    if settings.incoming.create_task != "on_missed":
         return None
+    task, outcome = call.remote.after.task, calls.outcome(call)
+    if outcome in (None, Outcome.INTERNAL):
+        return None
+    missed = call.direction is Direction.INCOMING and outcome not in (Outcome.ANSWERED, Outcome.LOST)
     if reason := _no_task_because(call, settings):
         if missed:
             notes.append(Note(about="task", text=reason))
@@ -169,7 +170,7 @@ def _task(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
             return _refused_task(call, task, refusal, notes)
     elif not task.id and _in_doubt(task):
         return _create(call, settings, task, notes)
-    if calls.is_answered(call):
+    if outcome is Outcome.ANSWERED:
         effect = CloseCallback(
             call=call.id, number=call.number, talked_ms=calls.best_known_end_ms(call), contact=_customer(call)
         )
