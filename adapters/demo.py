@@ -22,6 +22,7 @@ from adapters.demo_stage import (
     calls,
     clock,
     show_addresses,
+    show_made,
     show_replay,
     show_table,
     staged,
@@ -62,6 +63,7 @@ async def play_demo(*, once: bool, speed: float, echo: Echo) -> int:
             f"\n  {customers} customer calls played, {len(mine)} in MoySklad, {open_cards} cards open;"
             " internal calls are not sent."
         )
+        await show_made(stage)
         first = (RECORDINGS / f"{TOLD}.jsonl").read_bytes().splitlines()[0]
         await show_replay(stage, f"{stage.run}.{orjson.loads(first)['body']['UniqueId']}")
         show_addresses(stage)

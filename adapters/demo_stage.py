@@ -32,8 +32,15 @@ CONFIG: Final[dict[str, Any]] = {
     "integration_code": SANDBOX_PHONE_KEY,
     "api_token": SANDBOX_API_TOKEN,
     "notifications": {"call_notify_mode": "during", "notify_incoming": True, "notify_outgoing": True},
-    "incoming_call_actions": {"create_client": True, "create_order": "none", "order_source": "Телефонный звонок"},
+    "incoming_call_actions": {
+        "create_client": True,
+        "create_order": "unless_open",
+        "order_source": "Телефонный звонок",
+        "create_task": "on_missed",
+    },
     "outgoing_call_actions": {"create_client": True, "create_order": "none", "order_source": "Исходящий звонок"},
+    "organization": "ООО «Песочница»",
+    "task_assignee": "101",
 }
 
 Echo = Callable[[str], None]
@@ -190,6 +197,18 @@ def show_table(stage: Stage, mine: Sequence[Mapping[str, Any]]) -> int:
             f"{call['comment'] or ''}"
         )
     return sum(len(call["open_cards"]) for call in mine)
+
+
+async def show_made(stage: Stage) -> None:
+    """Print how many orders and tasks came of the calls."""
+    orders, tasks = await _made(stage, "orders"), await _made(stage, "tasks")
+    done = sum(bool(task["done"]) for task in tasks)
+    stage.echo(f"  {len(orders)} customer orders, one for each client; {len(tasks)} tasks to call somebody back, {done} done.")
+
+
+async def _made(stage: Stage, what: str) -> list[dict[str, Any]]:
+    async with stage.http.get(f"{stage.sandbox}/sandbox/{what}") as answer:
+        return list((await answer.json())[what])
 
 
 async def show_replay(stage: Stage, call: str) -> None:
