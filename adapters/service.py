@@ -19,11 +19,11 @@ from adapters.asterisk.originate import AmiOriginator
 from adapters.asterisk.recorder import LogRecorder
 from adapters.asterisk.source import State
 from adapters.backlog import BacklogMeter
+from adapters.callbacks import WithCallbacks
 from adapters.click_book import PostgresClickBook
 from adapters.click_caller import ClickCaller
 from adapters.click_desk import ClickDesk
 from adapters.environment import ASTERISK_API_URL
-from adapters.callbacks import WithCallbacks
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
 from adapters.moysklad.registry import LimitsRegistry
