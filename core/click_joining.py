@@ -19,7 +19,7 @@ from typing import Final
 
 from core.click_request import plain_text
 from core.clicks import CALL_WITHIN_MS, OriginateStarted
-from core.events import ArrivalObserved, ClickJoined, DialObserved, HangupObserved, Observation
+from core.events import ClickJoined, DialObserved, HangupObserved, Observation
 from core.phone import same_number
 from core.values import Direction
 
@@ -127,8 +127,3 @@ def _began_ms(event: DialObserved | HangupObserved) -> int:
 
 def _latest(clicks: Iterable[KnownClick]) -> KnownClick | None:
     return max(clicks, key=lambda click: (click.started_ms, click.id), default=None)
-
-
-def is_about_calls(event: Observation) -> bool:
-    """Whether it is one of a call's own signals."""
-    return isinstance(event, ArrivalObserved | DialObserved | HangupObserved)

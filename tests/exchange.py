@@ -70,7 +70,7 @@ class FakeApi:
 
 
 @contextlib.asynccontextmanager
-async def provider() -> AsyncIterator[tuple[FakeApi, TestServer]]:
+async def provider() -> AsyncIterator[FakeApi]:
     """The API on a port of its own."""
     api = FakeApi()
     app = web.Application()
@@ -78,6 +78,6 @@ async def provider() -> AsyncIterator[tuple[FakeApi, TestServer]]:
     async with TestServer(app) as server:
         api.url = str(server.make_url("")).rstrip("/")
         try:
-            yield api, server
+            yield api
         finally:
             api.released.set()
