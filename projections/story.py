@@ -90,7 +90,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has."""
+    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has; ``click``: of which click it came."""
 
     enterprise: str
     call: str
@@ -108,6 +108,7 @@ class Story:
     moysklad: dict[str, Any]
     open_cards: tuple[str, ...]
     parked: str
+    click: str
     entries: tuple[Entry, ...]
 
 
@@ -156,6 +157,7 @@ def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry
         },
         open_cards=remote.open_cards,
         parked=plan(state, settings, state.last_heard_ms or 0, limits).parked,
+        click=state.click.click if state.click is not None else "",
         entries=entries,
     )
 

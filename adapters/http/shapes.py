@@ -224,7 +224,7 @@ class SelfTestShown(Shape, frozen=True, kw_only=True):
 
 
 class CallRow(Shape, frozen=True, kw_only=True):
-    """A call as the index has it."""
+    """A call as the index has it; ``clicked``: somebody asked for it by a click in MoySklad."""
 
     enterprise: str
     call: str
@@ -244,6 +244,7 @@ class CallRow(Shape, frozen=True, kw_only=True):
     failures: int
     parked: str
     remedy: str
+    clicked: bool
     link: str
 
 
