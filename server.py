@@ -56,7 +56,7 @@ from projections.journal import Journal
 from projections.picture import Picture, Replay, draw
 from projections.statistics import Statistics, quantile_ms
 from projections.story import Story, tell
-from projections.story_ru import replay_in_russian
+from projections.story_ru import in_russian, replay_in_russian
 from projections.story_text import render
 
 log = structlog.get_logger("server")
@@ -158,6 +158,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         ingest=service.ingest,
         clicks=service.clicks,
         click_story=partial(_click_story, service),
+        russian=in_russian,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, password),

@@ -118,12 +118,22 @@ async def get_clicks(request: web.Request) -> web.Response:
         bad=request.query.get("bad", "") not in ("", "0"),
     )
     current = await parts.settings.current(enterprise)
-    clicks = [{**each, "link": _link_to(enterprise, each["call"])} for each in found["clicks"]]
+    words = parts.russian if request.query.get("lang") == "ru" else str
+    seen = await signature_seen(parts.pool, enterprise)
+    clicks = [
+        {
+            **each,
+            "error": words(each["error"]),
+            "remedy": words(each["remedy"]),
+            "link": _link_to(enterprise, each["call"]),
+        }
+        for each in found["clicks"]
+    ]
     return answer(
         {
             "clicks": clicks,
             "before": found["before"],
-            "signature": await signature_seen(parts.pool, enterprise),
+            "signature": {**seen, "fitted": seen["fitted"] and words(seen["fitted"])},
             "names": await names(parts.pool, enterprise, current.settings if current is not None else None),
         }
     )
