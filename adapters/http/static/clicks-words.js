@@ -10,8 +10,8 @@ export const WAYS = { ami: "AMI", http: "API провайдера" };
 
 /** What is known of the signature, in one sentence. */
 export function signed(seen) {
-  if (!seen.last_ms) return "Подпись МоегоСклада: нажатий ещё не было.";
-  const fitted = seen.fitted ? `подпись проверена: вариант «${seen.fitted}» (${when(seen.fitted_ms)})` : "подходящей подписи ещё не было";
+  if (!seen.last_ms) return "Подпись: нажатий ещё не было.";
+  const fitted = seen.fitted ? `Подпись проверена: вариант «${seen.fitted}» (${when(seen.fitted_ms)})` : "Подпись: подходящей ещё не было";
   const last = { absent: "; последнее нажатие не подписано", wrong: "; подпись последнего нажатия не подошла" }[seen.last] || "";
-  return `Подпись МоегоСклада: ${fitted}${last}.`;
+  return `${fitted}${last}.`;
 }

@@ -6,6 +6,7 @@ import { Staff, usePeople } from "./settings-staff.js";
 import { Connection, SelfTest } from "./settings-trial.js";
 import { ParkedCalls } from "./settings-parked.js";
 import { History } from "./settings-history.js";
+import { signed } from "./clicks-words.js";
 
 const NOTHING = { ms: {}, revision: 0, problems: [], name: "", primary: "", effective: {
   enabled: false, notify_mode: "during", notify_incoming: true, notify_outgoing: false, unrecognized_extension: "", country: "BY", timezone: "", webhook_signature: "log",
