@@ -16,26 +16,25 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
+from urllib.parse import quote
 
 import aiohttp
 import orjson
 
+from adapters.demo_exchange import ENTERPRISE, RECORDINGS, DemoExchange, play
+from adapters.embedded_postgres import embedded_postgres
+from adapters.postgres.database import connect
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-RECORDINGS: Final = ROOT / "tests" / "recordings" / "pbx"
-ENTERPRISE: Final = "0367"
-PBX_ZONE: Final = ZoneInfo("Europe/Minsk")
 READY_S: Final = 60.0
 AFTERGLOW_S: Final = 7.0
 """What a straggler could still change is written a few seconds after a hangup: wait for it before the table."""
 
-LONGEST_PAUSE_S: Final = 4.0
-"""Longer silences of a recording are shortened: a person watches."""
+CLICKED: Final = {"srcNumber": "101", "destNumber": "+7 916 123-45-67"}
+"""What the demo itself clicks in MoySklad: Анна Ковалёва calls a client."""
 
 PLAYED: Final[Mapping[str, str]] = {
     "ring_group": "an incoming call rings three phones, 102 answers",
@@ -70,8 +69,10 @@ class Stage:
     service: str
     sandbox: str
     environment: dict[str, str]
+    exchange: DemoExchange
     speed: float
     echo: Echo
+    webhook: str = ""
     run: str = field(default_factory=lambda: f"{int(time.time()):x}")
 
 
@@ -83,14 +84,16 @@ async def play_demo(*, once: bool, speed: float, echo: Echo) -> int:
         watching = asyncio.create_task(_watch_screens(stage))
         for name, words in PLAYED.items():
             echo(f"  {_clock()}  ── {name}: {words}")
-            await _play(stage, name)
+            await play(stage.http, stage.service, name, speed=stage.speed, run=stage.run)
+        await _click(stage)
         await asyncio.sleep(AFTERGLOW_S)
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
         good = await _show_table(stage)
         await _show_replay(stage)
-        echo(f"\nMoySklad's screens and calls:   {stage.sandbox}/")
+        echo(f"\nMoySklad's screens and calls:   {stage.sandbox}/?provider={quote(stage.webhook, safe='')}")
+        echo("                                (click a number there: the demo's exchange rings, and the card comes up)")
         echo(f"This service's pages:           {stage.service}/ms-admin/?enterprise_number={ENTERPRISE}")
         echo(f"The password for them:          {stage.environment['MS_ADMIN_PASSWORD']}")
         if not once:
@@ -104,13 +107,15 @@ async def play_demo(*, once: bool, speed: float, echo: Echo) -> int:
 async def _staged(speed: float, echo: Echo) -> AsyncIterator[Stage]:
     folder = Path(os.environ.get("MS_DATA_DIR", ROOT / "var")) / "demo"
     folder.mkdir(parents=True, exist_ok=True)
-    service_port, sandbox_port = _free_ports(2)
+    service_port, sandbox_port, exchange_port = _free_ports(3)
     sandbox = f"http://127.0.0.1:{sandbox_port}"
+    service = f"http://127.0.0.1:{service_port}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MS_") and key != "DATABASE_URL"} | {
         "MS_DATA_DIR": str(folder),
         "MS_PORT": str(service_port),
         "MS_PHONE_API_URL": f"{sandbox}/api/phone/1.0",
         "MS_MAIN_API_URL": f"{sandbox}/api/remap/1.2",
+        "MS_ASTERISK_API_URL": f"http://127.0.0.1:{exchange_port}",
         "MS_LOG_LEVEL": "info",
         "MS_ADMIN_PASSWORD": secrets.token_urlsafe(9),
     }
@@ -118,11 +123,13 @@ async def _staged(speed: float, echo: Echo) -> AsyncIterator[Stage]:
         echo("DATABASE_URL is left alone: the demo uses a database of its own.")
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
+        exchange = await stack.enter_async_context(DemoExchange(http, service).listening(exchange_port))
         stage = Stage(
             http=http,
-            service=f"http://127.0.0.1:{service_port}",
+            service=service,
             sandbox=sandbox,
             environment=environment,
+            exchange=exchange,
             speed=speed,
             echo=echo,
         )
@@ -170,48 +177,40 @@ async def _until_answers(stage: Stage, url: str, log: Path) -> None:
     raise ValueError(f"{url} did not come up within {READY_S:.0f} s; {log} says why")
 
 
+async def _give_secret(stage: Stage) -> str:
+    """Let the exchange know the enterprise, as a provider does; where MoySklad is to send clicks."""
+    async with embedded_postgres(Path(stage.environment["MS_DATA_DIR"])) as dsn:
+        connection = await connect(dsn)
+        try:
+            await connection.execute(
+                "UPDATE public.enterprises SET secret = $2 WHERE number = $1", ENTERPRISE, stage.exchange.secret
+            )
+        finally:
+            await connection.close()
+    async with stage.http.get(f"{stage.service}/ms-admin/api/config/{ENTERPRISE}") as answer:
+        return str((await answer.json())["ms"]["webhook_url"])
+
+
+async def _click(stage: Stage) -> None:
+    """Click a number in MoySklad, and wait until the call that comes of it is over."""
+    stage.echo(f"  {_clock()}  ── a click in MoySklad: {CLICKED['srcNumber']} calls {CLICKED['destNumber']}")
+    stage.exchange.run, stage.exchange.speed = stage.run, stage.speed
+    async with stage.http.post(f"{stage.sandbox}/sandbox/click", json={**CLICKED, "url": stage.webhook}) as answer:
+        told = await answer.json()
+    if told["status"] != 200:
+        raise ValueError(f"the click was refused: {told}")
+    await stage.exchange.idle()
+    stage.exchange.speed = 1.0
+
+
 async def _configure(stage: Stage) -> None:
     async with stage.http.put(f"{stage.service}/ms-admin/api/config/{ENTERPRISE}", json=CONFIG) as answer:
         if answer.status != 200:
             raise ValueError(f"the demo's settings were refused: {await answer.text()}")
     async with stage.http.get(f"{stage.service}/ms-admin/api/test/{ENTERPRISE}") as answer:
         verdict = await answer.json()
+    stage.webhook = await _give_secret(stage)
     stage.echo(f"Connection test: {verdict['phone_api']['text']} {verdict['main_api']['text']}\n")
-
-
-async def _play(stage: Stage, name: str) -> None:
-    """Post one recording's signals at their times, ``speed`` times as fast, moved to now."""
-    lines = [orjson.loads(line) for line in (RECORDINGS / f"{name}.jsonl").read_text().splitlines()]
-    start_s, elapsed_s, before_s = time.time(), 0.0, lines[0]["at"]
-    moments: list[tuple[float, float]] = []  # when it was recorded, when it is played
-    for line in lines:
-        elapsed_s += min(line["at"] - before_s, LONGEST_PAUSE_S) / stage.speed
-        before_s = line["at"]
-        moments.append((line["at"], start_s + elapsed_s))
-    for line, (_, play_s) in zip(lines, moments, strict=True):
-        await asyncio.sleep(max(0.0, play_s - time.time()))
-        body = {"event": line["event"], "enterprise_number": ENTERPRISE, "raw": _made_new(line["body"], stage.run, moments)}
-        async with stage.http.post(f"{stage.service}/internal/ms/call-event", json=body) as answer:
-            if answer.status != 200:
-                raise ValueError(f"{name}: {line['event']} was refused: {await answer.text()}")
-
-
-def _made_new(body: dict[str, Any], run: str, moments: list[tuple[float, float]]) -> dict[str, Any]:
-    """The body with ids of this run and times of now."""
-    fresh = {key: value for key, value in body.items() if key != "Token"}
-    for key in ("UniqueId", "BridgeUniqueid"):
-        if fresh.get(key):
-            fresh[key] = f"{run}.{fresh[key]}"
-    for key in ("DateReceived", "StartTime", "EndTime"):
-        if fresh.get(key):
-            fresh[key] = _moved(fresh[key], moments)
-    return fresh
-
-
-def _moved(text: str, moments: list[tuple[float, float]]) -> str:
-    recorded_s = datetime.fromisoformat(text).replace(tzinfo=PBX_ZONE).timestamp()
-    nearest = min(moments, key=lambda moment: abs(moment[0] - recorded_s))
-    return datetime.fromtimestamp(nearest[1], PBX_ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
 
 async def _watch_screens(stage: Stage) -> None:
@@ -252,7 +251,7 @@ async def _show_table(stage: Stage) -> bool:
             f"{call['extension'] or '—':<5} {length:>8} {len(call['request_ids']):>8} {len(call['open_cards']):>10}  "
             f"{call['comment'] or ''}"
         )
-    customers = len(PLAYED) + 1  # one recording holds two customer calls
+    customers = len(PLAYED) + 2  # one recording holds two customer calls, and one is clicked
     open_cards = sum(len(call["open_cards"]) for call in mine)
     stage.echo(
         f"\n  {customers} customer calls played, {len(mine)} in MoySklad, {open_cards} cards open;"

@@ -54,6 +54,7 @@ class FakeApi:
     body: str = '{"success": true}'
     leads_to: str = ""
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    ordered: asyncio.Event = field(default_factory=asyncio.Event)
     server: BaseTestServer | None = None
 
     async def stop(self) -> None:
@@ -70,6 +71,7 @@ class FakeApi:
         if self.refusing:
             return web.json_response({"success": False, "error": "no such subscriber"})
         self.orders.append((query.get("code", ""), query.get("phone", "")))
+        self.ordered.set()
         if self.broken and request.transport is not None:
             request.transport.abort()
         if self.silent:

@@ -235,17 +235,19 @@ async def staged(
     cuttable: bool = False,
     limits: bool = False,
     settings: Callable[[Office], dict[str, Any]] = lambda _: {},
+    asterisk_api_url: str = "",
 ) -> AsyncIterator[Stage]:
     """A running sandbox and running instances, with so many enterprises configured, each with a MoySklad account of its own.
 
     ``database``: ports of PostgreSQL (several: primary and standby), or a DSN; None: the one instance's embedded server.
     ``cuttable``: each instance reaches database and MoySklad through relays of its own. ``limits``: MoySklad's are in force.
-    ``settings``: what differs in an enterprise's.
+    ``settings``: what differs in an enterprise's. ``asterisk_api_url``: the provider's API for clicks.
     """
     assert database is not None or instances == 1, "several instances need one database"
     sandbox_port, whose = free_port(), offices(enterprises)
     sandbox, kept = f"http://127.0.0.1:{sandbox_port}", dict(_environment())
     kept["MS_SECRET_KEY"] = Fernet.generate_key().decode()
+    kept["MS_ASTERISK_API_URL"] = asterisk_api_url
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         made: list[Instance] = []
