@@ -166,6 +166,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         board=board,
         pool=service.pool,
         replay=partial(_replay, service),
+        in_russian=in_russian,
         quantile=quantile_ms,
         self_tests=service.self_tests,
         search=lambda query: search(service.pool, query, service.options.zone),

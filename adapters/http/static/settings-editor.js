@@ -88,7 +88,7 @@ export function Editor({ me, number }) {
       <h1 class="who">${number} ${told.name}</h1><${Tag} kind=${state[0]}>${state[1]}<//>
       <span class="grow muted small">${told.revision ? `редакция ${told.revision}` : ""}</span>
       <div class="tabs" role="tablist" aria-label="Вид">${[["form", "Настройки"], ["history", "История изменений"]].map(([name, words]) => html`
-        <button key=${name} type="button" role="tab" aria-selected=${tab === name} onClick=${() => show(name)}>${words}</button>`)}</div>
+        <button key=${name} type="button" role="tab" aria-selected=${tab === name} tabindex=${tab === name ? 0 : -1} onKeyDown=${otherTab} onClick=${() => show(name)}>${words}</button>`)}</div>
     </div>
     ${isNew && html`<p class="note warn">Этого предприятия ещё нет в базе: оно появится, когда вы сохраните настройки. Проверьте номер.</p>`}
     ${told.problems.length > 0 && html`<div class="note warn" role="status"><b>В сохранённых настройках что-то не понято:</b>
@@ -163,6 +163,15 @@ function Addresses({ told, isNew }) {
 function Signed({ enterprise }) {
   const { data } = useData(`/ms-admin/api/clicks/${encodeURIComponent(enterprise)}?lang=ru`);
   return html`<span class="hint">${data && signed(data.signature)} <a href=${`/ms-admin/clicks?enterprise_number=${encodeURIComponent(enterprise)}`}>Все нажатия</a></span>`;
+}
+
+/** The arrows go from one tab to the other, as in every list of tabs. */
+function otherTab(event) {
+  if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+  const other = event.currentTarget.nextElementSibling || event.currentTarget.previousElementSibling;
+  event.preventDefault();
+  other.focus();
+  other.click();
 }
 
 const PRIMARY = { ms: "МойСклад", retailcrm: "RetailCRM", uon: "U-ON", bitrix24: "Битрикс24" };
