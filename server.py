@@ -153,6 +153,8 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         latency=lambda: service.store.latency,
         pool=lambda: pool_use(service.pool),
         listeners=lambda: board.listeners,
+        deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
+        clicks=lambda: service.caller.outcomes,
     )
     return Services(
         ingest=service.ingest,

@@ -187,14 +187,7 @@ async def assembled(
     async with contextlib.AsyncExitStack() as stack:
         pool = await create_pool(options.dsn)
         stack.push_async_callback(close_pool, pool)
-        moysklad = build_moysklad(
-            phone_url=options.phone_api_url,
-            main_url=options.main_api_url,
-            zone=options.api_zone,
-            now_ms=options.now_ms,
-            limits=options.known_limits,
-            mended=mended,
-        )
+        moysklad = _moysklad(options, mended)
         stack.push_async_callback(moysklad.close)
         store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
         settings = SettingsStore(pool, options.vault, public_url=options.public_url)
@@ -212,9 +205,7 @@ async def assembled(
                 on_lost=lambda enterprise: reactor.lost(enterprise),
             )
         sources = _sources(options, pool, backlog, moysklad, ownership, streams_open)
-        session = await stack.enter_async_context(opened_session())
-        # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
-        ways = {**options.ways, "http": ProviderApi(session, options.asterisk_api_url, settings.secret_of)}
+        ways = await stack.enter_async_context(_ways_to_call(options, settings))
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         reactor = Reactor(
             store=store,
@@ -260,6 +251,24 @@ async def assembled(
             ownership=ownership,
             notices=Notices(options.dsn, heard) if ownership is not None else None,
         )
+
+
+def _moysklad(options: ServiceOptions, mended: Callable[[Api, str], None]) -> MoySklad:
+    return build_moysklad(
+        phone_url=options.phone_api_url,
+        main_url=options.main_api_url,
+        zone=options.api_zone,
+        now_ms=options.now_ms,
+        limits=options.known_limits,
+        mended=mended,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _ways_to_call(options: ServiceOptions, settings: SettingsStore) -> AsyncIterator[dict[str, Originator]]:
+    """The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call."""
+    async with opened_session() as session:
+        yield {**options.ways, "http": ProviderApi(session, options.asterisk_api_url, settings.secret_of)}
 
 
 async def account_key(settings: SettingsStore, enterprise: str) -> str:
