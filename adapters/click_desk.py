@@ -90,11 +90,13 @@ class ClickDesk:
         book: ClickBook,
         now_ms: Callable[[], int],
         wake: Callable[[StreamId], None],
+        take_s: float = TAKE_S,
     ) -> None:
         self._store = store
         self._book = book
         self._now_ms = now_ms
         self._wake = wake
+        self._take_s = take_s
         self._takes = Errands(MAX_TAKES)
         self._refusals: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self.answers = dict.fromkeys(Answer, 0)
@@ -103,7 +105,7 @@ class ClickDesk:
     async def take(self, current: Current, delivery: Delivery) -> Answer:
         """Take one delivery in; when it says ``TAKEN`` the click is on disk. Raises StoreUnavailable."""
         try:
-            answer = await self._takes.within(TAKE_S, self._take(current, delivery))
+            answer = await self._takes.within(self._take_s, self._take(current, delivery))
         except TimeoutError as error:
             raise StoreUnavailable("the database does not answer in time") from error
         self.answers[answer] += 1
