@@ -81,11 +81,22 @@ def test_a_hangup_alone_is_enough_however_late_it_comes() -> None:
     assert joined([clicked()], hangup(T0 + 20_000)) is not None
 
 
-def test_the_id_that_was_chosen_proves_it_whatever_is_heard() -> None:
-    event = ArrivalObserved(heard_ms=T0 + 100, channel="click-a", number="anonymous")
-    found = joined([clicked(), clicked("b", "102")], event, "click-a")
+def test_the_id_that_was_chosen_proves_it_whatever_numbers_are_told() -> None:
+    both = [clicked(), clicked("b", "102")]
+    found = joined(both, dial(number="anonymous", extension="103", after_ms=900_000), "click-a")
     assert found is not None
-    assert (found.click.id, found.own_leg) == ("a", False)
+    assert (found.click.id, found.click.call, found.own_leg) == ("a", "click-a", False)
+
+
+def test_under_the_chosen_id_the_own_telephone_rings_first() -> None:
+    event = dial(100, direction=INTERNAL, number="101", trunk="")
+    found = joined([clicked()], event, "click-a")
+    assert found is not None
+    assert (found.click.own_leg, found.click.call, found.own_leg) == ("click-a", "", True)
+    assert joined([found.click], event, "click-a") is None
+    after = joined([found.click], dial(), "click-a")
+    assert after is not None
+    assert (after.click.call, after.own_leg) == ("click-a", False)
 
 
 def test_one_call_for_a_click_and_one_click_for_a_call() -> None:
@@ -174,5 +185,7 @@ def test_the_facts_that_are_told() -> None:
 
 def test_what_observations_may_be_about() -> None:
     assert extensions_told(dial()) == ("101",)
+    assert extensions_told(dial(direction=IN, trunk="")) == ("101",)
+    assert extensions_told(dial(direction=IN)) == ()
     assert extensions_told(replace(dial(), extensions=("101", "102"))) == ()
     assert extensions_told(BridgeOpened(heard_ms=T0, bridge="b")) == ()
