@@ -238,8 +238,8 @@ def _tell(event: Event, state: Call) -> tuple[str, str, str]:
             return "time", "no hangup even after the long grace: recorded with what is known", ""
         case ClickJoined():
             title = "only the telephone of whoever clicked rings" if event.own_leg else "this call came of a click in MoySklad"
-            who = f" ({event.uid})" if event.uid else ""
-            return "heard", title, f"{event.extension}{who} asked to call {event.number}: click {event.click}"
+            # Not by which login: a replay may be handed on without names.
+            return "heard", title, f"{event.extension} asked to call {event.number}: click {event.click}"
         case _:
             return "heard", _heard(event, state), ""
 

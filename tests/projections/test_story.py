@@ -206,7 +206,7 @@ REGISTER = RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=
         (ConsultationObserved(heard_ms=0, leg="L"), ("heard", "leg L ended with this customer: nobody took over", "")),
         (
             ClickJoined(heard_ms=0, click="a", extension="101", number=NUMBER, uid="ivanov@demo"),
-            ("heard", "this call came of a click in MoySklad", f"101 (ivanov@demo) asked to call {NUMBER}: click a"),
+            ("heard", "this call came of a click in MoySklad", f"101 asked to call {NUMBER}: click a"),
         ),
         (
             ClickJoined(heard_ms=0, click="a", extension="101", number=NUMBER, own_leg=True),
