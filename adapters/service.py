@@ -227,7 +227,9 @@ async def assembled(
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
         click_book = PostgresClickBook(pool)
-        clicks = ClickDesk(store=store, book=click_book, now_ms=options.now_ms, wake=reactor.wake)
+        clicks = ClickDesk(
+            store=store, book=click_book, now_ms=options.now_ms, find=settings.of_webhook, wake=reactor.wake
+        )
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
         yield Service(

@@ -52,8 +52,7 @@ def routes() -> list[web.RouteDef]:
 async def take_click(request: web.Request) -> web.Response:
     """Take a click in, as MoySklad sends it (JSON or a form): 200 once it is durable; the telephone rings afterwards."""
     parts, address = services(request), address_of(request)
-    enterprise = await parts.settings.by_webhook(request.match_info["uuid"])
-    current = await parts.settings.current(enterprise) if enterprise is not None else None
+    current = await parts.clicks.whose(request.match_info["uuid"])
     if current is None:
         raise _unknown(request.app[UNKNOWN], address)
     delivery = Delivery(raw=await _body(request), signature=request.headers.get(HEADER, ""), address=address)

@@ -61,8 +61,18 @@ class Desk:
         self.clock, self.store, self.book = Clock(), MemoryEventStore(), MemoryBook()
         self.woken: list[StreamId] = []
         self.desk = ClickDesk(
-            store=self.store, book=self.book, now_ms=self.clock, wake=self.woken.append, take_s=take_s
+            store=self.store,
+            book=self.book,
+            now_ms=self.clock,
+            find=self.find,
+            wake=self.woken.append,
+            take_s=take_s,
         )
+
+    async def find(self, uuid: str) -> Current | None:
+        if self.book.gate is not None:
+            await self.book.gate.wait()
+        return current() if uuid == "its own" else None
 
     async def take(self, raw: bytes = WANTED, of: Current | None = None) -> Answer:
         return await self.desk.take(of or current(), Delivery(raw=raw, signature="", address="203.0.113.5"))
@@ -169,4 +179,8 @@ async def test_a_database_that_hangs_is_not_waited_for() -> None:
     desk.book.gate = asyncio.Event()
     with pytest.raises(StoreUnavailable):
         await desk.take()
+    with pytest.raises(StoreUnavailable):
+        await desk.desk.whose("its own")
     desk.book.gate.set()
+    assert await desk.desk.whose("its own") is not None
+    assert await desk.desk.whose("another's") is None
