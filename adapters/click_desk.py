@@ -147,6 +147,10 @@ class ClickDesk:
             return await self._refuse(current.enterprise, facts, wish, Answer.REFUSED)
         return await self._place(current, wish, facts)
 
+    async def prune(self) -> None:
+        """Forget what no limit needs any more. Raises database errors."""
+        await self._book.prune(self._now_ms())
+
     async def _place(self, current: Current, wish: Wish, facts: ClickRefused) -> Answer:
         """Find out which click it is, and put it on disk unless it is there."""
         enterprise, spent = current.enterprise, set[str]()

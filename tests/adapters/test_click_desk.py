@@ -53,6 +53,9 @@ class MemoryBook:
             self.lines.insert(0, line)
         return found
 
+    async def prune(self, now_ms: int) -> None:
+        self.lines = [line for line in self.lines if line.at_ms > now_ms - 3_600_000]
+
 
 class Desk:
     """A desk over memory."""
@@ -165,6 +168,13 @@ async def test_a_flood_of_refusals_is_counted_and_kept_now_and_then(desk: Desk) 
 async def test_the_order_of_refusals_tells_a_stranger_nothing_of_the_numbers(desk: Desk) -> None:
     assert await desk.take(NONSENSE, current(enabled=False)) is Answer.SWITCHED_OFF
     assert await desk.take(NONSENSE, current(webhook_signature="enforce")) is Answer.UNSIGNED
+
+
+async def test_what_no_limit_needs_is_forgotten(desk: Desk) -> None:
+    await desk.take()
+    desk.clock.now_ms += 3_600_000
+    await desk.desk.prune()
+    assert desk.book.lines == []
 
 
 async def test_a_database_that_is_away_is_said(desk: Desk) -> None:
