@@ -162,11 +162,14 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         pool=lambda: pool_use(service.pool),
         listeners=lambda: board.listeners,
         pbxes=lambda: service.duty.states() if service.duty is not None else (),
+        deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
+        clicks=lambda: service.caller.outcomes,
     )
     return Services(
         ingest=service.ingest,
         clicks=service.clicks,
         click_story=partial(_click_story, service),
+        russian=in_russian,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, password),

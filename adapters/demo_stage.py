@@ -64,7 +64,7 @@ async def staged(name: str, echo: Echo, *, speed: float = 1.0, variables: Mappin
     """Service and sandbox, running, with the enterprise configured. ``name``: of the data folder; ``variables``: of the service."""
     folder = Path(os.environ.get("MS_DATA_DIR", ROOT / "var")) / name
     folder.mkdir(parents=True, exist_ok=True)
-    service_port, sandbox_port = _free_ports(2)
+    service_port, sandbox_port = free_ports(2)
     sandbox = f"http://127.0.0.1:{sandbox_port}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MS_") and key != "DATABASE_URL"} | {
         "MS_DATA_DIR": str(folder),
@@ -227,9 +227,9 @@ async def show_replay(stage: Stage, call: str) -> None:
     stage.echo("\n".join(f"  {line}" for line in output.decode().splitlines()))
 
 
-def show_addresses(stage: Stage) -> None:
-    """Where to look."""
-    stage.echo(f"\nMoySklad's screens and calls:   {stage.sandbox}/")
+def show_addresses(stage: Stage, *, screens: str = "") -> None:
+    """Where to look. ``screens``: what the address of MoySklad's screens ends with."""
+    stage.echo(f"\nMoySklad's screens and calls:   {stage.sandbox}/{screens}")
     stage.echo(f"This service's pages:           {stage.service}/ms-admin/?enterprise_number={ENTERPRISE}")
     stage.echo(f"The password for them:          {stage.environment['MS_ADMIN_PASSWORD']}")
 
@@ -241,7 +241,8 @@ async def stay(stage: Stage, what: str) -> None:
         await asyncio.Event().wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody has just now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

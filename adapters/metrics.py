@@ -129,6 +129,10 @@ def pool_use(pool: Any) -> PoolUse:
     return PoolUse(open=pool.get_size(), idle=pool.get_idle_size(), limit=pool.get_max_size())
 
 
+def _no_counts() -> Mapping[str, int]:
+    return {}
+
+
 def _no_latency() -> Latency | None:
     return None
 
@@ -150,6 +154,8 @@ class Figures:
     pool: Callable[[], PoolUse | None] = _no_pool
     listeners: Callable[[], int] = int
     pbxes: Callable[[], Sequence[PbxState]] = _none
+    deliveries: Callable[[], Mapping[str, int]] = _no_counts
+    clicks: Callable[[], Mapping[str, int]] = _no_counts
 
 
 class Collector:
@@ -185,6 +191,7 @@ class Collector:
         yield self._accounts()
         yield from self._traffic()
         yield from self._database()
+        yield from self._clicks()
 
     def _streams(self) -> Iterator[Any]:
         streams = self._figures.streams
@@ -250,6 +257,18 @@ class Collector:
             yield connections
             yield GaugeMetricFamily("ms_pool_limit", "Connections to the database that there may be", value=pool.limit)
         yield GaugeMetricFamily("ms_board_listeners", "Pages that watch the live board", value=self._figures.listeners())
+
+    def _clicks(self) -> Iterator[Any]:
+        deliveries = CounterMetricFamily(
+            "ms_click_deliveries", "Clicks as MoySklad delivered them, by how they were answered", labels=["result"]
+        )
+        for result, count in self._figures.deliveries().items():
+            deliveries.add_metric([result], count)
+        yield deliveries
+        clicks = CounterMetricFamily("ms_clicks", "Clicks attended to here, by what became of them", labels=["outcome"])
+        for outcome, count in sorted(self._figures.clicks().items()):
+            clicks.add_metric([outcome], count)
+        yield clicks
 
     def _accounts(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily("ms_accounts", "Accounts this instance speaks for, by how they stand", labels=["api", "state"])

@@ -109,7 +109,6 @@ class Service:
     self_tests: SelfTests
     ingest: Ingest
     clicks: ClickDesk
-    click_book: PostgresClickBook
     caller: ClickCaller
     reactor: Reactor
     switchboard: Switchboard
@@ -167,7 +166,7 @@ class Service:
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
                 await audit.prune(self.pool)
-                await self.click_book.prune(self.options.now_ms())
+                await self.clicks.prune()
                 await callbacks.prune(self.pool)
             except UNAVAILABLE as error:
                 still_wanted(error)
@@ -235,8 +234,8 @@ async def assembled(
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
         if ownership is not None and options.pbxes:
             duty = _duty(options, stack, ownership, ingest, ground)
-        click_book = PostgresClickBook(pool)
-        clicks = ClickDesk(store=store, book=click_book, now_ms=options.now_ms, wake=reactor.wake)
+        book, wake = PostgresClickBook(pool), reactor.wake
+        clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
         yield Service(
@@ -248,7 +247,6 @@ async def assembled(
             self_tests=self_tests,
             ingest=ingest,
             clicks=clicks,
-            click_book=click_book,
             caller=caller,
             reactor=reactor,
             switchboard=switchboard,

@@ -137,15 +137,15 @@ class SettingsStore:
             found = await self._pool.fetchval("SELECT secret FROM public.enterprises WHERE number = $1", enterprise)
         return str(found or "")
 
-    async def by_webhook(self, uuid: str) -> str | None:
-        """The enterprise whose webhook address holds this UUID (PRODUCT E5); None for nobody's."""
+    async def of_webhook(self, uuid: str) -> Current | None:
+        """The settings in force of the enterprise whose webhook address holds this UUID (PRODUCT E5); None for nobody's."""
         for anew in (False, True):
             enterprise = await self._webhooks.find(uuid, anew=anew)
             if enterprise is None:
                 return None
             current = await self.current(enterprise)
             if current is not None and is_same_uuid(uuid, str(current.config.get("webhook_uuid") or "")):
-                return enterprise
+                return current
         return None
 
     async def _all_webhooks(self) -> list[tuple[str, str]]:

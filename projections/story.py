@@ -99,7 +99,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has.
+    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has; ``click``: of which click it came.
 
     ``hung_up_by``: ``external`` (the customer), an extension, or ``pbx``; empty, like ``cause`` (Asterisk's), where only the PBX's
     script told of the call.
@@ -123,6 +123,7 @@ class Story:
     moysklad: dict[str, Any]
     open_cards: tuple[str, ...]
     parked: str
+    click: str
     entries: tuple[Entry, ...]
 
 
@@ -176,6 +177,7 @@ def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry
         },
         open_cards=remote.open_cards,
         parked=plan(state, settings, state.last_heard_ms or 0, limits).parked,
+        click=state.click.click if state.click is not None else "",
         entries=entries,
     )
 
@@ -263,8 +265,8 @@ def _tell(event: Event, state: Call) -> tuple[str, str, str]:
             return "time", "no hangup even after the long grace: recorded with what is known", ""
         case ClickJoined():
             title = "only the telephone of whoever clicked rings" if event.own_leg else "this call came of a click in MoySklad"
-            who = f" ({event.uid})" if event.uid else ""
-            return "heard", title, f"{event.extension}{who} asked to call {event.number}: click {event.click}"
+            # Not by which login: a replay may be handed on without names.
+            return "heard", title, f"{event.extension} asked to call {event.number}: click {event.click}"
         case _:
             return "heard", _heard(event, state), ""
 

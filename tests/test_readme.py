@@ -140,7 +140,7 @@ def test_the_history_page_names_every_phase_mark_and_event() -> None:
         named = {word for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for word in re.findall(r"`(\w+)`", row)}
         assert named - {"outcome"} == {word.value for word in words}
     assert dict(re.findall(r"^\| `(.)` \| `(\w+)` \|", page, re.MULTILINE)) == {mark: kind for kind, mark in MARKS.items()}
-    source = (ROOT / "core" / "events.py").read_text()
+    source = "".join((ROOT / "core" / name).read_text() for name in ("events.py", "clicks.py"))
     types = set(re.findall(r'^    type: ClassVar\[str\] = "(\w+)"', source, re.MULTILINE))
     events = page.partition("## The events")[2]
     assert {name for name in re.findall(r"`([a-z_]+)`", events) if "_" in name} == types

@@ -125,6 +125,10 @@ _NO_SUCH_PAGE: Final = """<!doctype html>
 </div></div></main></body>
 </html>
 """
+def asked(request: web.Request) -> str:
+    """What was asked for, as the router writes it: an address may itself be a secret (a webhook's), and no log needs it."""
+    resource = request.match_info.route.resource
+    return "an unknown address" if resource is None else resource.canonical
 
 
 @web.middleware
@@ -144,12 +148,12 @@ async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamR
     except Exception as error:  # the edge of the process: what escapes here is a bug, and the caller must still get an answer
         if isinstance(error, StoreUnavailable) or is_outage(error):
             return _unavailable(request, error)
-        log.error("request_failed", path=request.path, error=type(error).__name__, exc_info=error)
+        log.error("request_failed", path=asked(request), error=type(error).__name__, exc_info=error)
         return answer({"error": "internal error", "field": "", "hint": "see the service's log"}, 500)
 
 
 def _unavailable(request: web.Request, error: Exception) -> web.Response:
     reason = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
-    log.warning("database_unavailable", path=request.path, reason=reason)
+    log.warning("database_unavailable", path=asked(request), reason=reason)
     body = {"error": "the event store is unavailable", "field": "", "hint": "send it again: a repeat is recognised"}
     return answer(body, 503, headers={"Retry-After": "1"})

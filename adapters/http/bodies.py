@@ -201,10 +201,11 @@ class ReplayQuery(Body, frozen=True, kw_only=True):
 
 
 class ClicksQuery(Body, frozen=True, kw_only=True):
-    """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing."""
+    """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing; ``lang=ru``: reasons in Russian."""
 
     before: Annotated[str, Meta(pattern=r"^[0-9]{0,17}$")] = ""
     bad: str = ""
+    lang: str = ""
 
 
 class MissedQuery(Body, frozen=True, kw_only=True):

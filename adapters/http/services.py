@@ -61,6 +61,7 @@ class Services:
     ingest: Ingest
     clicks: ClickDesk
     click_story: ClickStory
+    russian: Callable[[str], str]
     settings: SettingsStore
     moysklad: MoySklad
     access: Access

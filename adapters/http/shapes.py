@@ -232,7 +232,7 @@ class SelfTestShown(Shape, frozen=True, kw_only=True):
 
 
 class CallRow(Shape, frozen=True, kw_only=True):
-    """A call as the index has it."""
+    """A call as the index has it; ``clicked``: somebody asked for it by a click in MoySklad."""
 
     enterprise: str
     call: str
@@ -252,6 +252,7 @@ class CallRow(Shape, frozen=True, kw_only=True):
     failures: int
     parked: str
     remedy: str
+    clicked: bool
     link: str
 
 

@@ -62,6 +62,8 @@ ALL = Figures(
     streams=SimpleNamespace(open=2, opened=9, refused=1, cut_off=3, gave_up=4, events=500, errors=6),
     latency=lambda: LATENCY,
     pool=lambda: PoolUse(open=5, idle=2, limit=12),
+    deliveries=lambda: {"taken": 4, "repeated": 2},
+    clicks=lambda: {"ordered": 3, "failed": 1},
     listeners=lambda: 4,
     pbxes=lambda: [PBX, State(name="spare", enterprise="0367", where="127.0.0.1:5039")],
 )
@@ -137,6 +139,12 @@ def test_the_database_s_latency_and_the_pool() -> None:
     assert (found["ms_pool_connections", "busy"], found["ms_pool_connections", "idle"], found["ms_pool_limit",]) == (3, 2, 12)
     assert found["ms_board_listeners",] == 4
     assert ("ms_pool_limit",) not in samples()
+
+
+def test_clicks_by_how_they_were_answered_and_what_became_of_them() -> None:
+    found = samples(ALL)
+    assert (found["ms_click_deliveries_total", "taken"], found["ms_click_deliveries_total", "repeated"]) == (4, 2)
+    assert (found["ms_clicks_total", "ordered"], found["ms_clicks_total", "failed"]) == (3, 1)
 
 
 def test_what_a_pool_says_of_itself() -> None:

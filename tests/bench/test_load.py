@@ -11,7 +11,7 @@ import pytest
 from bench.load import SHAPE, blanks, endless, events_a_call, external_id, length_s, planned
 from bench.work import KINDS, PBX_ZONE, SEQUENCE
 from core.events import safe_id
-from core.plan import path_safe
+from core.naming import path_safe
 from core.signals import Wire, envelope, parse
 
 

@@ -21,6 +21,7 @@ from core.events import (
     CallOverdue,
     CallWrittenOff,
     CardRequested,
+    ClickJoined,
     ConsultationObserved,
     EffectDone,
     Event,
@@ -147,6 +148,8 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
         CardRequested(heard_ms=ms(4), extensions=("101",)),
         ConsultationObserved(heard_ms=ms(5), leg="B-1", extensions=("102",)),
         ConsultationObserved(heard_ms=ms(5), leg="B-1"),
+        ClickJoined(heard_ms=ms(6), click="a", extension="101", number=NUMBER, uid="ivanov@demo"),
+        ClickJoined(heard_ms=ms(6), click="a", extension="101", number=NUMBER, own_leg=True),
         CallOverdue(at_ms=ms(7200)),
         CallWrittenOff(at_ms=ms(90_000)),
     )

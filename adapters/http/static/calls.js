@@ -101,7 +101,7 @@ function Calls({ enterprise }) {
   const byName = wanted.phone && /^[\w-]*\d{9,}\.\d+$|^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(wanted.phone);
   const failed = found.error && !(found.error.status === 400 && ["phone", "from"].includes(found.error.field));
   return html`
-    <div class="page-head"><h1>Звонки</h1></div>
+    <div class="page-head"><h1 class="grow">Звонки</h1><a href=${withParams({ enterprise_number: enterprise }, "/ms-admin/clicks", "")}>Нажатия в МоёмСкладе</a></div>
     <${Form} wanted=${wanted} change=${change} error=${found.error} names=${names} />
     ${byName && enterprise && html`<p class="note">Похоже на имя звонка: <a href=${callLink(enterprise, wanted.phone)}>открыть звонок ${wanted.phone}</a></p>`}
     <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
@@ -157,7 +157,7 @@ function Row({ call, names, all, tab, onFocus, leave }) {
     <td class="who"><${Way} direction=${call.direction} /> ${call.direction === "internal" && call.number === "anonymous" ? html`<span class="muted">между сотрудниками</span>` : html`<${Client} number=${call.number} name=${call.client} />`}</td>
     <td class="with">${call.extension ? html`<b class="nowrap" title=${names[call.extension]}>${call.extension}${names[call.extension] ? ` ${names[call.extension]}` : ""}</b>${others.length > 0 && html`<span class="muted">, ${others.join(", ")}</span>`}`
       : html`<${People} extensions=${others} names=${all ? {} : names} none="—" />`}</td>
-    <td class="outcome"><${Tag} kind=${kind}>${words}<//></td>
+    <td class="outcome"><${Tag} kind=${kind}>${words}<//>${call.clicked && html` <${Tag} title="Заказан нажатием на номер в МоёмСкладе">из МоегоСклада<//>`}</td>
     <td class="num right talk"><${Talk} call=${call} /></td>
     <td class="num right wait">${call.wait_ms === null ? html`<span class="faint">—</span>` : waited(call.wait_ms)}</td>
     ${all && html`<td class="num nowrap enterprise">${call.enterprise}</td>`}
