@@ -19,6 +19,7 @@ export function Editor({ me, number }) {
   const [base, setBase] = useState(null), [draft, setDraft] = useState(null);
   const [errors, setErrors] = useState({}), [saving, setSaving] = useState(false), [conflict, setConflict] = useState(null);
   const [tab, setTab] = useState(param("tab") === "history" ? "history" : "form");
+  const [waiting, setWaiting] = useState(0); // calls that MoySklad refused
   const form = useRef(null), found = usePeople(number, told, isNew);
   const take = useCallback((fresh) => {
     setTold((before) => ({ ...NOTHING, name: before ? before.name : "", primary: before ? before.primary : "", ...fresh }));
@@ -82,7 +83,7 @@ export function Editor({ me, number }) {
   if (failed) return html`<${Failed} error=${failed} retry=${load} />`;
   if (!told) return html`<${Busy} />`;
   const field = { draft, base, errors, set, told, number, people: found.data ? found.data.employees : [] };
-  const state = !told.effective.enabled ? ["", isNew ? "не настроена" : "выключена"] : told.problems.length || !told.effective.has_phone_api ? ["warn", "нужно внимание"] : ["good", "включена"];
+  const state = !told.effective.enabled ? ["", isNew ? "не настроена" : "выключена"] : told.problems.length || !told.effective.has_phone_api || waiting ? ["warn", "нужно внимание"] : ["good", "включена"];
   return html`
     <div class="page-head">
       <h1 class="who">${number} ${told.name}</h1><${Tag} kind=${state[0]}>${state[1]}<//>
@@ -117,7 +118,7 @@ export function Editor({ me, number }) {
       <aside class="stack" aria-label="Проверки">
         <${Connection} number=${number} dirty=${dirty} isNew=${isNew} hasMain=${told.effective.has_main_api} />
         <${SelfTest} number=${number} told=${told} dirty=${dirty} people=${found.data ? found.data.employees : []} />
-        <${ParkedCalls} number=${number} />
+        <${ParkedCalls} number=${number} onTold=${setWaiting} />
       </aside>
     </div>`}
     ${conflict && html`<${Conflict} conflict=${conflict} told=${told} base=${base} draft=${draft} saving=${saving}

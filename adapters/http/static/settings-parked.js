@@ -1,9 +1,10 @@
 // Calls of the enterprise that MoySklad refused: why, what helps, and asking again once the reason is gone.
-import { html, useState, useData, api, toast, sayError, counted, when } from "./lib.js";
+import { html, useState, useEffect, useData, api, toast, sayError, counted, when } from "./lib.js";
 
-export function ParkedCalls({ number }) {
+export function ParkedCalls({ number, onTold }) {
   const { data, error, reload } = useData(`/ms-admin/api/parked?lang=ru&limit=5&enterprise=${encodeURIComponent(number)}`);
   const [busy, setBusy] = useState(false);
+  useEffect(() => { if (data) onTold(data.total); }, [data]);
   if (error || !data || !data.total) return null;
   const again = async () => {
     setBusy(true);
