@@ -14,6 +14,8 @@ import structlog
 
 from adapters import access, audit
 from adapters.backlog import BacklogMeter
+from adapters.directory.memory import Memory
+from adapters.directory.wiring import Directory, build_directory
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
 from adapters.moysklad.registry import LimitsRegistry
@@ -98,6 +100,7 @@ class Service:
     sources: Sources
     ownership: Ownership | None
     notices: Notices | None
+    directory: Directory
 
     async def run(self) -> None:
         """Follow the log, work on calls, keep the read models, until cancelled.
@@ -120,6 +123,7 @@ class Service:
             self.runner.run(),
             self.retries.run(),
             self.backlog.run(),
+            self.directory.run(),
             self._prune(),
         ]
         if self.ownership is not None and self.notices is not None:
@@ -142,6 +146,7 @@ class Service:
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
                 await audit.prune(self.pool)
+                await self.directory.table.prune()
             except UNAVAILABLE as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)
@@ -174,6 +179,7 @@ async def assembled(
     async with contextlib.AsyncExitStack() as stack:
         pool = await create_pool(options.dsn)
         stack.push_async_callback(close_pool, pool)
+        memory = Memory(options.now_ms)
         moysklad = build_moysklad(
             phone_url=options.phone_api_url,
             main_url=options.main_api_url,
@@ -181,6 +187,7 @@ async def assembled(
             now_ms=options.now_ms,
             limits=options.known_limits,
             mended=mended,
+            memory=memory,
         )
         stack.push_async_callback(moysklad.close)
         store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
@@ -219,6 +226,17 @@ async def assembled(
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
+        directory = build_directory(
+            pool=pool,
+            settings=settings,
+            moysklad=moysklad,
+            memory=memory,
+            ownership=ownership,
+            now_ms=options.now_ms,
+            public_url=options.public_url,
+            main_url=options.main_api_url,
+        )
+        stack.push_async_callback(directory.close)
         yield Service(
             options=options,
             pool=pool,
@@ -236,6 +254,7 @@ async def assembled(
             sources=sources,
             ownership=ownership,
             notices=Notices(options.dsn, heard) if ownership is not None else None,
+            directory=directory,
         )
 
 

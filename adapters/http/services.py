@@ -13,6 +13,10 @@ from adapters.access import Access
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import Found
+from adapters.directory.desk import Desk
+from adapters.directory.hooks import Hooks
+from adapters.directory.integrations import Integrations
+from adapters.directory.keeper import Keeper
 from adapters.http.answers import Problem
 from adapters.http.stream import Streams
 from adapters.ingest import Ingest
@@ -62,6 +66,10 @@ class Services:
     quantile: Quantile
     find_call: FindCall
     parked: ParkedWork
+    desk: Desk
+    hooks: Hooks
+    keeper: Keeper
+    integrations: Integrations
     status: Status
     metrics: Callable[[], bytes]
     now_ms: Callable[[], int]
