@@ -195,17 +195,11 @@ async def assembled(
         backlog = BacklogMeter(pool, now_ms=options.now_ms)
         ownership: Ownership | None = None
         if options.address:
-            ownership = Ownership(
-                leases=await stack.enter_async_context(PostgresLeases(options.dsn)),
-                address=options.address,
-                account_key=lambda enterprise: account_key(settings, enterprise),
-                busy=lambda enterprise: reactor.is_busy(enterprise),
-                now_ms=options.now_ms,
-                report=lambda: report(sources),
-                on_claimed=lambda enterprise: reactor.claimed(enterprise),
-                on_lost=lambda enterprise: reactor.lost(enterprise),
-            )
-        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open)
+            leases = await stack.enter_async_context(PostgresLeases(options.dsn))
+            ownership = _ownership(options, leases, settings, lambda: reactor, lambda: sources)
+        directory = _directory(options, pool, settings, moysklad, memory, ownership)
+        stack.push_async_callback(directory.close)
+        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open, directory)
         reactor = Reactor(
             store=store,
             settings=settings,
@@ -226,17 +220,6 @@ async def assembled(
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
-        directory = build_directory(
-            pool=pool,
-            settings=settings,
-            moysklad=moysklad,
-            memory=memory,
-            ownership=ownership,
-            now_ms=options.now_ms,
-            public_url=options.public_url,
-            main_url=options.main_api_url,
-        )
-        stack.push_async_callback(directory.close)
         yield Service(
             options=options,
             pool=pool,
@@ -268,6 +251,41 @@ async def account_key(settings: SettingsStore, enterprise: str) -> str:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() if key else f"enterprise {enterprise}"
 
 
+def _ownership(
+    options: ServiceOptions,
+    leases: PostgresLeases,
+    settings: SettingsStore,
+    reactor: Callable[[], Reactor],
+    sources: Callable[[], Sources],
+) -> Ownership:
+    """``reactor``, ``sources``: made after it, because they ask it."""
+    return Ownership(
+        leases=leases,
+        address=options.address,
+        account_key=lambda enterprise: account_key(settings, enterprise),
+        busy=lambda enterprise: reactor().is_busy(enterprise),
+        now_ms=options.now_ms,
+        report=lambda: report(sources()),
+        on_claimed=lambda enterprise: reactor().claimed(enterprise),
+        on_lost=lambda enterprise: reactor().lost(enterprise),
+    )
+
+
+def _directory(
+    options: ServiceOptions, pool: Any, settings: SettingsStore, moysklad: MoySklad, memory: Memory, ownership: Ownership | None
+) -> Directory:
+    return build_directory(
+        pool=pool,
+        settings=settings,
+        moysklad=moysklad,
+        memory=memory,
+        ownership=ownership,
+        now_ms=options.now_ms,
+        public_url=options.public_url,
+        main_url=options.main_api_url,
+    )
+
+
 def _sources(
     options: ServiceOptions,
     pool: Any,
@@ -275,6 +293,7 @@ def _sources(
     moysklad: MoySklad,
     ownership: Ownership | None,
     streams_open: Callable[[], int],
+    directory: Directory,
 ) -> Sources:
     sources = Sources(
         version=options.version,
@@ -283,6 +302,7 @@ def _sources(
         now_ms=options.now_ms,
         accounts=moysklad.limits.snapshot,
         streams_open=streams_open,
+        directory=directory.report,
     )
     if ownership is None:
         return sources

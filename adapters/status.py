@@ -76,7 +76,8 @@ class Sources:
     """Where the answer comes from. The defaults stand for parts that are not there.
 
     ``node``: this instance's id; ``nodes``: the living ones, as of the last beat; ``owned``: the enterprises this one attends
-    to; ``accounts``: as its gateway has them, those asked last at the end; ``streams_open``: connections that deliver events now.
+    to; ``accounts``: as its gateway has them, those asked last at the end; ``streams_open``: connections that deliver events now;
+    ``directory``: what it knows of numbers.
     """
 
     version: str
@@ -88,6 +89,7 @@ class Sources:
     owned: Callable[[], Collection[str]] = _none
     accounts: Callable[[], Iterable[AccountState]] = _none
     streams_open: Callable[[], int] = int
+    directory: Callable[[], Mapping[str, Any]] = dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,7 @@ async def gather(sources: Sources) -> dict[str, Any]:
             [*own["accounts"], *reported(node.report for node in others)], key=lambda each: int(each.get("since_ms") or 0)
         ),
         "followers": [{"name": name, "behind": behind} for name, behind in database.followers.items()],
+        "directory": dict(sources.directory()),
         "streams_open": own["streams_open"] + sum(int(node.report.get("streams_open") or 0) for node in others),
     }
 

@@ -182,7 +182,7 @@ class Keeper:
         return 1
 
     async def _repair(self, account: Account, url: str) -> tuple[str, str, float]:
-        trail = self._trail(account)
+        trail = await self._trail(account)
         try:
             async with asyncio.timeout(WORK_S):
                 there = await self._json.webhooks(account.api_token, trail)
@@ -238,7 +238,7 @@ class Keeper:
 
     async def _remove(self, account: Account, secret: str) -> bool:
         """Whether nothing of ours is there any more, or nothing can be done about it: an address that is not ours is a 404."""
-        trail = self._trail(account)
+        trail = await self._trail(account)
         try:
             async with asyncio.timeout(WORK_S):
                 for hook in await self._json.webhooks(account.api_token, trail):
@@ -250,8 +250,8 @@ class Keeper:
             return False
         return True
 
-    def _trail(self, account: Account) -> Trail:
-        return Trail(turn=self._turn(account.enterprise, Urgency.BACKLOG), enterprise=account.enterprise)
+    async def _trail(self, account: Account) -> Trail:
+        return Trail(turn=await self._turn(account.enterprise, Urgency.BACKLOG), enterprise=account.enterprise)
 
 
 def _hook(webhook: Webhook) -> Hook:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ MAX_EACH: Final = 20
 PATIENCE_S: Final = 20.0
 """For one look-up with all its requests; each has its own time and its own wait for room within that."""
 
-GetTurn = Callable[[str, Urgency], Turn]
+GetTurn = Callable[[str, Urgency], Awaitable[Turn]]
 """How an enterprise's requests take their places, on this instance, now."""
 
 
@@ -133,7 +133,7 @@ class Lookups:
     async def _asking(
         self, account: Account, urgency: Urgency, ask: Callable[[Trail], Coroutine[Any, Any, tuple[Known | None, tuple[Candidate,
         ...]]]] ) -> Lookup:
-        trail = Trail(turn=self._turn(account.enterprise, urgency), enterprise=account.enterprise)
+        trail = Trail(enterprise=account.enterprise)
         loop = asyncio.get_running_loop()
         started = loop.time()
         error, how = "", "done"
@@ -141,6 +141,7 @@ class Lookups:
         candidates: tuple[Candidate, ...] = ()
         try:
             async with asyncio.timeout(PATIENCE_S):
+                trail.turn = await self._turn(account.enterprise, urgency)
                 known, candidates = await ask(trail)
         except Refused as failure:
             error, how = failure.error, "refused"

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from adapters.directory.memory import Key, Mark, is_blank
-from adapters.postgres.database import DATABASE_ERRORS, explain, in_time, load_sql, still_wanted
+from adapters.postgres.database import DATABASE_ERRORS, explain, in_time, is_poison, load_sql, still_wanted
 from core.contacts import ABSENT_KEPT_MS, KEPT_MS, Known, Roster
 from core.hooks import Changed
 
@@ -158,11 +158,23 @@ class Table:
                 failures = 0
             except DATABASE_ERRORS as error:
                 still_wanted(error)
+                if is_poison(error):
+                    log.error("directory_not_writable", reason=explain(error))
+                    self._let_go()
+                    continue
                 if not failures:
                     log.warning("directory_not_written", reason=explain(error), waiting=self.unwritten)
                 self._bell.set()
                 await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
+
+    def _let_go(self) -> None:
+        """What the database will never take must not keep the rest waiting: it is learned again when somebody asks."""
+        for key in list(self._unwritten)[:BATCH]:
+            del self._unwritten[key]
+            self.dropped += 1
+        self._rosters.clear()
+        self._bell.set()
 
     async def flush(self) -> None:
         """Write a batch now. Raises database errors; what was not written then waits for the next time."""
@@ -208,7 +220,7 @@ def _row(mark: Mark, enterprise: str, known: Known) -> tuple[Any, ...]:
         known.number,
         enterprise,
         contact.id if contact is not None else None,
-        people,
+        " ".join(people),
         is_blank(known),
         msgspec.to_builtins(known),
         known.asked_ms,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from adapters.directory.desk import Desk, Times
 from adapters.directory.hooks import Hooks
@@ -20,9 +20,22 @@ from core.contacts import Known
 from core.effects import Turn
 from core.values import Urgency
 
+CLAIM_LOOKS: Final = 10
+CLAIM_LOOK_S: Final = 0.02
+"""Where there is no other instance, a claim takes some ten milliseconds; what is asked before it has but a trickle of the limit."""
+
 
 class Ownership(Protocol):
     """Whose an enterprise is (``adapters/ownership.py``)."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other instance."""
+        ...
+
+    def owns(self, enterprise: str) -> bool:
+        """Whether it is this instance's."""
+        ...
 
     def quiet_ms(self, enterprise: str) -> int | None:
         """For how long no other instance has asked MoySklad under its account; not ours: 0."""
@@ -85,12 +98,16 @@ def build_directory(
 ) -> Directory:
     """Put the parts together. ``memory``: the one that the gateway uses."""
 
-    def turn(enterprise: str, urgency: Urgency) -> Turn:
-        """An enterprise that another instance owns is asked about within what its owner leaves free."""
+    async def turn(enterprise: str, urgency: Urgency) -> Turn:
+        """An enterprise that is not ours is asked about within what its owner leaves free; what is nobody's is taken first."""
         if ownership is None:
             return Turn(urgency=urgency)
-        if urgency is Urgency.LIVE:
+        if urgency is Urgency.LIVE and not ownership.owns(enterprise):
             ownership.request(enterprise)
+            for _ in range(CLAIM_LOOKS if ownership.alone else 0):
+                await asyncio.sleep(CLAIM_LOOK_S)
+                if ownership.owns(enterprise):
+                    break
         return Turn(urgency=urgency, quiet_ms=ownership.quiet_ms(enterprise))
 
     def learned(enterprise: str, mark: Mark, known: Known) -> None:

@@ -32,8 +32,7 @@ def routes() -> list[web.RouteDef]:
 
 @described("integrations", IntegrationsShown, query=IntegrationsQuery, also={304: None})
 async def get_integrations(request: web.Request) -> web.Response:
-    """Every enterprise that has to do with MoySklad; with ``since`` what is different, ``wait_s`` to wait for it.
-    be."""
+    """Every enterprise that has to do with MoySklad; with ``since`` what is different, ``wait_s`` to wait for it."""
     integrations, since, wait_s = services(request).integrations, request.query.get("since", ""), _wait(request)
     if len(since) > 64:
         raise Problem(400, "since is not understood", field="since", hint="an ETag that was answered before")
