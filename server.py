@@ -26,6 +26,7 @@ from adapters.admin_password import AdminPassword, load_or_create_password
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import resolve, search
+from adapters.directory.figures import families
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
 from adapters.http.app import VERSION, build_app
@@ -131,6 +132,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         latency=lambda: service.store.latency,
         pool=lambda: pool_use(service.pool),
         listeners=lambda: board.listeners,
+        more=lambda: families(service.directory),
     )
     return Services(
         ingest=service.ingest,

@@ -105,7 +105,10 @@ def _no_pool() -> PoolUse | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there."""
+    """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there.
+
+    ``more``: families of another room's own.
+    """
 
     backlog: Callable[[], Backlog | None] = _unknown
     nodes: Callable[[], Sequence[Node]] = _none
@@ -115,6 +118,7 @@ class Figures:
     latency: Callable[[], Latency | None] = _no_latency
     pool: Callable[[], PoolUse | None] = _no_pool
     listeners: Callable[[], int] = int
+    more: Callable[[], Iterable[Any]] = _none
 
 
 class Collector:
@@ -147,6 +151,7 @@ class Collector:
         yield self._accounts()
         yield from self._traffic()
         yield from self._database()
+        yield from self._figures.more()
 
     def _streams(self) -> Iterator[Any]:
         streams = self._figures.streams

@@ -24,7 +24,6 @@ _FILLING: Final = frozenset(
 """Words that programs put around a number; together with one they are still no name."""
 
 _WORD: Final = re.compile(r"[^\W\d_]+")
-_ODD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _PATRONYMIC: Final = re.compile(r"(?:вич|вна|ична|чна|оглы|кызы)\Z", re.IGNORECASE)
 
 
@@ -32,7 +31,8 @@ def clean(text: object) -> str:
     """A field as one line that can be shown: without control characters and marks that turn text round, bounded."""
     if not isinstance(text, str):
         return ""
-    return " ".join(_ODD.sub(" ", text[: 4 * MAX_NAME_CHARS]).split())[:MAX_NAME_CHARS].strip()
+    shown = "".join(char if char.isprintable() else " " for char in text[: 4 * MAX_NAME_CHARS])
+    return " ".join(shown.split())[:MAX_NAME_CHARS].strip()
 
 
 def is_automatic(name: str) -> bool:

@@ -27,6 +27,7 @@ from adapters.settings_store import Current, SettingsStore
 from core.effects import Account, Refused, Unavailable
 from core.errors import StoreUnavailable
 from core.hooks import Hook, repairs, secret_in
+from core.settings import Settings
 from core.values import Urgency
 
 log = structlog.get_logger("hooks")
@@ -47,6 +48,9 @@ MAX_URL_CHARS: Final = 255
 NO_ADDRESS: Final = (
     "МойСклад не сообщает об изменениях: у сервиса нет публичного адреса https (MS_PUBLIC_URL). "
     "Всё работает и без этого, новые имена клиентов видны с задержкой до десяти минут."
+)
+SWITCHED_OFF: Final = (
+    "Подписка на изменения оформляется, когда интеграция включена и указан токен основного API."
 )
 NOT_YET: Final = "Подписка на изменения в МоёмСкладе ещё не оформлена: сервис делает это сам в течение минуты."
 WELL: Final = "МойСклад сообщает об изменениях клиентов и сотрудников."
@@ -100,8 +104,10 @@ class Keeper:
         state = self._states.get(enterprise)
         return state is not None and state.state == "on"
 
-    def in_words(self, enterprise: str) -> tuple[bool, str]:
+    def in_words(self, enterprise: str, settings: Settings) -> tuple[bool, str]:
         """Whether it does, and in Russian why not."""
+        if not settings.enabled or not settings.has_main_api:
+            return False, SWITCHED_OFF
         if not self._base:
             return False, NO_ADDRESS
         state = self._states.get(enterprise)

@@ -28,6 +28,7 @@ from adapters.moysklad.contacts import NOBODY, RULE, Candidate
 from adapters.moysklad.numbers import number_key
 from core.contacts import Contact, Responsible, as_raw, numbers_of
 from core.events import Exchange
+from core.settings import Settings
 
 UID: Final = "ms:"
 NO_NAME: Final = "the customer's only name is the number"
@@ -144,7 +145,8 @@ async def customer_debug(request: web.Request) -> web.Response:
         found = await parts.desk.closely("customer-debug", enterprise, phone)
     responsible = await parts.desk.owner_of(found)
     contact, known = _contact(found), found.known
-    watched, words = parts.keeper.in_words(enterprise)
+    settings = found.current.settings if found.current is not None else Settings()
+    watched, words = parts.keeper.in_words(enterprise, settings)
     return answer(
         {
             "enterprise_number": enterprise,

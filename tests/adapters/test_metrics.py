@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.directory.figures import families as directory_families
 from adapters.latency import Latency
 from adapters.metrics import Figures, PoolUse, exposition, pool_use
 from core.values import Urgency
@@ -50,6 +52,17 @@ def samples(figures: Figures | None = None) -> dict[tuple[str, ...], float]:
     }
 
 
+DIRECTORY: Any = SimpleNamespace(
+    desk=SimpleNamespace(
+        counters=SimpleNamespace(answers=Counter({("customer-name", "memory"): 7}), took={"customer-name": LATENCY})
+    ),
+    lookups=SimpleNamespace(counters=SimpleNamespace(ended=Counter(done=3, failed=1), took=LATENCY, turned_away=2)),
+    memory=[1, 2],
+    table=SimpleNamespace(missed=4, dropped=5),
+    hooks=SimpleNamespace(taken=Counter(taken=6)),
+    keeper=SimpleNamespace(states=lambda: {"on": 8}),
+    integrations=SimpleNamespace(listeners=9),
+)
 ALL = Figures(
     backlog=lambda: backlog(lane("0367", 90, late_s=12.5), lane("0367", 3, Urgency.LIVE), a=2, b=3),
     nodes=lambda: (node("n1"), node("n2")),
@@ -59,6 +72,7 @@ ALL = Figures(
     latency=lambda: LATENCY,
     pool=lambda: PoolUse(open=5, idle=2, limit=12),
     listeners=lambda: 4,
+    more=lambda: directory_families(DIRECTORY),
 )
 
 
@@ -123,6 +137,17 @@ def test_the_database_s_latency_and_the_pool() -> None:
     assert (found["ms_pool_connections", "busy"], found["ms_pool_connections", "idle"], found["ms_pool_limit",]) == (3, 2, 12)
     assert found["ms_board_listeners",] == 4
     assert ("ms_pool_limit",) not in samples()
+
+
+def test_questions_about_numbers() -> None:
+    found = samples(ALL)
+    assert found["ms_directory_answers_total", "customer-name", "memory"] == 7
+    assert found["ms_directory_seconds_count", "customer-name"] == 3
+    assert (found["ms_directory_lookups_total", "done"], found["ms_directory_lookups_total", "turned_away"]) == (3, 2)
+    assert (found["ms_directory_numbers",], found["ms_directory_lookup_seconds_count",]) == (2, 3)
+    assert (found["ms_directory_table_total", "not_read"], found["ms_directory_table_total", "not_written"]) == (4, 5)
+    assert (found["ms_hooks_total", "taken"], found["ms_hooks_accounts", "on"]) == (6, 8)
+    assert found["ms_integrations_listeners",] == 9
 
 
 def test_what_a_pool_says_of_itself() -> None:
