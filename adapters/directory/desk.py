@@ -230,6 +230,7 @@ class Desk:
             return entry, Where.MEMORY
         kept = await self.table.find(mark, number)
         if kept is None:
+            entry = self.memory.find(mark, number)  # somebody else may have learned it meanwhile
             return entry, Where.NOWHERE if entry is None else Where.MEMORY
         self.memory.take(current.enterprise, mark, kept.known, changed_ms=kept.changed_ms, tell=False)
         return self.memory.find(mark, number), Where.DATABASE

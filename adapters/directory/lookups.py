@@ -177,7 +177,7 @@ class Lookups:
 
     async def _changed(self, account: Account, contact: str, country: str) -> Lookup:
         async def ask(trail: Trail) -> tuple[Known | None, tuple[Candidate, ...]]:
-            asked_ms, mark = self._now_ms(), mark_of(account)
+            asked_ms, mark = self._now_ms() + 1, mark_of(account)  # after the change, of which we have just heard
             found = await self._contacts.read(contact, account, trail)
             for number in numbers_of(found, country):
                 mine = for_number(found, number)

@@ -68,7 +68,7 @@ class MoySkladGateway:
         self._phone = phone
         self._json = json
         self._now_ms = now_ms
-        self._memory: Memory = memory or NoMemory()
+        self._memory: Memory = NoMemory() if memory is None else memory
         self.contacts = Contacts(json)
         self.directory = Directory(phone, json, now_ms=now_ms)
 
