@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -81,6 +81,7 @@ class Integrations:
         self._looking: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._closed = False
+        self._made: tuple[str, bytes] = ("", b"")
         self.listeners = 0
 
     async def snapshot(self) -> Snapshot:
@@ -91,6 +92,12 @@ class Integrations:
         if not state.etag:
             raise StoreUnavailable(f"the enterprises cannot be read: {state.away or 'no answer yet'}")
         return Snapshot(etag=state.etag, integrations=state.integrations, away=state.away)
+
+    def made_once(self, snapshot: Snapshot, make: Callable[[Snapshot], bytes]) -> bytes:
+        """The whole as it is sent, made once for each ETag: it is megabytes where there are ten thousand enterprises."""
+        if self._made[0] != snapshot.etag:
+            self._made = (snapshot.etag, make(snapshot))
+        return self._made[1]
 
     def since(self, etag: str) -> Difference:
         """What is different from what somebody saw who has this ETag."""
