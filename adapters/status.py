@@ -213,6 +213,9 @@ def in_words(status: Mapping[str, Any]) -> Iterator[str]:
     if (backlog := status.get("backlog")) is not None:
         yield f"backlog    {backlog_words(backlog)}"
     yield from account_lines(status.get("accounts") or (), now_ms)
+    refused = ((status.get("directory") or {}).get("webhooks") or {}).get("refused", 0)
+    if refused:
+        yield f"webhooks   MoySklad tells of no changes for {refused} of the enterprises: the connection test says why"
     if (parked := status.get("parked")) is not None and parked["calls"]:
         yield f"parked     {parked['calls']} of the calls need a person: ./ms.sh parked"
 

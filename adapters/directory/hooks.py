@@ -29,6 +29,8 @@ log = structlog.get_logger("hooks")
 
 PATIENCE_S: Final = 0.6
 """For the secret and for the table, each: MoySklad waits for 1.5 s in all."""
+LOOKING: Final = 4
+"""Addresses that are looked up at once: whoever guesses at them gets no more of the database than that."""
 KNOWN_S: Final = 30.0
 MAX_KNOWN: Final = 10_000
 MAX_READ: Final = 5
@@ -64,6 +66,7 @@ class Hooks:
         self._others = others
         self._known: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
+        self._looking = 0
         self.taken: Counter[str] = Counter()
 
     async def by_secret(self, shown: str) -> str | None:
@@ -76,7 +79,14 @@ class Hooks:
         known = self._known.get(wanted)
         if known is not None and known[0] > loop.time():
             return known[1]
-        row = await self._in_time(self._pool.fetchrow(_BY_SECRET, wanted))
+        if self._looking >= LOOKING:
+            self.taken["unavailable"] += 1
+            raise StoreUnavailable("too many addresses are looked up at once")
+        self._looking += 1
+        try:
+            row = await self._in_time(self._pool.fetchrow(_BY_SECRET, wanted))
+        finally:
+            self._looking -= 1
         found = None
         if row is not None and hmac.compare_digest(str(row["secret"]), wanted):
             found = str(row["enterprise"])

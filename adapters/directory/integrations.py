@@ -25,6 +25,9 @@ log = structlog.get_logger("integrations")
 EVERY_S: Final = 0.3
 """Between two looks: a change reaches whoever listens well within a second."""
 PATIENCE_S: Final = 2.0
+LATE_S: Final = 1.5
+ANSWER_S: Final = 1.0
+"""Whoever asks waits no longer for a table that is slow: what was seen last is told, and that it is old."""
 FIRST_PATIENCE_S: Final = 10.0
 """The first look reads every enterprise's settings."""
 BATCH: Final = 500
@@ -91,7 +94,9 @@ class Integrations:
             await self._look_once()
         if not state.etag:
             raise StoreUnavailable(f"the enterprises cannot be read: {state.away or 'no answer yet'}")
-        return Snapshot(etag=state.etag, integrations=state.integrations, away=state.away)
+        late = state.looked_at + LATE_S < asyncio.get_running_loop().time()
+        away = state.away or ("no answer in time" if late else "")
+        return Snapshot(etag=state.etag, integrations=state.integrations, away=away)
 
     def made_once(self, snapshot: Snapshot, make: Callable[[Snapshot], bytes]) -> bytes:
         """The whole as it is sent, made once for each ETag: it is megabytes where there are ten thousand enterprises."""
@@ -166,7 +171,7 @@ class Integrations:
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(), name="integrations look")
             self._looking.add_done_callback(self._looked)
-        await asyncio.wait((self._looking,), timeout=PATIENCE_S)
+        await asyncio.wait((self._looking,), timeout=ANSWER_S if self._state.etag else PATIENCE_S)
 
     def _looked(self, task: asyncio.Task[None]) -> None:
         self._looking = None

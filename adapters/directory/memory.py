@@ -25,6 +25,9 @@ MAX_ROSTERS: Final = 2_000
 MAX_CHANGES: Final = 20_000
 """Customers that changed lately, remembered so that an answer that was under way then is not taken for newer."""
 
+BLANK: Final = ":blank"
+"""Stands for everybody whom a new number would name instead."""
+
 Mark = NewType("Mark", bytes)
 Key = tuple[Mark, str]
 
@@ -57,7 +60,7 @@ class Memory:
     watched: Callable[[str], bool] = lambda _: False
     learned: Callable[[str, Mark, Known], None] = lambda *_: None
     _entries: OrderedDict[Key, Entry] = field(default_factory=OrderedDict)
-    _of_enterprise: dict[str, set[Key]] = field(default_factory=dict)
+    _index: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     _rosters: OrderedDict[Mark, tuple[str, Roster]] = field(default_factory=OrderedDict)
     _changes: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
 
@@ -104,9 +107,11 @@ class Memory:
         if not is_newer(known, before.known if before is not None else None):
             return False
         known = _with_extension(known, before.known if before is not None else None)
+        if before is not None:
+            self._drop(key)
         self._entries[key] = Entry(enterprise=enterprise, known=known, changed_ms=self._change_of(enterprise, known, changed_ms))
-        self._entries.move_to_end(key)
-        self._of_enterprise.setdefault(enterprise, set()).add(key)
+        for name in _names(known):
+            self._index.setdefault((enterprise, name), set()).add(key)
         while len(self._entries) > MAX_ENTRIES:
             self._drop(next(iter(self._entries)))
         if tell:
@@ -134,23 +139,19 @@ class Memory:
         """See :class:`adapters.moysklad.contacts.Memory`."""
         self.changed(account.enterprise, Changed(contacts=frozenset({contact})), self.now_ms())
 
-    def changed(self, enterprise: str, what: Changed, at_ms: int) -> list[tuple[Mark, Known]]:
-        """MoySklad told of changes: what they concern is doubted from now on. What was doubted by it."""
-        for name in (*what.contacts, *what.persons, *what.employees, *((":phones",) if what.phones else ())):
+    def changed(self, enterprise: str, what: Changed, at_ms: int) -> None:
+        """MoySklad told of changes: what they concern is doubted from now on."""
+        for name in (*what.contacts, *what.persons, *what.employees, *((BLANK,) if what.phones else ())):
             self._changes[enterprise, name] = at_ms
             self._changes.move_to_end((enterprise, name))
+            for key in self._index.get((enterprise, name), ()):
+                entry = self._entries[key]
+                entry.changed_ms = max(at_ms, entry.changed_ms or 0)
         while len(self._changes) > MAX_CHANGES:
             self._changes.popitem(last=False)
-        concerned: list[tuple[Mark, Known]] = []
-        for key in self._of_enterprise.get(enterprise, ()):
-            entry = self._entries[key]
-            if self._concerns(entry.known, what):
-                entry.changed_ms = max(at_ms, entry.changed_ms or 0)
-                concerned.append((key[0], entry.known))
         if what.staff:
             for mark in [mark for mark, (whose, _) in self._rosters.items() if whose == enterprise]:
                 del self._rosters[mark]
-        return concerned
 
     # -- extensions ------------------------------------------------------------------------------------------
 
@@ -176,33 +177,29 @@ class Memory:
 
     def _drop(self, key: Key) -> None:
         entry = self._entries.pop(key)
-        keys = self._of_enterprise[entry.enterprise]
-        keys.discard(key)
-        if not keys:
-            del self._of_enterprise[entry.enterprise]
-
-    @staticmethod
-    def _concerns(known: Known, what: Changed) -> bool:
-        contact = known.contact
-        if what.phones and is_blank(known):
-            return True
-        if contact is None:
-            return False
-        owner = contact.owner.id if contact.owner is not None else ""
-        return (
-            contact.id in what.contacts
-            or owner in what.employees
-            or (bool(what.persons) and any(person.id in what.persons for person in contact.persons))
-        )
+        for name in _names(entry.known):
+            keys = self._index[entry.enterprise, name]
+            keys.discard(key)
+            if not keys:
+                del self._index[entry.enterprise, name]
 
     def _change_of(self, enterprise: str, known: Known, changed_ms: int | None) -> int | None:
         """When something changed that this concerns, as far as that was told while it was being asked for."""
-        names: list[str] = [":phones"] if is_blank(known) else []
-        if (contact := known.contact) is not None:
-            names += [contact.id, *(person.id for person in contact.persons)]
-            names += [contact.owner.id] if contact.owner is not None else []
-        found = [at_ms for name in names if (at_ms := self._changes.get((enterprise, name))) is not None]
+        found = [at_ms for name in _names(known) if (at_ms := self._changes.get((enterprise, name))) is not None]
         return max([*found, *([changed_ms] if changed_ms is not None else [])], default=None)
+
+
+def people_of(known: Known) -> list[str]:
+    """Whose change concerns it: the customer, the contact persons, the responsible employee."""
+    contact = known.contact
+    if contact is None:
+        return []
+    owner = contact.owner.id if contact.owner is not None else ""
+    return [name for name in dict.fromkeys((contact.id, *(person.id for person in contact.persons), owner)) if name]
+
+
+def _names(known: Known) -> list[str]:
+    return [*people_of(known), *([BLANK] if is_blank(known) else [])]
 
 
 def _with_extension(known: Known, before: Known | None) -> Known:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from adapters.directory.memory import Key, Mark, is_blank
+from adapters.directory.memory import Key, Mark, is_blank, people_of
 from adapters.postgres.database import DATABASE_ERRORS, explain, in_time, is_poison, load_sql, still_wanted
 from core.contacts import ABSENT_KEPT_MS, KEPT_MS, Known, Roster
 from core.hooks import Changed
@@ -40,7 +40,7 @@ LOOK_BACK_S: Final = 30.0
 MAX_CHANGES_READ: Final = 1_000
 
 _READ, _SAVE, _CHANGED = load_sql("directory_read"), load_sql("directory_save"), load_sql("directory_changed")
-_PRUNE = load_sql("directory_prune")
+_PRUNE, _BLANK = load_sql("directory_prune"), load_sql("directory_changed_blank")
 _ROSTER, _SAVE_ROSTER = load_sql("directory_roster_read"), load_sql("directory_roster_save")
 _ADD_CHANGE, _CHANGES = load_sql("directory_change_add"), load_sql("directory_changes_read")
 
@@ -124,7 +124,9 @@ class Table:
             if await connection.fetchval(_ADD_CHANGE, enterprise, request, at_ms, told) is None:
                 return False
             people = sorted(changed.contacts | changed.persons | changed.employees)
-            await connection.execute(_CHANGED, enterprise, people, changed.phones, at_ms)
+            await connection.execute(_CHANGED, enterprise, people, at_ms)
+            if changed.phones:
+                await connection.execute(_BLANK, enterprise, at_ms)
             if changed.staff:
                 await connection.execute("DELETE FROM directory_rosters WHERE enterprise = $1", enterprise)
         return True
@@ -211,16 +213,12 @@ class Table:
 
 def _row(mark: Mark, enterprise: str, known: Known) -> tuple[Any, ...]:
     contact = known.contact
-    people: list[str] = []
-    if contact is not None:
-        people = [contact.id, *(person.id for person in contact.persons if person.id)]
-        people += [contact.owner.id] if contact.owner is not None else []
     return (
         bytes(mark),
         known.number,
         enterprise,
         contact.id if contact is not None else None,
-        " ".join(people),
+        " ".join(people_of(known)),
         is_blank(known),
         msgspec.to_builtins(known),
         known.asked_ms,

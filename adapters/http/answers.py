@@ -110,6 +110,12 @@ def shown(raw: bytes) -> str:
     return raw[:SHOWN_BYTES].decode("utf-8", "replace")
 
 
+def place(request: web.Request) -> str:
+    """Where a request went, as the router writes it: what stands in the address itself may be a secret."""
+    resource = request.match_info.route.resource
+    return request.path if resource is None else resource.canonical
+
+
 @web.middleware
 async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error leaves as JSON in words; a bug is a 500 that names nothing, with its place in the log."""
@@ -125,12 +131,12 @@ async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamR
     except Exception as error:  # the edge of the process: what escapes here is a bug, and the caller must still get an answer
         if isinstance(error, StoreUnavailable) or is_outage(error):
             return _unavailable(request, error)
-        log.error("request_failed", path=request.path, error=type(error).__name__, exc_info=error)
+        log.error("request_failed", path=place(request), error=type(error).__name__, exc_info=error)
         return answer({"error": "internal error", "field": "", "hint": "see the service's log"}, 500)
 
 
 def _unavailable(request: web.Request, error: Exception) -> web.Response:
     reason = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
-    log.warning("database_unavailable", path=request.path, reason=reason)
+    log.warning("database_unavailable", path=place(request), reason=reason)
     body = {"error": "the event store is unavailable", "field": "", "hint": "send it again: a repeat is recognised"}
     return answer(body, 503, headers={"Retry-After": "1"})
