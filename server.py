@@ -27,6 +27,7 @@ from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import resolve, search
+from adapters.directory.figures import families
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
 from adapters.http.app import VERSION, build_app
@@ -164,6 +165,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         pbxes=lambda: service.duty.states() if service.duty is not None else (),
         deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
         clicks=lambda: service.caller.outcomes,
+        more=lambda: families(service.directory),
     )
     return Services(
         ingest=service.ingest,
@@ -183,6 +185,10 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,
+        desk=service.directory.desk,
+        hooks=service.directory.hooks,
+        keeper=service.directory.keeper,
+        integrations=service.directory.integrations,
         status=lambda: gather(sources),
         metrics=lambda: exposition(service.ingest, service.reactor, figures),
         now_ms=wall_ms,

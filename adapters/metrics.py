@@ -143,7 +143,10 @@ def _no_pool() -> PoolUse | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there."""
+    """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there.
+
+    ``more``: families of another room's own.
+    """
 
     backlog: Callable[[], Backlog | None] = _unknown
     nodes: Callable[[], Sequence[Node]] = _none
@@ -156,6 +159,7 @@ class Figures:
     pbxes: Callable[[], Sequence[PbxState]] = _none
     deliveries: Callable[[], Mapping[str, int]] = _no_counts
     clicks: Callable[[], Mapping[str, int]] = _no_counts
+    more: Callable[[], Iterable[Any]] = _none
 
 
 class Collector:
@@ -192,6 +196,7 @@ class Collector:
         yield from self._traffic()
         yield from self._database()
         yield from self._clicks()
+        yield from self._figures.more()
 
     def _streams(self) -> Iterator[Any]:
         streams = self._figures.streams

@@ -23,6 +23,8 @@ from adapters.callbacks import WithCallbacks
 from adapters.click_book import PostgresClickBook
 from adapters.click_caller import ClickCaller
 from adapters.click_desk import ClickDesk
+from adapters.directory.memory import Memory
+from adapters.directory.wiring import Directory, build_directory
 from adapters.environment import ASTERISK_API_URL
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
@@ -120,6 +122,7 @@ class Service:
     ownership: Ownership | None
     notices: Notices | None
     duty: Duty | None
+    directory: Directory
 
     async def run(self) -> None:
         """Follow the log, work on calls, keep the read models, until cancelled.
@@ -142,6 +145,7 @@ class Service:
             self.runner.run(),
             self.retries.run(),
             self.backlog.run(),
+            self.directory.run(),
             self._prune(),
         ]
         if self.ownership is not None and self.notices is not None:
@@ -168,6 +172,7 @@ class Service:
                 await audit.prune(self.pool)
                 await self.clicks.prune()
                 await callbacks.prune(self.pool)
+                await self.directory.table.prune()
             except UNAVAILABLE as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)
@@ -200,14 +205,17 @@ async def assembled(
             moysklad.gateway.forget(current.account)
 
     async with contextlib.AsyncExitStack() as stack:
-        ground = await _ground(options, stack, mended)
+        memory = Memory(options.now_ms)
+        ground = await _ground(options, stack, mended, memory)
         pool, moysklad, store, settings = ground.pool, ground.moysklad, ground.store, ground.settings
         backlog = BacklogMeter(pool, now_ms=options.now_ms)
         ownership: Ownership | None = None
         if options.address:
             ownership = await _ownership(options, stack, settings, lambda: report(sources), lambda: reactor)
         duty: Duty | None = None
-        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open, connections)
+        directory = _directory(options, ground, memory, ownership)
+        stack.push_async_callback(directory.close)
+        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open, connections, directory)
         session = await stack.enter_async_context(opened_session())
         # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
         ami = AmiOriginator(options.pbxes, now_ms=options.now_ms)
@@ -258,6 +266,7 @@ async def assembled(
             ownership=ownership,
             notices=Notices(options.dsn, heard) if ownership is not None else None,
             duty=duty,
+            directory=directory,
         )
 
 
@@ -272,7 +281,7 @@ class _Ground:
 
 
 async def _ground(
-    options: ServiceOptions, stack: contextlib.AsyncExitStack, mended: Callable[[Api, str], None]
+    options: ServiceOptions, stack: contextlib.AsyncExitStack, mended: Callable[[Api, str], None], memory: Memory
 ) -> _Ground:
     pool = await create_pool(options.dsn)
     stack.push_async_callback(close_pool, pool)
@@ -283,6 +292,7 @@ async def _ground(
         now_ms=options.now_ms,
         limits=options.known_limits,
         mended=mended,
+        memory=memory,
     )
     stack.push_async_callback(moysklad.close)
     store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
@@ -328,6 +338,21 @@ async def account_key(settings: SettingsStore, enterprise: str) -> str:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() if key else f"enterprise {enterprise}"
 
 
+def _directory(
+    options: ServiceOptions, ground: _Ground, memory: Memory, ownership: Ownership | None
+) -> Directory:
+    return build_directory(
+        pool=ground.pool,
+        settings=ground.settings,
+        moysklad=ground.moysklad,
+        memory=memory,
+        ownership=ownership,
+        now_ms=options.now_ms,
+        public_url=options.public_url,
+        main_url=options.main_api_url,
+    )
+
+
 def _sources(
     options: ServiceOptions,
     pool: Any,
@@ -336,6 +361,7 @@ def _sources(
     ownership: Ownership | None,
     streams_open: Callable[[], int],
     connections: Callable[[], Sequence[State]],
+    directory: Directory,
 ) -> Sources:
     sources = Sources(
         version=options.version,
@@ -346,6 +372,7 @@ def _sources(
         streams_open=streams_open,
         pbxes=connections,
         configured_pbxes=tuple(config.pbx.name for config in options.pbxes),
+        directory=directory.report,
     )
     if ownership is None:
         return sources

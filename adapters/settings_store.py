@@ -119,6 +119,14 @@ class SettingsStore:
         self._keep(self._current, enterprise, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
 
+    def last_known(self, enterprise: str) -> Current | None:
+        """The settings as they were last seen, however long ago, for whoever cannot wait for the database."""
+        return self._current.get(enterprise, (0.0, None))[1]
+
+    async def account_at(self, enterprise: str, revision: int) -> Account:
+        """The credentials of one revision: to clean up with a key that is no longer in force."""
+        return (await self._at(enterprise, revision))[1]
+
     async def by_token(self, token: str) -> str | None:
         """The enterprise whose secret this is; None for nobody's."""
         known = self._tokens.get(token)

@@ -45,9 +45,13 @@ OPEN: Final = frozenset(
         "/ms-admin/api/login",
         "/ms-admin/api/enter",
         "/ms/webhook/{uuid}",
+        "/ms/hooks/{uuid}",
     }
 )
 """What anybody may ask for, as the router writes it: it tells nothing, or has a check of its own."""
+
+INTERNAL_AT_ROOT: Final = frozenset({"/customer-by-phone", "/responsible-extension"})
+"""For the rest of the telephony as well, which has always asked there."""
 
 LOGIN: Final = "/ms-admin/login"
 COOKIE: Final = "ms_session"
@@ -191,7 +195,7 @@ def _target(request: web.Request) -> str:
 
 def is_internal(target: str) -> bool:
     """Whether an address is for the rest of the telephony."""
-    return target.startswith("/internal/") or target == "/metrics"
+    return target.startswith("/internal/") or target == "/metrics" or target.rstrip("/") in INTERNAL_AT_ROOT
 
 
 def _is_page(request: web.Request) -> bool:
@@ -231,12 +235,13 @@ def guarded(guard: Guard) -> Middleware:
             return await handler(request)  # nobody can say who asks; a page without data tells that in words, JSON would not
         if asker is None:
             is_unknown = isinstance(request.match_info, MatchInfoError)
-            if is_unknown and not target.startswith(("/internal", "/ms-admin")):
+            ours = is_internal(target) or target.startswith(("/internal", "/ms-admin"))
+            if is_unknown and not ours:
                 return await handler(request)  # there is nothing to be protected
             if _is_page(request) or (is_unknown and not is_internal(target) and is_somebody_reading(request)):
                 raise web.HTTPSeeOther(f"{LOGIN}?next={quote(request.path_qs, safe='')}")
             raise Problem(
-                403 if target.startswith("/internal/") else 401,
+                403 if is_internal(target) and target != "/metrics" else 401,
                 "this caller may not use this address",
                 hint="log in, call from the service's own host, or send Authorization: Bearer with the configured token",
             )

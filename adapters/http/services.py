@@ -14,6 +14,10 @@ from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import Found
 from adapters.click_desk import ClickDesk
+from adapters.directory.desk import Desk
+from adapters.directory.hooks import Hooks
+from adapters.directory.integrations import Integrations
+from adapters.directory.keeper import Keeper
 from adapters.http.answers import Problem
 from adapters.http.stream import Streams
 from adapters.ingest import Ingest
@@ -75,6 +79,10 @@ class Services:
     quantile: Quantile
     find_call: FindCall
     parked: ParkedWork
+    desk: Desk
+    hooks: Hooks
+    keeper: Keeper
+    integrations: Integrations
     status: Status
     metrics: Callable[[], bytes]
     now_ms: Callable[[], int]

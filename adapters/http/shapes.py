@@ -153,11 +153,12 @@ class VerdictShown(Shape, frozen=True, kw_only=True):
 
 
 class Connection(Shape, frozen=True, kw_only=True):
-    """What the connection test found."""
+    """What the connection test found. ``changes``: whether MoySklad tells of changed clients; everything works without it."""
 
     success: bool
     phone_api: VerdictShown
     main_api: VerdictShown
+    changes: VerdictShown
     problems: list[str]
 
 
