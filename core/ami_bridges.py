@@ -188,8 +188,8 @@ def _meets(desk: Desk, track: Track, other: Channel) -> Track:
     who = leg.who if leg is not None and leg.side is Side.OUTSIDE else other.party.who
     if other.party.side is Side.OUTSIDE and leg is None:
         return track
-    talked = track.talked if who in track.talked else (*track.talked, who)
-    track = desk.put(replace(track, talked=talked))
+    if who not in track.talked:
+        track = desk.put(replace(track, talked=(*track.talked, who)))
     if track.answered_ms is None or (leg is not None and leg.is_open):
         answered = Leg(channel=other.id, who=who, side=other.party.side, status=ANSWERED)
         track = desk.answer(track, replace(leg, status=ANSWERED) if leg is not None else answered)

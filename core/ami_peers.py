@@ -12,6 +12,9 @@ from core.call import AMI_WIRE
 from core.phone import digits, looks_like_extension
 
 _CACHED: Final = 20_000
+_SHORTEST_WHOLE: Final = 7
+"""A number of fewer digits may be another one's end by chance."""
+
 _SUFFIX: Final = re.compile(r"-[0-9a-fA-F]+\Z")
 _ASYNC: Final = "AsyncGoto/"
 _ZOMBIE: Final = "<ZOMBIE>"
@@ -127,14 +130,18 @@ def other_half(name: str) -> str:
 def dialled_number(dial_string: str, *others: str) -> str:
     """The number that a trunk was asked for: ``7916…@trunk-alpha``, ``trunk-alpha/7916…``, ``PJSIP/trunk/sip:7916…@host``.
 
-    ``others`` are what else may hold it, in order, where the dial string has no number in it.
+    ``others`` are what else may hold it, in order, where the dial string has no number in it, or has a technical prefix before it
+    (``98#7916…``).
     """
     text = dial_string.partition("@")[0] if "@" in dial_string and "/" not in dial_string.partition("@")[0] else dial_string
     parts = [part.partition("@")[0].rpartition(":")[2] for part in text.split("/")]
-    for part in (*reversed(parts), *others):
-        if _is_number(part):
-            return part
-    return ""
+    found = next((part for part in (*reversed(parts), *others) if _is_number(part)), "")
+    plain = (digits(other) for other in others if _is_number(other))
+    return next((other for other in plain if len(other) >= _SHORTEST_WHOLE and _is_after_prefix(other, found)), found)
+
+
+def _is_after_prefix(number: str, found: str) -> bool:
+    return digits(found) != number and digits(found).endswith(number) and not found.lstrip().startswith("+")
 
 
 def _is_number(text: str) -> bool:

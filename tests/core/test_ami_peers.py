@@ -77,3 +77,10 @@ def test_the_other_half_of_a_local_channel() -> None:
 )
 def test_the_number_that_a_trunk_was_asked_for(said: str, number: str) -> None:
     assert dialled_number(said, "", "8800", "9900") == number
+
+
+def test_a_technical_prefix_is_no_part_of_the_number() -> None:
+    assert dialled_number("98#79161234567@trunk", "74951110001", "79161234567") == "79161234567"
+    assert dialled_number("79161234567@trunk", "979161234567") == "79161234567", "what was dialled for a line is no part either"
+    assert dialled_number("+79161234567@trunk", "9161234567") == "+79161234567", "a whole number stays whole"
+    assert dialled_number("79161234567@trunk", "4567") == "79161234567"
