@@ -266,8 +266,8 @@ async def _show_table(stage: Stage) -> bool:
         " internal calls are not sent."
     )
     orders, tasks = await _made(stage, "orders"), await _made(stage, "tasks")
-    done = sum(bool(task["done"]) for task in tasks)
-    stage.echo(f"  {len(orders)} customer orders, one for each client; {len(tasks)} tasks to call somebody back, {done} done.")
+    waiting = sum(not task["done"] for task in tasks)
+    stage.echo(f"  {len(orders)} customer orders, one for each client; {waiting} clients wait to be called back.")
     return len(mine) == customers and open_cards == 0
 
 
