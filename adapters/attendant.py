@@ -326,7 +326,7 @@ class Attendant:
         # The request goes out: whatever is heard meanwhile, its outcome belongs to the history.
         outcome = await self._outcome(call, step, admission)
         await self._record(stream, version, outcome)
-        return isinstance(outcome, EffectDone)
+        return isinstance(outcome, EffectDone) and way_of(step.effect) is not Way.HOUSE
 
     async def _defer(self, stream: StreamId, call: Call, step: Step, account: Account, error: Deferred) -> Progress:
         """MoySklad is away or has no room: say so once in the history, and come back when it may be otherwise."""
@@ -431,7 +431,7 @@ class Attendant:
                 retry_ms=now + wait,
                 exchanges=error.exchanges,
             )
-        self.counters.performed += 1
+        self.counters.performed += way_of(step.effect) is not Way.HOUSE
         self.counters.clients += step.effect.type == CreateContact.type
         self.counters.orders += step.effect.type == CreateOrder.type and bool(performed.result.get("order"))
         self.counters.tasks += step.effect.type == CreateTask.type and not performed.result.get("existed")

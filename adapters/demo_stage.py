@@ -202,8 +202,8 @@ def show_table(stage: Stage, mine: Sequence[Mapping[str, Any]]) -> int:
 async def show_made(stage: Stage) -> None:
     """Print how many orders and tasks came of the calls."""
     orders, tasks = await _made(stage, "orders"), await _made(stage, "tasks")
-    done = sum(bool(task["done"]) for task in tasks)
-    stage.echo(f"  {len(orders)} customer orders, one for each client; {len(tasks)} tasks to call somebody back, {done} done.")
+    waiting = sum(not task["done"] for task in tasks)
+    stage.echo(f"  {len(orders)} customer orders, one for each client; {waiting} clients wait to be called back.")
 
 
 async def _made(stage: Stage, what: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from core.clicks import (
     OriginateFailed,
     encode_click,
 )
-from core.effects import FindContact
+from core.effects import ClaimCallback, CreateOrder, CreateTask, FindContact
 from core.events import (
     ArrivalObserved,
     BridgeOpened,
@@ -116,6 +116,14 @@ def test_what_was_put_off_is_an_error_and_says_until_when() -> None:
     assert told(deferred(FIND, 1, until=9, reason=""))[-1] == "not asked yet: no reason"
 
 
+def test_orders_and_tasks_have_their_rows() -> None:
+    order = CreateOrder(sync_id="s", contact="c", number=NUMBER, incoming=True, start_ms=1)
+    assert told(done(order, 1, order="o"))[:1] == ("create_order",)
+    assert told(refused(order, 1, error="Нет прав"))[0] == "create_order_refused"
+    task = CreateTask(mark="m", number=NUMBER, missed_ms=1, due_ms=2)
+    assert told(done(task, 1, task="t"))[0] == "create_task"
+
+
 def test_a_retry_order_says_whose_it_is() -> None:
     ordered = {"call": "A", "by": "anna", "reason": "the key was mended"}
     assert told(retry(5, by="anna")) == ("retry_requested", ordered, None, "success", None)
@@ -136,6 +144,7 @@ def test_what_time_decided_is_told() -> None:
         BridgeOpened(heard_ms=1, bridge="b1"),
         CallWrittenOff(at_ms=1),
         started(FIND, 1),
+        done(ClaimCallback(call="A", number=NUMBER, missed_ms=1), 1, granted=True),  # MoySklad was not asked
     ],
 )
 def test_the_rest_of_the_history_is_left_to_the_replay(event: Event) -> None:
