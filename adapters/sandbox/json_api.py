@@ -19,6 +19,7 @@ def list_of(kind: str) -> Handler:
     """GET /entity/{kind}."""
 
     def handle(state: State, ask: Ask, params: tuple[str, ...]) -> Answer:
+        _check_right(ask, kind, 1016)
         page = lists.page_of(ask.query)
         expand = lists.expand_of(ask.query, page)
         found = lists.select(state, ask.account, kind, ask.query)
@@ -34,6 +35,7 @@ def create_of(kind: str) -> Handler:
 
     def handle(state: State, ask: Ask, params: tuple[str, ...]) -> Answer:
         _check_tariff(ask, kind)
+        _check_right(ask, kind, 1045)
         value = read_json(state, ask)
         if isinstance(value, dict):
             return Answer(body=_create(state, ask, kind, value))
@@ -202,6 +204,12 @@ def _check_id(entity_id: str) -> None:
 def _check_tariff(ask: Ask, kind: str) -> None:
     if kind == "task" and not ask.account.crm:
         raise refuse(1043)
+
+
+def _check_right(ask: Ask, kind: str, code: int) -> None:
+    """Webhooks are the account administrator's alone (2.8)."""
+    if kind == "webhook" and ask.user.id != ask.account.admin_id:
+        raise refuse(code, kind)
 
 
 def _directory(kind: str, *, writable: bool, deletable: bool = False) -> list[tuple[str, dict[str, Handler]]]:

@@ -338,3 +338,14 @@ async def test_webhook_fields_and_echo_suppression(rig: Rig, receiver: Receiver)
     _, _, body = await receiver.next()
     assert body["events"][0]["updatedFields"] == ["phone", "email"]
     assert receiver.got.empty()
+
+
+async def test_webhooks_are_the_administrator_s_alone(rig: Rig) -> None:
+    employee = {"name": "Анна", "extension": "701"}
+    seed = {"name": "staff", "phone_key": "d" * 40, "api_token": "e" * 40, "token_extension": "701", "employees": [employee]}
+    await rig.tool("POST", "/seed", {"accounts": [seed]})
+    hers = {"Authorization": f"Bearer {'e' * 40}"}
+    assert (await rig.remap("GET", "/entity/webhook", headers=hers)).error == (403, [1016])
+    body = {"url": "https://x.example", "action": "CREATE", "entityType": "counterparty"}
+    assert (await rig.remap("POST", "/entity/webhook", body, headers=hers)).error == (403, [1045])
+    assert (await rig.remap("GET", "/entity/counterparty", headers=hers)).status == 200
