@@ -27,6 +27,7 @@ from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import resolve, search
+from adapters.directory.figures import families
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
 from adapters.http.app import VERSION, build_app
@@ -42,7 +43,7 @@ from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import accounts_spoken_for, gather
+from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault, WrongKey
 from core.click_joining import CHOSEN
 from core.clicks import STREAM as CLICKS
@@ -113,6 +114,12 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[St
     return story, draw(story, history, settings)
 
 
+async def _status_in_russian(sources: Sources) -> dict[str, Any]:
+    """How the service is, for those who watch the board: what kept MoySklad's answers away in their language."""
+    told = await gather(sources)
+    return {**told, "accounts": [{**each, "reason": in_russian(each["reason"])} for each in told["accounts"]]}
+
+
 async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
     """The replay with its picture, as JSON; ``disguised``: without anybody's number or name; ``russian``: its sentences."""
     found = await _find_replay(service, enterprise, name)
@@ -145,7 +152,7 @@ async def _click_story(service: Service, enterprise: str, click: str, *, russian
 def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
     """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
     sources = service.sources
-    board = Board(service.pool, lambda: gather(sources), now_ms=wall_ms)
+    board = Board(service.pool, partial(_status_in_russian, sources), now_ms=wall_ms)
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
@@ -156,11 +163,15 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         pool=lambda: pool_use(service.pool),
         listeners=lambda: board.listeners,
         pbxes=lambda: service.duty.states() if service.duty is not None else (),
+        deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
+        clicks=lambda: service.caller.outcomes,
+        more=lambda: families(service.directory),
     )
     return Services(
         ingest=service.ingest,
         clicks=service.clicks,
         click_story=partial(_click_story, service),
+        russian=in_russian,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, password),
@@ -174,6 +185,10 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,
+        desk=service.directory.desk,
+        hooks=service.directory.hooks,
+        keeper=service.directory.keeper,
+        integrations=service.directory.integrations,
         status=lambda: gather(sources),
         metrics=lambda: exposition(service.ingest, service.reactor, figures),
         now_ms=wall_ms,

@@ -61,6 +61,10 @@ class ClickBook(Protocol):
         """Give the click its place. ``spent``: clicks that are known to ring nobody any more; they repeat nothing."""
         ...
 
+    async def prune(self, now_ms: int) -> None:
+        """Forget what no limit needs any more. Raises database errors."""
+        ...
+
 
 class PostgresClickBook:
     """The book in the table ``click_book``."""
@@ -84,7 +88,7 @@ class PostgresClickBook:
             raise StoreUnavailable("the click cannot be written down") from error
 
     async def prune(self, now_ms: int) -> None:
-        """Forget what no limit needs any more. Raises database errors."""
+        """See ``ClickBook``."""
         await self._pool.execute(_PRUNE, now_ms - KEEP_MS)
 
 

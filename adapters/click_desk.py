@@ -6,7 +6,7 @@ The order to the telephone exchange is given by whoever attends to the enterpris
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -80,8 +80,12 @@ class Delivery:
     address: str
 
 
+Find = Callable[[str], Awaitable[Current | None]]
+"""A webhook's UUID -> the settings in force of the enterprise whose it is; None for nobody's. Raises StoreUnavailable."""
+
+
 class ClickDesk:
-    """Every way in for clicks. ``wake`` is told of a click's stream that has something new."""
+    """Every way in for clicks. ``find``: whose a webhook is; ``wake`` is told of a click's stream that has something new."""
 
     def __init__(
         self,
@@ -89,21 +93,35 @@ class ClickDesk:
         store: EventStore,
         book: ClickBook,
         now_ms: Callable[[], int],
+        find: Find,
         wake: Callable[[StreamId], None],
+        take_s: float = TAKE_S,
     ) -> None:
         self._store = store
         self._book = book
         self._now_ms = now_ms
+        self._find = find
         self._wake = wake
+        self._take_s = take_s
         self._takes = Errands(MAX_TAKES)
         self._refusals: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self.answers = dict.fromkeys(Answer, 0)
         """How deliveries were answered since the process started; read by metrics."""
 
+    async def whose(self, uuid: str) -> Current | None:
+        """Whose webhook this is; None for nobody's. Raises StoreUnavailable, in time for whoever waits."""
+        try:
+            return await self._takes.within(self._take_s, self._look(uuid))
+        except TimeoutError as error:
+            raise StoreUnavailable("the database does not answer in time") from error
+
+    async def _look(self, uuid: str) -> Current | None:
+        return await self._find(uuid)
+
     async def take(self, current: Current, delivery: Delivery) -> Answer:
         """Take one delivery in; when it says ``TAKEN`` the click is on disk. Raises StoreUnavailable."""
         try:
-            answer = await self._takes.within(TAKE_S, self._take(current, delivery))
+            answer = await self._takes.within(self._take_s, self._take(current, delivery))
         except TimeoutError as error:
             raise StoreUnavailable("the database does not answer in time") from error
         self.answers[answer] += 1
@@ -128,6 +146,10 @@ class ClickDesk:
         if isinstance(wish, Unfit):
             return await self._refuse(current.enterprise, facts, wish, Answer.REFUSED)
         return await self._place(current, wish, facts)
+
+    async def prune(self) -> None:
+        """Forget what no limit needs any more. Raises database errors."""
+        await self._book.prune(self._now_ms())
 
     async def _place(self, current: Current, wish: Wish, facts: ClickRefused) -> Answer:
         """Find out which click it is, and put it on disk unless it is there."""

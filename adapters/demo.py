@@ -5,34 +5,35 @@ The recordings' times are moved to now, and their ids made new, so that the demo
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
 
 import orjson
 
+from adapters.demo_exchange import RECORDINGS, DemoExchange, play
 from adapters.demo_stage import (
     ENTERPRISE,
-    ROOT,
     Echo,
     Stage,
     calls,
     clock,
+    free_ports,
     show_addresses,
+    show_made,
     show_replay,
     show_table,
     staged,
     stay,
     watching,
 )
+from adapters.embedded_postgres import embedded_postgres
+from adapters.postgres.database import connect
 
-RECORDINGS: Final = ROOT / "tests" / "recordings" / "pbx"
-PBX_ZONE: Final = ZoneInfo("Europe/Minsk")
-LONGEST_PAUSE_S: Final = 4.0
-"""Longer silences of a recording are shortened: a person watches."""
+CLICKED: Final = {"srcNumber": "101", "destNumber": "+7 916 123-45-67"}
+"""What the demo itself clicks in MoySklad: Анна Ковалёва calls a client."""
 
 PLAYED: Final[Mapping[str, str]] = {
     "ring_group": "an incoming call rings three phones, 102 answers",
@@ -50,56 +51,60 @@ TOLD: Final = "attended_transfer"
 
 async def play_demo(*, once: bool, speed: float, echo: Echo) -> int:
     """Play, show, and stay for a look unless ``once``. Returns the exit status: 1 when something was not as it should be."""
-    async with staged("demo", echo, speed=speed) as stage:
+    async with with_exchange(echo, speed=speed) as (stage, exchange, webhook):
         async with watching(stage):
             for name, words in PLAYED.items():
                 echo(f"  {clock()}  ── {name}: {words}")
-                await _play(stage, name)
+                await play(stage.http, stage.service, name, speed=stage.speed, run=stage.run)
+            await _click(stage, exchange, webhook)
         mine = [call for call in await calls(stage) if f"-{stage.run}." in call["external_id"]]
         open_cards = show_table(stage, mine)
-        customers = len(PLAYED) + 1  # one recording holds two customer calls
+        customers = len(PLAYED) + 2  # one recording holds two customer calls, and one is clicked
         echo(
             f"\n  {customers} customer calls played, {len(mine)} in MoySklad, {open_cards} cards open;"
             " internal calls are not sent."
         )
+        await show_made(stage)
         first = (RECORDINGS / f"{TOLD}.jsonl").read_bytes().splitlines()[0]
         await show_replay(stage, f"{stage.run}.{orjson.loads(first)['body']['UniqueId']}")
-        show_addresses(stage)
+        show_addresses(stage, screens=f"?provider={quote(webhook, safe='')}")
+        echo("                                (click a number there: the demo's exchange rings, and the card comes up)")
         if not once:
             await stay(stage, "Both stay up")
         return 0 if len(mine) == customers and open_cards == 0 else 1
 
 
-async def _play(stage: Stage, name: str) -> None:
-    """Post one recording's signals at their times, ``speed`` times as fast, moved to now."""
-    lines = [orjson.loads(line) for line in (RECORDINGS / f"{name}.jsonl").read_text().splitlines()]
-    start_s, elapsed_s, before_s = time.time(), 0.0, lines[0]["at"]
-    moments: list[tuple[float, float]] = []  # when it was recorded, when it is played
-    for line in lines:
-        elapsed_s += min(line["at"] - before_s, LONGEST_PAUSE_S) / stage.speed
-        before_s = line["at"]
-        moments.append((line["at"], start_s + elapsed_s))
-    for line, (_, play_s) in zip(lines, moments, strict=True):
-        await asyncio.sleep(max(0.0, play_s - time.time()))
-        body = {"event": line["event"], "enterprise_number": ENTERPRISE, "raw": _made_new(line["body"], stage.run, moments)}
-        async with stage.http.post(f"{stage.service}/internal/ms/call-event", json=body) as answer:
-            if answer.status != 200:
-                raise ValueError(f"{name}: {line['event']} was refused: {await answer.text()}")
+@contextlib.asynccontextmanager
+async def with_exchange(echo: Echo, *, speed: float = 1.0) -> AsyncIterator[tuple[Stage, DemoExchange, str]]:
+    """Service, sandbox and the demo's exchange, running; and the address to which MoySklad sends clicks."""
+    (port,) = free_ports(1)
+    variables = {"MS_ASTERISK_API_URL": f"http://127.0.0.1:{port}"}
+    async with (
+        staged("demo", echo, speed=speed, variables=variables) as stage,
+        DemoExchange(stage.http, stage.service).listening(port) as exchange,
+    ):
+        yield stage, exchange, await _give_secret(stage, exchange)
 
 
-def _made_new(body: dict[str, Any], run: str, moments: list[tuple[float, float]]) -> dict[str, Any]:
-    """The body with ids of this run and times of now."""
-    fresh = {key: value for key, value in body.items() if key != "Token"}
-    for key in ("UniqueId", "BridgeUniqueid"):
-        if fresh.get(key):
-            fresh[key] = f"{run}.{fresh[key]}"
-    for key in ("DateReceived", "StartTime", "EndTime"):
-        if fresh.get(key):
-            fresh[key] = _moved(fresh[key], moments)
-    return fresh
+async def _give_secret(stage: Stage, exchange: DemoExchange) -> str:
+    """Let the exchange know the enterprise, as a provider does; where MoySklad is to send clicks."""
+    async with embedded_postgres(Path(stage.environment["MS_DATA_DIR"])) as dsn:
+        connection = await connect(dsn)
+        try:
+            await connection.execute("UPDATE public.enterprises SET secret = $2 WHERE number = $1", ENTERPRISE, exchange.secret)
+        finally:
+            await connection.close()
+    async with stage.http.get(f"{stage.service}/ms-admin/api/config/{ENTERPRISE}") as answer:
+        return str((await answer.json())["ms"]["webhook_url"])
 
 
-def _moved(text: str, moments: list[tuple[float, float]]) -> str:
-    recorded_s = datetime.fromisoformat(text).replace(tzinfo=PBX_ZONE).timestamp()
-    nearest = min(moments, key=lambda moment: abs(moment[0] - recorded_s))
-    return datetime.fromtimestamp(nearest[1], PBX_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+async def _click(stage: Stage, exchange: DemoExchange, webhook: str) -> None:
+    """Click a number in MoySklad, and wait until the call that comes of it is over."""
+    stage.echo(f"  {clock()}  ── a click in MoySklad: {CLICKED['srcNumber']} calls {CLICKED['destNumber']}")
+    exchange.run, exchange.speed = stage.run, stage.speed
+    async with stage.http.post(f"{stage.sandbox}/sandbox/click", json={**CLICKED, "url": webhook}) as answer:
+        told = await answer.json()
+    if told["status"] != 200:
+        raise ValueError(f"the click was refused: {told}")
+    await exchange.idle()
+    exchange.speed = 1.0

@@ -32,8 +32,15 @@ CONFIG: Final[dict[str, Any]] = {
     "integration_code": SANDBOX_PHONE_KEY,
     "api_token": SANDBOX_API_TOKEN,
     "notifications": {"call_notify_mode": "during", "notify_incoming": True, "notify_outgoing": True},
-    "incoming_call_actions": {"create_client": True, "create_order": "none", "order_source": "Телефонный звонок"},
+    "incoming_call_actions": {
+        "create_client": True,
+        "create_order": "unless_open",
+        "order_source": "Телефонный звонок",
+        "create_task": "on_missed",
+    },
     "outgoing_call_actions": {"create_client": True, "create_order": "none", "order_source": "Исходящий звонок"},
+    "organization": "ООО «Песочница»",
+    "task_assignee": "101",
 }
 
 Echo = Callable[[str], None]
@@ -57,7 +64,7 @@ async def staged(name: str, echo: Echo, *, speed: float = 1.0, variables: Mappin
     """Service and sandbox, running, with the enterprise configured. ``name``: of the data folder; ``variables``: of the service."""
     folder = Path(os.environ.get("MS_DATA_DIR", ROOT / "var")) / name
     folder.mkdir(parents=True, exist_ok=True)
-    service_port, sandbox_port = _free_ports(2)
+    service_port, sandbox_port = free_ports(2)
     sandbox = f"http://127.0.0.1:{sandbox_port}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MS_") and key != "DATABASE_URL"} | {
         "MS_DATA_DIR": str(folder),
@@ -192,6 +199,18 @@ def show_table(stage: Stage, mine: Sequence[Mapping[str, Any]]) -> int:
     return sum(len(call["open_cards"]) for call in mine)
 
 
+async def show_made(stage: Stage) -> None:
+    """Print how many orders and tasks came of the calls."""
+    orders, tasks = await _made(stage, "orders"), await _made(stage, "tasks")
+    waiting = sum(not task["done"] for task in tasks)
+    stage.echo(f"  {len(orders)} customer orders, one for each client; {waiting} clients wait to be called back.")
+
+
+async def _made(stage: Stage, what: str) -> list[dict[str, Any]]:
+    async with stage.http.get(f"{stage.sandbox}/sandbox/{what}") as answer:
+        return list((await answer.json())[what])
+
+
 async def show_replay(stage: Stage, call: str) -> None:
     """Print one call's whole story."""
     stage.echo(f"\nOne of them told in full, as `./ms.sh replay {ENTERPRISE} {call}` tells it:\n")
@@ -208,9 +227,9 @@ async def show_replay(stage: Stage, call: str) -> None:
     stage.echo("\n".join(f"  {line}" for line in output.decode().splitlines()))
 
 
-def show_addresses(stage: Stage) -> None:
-    """Where to look."""
-    stage.echo(f"\nMoySklad's screens and calls:   {stage.sandbox}/")
+def show_addresses(stage: Stage, *, screens: str = "") -> None:
+    """Where to look. ``screens``: what the address of MoySklad's screens ends with."""
+    stage.echo(f"\nMoySklad's screens and calls:   {stage.sandbox}/{screens}")
     stage.echo(f"This service's pages:           {stage.service}/ms-admin/?enterprise_number={ENTERPRISE}")
     stage.echo(f"The password for them:          {stage.environment['MS_ADMIN_PASSWORD']}")
 
@@ -222,7 +241,8 @@ async def stay(stage: Stage, what: str) -> None:
         await asyncio.Event().wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody has just now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

@@ -129,6 +129,10 @@ def pool_use(pool: Any) -> PoolUse:
     return PoolUse(open=pool.get_size(), idle=pool.get_idle_size(), limit=pool.get_max_size())
 
 
+def _no_counts() -> Mapping[str, int]:
+    return {}
+
+
 def _no_latency() -> Latency | None:
     return None
 
@@ -139,7 +143,10 @@ def _no_pool() -> PoolUse | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there."""
+    """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there.
+
+    ``more``: families of another room's own.
+    """
 
     backlog: Callable[[], Backlog | None] = _unknown
     nodes: Callable[[], Sequence[Node]] = _none
@@ -150,6 +157,9 @@ class Figures:
     pool: Callable[[], PoolUse | None] = _no_pool
     listeners: Callable[[], int] = int
     pbxes: Callable[[], Sequence[PbxState]] = _none
+    deliveries: Callable[[], Mapping[str, int]] = _no_counts
+    clicks: Callable[[], Mapping[str, int]] = _no_counts
+    more: Callable[[], Iterable[Any]] = _none
 
 
 class Collector:
@@ -175,6 +185,8 @@ class Collector:
         yield effects
         yield CounterMetricFamily("ms_calls", "Customers' calls whose record became final", value=counters.calls)
         yield CounterMetricFamily("ms_clients_created", "Clients created at MoySklad", value=counters.clients)
+        yield CounterMetricFamily("ms_orders_created", "Customer orders created at MoySklad", value=counters.orders)
+        yield CounterMetricFamily("ms_tasks_created", "Tasks created at MoySklad to call somebody back", value=counters.tasks)
         yield GaugeMetricFamily("ms_calls_attended", "Calls the reactor works on now", value=self._reactor.attending)
         yield from self._streams()
         yield from self._pbxes()
@@ -183,6 +195,8 @@ class Collector:
         yield self._accounts()
         yield from self._traffic()
         yield from self._database()
+        yield from self._clicks()
+        yield from self._figures.more()
 
     def _streams(self) -> Iterator[Any]:
         streams = self._figures.streams
@@ -248,6 +262,18 @@ class Collector:
             yield connections
             yield GaugeMetricFamily("ms_pool_limit", "Connections to the database that there may be", value=pool.limit)
         yield GaugeMetricFamily("ms_board_listeners", "Pages that watch the live board", value=self._figures.listeners())
+
+    def _clicks(self) -> Iterator[Any]:
+        deliveries = CounterMetricFamily(
+            "ms_click_deliveries", "Clicks as MoySklad delivered them, by how they were answered", labels=["result"]
+        )
+        for result, count in self._figures.deliveries().items():
+            deliveries.add_metric([result], count)
+        yield deliveries
+        clicks = CounterMetricFamily("ms_clicks", "Clicks attended to here, by what became of them", labels=["outcome"])
+        for outcome, count in sorted(self._figures.clicks().items()):
+            clicks.add_metric([outcome], count)
+        yield clicks
 
     def _accounts(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily("ms_accounts", "Accounts this instance speaks for, by how they stand", labels=["api", "state"])

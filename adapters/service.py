@@ -19,9 +19,12 @@ from adapters.asterisk.originate import AmiOriginator
 from adapters.asterisk.recorder import LogRecorder
 from adapters.asterisk.source import State
 from adapters.backlog import BacklogMeter
+from adapters.callbacks import WithCallbacks
 from adapters.click_book import PostgresClickBook
 from adapters.click_caller import ClickCaller
 from adapters.click_desk import ClickDesk
+from adapters.directory.memory import Memory
+from adapters.directory.wiring import Directory, build_directory
 from adapters.environment import ASTERISK_API_URL
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
@@ -29,6 +32,8 @@ from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.wiring import MoySklad, build_moysklad
 from adapters.ownership import Ownership
 from adapters.parked import ParkedWork
+from adapters.postgres import callbacks
+from adapters.postgres.callbacks import PostgresCallbacks
 from adapters.postgres.database import DATABASE_ERRORS, close_pool, create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.leases import PostgresLeases
@@ -106,7 +111,6 @@ class Service:
     self_tests: SelfTests
     ingest: Ingest
     clicks: ClickDesk
-    click_book: PostgresClickBook
     caller: ClickCaller
     reactor: Reactor
     switchboard: Switchboard
@@ -118,6 +122,7 @@ class Service:
     ownership: Ownership | None
     notices: Notices | None
     duty: Duty | None
+    directory: Directory
 
     async def run(self) -> None:
         """Follow the log, work on calls, keep the read models, until cancelled.
@@ -140,6 +145,7 @@ class Service:
             self.runner.run(),
             self.retries.run(),
             self.backlog.run(),
+            self.directory.run(),
             self._prune(),
         ]
         if self.ownership is not None and self.notices is not None:
@@ -164,7 +170,9 @@ class Service:
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
                 await audit.prune(self.pool)
-                await self.click_book.prune(self.options.now_ms())
+                await self.clicks.prune()
+                await callbacks.prune(self.pool)
+                await self.directory.table.prune()
             except UNAVAILABLE as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)
@@ -178,8 +186,7 @@ async def assembled(
     """The parts; nothing runs yet. They are closed at the end of the block. ``streams_open``: connections that deliver events."""
 
     def mended(api: Api, enterprise: str) -> None:
-        if api is Api.PHONE:  # the calls themselves: nothing is parked for want of a client
-            retries.mended(enterprise)
+        retries.mended(enterprise)
 
     def foreign(stream: StreamId) -> bool:
         return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
@@ -198,14 +205,17 @@ async def assembled(
             moysklad.gateway.forget(current.account)
 
     async with contextlib.AsyncExitStack() as stack:
-        ground = await _ground(options, stack, mended)
+        memory = Memory(options.now_ms)
+        ground = await _ground(options, stack, mended, memory)
         pool, moysklad, store, settings = ground.pool, ground.moysklad, ground.store, ground.settings
         backlog = BacklogMeter(pool, now_ms=options.now_ms)
         ownership: Ownership | None = None
         if options.address:
             ownership = await _ownership(options, stack, settings, lambda: report(sources), lambda: reactor)
         duty: Duty | None = None
-        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open, connections)
+        directory = _directory(options, ground, memory, ownership)
+        stack.push_async_callback(directory.close)
+        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open, connections, directory)
         session = await stack.enter_async_context(opened_session())
         # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
         ami = AmiOriginator(options.pbxes, now_ms=options.now_ms)
@@ -214,7 +224,7 @@ async def assembled(
         reactor = Reactor(
             store=store,
             settings=settings,
-            gateway=moysklad.gateway,
+            gateway=WithCallbacks(moysklad.gateway, PostgresCallbacks(pool)),
             now_ms=options.now_ms,
             limits=options.limits,
             ownership=ownership,
@@ -232,8 +242,8 @@ async def assembled(
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
         if ownership is not None and options.pbxes:
             duty = _duty(options, stack, ownership, ingest, ground)
-        click_book = PostgresClickBook(pool)
-        clicks = ClickDesk(store=store, book=click_book, now_ms=options.now_ms, wake=reactor.wake)
+        book, wake = PostgresClickBook(pool), reactor.wake
+        clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
         yield Service(
@@ -245,7 +255,6 @@ async def assembled(
             self_tests=self_tests,
             ingest=ingest,
             clicks=clicks,
-            click_book=click_book,
             caller=caller,
             reactor=reactor,
             switchboard=switchboard,
@@ -257,6 +266,7 @@ async def assembled(
             ownership=ownership,
             notices=Notices(options.dsn, heard) if ownership is not None else None,
             duty=duty,
+            directory=directory,
         )
 
 
@@ -271,7 +281,7 @@ class _Ground:
 
 
 async def _ground(
-    options: ServiceOptions, stack: contextlib.AsyncExitStack, mended: Callable[[Api, str], None]
+    options: ServiceOptions, stack: contextlib.AsyncExitStack, mended: Callable[[Api, str], None], memory: Memory
 ) -> _Ground:
     pool = await create_pool(options.dsn)
     stack.push_async_callback(close_pool, pool)
@@ -282,6 +292,7 @@ async def _ground(
         now_ms=options.now_ms,
         limits=options.known_limits,
         mended=mended,
+        memory=memory,
     )
     stack.push_async_callback(moysklad.close)
     store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
@@ -327,6 +338,21 @@ async def account_key(settings: SettingsStore, enterprise: str) -> str:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() if key else f"enterprise {enterprise}"
 
 
+def _directory(
+    options: ServiceOptions, ground: _Ground, memory: Memory, ownership: Ownership | None
+) -> Directory:
+    return build_directory(
+        pool=ground.pool,
+        settings=ground.settings,
+        moysklad=ground.moysklad,
+        memory=memory,
+        ownership=ownership,
+        now_ms=options.now_ms,
+        public_url=options.public_url,
+        main_url=options.main_api_url,
+    )
+
+
 def _sources(
     options: ServiceOptions,
     pool: Any,
@@ -335,6 +361,7 @@ def _sources(
     ownership: Ownership | None,
     streams_open: Callable[[], int],
     connections: Callable[[], Sequence[State]],
+    directory: Directory,
 ) -> Sources:
     sources = Sources(
         version=options.version,
@@ -345,6 +372,7 @@ def _sources(
         streams_open=streams_open,
         pbxes=connections,
         configured_pbxes=tuple(config.pbx.name for config in options.pbxes),
+        directory=directory.report,
     )
     if ownership is None:
         return sources

@@ -119,6 +119,14 @@ class SettingsStore:
         self._keep(self._current, enterprise, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
 
+    def last_known(self, enterprise: str) -> Current | None:
+        """The settings as they were last seen, however long ago, for whoever cannot wait for the database."""
+        return self._current.get(enterprise, (0.0, None))[1]
+
+    async def account_at(self, enterprise: str, revision: int) -> Account:
+        """The credentials of one revision: to clean up with a key that is no longer in force."""
+        return (await self._at(enterprise, revision))[1]
+
     async def by_token(self, token: str) -> str | None:
         """The enterprise whose secret this is; None for nobody's."""
         known = self._tokens.get(token)
@@ -137,15 +145,15 @@ class SettingsStore:
             found = await self._pool.fetchval("SELECT secret FROM public.enterprises WHERE number = $1", enterprise)
         return str(found or "")
 
-    async def by_webhook(self, uuid: str) -> str | None:
-        """The enterprise whose webhook address holds this UUID (PRODUCT E5); None for nobody's."""
+    async def of_webhook(self, uuid: str) -> Current | None:
+        """The settings in force of the enterprise whose webhook address holds this UUID (PRODUCT E5); None for nobody's."""
         for anew in (False, True):
             enterprise = await self._webhooks.find(uuid, anew=anew)
             if enterprise is None:
                 return None
             current = await self.current(enterprise)
             if current is not None and is_same_uuid(uuid, str(current.config.get("webhook_uuid") or "")):
-                return enterprise
+                return current
         return None
 
     async def _all_webhooks(self) -> list[tuple[str, str]]:
@@ -429,6 +437,8 @@ def _account(enterprise: str, config: Mapping[str, Any]) -> Account:
         enterprise=enterprise,
         phone_key=str(phone_key or "").strip(),
         api_token=str(api_token or "").strip(),
+        organization=str(config.get("organization") or "").strip(),
+        assignee=str(config.get("task_assignee") or "").strip(),
     )
 
 

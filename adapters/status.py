@@ -85,7 +85,8 @@ class Sources:
 
     ``node``: this instance's id; ``nodes``: the living ones, as of the last beat; ``owned``: the enterprises this one attends
     to; ``accounts``: as its gateway has them, those asked last at the end; ``streams_open``: connections that deliver events now.
-    ``pbxes``: the AMI connections this one keeps, of the ``configured_pbxes`` that some instance should.
+    ``pbxes``: the AMI connections this one keeps, of the ``configured_pbxes`` that some instance should; ``directory``: what
+    it knows of numbers.
     """
 
     version: str
@@ -99,6 +100,7 @@ class Sources:
     streams_open: Callable[[], int] = int
     pbxes: Callable[[], Sequence[PbxState]] = _none
     configured_pbxes: tuple[str, ...] = ()
+    directory: Callable[[], Mapping[str, Any]] = dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,7 @@ async def gather(sources: Sources) -> dict[str, Any]:
             [*own["accounts"], *reported(node.report for node in others)], key=lambda each: int(each.get("since_ms") or 0)
         ),
         "followers": [{"name": name, "behind": behind} for name, behind in database.followers.items()],
+        "directory": dict(sources.directory()),
         "streams_open": own["streams_open"] + sum(int(node.report.get("streams_open") or 0) for node in others),
         "pbxes": pbx_states(sources.configured_pbxes, [own, *(node.report for node in others)]),
     }
@@ -233,6 +236,9 @@ def in_words(status: Mapping[str, Any]) -> Iterator[str]:
     yield from account_lines(status.get("accounts") or (), now_ms)
     for each in status.get("pbxes") or ():
         yield f"pbx        {pbx_words(each, now_ms)}"
+    refused = ((status.get("directory") or {}).get("webhooks") or {}).get("refused", 0)
+    if refused:
+        yield f"webhooks   MoySklad tells of no changes for {refused} of the enterprises: the connection test says why"
     if (parked := status.get("parked")) is not None and parked["calls"]:
         yield f"parked     {parked['calls']} of the calls need a person: ./ms.sh parked"
 

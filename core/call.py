@@ -333,7 +333,9 @@ def _clicked(state: Call, event: ClickJoined) -> Call:
     )
     if known.hangup is None:
         known = replace(known, hangup_ms=None)
-    return known if known.direction is Direction.OUTGOING else _move(known, Trigger.ABSORB)
+    if known.direction is not Direction.OUTGOING:
+        return _move(known, Trigger.ABSORB)
+    return known if known.talks else _move(known, Trigger.UNSAY_TALK)
 
 
 def _own_dial(dial: Dial, click: ClickJoined | None) -> Dial:

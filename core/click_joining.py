@@ -2,7 +2,7 @@
 
 One call for a click and one click for a call. A call proves to be a click's
 
-1. by its id, where the way of calling let us choose it;
+1. by its id, where the way of calling let us choose it, once it goes out: before that, it is the employee's own telephone;
 2. else by what it says of itself: an outgoing call of that extension to that number which began after the order was given and
    within ``CALL_WITHIN_MS``. Of several such clicks it is the last one: whoever clicks again has given the first one up.
 
@@ -19,7 +19,7 @@ from typing import Final
 
 from core.click_request import plain_text
 from core.clicks import CALL_WITHIN_MS, OriginateStarted
-from core.events import ArrivalObserved, ClickJoined, DialObserved, HangupObserved, Observation
+from core.events import ClickJoined, DialObserved, HangupObserved, Observation
 from core.phone import same_number
 from core.values import Direction
 
@@ -85,20 +85,22 @@ class Joining:
 
 def extensions_told(event: Observation) -> tuple[str, ...]:
     """Whose clicks an observation in a call's stream may be about; empty for one that proves nothing."""
-    if isinstance(event, DialObserved | HangupObserved) and len(event.extensions) == 1:
-        return event.extensions
-    return ()
+    if not isinstance(event, DialObserved | HangupObserved) or len(event.extensions) != 1:
+        return ()
+    comes_in = event.direction is not Direction.OUTGOING and event.trunk
+    return () if comes_in else event.extensions
 
 
 def join(clicks: Mapping[str, KnownClick], call: str, event: Observation) -> Joining | None:
     """What an observation in a call's own stream newly proves."""
     if any(click.call == call for click in clicks.values()):
         return None
+    out = isinstance(event, DialObserved | HangupObserved) and event.direction is Direction.OUTGOING
     if (chosen := next((click for click in clicks.values() if click.channel_id == call), None)) is not None:
-        return Joining(call=call, click=replace(chosen, call=call), own_leg=False)
+        return _chosen(chosen, call, out=out)
     if not isinstance(event, DialObserved | HangupObserved) or len(event.extensions) != 1:
         return None
-    if event.direction is Direction.OUTGOING:
+    if out:
         found = _latest(_candidates(clicks.values(), event, CALL_WITHIN_MS))
         return None if found is None else Joining(call=call, click=replace(found, call=call), own_leg=False)
     if event.trunk or any(click.own_leg == call for click in clicks.values()):
@@ -106,6 +108,13 @@ def join(clicks: Mapping[str, KnownClick], call: str, event: Observation) -> Joi
     alone = (each for each in _candidates(clicks.values(), event, OWN_LEG_MS) if not each.own_leg)
     found = _latest(alone)
     return None if found is None else Joining(call=call, click=replace(found, own_leg=call), own_leg=True)
+
+
+def _chosen(click: KnownClick, call: str, *, out: bool) -> Joining | None:
+    """Under the id that was chosen the employee's telephone rings first; the call it is once the customer is dialled."""
+    if out:
+        return Joining(call=call, click=replace(click, call=call), own_leg=False)
+    return None if click.own_leg else Joining(call=call, click=replace(click, own_leg=call), own_leg=True)
 
 
 def _candidates(clicks: Iterable[KnownClick], event: DialObserved | HangupObserved, within_ms: int) -> Iterable[KnownClick]:
@@ -127,8 +136,3 @@ def _began_ms(event: DialObserved | HangupObserved) -> int:
 
 def _latest(clicks: Iterable[KnownClick]) -> KnownClick | None:
     return max(clicks, key=lambda click: (click.started_ms, click.id), default=None)
-
-
-def is_about_calls(event: Observation) -> bool:
-    """Whether it is one of a call's own signals."""
-    return isinstance(event, ArrivalObserved | DialObserved | HangupObserved)

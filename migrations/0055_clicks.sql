@@ -51,6 +51,7 @@ CREATE TABLE clicks (
     repeats integer NOT NULL,
     PRIMARY KEY (enterprise, click)
 );
+CREATE INDEX clicks_call ON clicks (enterprise, call) WHERE call <> '';
 CREATE INDEX clicks_newest ON clicks (enterprise, at_ms);
 -- The click that proved a reading of the signature last.
 CREATE INDEX clicks_signed ON clicks (enterprise, at_ms) WHERE signature NOT IN ('', 'absent', 'wrong');

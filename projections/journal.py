@@ -26,6 +26,7 @@ from core.clicks import (
     OriginateFailed,
     decode_click,
 )
+from core.effects import Way, way_of_type
 from core.events import (
     CallOverdue,
     CallSettled,
@@ -115,6 +116,8 @@ def _tell(event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
             if event.verdict:
                 heard |= {"verdict": event.verdict, "hung_up_by": event.hung_up_by, "cause": event.cause}
             return "hangup", heard, None, ""
+        case EffectDone() if way_of_type(str(event.effect.get("type"))) is Way.HOUSE:
+            return None  # MoySklad was not asked
         case EffectDone():
             return str(event.effect.get("type")), _requests(event.exchanges), _answers(event), ""
         case EffectFailed() | EffectRefused():

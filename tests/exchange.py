@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 
 from adapters.provider_api import WHERE
 from core.origination import Origination, OriginationError
@@ -18,12 +18,13 @@ SECRET = "unit-token-0367"
 
 @dataclass(slots=True)
 class FakeOriginator:
-    """Takes every order, or fails as it is told; ``gate``: orders wait for it."""
+    """Takes every order, or fails as it is told; ``gate``: orders wait for it; ``ordered``: there was one."""
 
     enterprises: frozenset[str] | None = None
     error: OriginationError | None = None
     gate: asyncio.Event | None = None
     orders: list[Origination] = field(default_factory=list)
+    ordered: asyncio.Event = field(default_factory=asyncio.Event)
 
     def serves(self, enterprise: str) -> bool:
         """All, or the enterprises that were named."""
@@ -32,6 +33,7 @@ class FakeOriginator:
     async def originate(self, order: Origination) -> None:
         """See ``Originator``."""
         self.orders.append(order)
+        self.ordered.set()
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:
@@ -52,6 +54,17 @@ class FakeApi:
     body: str = '{"success": true}'
     leads_to: str = ""
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    ordered: asyncio.Event = field(default_factory=asyncio.Event)
+    server: BaseTestServer | None = None
+
+    def variables(self, _: int) -> dict[str, str]:
+        """What an instance of the service has to know of it."""
+        return {"MS_ASTERISK_API_URL": self.url}
+
+    async def stop(self) -> None:
+        """Nothing listens any more."""
+        if self.server is not None:
+            await self.server.close()
 
     async def answer(self, request: web.Request) -> web.Response:
         """One order."""
@@ -62,6 +75,7 @@ class FakeApi:
         if self.refusing:
             return web.json_response({"success": False, "error": "no such subscriber"})
         self.orders.append((query.get("code", ""), query.get("phone", "")))
+        self.ordered.set()
         if self.broken and request.transport is not None:
             request.transport.abort()
         if self.silent:
@@ -70,14 +84,15 @@ class FakeApi:
 
 
 @contextlib.asynccontextmanager
-async def provider() -> AsyncIterator[tuple[FakeApi, TestServer]]:
+async def provider() -> AsyncIterator[FakeApi]:
     """The API on a port of its own."""
     api = FakeApi()
     app = web.Application()
     app.router.add_get(WHERE, api.answer)
     async with TestServer(app) as server:
+        api.server = server
         api.url = str(server.make_url("")).rstrip("/")
         try:
-            yield api, server
+            yield api
         finally:
             api.released.set()

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapters.asterisk.config import Originate, Tls, load
-from adapters.http import access, admin, board, calls, internal, pages, status
+from adapters.http import access, admin, board, calls, directory, hooks, integrations, internal, pages, status
 from core.events import DialObserved
 from core.lifecycle import Phase
 from core.settings import merge_update, parse_settings
@@ -95,7 +95,7 @@ def test_every_variable_is_documented_once_and_no_other() -> None:
 
 
 def test_every_address_that_is_told_is_served() -> None:
-    rooms = (internal, admin, status, access, calls, board, pages)
+    rooms = (internal, admin, status, access, calls, board, pages, directory, integrations, hooks)
     served = {re.sub(r"\{\w+\}", "*", route.path) for each in rooms for route in each.routes()}
     for page in PAGES:
         for address in re.findall(r"/(?:internal/ms|ms-admin)/[\w{}/*-]+", text_of(page)):
@@ -140,7 +140,7 @@ def test_the_history_page_names_every_phase_mark_and_event() -> None:
         named = {word for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for word in re.findall(r"`(\w+)`", row)}
         assert named - {"outcome"} == {word.value for word in words}
     assert dict(re.findall(r"^\| `(.)` \| `(\w+)` \|", page, re.MULTILINE)) == {mark: kind for kind, mark in MARKS.items()}
-    source = (ROOT / "core" / "events.py").read_text()
+    source = "".join((ROOT / "core" / name).read_text() for name in ("events.py", "clicks.py"))
     types = set(re.findall(r'^    type: ClassVar\[str\] = "(\w+)"', source, re.MULTILINE))
     events = page.partition("## The events")[2]
     assert {name for name in re.findall(r"`([a-z_]+)`", events) if "_" in name} == types
@@ -196,7 +196,7 @@ def room(module: str) -> str:
 
 def imports() -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
-    files = [path for name in ("core", "adapters", "projections") for path in (ROOT / name).rglob("*.py")]
+    files = [path for name in ("core", "adapters", "projections", "bench") for path in (ROOT / name).rglob("*.py")]
     for path in [*files, ROOT / "server.py"]:
         here = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for node in ast.walk(ast.parse(path.read_text())):
@@ -207,7 +207,8 @@ def imports() -> set[tuple[str, str]]:
                     modules = [alias.name for alias in names]
                 case _:
                     continue
-            ours = {room(module) for module in modules if module.partition(".")[0] in ("core", "adapters", "projections", "server")}
+            rooms = ("core", "adapters", "projections", "bench", "server")
+            ours = {room(module) for module in modules if module.partition(".")[0] in rooms}
             found |= {(here, there) for there in ours if there != here}
     return found
 

@@ -149,6 +149,12 @@ class EnterpriseQuery(Body, frozen=True, kw_only=True):
     enterprise: str = ""
 
 
+class StatusQuery(Body, frozen=True, kw_only=True):
+    """``lang=ru``: what kept MoySklad's answers away, for a page."""
+
+    lang: str = ""
+
+
 class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
     """``before``: an entry's id; ``action``: several by commas."""
 
@@ -157,7 +163,7 @@ class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
 
 
 class ParkedQuery(EnterpriseQuery, frozen=True, kw_only=True):
-    """How many calls to name; ``lang=ru``: what helps, for a page."""
+    """How many calls to name; ``lang=ru``: reasons in Russian."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
     lang: str = ""
@@ -195,10 +201,11 @@ class ReplayQuery(Body, frozen=True, kw_only=True):
 
 
 class ClicksQuery(Body, frozen=True, kw_only=True):
-    """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing."""
+    """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing; ``lang=ru``: reasons in Russian."""
 
     before: Annotated[str, Meta(pattern=r"^[0-9]{0,17}$")] = ""
     bad: str = ""
+    lang: str = ""
 
 
 class MissedQuery(Body, frozen=True, kw_only=True):
@@ -208,12 +215,11 @@ class MissedQuery(Body, frozen=True, kw_only=True):
 
 
 class ReportQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``; ``zone``: whose days, an IANA name (else: the service's)."""
+    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``."""
 
     since: str = ""
     until: str = ""
     by: str = "day"
-    zone: str = ""
 
 
 class LeadQuery(Body, frozen=True, kw_only=True):

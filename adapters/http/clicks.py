@@ -52,8 +52,7 @@ def routes() -> list[web.RouteDef]:
 async def take_click(request: web.Request) -> web.Response:
     """Take a click in, as MoySklad sends it (JSON or a form): 200 once it is durable; the telephone rings afterwards."""
     parts, address = services(request), address_of(request)
-    enterprise = await parts.settings.by_webhook(request.match_info["uuid"])
-    current = await parts.settings.current(enterprise) if enterprise is not None else None
+    current = await parts.clicks.whose(request.match_info["uuid"])
     if current is None:
         raise _unknown(request.app[UNKNOWN], address)
     delivery = Delivery(raw=await _body(request), signature=request.headers.get(HEADER, ""), address=address)
@@ -118,12 +117,22 @@ async def get_clicks(request: web.Request) -> web.Response:
         bad=request.query.get("bad", "") not in ("", "0"),
     )
     current = await parts.settings.current(enterprise)
-    clicks = [{**each, "link": _link_to(enterprise, each["call"])} for each in found["clicks"]]
+    words = parts.russian if request.query.get("lang") == "ru" else str
+    seen = await signature_seen(parts.pool, enterprise)
+    clicks = [
+        {
+            **each,
+            "error": words(each["error"]),
+            "remedy": words(each["remedy"]),
+            "link": _link_to(enterprise, each["call"]),
+        }
+        for each in found["clicks"]
+    ]
     return answer(
         {
             "clicks": clicks,
             "before": found["before"],
-            "signature": await signature_seen(parts.pool, enterprise),
+            "signature": {**seen, "fitted": seen["fitted"] and words(seen["fitted"])},
             "names": await names(parts.pool, enterprise, current.settings if current is not None else None),
         }
     )

@@ -14,6 +14,10 @@ from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import Found
 from adapters.click_desk import ClickDesk
+from adapters.directory.desk import Desk
+from adapters.directory.hooks import Hooks
+from adapters.directory.integrations import Integrations
+from adapters.directory.keeper import Keeper
 from adapters.http.answers import Problem
 from adapters.http.stream import Streams
 from adapters.ingest import Ingest
@@ -56,11 +60,12 @@ Status = Callable[[], Awaitable[dict[str, Any]]]
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The service's parts as the edge sees them."""
+    """The service's parts as the edge sees them. ``in_russian``: a sentence of the history, for a page."""
 
     ingest: Ingest
     clicks: ClickDesk
     click_story: ClickStory
+    russian: Callable[[str], str]
     settings: SettingsStore
     moysklad: MoySklad
     access: Access
@@ -74,6 +79,10 @@ class Services:
     quantile: Quantile
     find_call: FindCall
     parked: ParkedWork
+    desk: Desk
+    hooks: Hooks
+    keeper: Keeper
+    integrations: Integrations
     status: Status
     metrics: Callable[[], bytes]
     now_ms: Callable[[], int]

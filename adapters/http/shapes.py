@@ -153,11 +153,12 @@ class VerdictShown(Shape, frozen=True, kw_only=True):
 
 
 class Connection(Shape, frozen=True, kw_only=True):
-    """What the connection test found."""
+    """What the connection test found. ``changes``: whether MoySklad tells of changed clients; everything works without it."""
 
     success: bool
     phone_api: VerdictShown
     main_api: VerdictShown
+    changes: VerdictShown
     problems: list[str]
 
 
@@ -183,6 +184,13 @@ class OrderStates(Shape, frozen=True, kw_only=True):
     """Names of states, or why there are none, in Russian words."""
 
     states: list[str]
+    problem: str
+
+
+class Organizations(Shape, frozen=True, kw_only=True):
+    """Names of legal entities, or why there are none, in Russian words."""
+
+    organizations: list[str]
     problem: str
 
 
@@ -225,7 +233,7 @@ class SelfTestShown(Shape, frozen=True, kw_only=True):
 
 
 class CallRow(Shape, frozen=True, kw_only=True):
-    """A call as the index has it."""
+    """A call as the index has it; ``clicked``: somebody asked for it by a click in MoySklad."""
 
     enterprise: str
     call: str
@@ -245,6 +253,7 @@ class CallRow(Shape, frozen=True, kw_only=True):
     failures: int
     parked: str
     remedy: str
+    clicked: bool
     link: str
 
 

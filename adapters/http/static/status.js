@@ -38,14 +38,14 @@ const troubled = (accounts) => new Set(accounts.map((each) => each.enterprise)).
 
 function Accounts({ accounts, good, now }) {
   return html`<section class="panel" aria-labelledby="accounts"><div class="panel-head"><h2 id="accounts">МойСклад</h2>${accounts.length > 0 && html`<${Tag} kind="bad">трудности у ${counted(troubled(accounts), "предприятия", "предприятий", "предприятий")}<//>`}</div>
-    ${accounts.length ? html`<div class="frame"><table class="rows"><thead><tr><th scope="col">Предприятие</th><th scope="col">Что не так</th><th scope="col">Что сказал МойСклад</th></tr></thead>
+    ${accounts.length ? html`<div class="frame"><table class="rows"><thead><tr><th scope="col">Предприятие</th><th scope="col">Что не так</th><th scope="col">Причина</th></tr></thead>
       <tbody>${accounts.map((each) => html`<tr key=${each.enterprise + each.api}><td><a href=${`/ms-admin/?enterprise_number=${encodeURIComponent(each.enterprise)}`}><b>${each.enterprise || "?"}</b></a></td>
         <td><${Tag} kind=${each.state === "refused" ? "bad" : "warn"}>${each.state === "refused" ? "отказ" : "недоступен"}<//> ${troubleWords(each, now)}</td><td class="muted">${each.reason}</td></tr>`)}</tbody></table></div>`
       : html`<div class="panel-body">${good}</div>`}</section>`;
 }
 
 function All() {
-  const { data, error, reload } = useEvery("/ms-admin/api/status");
+  const { data, error, reload } = useEvery("/ms-admin/api/status?lang=ru");
   if (!data) return html`<div class="page-head"><h1>Состояние</h1></div>${error ? html`<${Failed} error=${error} retry=${reload} />` : html`<${Busy} />`}`;
   const backlog = data.backlog, parked = data.parked, away = data.database.state !== "ready";
   const late = Boolean(backlog && backlog.oldest_s >= 10);

@@ -113,7 +113,7 @@ async def test_a_click_rings_and_the_call_that_follows_is_one_call_with_a_card(r
     assert row["number"] == NUMBER
     assert row["extension"] == "101"
     assert row["open_cards"] == []
-    assert [(each["eventType"], each["extension"]) for each in row["events"]][:2] == [("SHOW", "101"), ("STARTTIME", "101")]
+    assert [(each["event_type"], each["extension"]) for each in row["events"]][:2] == [("SHOW", "101"), ("STARTTIME", "101")]
     (shown,) = await listed(rig)
     assert (shown["stage"], shown["call"]) == ("joined", "lab-1795437250.14")
     (logged,) = await journal(rig)
