@@ -15,11 +15,18 @@ from core.call import Call, evolve, initial
 from core.cards import Note
 from core.decisions import Limits
 from core.effects import (
+    ClaimCallback,
+    CloseCallback,
+    CompleteTask,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     FindContact,
     FindEmployees,
+    HoldTasks,
     InspectCall,
+    KeepTask,
     RegisterCall,
     UpdateCall,
     decode_effect,
@@ -35,6 +42,7 @@ from core.events import (
     CallSettled,
     CallWrittenOff,
     CardRequested,
+    ClickJoined,
     ConsultationObserved,
     DialObserved,
     EffectDeferred,
@@ -43,10 +51,12 @@ from core.events import (
     EffectRefused,
     EffectStarted,
     Event,
+    HandoverObserved,
     HangupObserved,
     LegAbsorbed,
     Observation,
     RetryRequested,
+    RingEnded,
     decode,
 )
 from core.lifecycle import Phase
@@ -89,7 +99,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has."""
+    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has; ``click``: of which click it came.
+
+    ``hung_up_by``: ``external`` (the customer), an extension, or ``pbx``; empty, like ``cause`` (Asterisk's), where only the PBX's
+    script told of the call.
+    """
 
     enterprise: str
     call: str
@@ -104,9 +118,12 @@ class Story:
     attributed_because: str
     start_ms: int | None
     end_ms: int | None
+    hung_up_by: str
+    cause: int | None
     moysklad: dict[str, Any]
     open_cards: tuple[str, ...]
     parked: str
+    click: str
     entries: tuple[Entry, ...]
 
 
@@ -140,11 +157,13 @@ def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry
         number=state.number,
         outcome=outcome,
         rang=state.rung,
-        talked=tuple(dict.fromkeys(talk.extension for talk in state.talks)),
+        talked=_talked(state),
         attributed=record.extension if record else "",
         attributed_because=record.attributed if record else "",
         start_ms=calls.start_ms(state) if state.first_heard_ms is not None else None,
         end_ms=calls.end_ms(state),
+        hung_up_by=state.hangup.hung_up_by if state.hangup is not None else "",
+        cause=state.hangup.cause if state.hangup is not None else None,
         moysklad={
             "call": remote.call,
             "contact": remote.linked or remote.contact.id,
@@ -152,11 +171,22 @@ def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry
             "end_ms": remote.written.end_ms,
             "comment": remote.written.comment,
             "recordings": list(remote.written.recordings),
+            "order": remote.after.order.id or None,
+            "order_name": remote.after.order.name,
+            "task": remote.after.task.id or None,
         },
         open_cards=remote.open_cards,
         parked=plan(state, settings, state.last_heard_ms or 0, limits).parked,
+        click=state.click.click if state.click is not None else "",
         entries=entries,
     )
+
+
+def _talked(state: Call) -> tuple[str, ...]:
+    hangup = state.hangup
+    if state.direction is Direction.INTERNAL and hangup is not None and hangup.answered and hangup.verdict:
+        return hangup.extensions  # nobody there is a customer, so that no talk is looked for in the bridges
+    return tuple(dict.fromkeys(talk.extension for talk in state.talks))
 
 
 def at_ms(event: Event) -> int:
@@ -233,6 +263,10 @@ def _tell(event: Event, state: Call) -> tuple[str, str, str]:
             return "time", "no hangup within the maximum: the cards go, the end stays open", ""
         case CallWrittenOff():
             return "time", "no hangup even after the long grace: recorded with what is known", ""
+        case ClickJoined():
+            title = "only the telephone of whoever clicked rings" if event.own_leg else "this call came of a click in MoySklad"
+            # Not by which login: a replay may be handed on without names.
+            return "heard", title, f"{event.extension} asked to call {event.number}: click {event.click}"
         case _:
             return "heard", _heard(event, state), ""
 
@@ -258,6 +292,10 @@ def _heard(event: Event, state: Call) -> str:
             return f"bridge {_short(event.bridge)} closed"
         case HangupObserved():
             return _hangup(event)
+        case RingEnded():
+            return _stopped(event)
+        case HandoverObserved():
+            return _handover(event)
         case CardRequested():
             return f"a card was asked for on {', '.join(event.extensions)}"
         case LegAbsorbed():
@@ -274,7 +312,37 @@ def _hangup(event: HangupObserved) -> str:
     downloaded = ", downloaded later" if event.downloaded else ""
     recording = ", with a recording" if event.record_url else ""
     who = ", ".join(event.extensions) or "no extension"
+    if event.verdict or event.precise:
+        by = {"": "nobody heard who hung up", "external": "the other side hung up", "pbx": "the PBX ended it"}
+        cause = f", cause {event.cause}" if event.cause is not None else ""
+        return f"over: {event.verdict}, {who}; {by.get(event.hung_up_by, f'{event.hung_up_by} hung up')}{cause}"
+    if calls.is_unheard_end(event):
+        return "over: it ended while the PBX was not heard"
     return f"hangup: {how}, {who} (CallStatus {event.status or '?'}{rewritten}{downloaded}){recording}"
+
+
+def _stopped(event: RingEnded) -> str:
+    how = event.how or "nobody heard why"
+    if event.trunk:
+        return f"{event.trunk} did not get through: {how}"
+    return f"{', '.join(event.extensions) or 'nobody'} rings no more: {how}"
+
+
+def _handover(event: HandoverObserved) -> str:
+    source, target = event.source or "somebody", event.target or "somebody"
+    match event.kind:
+        case "blind":
+            return f"{source} transfers the call to {target} without asking"
+        case "attended":
+            return f"{source} transfers the call to {target} after asking"
+        case "pickup":
+            return f"{target} picks up the call that rings at {source}"
+        case "parked":
+            return f"{source} parks the call at {target}"
+        case "retrieved":
+            return f"{target} takes the call that was parked at {source}"
+        case _:
+            return f"the call passes from {source} to {target}"
 
 
 def _who(channel: str, name: str, caller_id: str, state: Call) -> str:
@@ -305,6 +373,20 @@ def _ask(effect: dict[str, Any]) -> str:
             return "ask whether MoySklad has the call"
         case InspectCall():
             return "read which recordings the call has"
+        case CreateOrder():
+            return f"create an order for client {known.contact}"
+        case CreateTask():
+            return f"create a task to call {known.number} back"
+        case CompleteTask():
+            return f"mark task {known.task} as done"
+        case ClaimCallback():
+            return "see whether the client waits already"
+        case KeepTask():
+            return "remember whose the task is"
+        case HoldTasks():
+            return "remember that the account takes no tasks"
+        case CloseCallback():
+            return "see whether the client waits for a call"
         case RegisterCall() | UpdateCall():
             parts = [f"cards {describe_cards(known.cards)}"] if known.cards else []
             parts += [f"extension {known.extension}"] if known.extension else []
@@ -334,8 +416,34 @@ def _answer(effect: dict[str, Any], result: dict[str, Any]) -> str:
             return f"yes, call {result['call']}" if result.get("call") else "no"
         case InspectCall.type:
             return f"{len(result.get('recordings') or ())} recording(s)"
+        case CreateOrder.type | CreateTask.type | CompleteTask.type | ClaimCallback.type | HoldTasks.type | CloseCallback.type:
+            return _answer_after(str(effect.get("type")), result)
         case _:
             return "done"
+
+
+def _answer_after(type_: str, result: dict[str, Any]) -> str:
+    """The same for what comes after the record."""
+    match type_:
+        case CreateOrder.type if result.get("open"):
+            return f"order {result['open']} is open: no second one"
+        case CreateOrder.type:
+            made = f"order {result.get('name') or result.get('order')}"
+            return f"{made}; without {result['without']}" if result.get("without") else made
+        case CreateTask.type:
+            return f"task {result.get('task')}" + (" (it was there before)" if result.get("existed") else "")
+        case CompleteTask.type:
+            return "somebody has deleted it" if result.get("gone") else "done"
+        case ClaimCallback.type if result.get("granted"):
+            return f"no, but the account takes no tasks, as call {result['held_by']} was told" if result.get("held_by") else "no"
+        case ClaimCallback.type if result.get("by"):
+            return f"yes, the task of call {result['by']} is his"
+        case ClaimCallback.type:
+            return "no, and somebody has talked with him since"
+        case HoldTasks.type:
+            return f"call {result.get('told_by')} is the one to tell a person"
+        case _:
+            return f"yes, {len(result['tasks'])} task(s)" if result.get("tasks") else "no"
 
 
 def _colleague(employee: Any) -> str:

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from adapters.access import MAX_LINK_DAYS
 from adapters.http.answers import Problem, read_json
+from core.values import Outcome
 
 MAX_REVISION: Final = 2**31 - 1
 """Revisions are integers of the database."""
@@ -125,6 +126,14 @@ class LoggedCall(Signal, frozen=True, kw_only=True):
     answered: bool | None = None
 
 
+class Click(Body, frozen=True, kw_only=True):
+    """What MoySklad sends when somebody clicks a number, as JSON or as a form; signed by ``Lognex-Content-MD5``."""
+
+    srcNumber: Annotated[str, Meta(description="the employee's extension")] = ""
+    destNumber: Annotated[str, Meta(description="the number to call")] = ""
+    uid: Annotated[str, Meta(description="the login of whoever clicked")] = ""
+
+
 # -- queries: they describe; the handlers read them -----------------------------------------------------------------
 
 
@@ -140,6 +149,12 @@ class EnterpriseQuery(Body, frozen=True, kw_only=True):
     enterprise: str = ""
 
 
+class StatusQuery(Body, frozen=True, kw_only=True):
+    """``lang=ru``: what kept MoySklad's answers away, for a page."""
+
+    lang: str = ""
+
+
 class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
     """``before``: an entry's id; ``action``: several by commas."""
 
@@ -148,7 +163,7 @@ class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
 
 
 class ParkedQuery(EnterpriseQuery, frozen=True, kw_only=True):
-    """How many calls to name; ``lang=ru``: what helps, for a page."""
+    """How many calls to name; ``lang=ru``: reasons in Russian."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
     lang: str = ""
@@ -166,7 +181,7 @@ class CallsQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "f
 
     phone: str = ""
     extension: str = ""
-    outcome: Annotated[str, Meta(description="several by commas")] = ""
+    outcome: Annotated[str, Meta(description=f"several by commas: {', '.join(Outcome)}")] = ""
     direction: str = ""
     since: str = ""
     until: str = ""
@@ -185,6 +200,14 @@ class ReplayQuery(Body, frozen=True, kw_only=True):
     lang: str = ""
 
 
+class ClicksQuery(Body, frozen=True, kw_only=True):
+    """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing; ``lang=ru``: reasons in Russian."""
+
+    before: Annotated[str, Meta(pattern=r"^[0-9]{0,17}$")] = ""
+    bad: str = ""
+    lang: str = ""
+
+
 class MissedQuery(Body, frozen=True, kw_only=True):
     """How far back."""
 
@@ -192,12 +215,11 @@ class MissedQuery(Body, frozen=True, kw_only=True):
 
 
 class ReportQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``; ``zone``: whose days, an IANA name (else: the service's)."""
+    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``."""
 
     since: str = ""
     until: str = ""
     by: str = "day"
-    zone: str = ""
 
 
 class LeadQuery(Body, frozen=True, kw_only=True):

@@ -24,10 +24,10 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiohttp.web_urldispatcher import MatchInfoError
 
-from adapters.http.answers import Handler, Problem
+from adapters.http.answers import Handler, Problem, is_somebody_reading
 from adapters.http.services import StartingUp, services
 from adapters.http.who import FOR_LINKS, WHO, Kind, Who, address_of, not_yours, peer, who
-from adapters.postgres.database import DATABASE_ERRORS, still_wanted
+from core.errors import StoreUnavailable
 
 OPEN: Final = frozenset(
     {
@@ -64,7 +64,7 @@ PAGE_HEADER: Final = "X-Requested-With"
 SAFE: Final = ("GET", "HEAD")
 PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 BROWSER_HEADERS: Final = ("Origin", "Sec-Fetch-Site")
-_NOBODY_KNOWS: Final[tuple[type[Exception], ...]] = (*DATABASE_ERRORS, StartingUp)
+_NOBODY_KNOWS: Final = (StoreUnavailable, StartingUp)
 """Who asks is in the database, and that is away, or not there yet."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
@@ -178,8 +178,7 @@ async def still_welcome(request: web.Request) -> bool:
     """
     try:
         asker = await request.app[GUARD].identify(request)
-    except DATABASE_ERRORS as error:
-        still_wanted(error)
+    except StoreUnavailable:
         return True
     return asker is not None and asker.enterprise == who(request).enterprise
 
@@ -230,16 +229,16 @@ def guarded(guard: Guard) -> Middleware:
             return await handler(request)
         try:
             asker = await guard.identify(request)
-        except _NOBODY_KNOWS as error:
-            still_wanted(error)
+        except _NOBODY_KNOWS:
             if not _is_page(request):
                 raise
             return await handler(request)  # nobody can say who asks; a page without data tells that in words, JSON would not
         if asker is None:
+            is_unknown = isinstance(request.match_info, MatchInfoError)
             ours = is_internal(target) or target.startswith(("/internal", "/ms-admin"))
-            if isinstance(request.match_info, MatchInfoError) and not ours:
+            if is_unknown and not ours:
                 return await handler(request)  # there is nothing to be protected
-            if _is_page(request):
+            if _is_page(request) or (is_unknown and not is_internal(target) and is_somebody_reading(request)):
                 raise web.HTTPSeeOther(f"{LOGIN}?next={quote(request.path_qs, safe='')}")
             raise Problem(
                 403 if is_internal(target) and target != "/metrics" else 401,

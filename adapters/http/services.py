@@ -13,6 +13,7 @@ from adapters.access import Access
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import Found
+from adapters.click_desk import ClickDesk
 from adapters.directory.desk import Desk
 from adapters.directory.hooks import Hooks
 from adapters.directory.integrations import Integrations
@@ -39,6 +40,14 @@ class Replay(Protocol):
         ...
 
 
+class ClickStory(Protocol):
+    """Tells one click in MoySklad as JSON; None for one that nobody knows. ``russian``: its sentences for a page."""
+
+    def __call__(self, enterprise: str, click: str, *, russian: bool) -> Awaitable[dict[str, Any] | None]:
+        """See above."""
+        ...
+
+
 FindCall = Callable[[str, str], Awaitable[str | None]]
 """``(enterprise, what a person calls it) -> the call's id``; None for a call nobody knows. Raises as :data:`Search` does."""
 
@@ -51,9 +60,12 @@ Status = Callable[[], Awaitable[dict[str, Any]]]
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The service's parts as the edge sees them."""
+    """The service's parts as the edge sees them. ``in_russian``: a sentence of the history, for a page."""
 
     ingest: Ingest
+    clicks: ClickDesk
+    click_story: ClickStory
+    russian: Callable[[str], str]
     settings: SettingsStore
     moysklad: MoySklad
     access: Access

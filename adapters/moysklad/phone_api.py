@@ -86,7 +86,7 @@ def _rest(effect: RegisterCall | UpdateCall, zone: tzinfo) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteCall:
-    """A call as MoySklad answers it. ``contact`` and its ``owner`` are uuids or None, ``start`` its local text."""
+    """A call as MoySklad answers it. ``contact`` and ``owner``, who is responsible, are uuids or None; ``start`` is local."""
 
     id: str
     contact: str | None

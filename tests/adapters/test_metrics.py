@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.asterisk.source import State
 from adapters.directory.figures import families as directory_families
 from adapters.latency import Latency
 from adapters.metrics import Figures, PoolUse, exposition, pool_use
@@ -22,7 +23,7 @@ from tests.adapters.test_status import Account, node
 
 INGEST: Any = SimpleNamespace(heard=7, duplicates=2, rejected=1)
 REACTOR: Any = SimpleNamespace(
-    counters=SimpleNamespace(performed=5, failed=4, refused=3, calls=8, clients=2), attending=6
+    counters=SimpleNamespace(performed=5, failed=4, refused=3, calls=8, clients=2, orders=7, tasks=9), attending=6
 )
 LATENCY = Latency(count=3, sum_s=0.9, took=[1, *[0] * 10, 2])
 
@@ -52,6 +53,9 @@ def samples(figures: Figures | None = None) -> dict[tuple[str, ...], float]:
     }
 
 
+PBX = State(
+    name="main", enterprise="0367", where="127.0.0.1:5038", state="connected", messages=90, connections=3, closed=2, waiting=5
+)
 DIRECTORY: Any = SimpleNamespace(
     desk=SimpleNamespace(
         counters=SimpleNamespace(answers=Counter({("customer-name", "memory"): 7}), took={"customer-name": LATENCY})
@@ -71,7 +75,10 @@ ALL = Figures(
     streams=SimpleNamespace(open=2, opened=9, refused=1, cut_off=3, gave_up=4, events=500, errors=6),
     latency=lambda: LATENCY,
     pool=lambda: PoolUse(open=5, idle=2, limit=12),
+    deliveries=lambda: {"taken": 4, "repeated": 2},
+    clicks=lambda: {"ordered": 3, "failed": 1},
     listeners=lambda: 4,
+    pbxes=lambda: [PBX, State(name="spare", enterprise="0367", where="127.0.0.1:5039")],
     more=lambda: directory_families(DIRECTORY),
 )
 
@@ -109,6 +116,14 @@ def test_the_streams_of_events() -> None:
     assert (found["ms_stream_lines_total", "acknowledged"], found["ms_stream_lines_total", "error"]) == (500, 6)
 
 
+def test_connections_to_pbxes() -> None:
+    found = samples(ALL)
+    names = ("connected", "waiting_messages", "messages_total", "connections_total", "calls_closed_total")
+    assert [found[f"ms_pbx_{name}", "main"] for name in names] == [1, 5, 90, 3, 2]
+    assert found["ms_pbx_connected", "spare"] == 0
+    assert not [name for name, *_ in samples() if name.startswith("ms_pbx")]
+
+
 def test_accounts_by_api_and_state() -> None:
     found = samples(ALL)
     assert {key[1:]: value for key, value in found.items() if key[0] == "ms_accounts"} == {
@@ -128,6 +143,7 @@ def test_requests_their_length_and_the_wait_for_room() -> None:
 def test_calls_and_clients() -> None:
     found = samples()
     assert (found["ms_calls_total",], found["ms_clients_created_total",]) == (8, 2)
+    assert (found["ms_orders_created_total",], found["ms_tasks_created_total",]) == (7, 9)
 
 
 def test_the_database_s_latency_and_the_pool() -> None:
@@ -139,6 +155,10 @@ def test_the_database_s_latency_and_the_pool() -> None:
     assert ("ms_pool_limit",) not in samples()
 
 
+def test_clicks_by_how_they_were_answered_and_what_became_of_them() -> None:
+    found = samples(ALL)
+    assert (found["ms_click_deliveries_total", "taken"], found["ms_click_deliveries_total", "repeated"]) == (4, 2)
+    assert (found["ms_clicks_total", "ordered"], found["ms_clicks_total", "failed"]) == (3, 1)
 def test_questions_about_numbers() -> None:
     found = samples(ALL)
     assert found["ms_directory_answers_total", "customer-name", "memory"] == 7
