@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -97,8 +98,13 @@ async def get_status(request: web.Request) -> web.Response:
     parts = services(request)
     told = await parts.status()
     if request.query.get("lang") == "ru":
-        told = {**told, "accounts": [{**each, "reason": parts.in_russian(each["reason"])} for each in told["accounts"]]}
+        told = {**told, **{part: [_told_in(parts.in_russian, each) for each in told[part]] for part in ("accounts", "pbxes")}}
     return answer(told)
+
+
+def _told_in(words: Callable[[str], str], each: dict[str, Any]) -> dict[str, Any]:
+    """What keeps an account or a PBX away, and what helps, in those words."""
+    return {**each, **{key: words(each[key]) for key in ("reason", "remedy") if each.get(key)}}
 
 
 def _asked(request: web.Request) -> str | None:
