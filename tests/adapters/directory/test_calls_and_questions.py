@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -128,7 +129,8 @@ async def test_a_client_for_whom_no_order_can_be_made_is_looked_for_again(rig: R
     gateway, before = rig.service.moysklad.gateway, await searches(rig)
     await gateway.perform(FindContact(number=KNOWN), current.account)
     assert await searches(rig) == before
-    with pytest.raises(Refused):
-        await gateway.perform(order, current.account)
+    with pytest.raises(Refused) as refused:
+        await gateway.perform(order, replace(current.account, organization="ИП Песочный А. А."))
+    assert refused.value.code == 1021
     await gateway.perform(FindContact(number=KNOWN), current.account)
     assert await searches(rig) == before + 1
