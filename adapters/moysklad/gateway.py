@@ -190,7 +190,7 @@ class MoySkladGateway:
                     return {"call": None, "contact": None, "recordings": []}
                 return {**_told(found), "recordings": list(found.recordings)}
             case CreateOrder():
-                return await self._orders.create(effect, account, trail)
+                return await self._create_order(effect, account, trail)
             case CreateTask():
                 return await self._tasks.create(effect, account, trail)
             case CompleteTask():
@@ -257,6 +257,14 @@ class MoySkladGateway:
         looked = await self.contacts.look_up(effect.number, account, trail, now_ms=self._now_ms())
         self._memory.learn(account, looked.known)
         return as_result(looked.known)
+
+    async def _create_order(self, effect: CreateOrder, account: Account, trail: Trail) -> Result:
+        try:
+            return await self._orders.create(effect, account, trail)
+        except ApiRefusal as refusal:
+            if refusal.is_about("agent"):
+                self._memory.gone(account, effect.contact)  # so that who asks again finds whoever has the number now
+            raise
 
     async def _create_contact(self, effect: CreateContact, account: Account, trail: Trail) -> str:
         if number_key(effect.number) is None:

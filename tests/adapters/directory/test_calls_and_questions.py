@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
 from adapters.directory.desk import Where
 from core.contacts import Source
-from tests.adapters.directory.support import KNOWN, KNOWN_NAME, STRANGER, asked, client, desk_of, moysklad, searches
+from core.effects import CreateOrder, FindContact, Refused
+from tests.adapters.directory.support import KNOWN, KNOWN_NAME, STRANGER, asked, client, desk_of, moysklad, searches, trouble
 from tests.adapters.http.support import dial, dial_body
 from tests.rig import ENTERPRISE, Rig
 
@@ -108,3 +114,23 @@ async def test_a_name_that_is_changed_is_seen_when_it_is_asked_for(rig: Rig) -> 
     assert fresh.known.contact.name == "ОДО «Белтрейд плюс»"
     again = await desk.who("customer-name", ENTERPRISE, KNOWN)
     assert (again.where, again.known) == (Where.MEMORY, fresh.known)
+
+
+async def test_a_client_for_whom_no_order_can_be_made_is_looked_for_again(rig: Rig) -> None:
+    found = await desk_of(rig).who("customer-name", ENTERPRISE, KNOWN)
+    assert found.known is not None
+    assert found.known.contact is not None
+    current = await rig.service.settings.current(ENTERPRISE)
+    assert current is not None
+    await trouble(rig, action="status", status=404, code=1021, api="remap", method="POST", path_regex="^/entity/customerorder")
+    order = CreateOrder(
+        sync_id=str(uuid4()), contact=found.known.contact.id, number=KNOWN, incoming=True, start_ms=rig.clock.now_ms
+    )
+    gateway, before = rig.service.moysklad.gateway, await searches(rig)
+    await gateway.perform(FindContact(number=KNOWN), current.account)
+    assert await searches(rig) == before
+    with pytest.raises(Refused) as refused:
+        await gateway.perform(order, replace(current.account, organization="ИП Песочный А. А."))
+    assert refused.value.code == 1021
+    await gateway.perform(FindContact(number=KNOWN), current.account)
+    assert await searches(rig) == before + 1
