@@ -20,12 +20,14 @@ import msgspec
 import orjson
 import structlog
 
-from adapters import daemon, demo, doctor
+from adapters import daemon, demo, doctor, pbx_demo
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
+from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import resolve, search
+from adapters.directory.figures import families
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
 from adapters.http.app import VERSION, build_app
@@ -41,12 +43,16 @@ from adapters.postgres.database import connect, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import accounts_spoken_for, gather
+from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault, WrongKey
+from core.click_joining import CHOSEN
+from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
 from core.errors import StoreUnavailable
 from core.ports import Projection, StreamId
 from projections.calls import Calls
+from projections.click_story import ClickStory, click_in_russian, render_click, tell_click
+from projections.clicks import Clicks
 from projections.disguise import disguise
 from projections.journal import Journal
 from projections.picture import Picture, Replay, draw
@@ -58,7 +64,7 @@ from projections.story_text import render
 log = structlog.get_logger("server")
 
 
-SHAPES: Final = {"Replay": Replay}
+SHAPES: Final = {"Replay": Replay, "ClickStory": ClickStory}
 """Answers whose types are the read models' own."""
 
 
@@ -69,7 +75,7 @@ def wall_ms() -> int:
 
 def projections() -> tuple[Projection, ...]:
     """Every read model."""
-    return (Calls(), Journal(), Statistics())
+    return (Calls(), Clicks(), Journal(), Statistics())
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
@@ -81,6 +87,8 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
         zone=ZoneInfo(env.timezone),
         api_zone=ZoneInfo(env.api_timezone),
         public_url=env.public_url or env.local_url,
+        asterisk_api_url=env.asterisk_api_url,
+        pbxes=load_pbxes(env.pbx_file),
         vault=Vault(load_or_create_secret_key(env)),
         limits=Limits(call_max_ms=env.call_max_s * 1_000),
         now_ms=wall_ms,
@@ -106,6 +114,12 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[St
     return story, draw(story, history, settings)
 
 
+async def _status_in_russian(sources: Sources) -> dict[str, Any]:
+    """How the service is, for those who watch the board: what kept MoySklad's answers away in their language."""
+    told = await gather(sources)
+    return {**told, "accounts": [{**each, "reason": in_russian(each["reason"])} for each in told["accounts"]]}
+
+
 async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
     """The replay with its picture, as JSON; ``disguised``: without anybody's number or name; ``russian``: its sentences."""
     found = await _find_replay(service, enterprise, name)
@@ -118,10 +132,27 @@ async def _replay(service: Service, enterprise: str, name: str, *, disguised: bo
     return replay_in_russian(replay) if russian else replay
 
 
+async def find_click(service: Service, enterprise: str, click: str) -> ClickStory | None:
+    """The story of one click in MoySklad, named by its id, with ``click-`` before it or without; None when nobody knows it."""
+    name = click.removeprefix(CHOSEN)
+    if not name.isalnum() or len(name) > MAX_CLICK_ID:
+        return None
+    history = await service.store.read(StreamId(enterprise=enterprise, name=f"{CLICKS}{name}"))
+    return tell_click(enterprise, name, history) if history else None
+
+
+async def _click_story(service: Service, enterprise: str, click: str, *, russian: bool) -> dict[str, Any] | None:
+    story = await find_click(service, enterprise, click)
+    if story is None:
+        return None
+    told: dict[str, Any] = msgspec.to_builtins(click_in_russian(story) if russian else story)
+    return told
+
+
 def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
     """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
     sources = service.sources
-    board = Board(service.pool, lambda: gather(sources), now_ms=wall_ms)
+    board = Board(service.pool, partial(_status_in_russian, sources), now_ms=wall_ms)
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
@@ -131,9 +162,16 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         latency=lambda: service.store.latency,
         pool=lambda: pool_use(service.pool),
         listeners=lambda: board.listeners,
+        pbxes=lambda: service.duty.states() if service.duty is not None else (),
+        deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
+        clicks=lambda: service.caller.outcomes,
+        more=lambda: families(service.directory),
     )
     return Services(
         ingest=service.ingest,
+        clicks=service.clicks,
+        click_story=partial(_click_story, service),
+        russian=in_russian,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, password),
@@ -147,6 +185,10 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,
+        desk=service.directory.desk,
+        hooks=service.directory.hooks,
+        keeper=service.directory.keeper,
+        integrations=service.directory.integrations,
         status=lambda: gather(sources),
         metrics=lambda: exposition(service.ingest, service.reactor, figures),
         now_ms=wall_ms,
@@ -177,6 +219,7 @@ async def opened(env: Environment) -> AsyncIterator[Service]:
         yield service
 
 
+MAX_CLICK_ID = 64
 READY_FIRST_S = 5.0
 READY_LOOK_S = 0.02
 
@@ -264,6 +307,16 @@ def environment() -> Environment:
         fail(str(error), 2)
 
 
+def ready_environment() -> Environment:
+    """The same for whatever starts the service: the file of PBXes is understood too."""
+    env = environment()
+    try:
+        load_pbxes(env.pbx_file)
+    except BadEnvironment as error:
+        fail(str(error), 2)
+    return env
+
+
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command to its end. What a person can do something about is one line; a bug keeps its traceback in the log."""
     try:
@@ -288,7 +341,7 @@ def main() -> None:
 @main.command("serve")
 def serve_command() -> None:
     """Run in the foreground."""
-    env = environment()
+    env = ready_environment()
     configure_logs(env.log_level, sink=daemon.log_sink(env))
     run(serve(env))
 
@@ -319,11 +372,13 @@ def migrate_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="The same for programs.")
 @click.option("--full", is_flag=True, help="With raw bodies, requests and answers.")
 def replay_command(enterprise: str, call: str, as_json: bool, full: bool) -> None:
-    """Tell one call's whole story. CALL is its UniqueId, MoySklad's id of it, or phone@time."""
+    """Tell one call's whole story. CALL is its UniqueId, MoySklad's id of it, phone@time, or a click in MoySklad (click-…)."""
     env = environment()
     story = _story(env, enterprise, call)
     if as_json:
         click.echo(_story_json(story).decode())
+    elif isinstance(story, ClickStory):
+        click.echo(render_click(story, ZoneInfo(env.timezone)), nl=False)
     else:
         click.echo(render(story, ZoneInfo(env.timezone), full=full), nl=False)
 
@@ -342,20 +397,21 @@ def export_command(enterprise: str, call: str, output: Path | None) -> None:
         complain(f"written to {output}")
 
 
-def _story(env: Environment, enterprise: str, call: str) -> Story:
-    """The replay of one call, or one line that says how to name it."""
+def _story(env: Environment, enterprise: str, call: str) -> Story | ClickStory:
+    """The replay of one call or click, or one line that says how to name it."""
 
-    async def work() -> Story | None:
+    async def work() -> Story | ClickStory | None:
         async with opened(env) as service:
-            return await find_story(service, enterprise, call)
+            found = await find_story(service, enterprise, call)
+            return found if found is not None else await find_click(service, enterprise, call)
 
-    story: Story | None = run(work())
+    story: Story | ClickStory | None = run(work())
     if story is None:
         fail(f"enterprise {enterprise} has no call {call}; name it by UniqueId, MoySklad's id, or phone@time")
     return story
 
 
-def _story_json(story: Story) -> bytes:
+def _story_json(story: Story | ClickStory) -> bytes:
     return orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
 
 
@@ -454,10 +510,18 @@ def demo_command(once: bool, speed: float) -> None:
     raise SystemExit(run(demo.play_demo(once=once, speed=speed, echo=click.echo)))
 
 
+@main.command("pbx-demo")
+@click.option("--once", is_flag=True, help="End when the calls are made instead of staying for a look.")
+@click.option("--asterisk", "version", default=16, show_default=True, type=click.Choice([16, 22]), help="Which one to fetch.")
+def pbx_demo_command(once: bool, version: int) -> None:
+    """Make real calls on a real Asterisk beside a sandbox, and show what MoySklad then has. Fetches Asterisk (once)."""
+    raise SystemExit(run(pbx_demo.play_pbx_demo(once=once, version=version, echo=click.echo)))
+
+
 @main.command("start")
 def start_command() -> None:
     """Start as a daemon; returns once it is ready."""
-    env = environment()
+    env = ready_environment()
     raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
 
 
@@ -470,7 +534,7 @@ def stop_command() -> None:
 @main.command("restart")
 def restart_command() -> None:
     """Stop and start again; nothing is lost."""
-    env = environment()
+    env = ready_environment()
     if status := daemon.stop(env, click.echo):
         raise SystemExit(status)
     raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
