@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.effects import CompleteTask, CreateContact, CreateOrder, CreateTask
@@ -23,8 +23,8 @@ FULL: Final = settings_with(order="always", task="on_missed", unrecognized="101"
 THRIFTY: Final = settings_with(order="unless_open", task="on_missed", create_incoming=False, create_outgoing=False)
 
 
-def played(history: History, settings: Settings = FULL, **options: object) -> World:
-    world = hear_all(World(settings=settings, **options), history.heard)  # type: ignore[arg-type]
+def played(history: History, under: Settings = FULL, **options: object) -> World:
+    world = hear_all(World(settings=under, **options), history.heard)  # type: ignore[arg-type]
     world.finish()
     return world
 
@@ -93,6 +93,7 @@ def test_rebuilt_equals_live(history: History, faulty: dict[int, Fault]) -> None
 
 
 @given(histories(), faults(), st.data())
+@settings(deadline=None)
 def test_what_a_revoked_key_left_undone_is_done_after_a_retry(
     history: History, faulty: dict[int, Fault], data: st.DataObject
 ) -> None:
@@ -111,6 +112,7 @@ def test_what_a_revoked_key_left_undone_is_done_after_a_retry(
 
 
 @given(histories(), faults())
+@settings(deadline=None)
 def test_an_account_that_takes_no_tasks_is_told_once_and_served_afterwards(history: History, faulty: dict[int, Fault]) -> None:
     world = played(history, faults=faulty, moysklad=MoySkladModel(task_refusal=("Тариф", NO_CRM)))
     told = [call for call, state in world.calls.items() if parked_reason(state)]
