@@ -34,7 +34,7 @@ from core.remote import Refusal, Remote
 from core.self_test import is_test
 from core.settings import Settings
 from core.steps import Step, due_ms, look, write_after
-from core.values import Direction, Outcome
+from core.values import MISSED_CALLS, Direction, Outcome
 
 NO_CRM: Final = frozenset({1043, 1070})
 """What MoySklad says to whoever may make no tasks at all (CONTRACT-MOYSKLAD 2.3): one call tells a person, the others wait."""
@@ -155,7 +155,7 @@ def _task(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
     task, outcome = call.remote.after.task, calls.outcome(call)
     if outcome in (None, Outcome.INTERNAL):
         return None
-    missed = call.direction is Direction.INCOMING and outcome not in (Outcome.ANSWERED, Outcome.LOST)
+    missed = call.direction is Direction.INCOMING and outcome in MISSED_CALLS
     if reason := _no_task_because(call, settings):
         if missed:
             notes.append(Note(about="task", text=reason))
