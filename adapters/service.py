@@ -79,7 +79,8 @@ class ServiceOptions:
 
     ``address``: what the other instances call this one; empty for a tool or a test, which takes no part among them and attends
     to whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
-    ``ways``: other ways of ordering calls (tests). ``known_limits``: those of a process that knows what it asked before (tests).
+    For tests: ``ways`` of ordering calls instead of those of the same names; ``known_limits`` of a process that knows what it
+    asked before.
     """
 
     dsn: str
@@ -219,7 +220,8 @@ async def assembled(
         session = await stack.enter_async_context(opened_session())
         # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
         ami = AmiOriginator(options.pbxes, now_ms=options.now_ms)
-        ways = {**options.ways, "ami": ami, "http": ProviderApi(session, options.asterisk_api_url, settings.secret_of)}
+        http = ProviderApi(session, options.asterisk_api_url, settings.secret_of)
+        ways: dict[str, Originator] = {"ami": ami, "http": http, **options.ways}
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         reactor = Reactor(
             store=store,
