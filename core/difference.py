@@ -1,8 +1,8 @@
 """What MoySklad was told of a call, as facts that can be compared, and how two histories of one call differ. Pure.
 
-Two histories differ when somebody could see it: a card on a screen, the record at MoySklad, a client, an order or a task that was
-made, how the call ended and whose it was, or that a person is needed. How many requests that took, under which numbers, and how many
-milliseconds later, is no difference.
+Two histories differ when somebody could see it: a card on a screen, the record at MoySklad, a client, an order or a task that
+was made, how the call ended and whose it was, or that a person is needed. How many requests that took, under which numbers, and
+how many milliseconds later, is no difference.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ TIME_SLACK_MS: Final = 1_000
 FLICKER_MS: Final = 1_000
 """What stood on a screen for less than this, before something else did, nobody saw."""
 
+WHOSE_CARD: Final = "whose card "
+_OF_THE_RECORD: Final = frozenset({"start", "end", "employee", "comment", "recordings"})
 VISIBLE: Final = (Card.SHOWN, Card.TIMING)
 
 
@@ -74,7 +76,7 @@ def facts(events: Sequence[Event], *, enterprise: str, call: str, settings: Sett
     state, screens = initial(enterprise, call), _Screens()
     for event in events:
         before, state = state, evolve(state, event)
-        _look(screens, before, state, event)
+        _look(screens, before, state, event, settings)
     found = dict(_ended(state, settings))
     found.update(_recorded(state, screens))
     for extension, stood in screens.cards.items():
@@ -87,8 +89,8 @@ def facts(events: Sequence[Event], *, enterprise: str, call: str, settings: Sett
 
 
 def compare(was: Facts, would: Facts) -> tuple[Change, ...]:
-    """What differs, in an order of its own."""
-    return tuple(
+    """What differs, in an order of its own. What follows from the call's or a card's not being there is not told beside it."""
+    found = [
         Change(
             about=about,
             was=was[about].value if about in was else None,
@@ -98,7 +100,15 @@ def compare(was: Facts, would: Facts) -> tuple[Change, ...]:
         )
         for about in dict.fromkeys([*was, *would])
         if about not in was or about not in would or not _same(about, was[about].value, would[about].value)
-    )
+    ]
+    gone = {change.about for change in found if change.was is None or change.would is None}
+    return tuple(change for change in found if not _follows(change.about, gone))
+
+
+def _follows(about: str, gone: set[str]) -> bool:
+    if about.startswith(WHOSE_CARD):
+        return f"card {about.removeprefix(WHOSE_CARD)}" in gone
+    return about in _OF_THE_RECORD and "call" in gone
 
 
 def is_same(one: Change, other: Change) -> bool:
@@ -138,7 +148,7 @@ _ALSO: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def _look(screens: _Screens, before: Call, after: Call, event: Event) -> None:
+def _look(screens: _Screens, before: Call, after: Call, event: Event, settings: Settings) -> None:
     """Note what this event changed that somebody can see."""
     at_ms = time_of(event)
     if isinstance(event, EffectStarted):
@@ -156,9 +166,11 @@ def _look(screens: _Screens, before: Call, after: Call, event: Event) -> None:
     effect = effect_of(event)
     if isinstance(effect, RegisterCall | UpdateCall):
         screens.written_because = why
-        for card in effect.cards:
-            if card.employee:
-                screens.made[f"whose card {card.extension}"] = Fact(value=card.employee)
+        for told in effect.cards:
+            if told.employee:
+                mapped = settings.employee_for(told.extension) is not None
+                because = "the settings say so" if mapped else "MoySklad says so"
+                screens.made[f"{WHOSE_CARD}{told.extension}"] = Fact(value=told.employee, because=because)
     elif effect is not None and is_write(effect):
         about, value = _made(effect, event.effect)
         screens.made[about] = Fact(value=value, because=why)
@@ -167,7 +179,8 @@ def _look(screens: _Screens, before: Call, after: Call, event: Event) -> None:
 def _made(effect: Effect, stored: Mapping[str, Any]) -> tuple[str, Any]:
     if isinstance(effect, CreateContact):
         return "client made", effect.number
-    said = {name: value for name, value in content(stored).items() if name not in ("type", "sync_id") and value not in ("", None, [])}
+    told = content(stored).items()
+    said = {name: value for name, value in told if name not in ("type", "sync_id") and value not in ("", None, [])}
     return effect.type.replace("_", " "), said
 
 

@@ -1,8 +1,8 @@
 """One call's history as a file: how a call leaves the database, for a test, for a ticket, for the corpus of replays.
 
 JSON lines. The first says what it is a history of, and under which settings the call was worked on; each other one is an event
-as the store keeps it: type, schema, data. Nothing else is needed to run the call again. Schemas stay as they were written, so that a
-file of an earlier version proves that today's code still reads it.
+as the store keeps it: type, schema, data. Nothing else is needed to run the call again. Schemas stay as they were written, so
+that a file of an earlier version proves that today's code still reads it.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Stored:
 class HistoryFile:
     """A call's history, and all that is needed to run it again.
 
-    ``config``: the ``ms`` object under which the call began, without secrets. ``until_ms``: when it was looked at; a call that went on
-    then is run until then. ``about``: what it shows, in words. ``expect``: what should be true of it (:mod:`core.expectations`).
+    ``config``: the ``ms`` object under which the call began, without secrets. ``until_ms``: when it was looked at; a call that
+    went on then is run until then. ``about``: what it shows, in words. ``expect``: what should be true of it (:mod:`core.expectations`).
     """
 
     enterprise: str

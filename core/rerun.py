@@ -50,6 +50,9 @@ UNHURRIED_MS: Final = 60_000
 LOOK_UP_MS: Final = 10_000
 """A look-up that the record answers within this time was under way since it was wanted, whatever was heard meanwhile."""
 
+AGAIN_MS: Final = 1_000
+"""At least so long after a failure it is tried again."""
+
 MOST_STEPS: Final = 400
 """A run that acts more often on its own never comes to rest: it is ended, and said to be."""
 
@@ -270,8 +273,10 @@ class _Run:
         return step is not None and not self._is_away(step.effect)
 
     def _is_away(self, effect: Effect) -> bool:
+        """Whether there is no use in asking. A call that waits for its contact asks all the same: told no, it goes without."""
         last = self._trouble.get(_way(effect))
-        return last is not None and not isinstance(last, EffectRefused)
+        waits = is_about_contact(effect) and self.call.remote.call is None
+        return last is not None and not isinstance(last, EffectRefused) and not waits
 
     def _is_done_soon_by_the_record(self, wanted_ms: int) -> bool:
         coming = self._coming[self._at] if self._at < len(self._coming) else None
@@ -298,6 +303,10 @@ class _Run:
             return
         if is_write(step.effect):
             self._start(step)
+        if last is not None:
+            self.assumed.append("the record does not say that MoySklad's main API was back: taken as away")
+            self._add(_failed_likewise(step, last, self.clock_ms))
+            return
         self._outcome(step, self._moysklad.answer(step.effect))
 
     def _outcome(self, step: Step, answer: Answer) -> None:
@@ -356,6 +365,24 @@ def _own_events_to_come(history: Sequence[Event]) -> list[Event | None]:
             coming = event
         found[index] = coming
     return found
+
+
+def _failed_likewise(step: Step, last: AnyOutcome, at_ms: int) -> EffectFailed:
+    """What the record was told last, told again."""
+    wait_ms = AGAIN_MS
+    error = "MoySklad is away"
+    if isinstance(last, EffectFailed):
+        wait_ms, error = max(AGAIN_MS, last.retry_ms - last.at_ms), last.error
+    elif isinstance(last, EffectDeferred):
+        wait_ms, error = max(AGAIN_MS, last.until_ms - last.at_ms), last.reason
+    return EffectFailed(
+        key=step.key,
+        at_ms=at_ms,
+        effect=encode_effect(step.effect),
+        error=error,
+        ambiguous=False,
+        retry_ms=at_ms + wait_ms,
+    )
 
 
 def _named(step: Step | None) -> str:

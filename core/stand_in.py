@@ -107,7 +107,7 @@ class StandIn:
                 return Answer(result=dict(recorded.result))
 
     def _matched(self, number: str) -> str | None:
-        """Whom MoySklad links by itself, because the number is in somebody's card (CONTRACT-MOYSKLAD 1.4); not who was made since."""
+        """Whom MoySklad links by itself: the number was in somebody's card (CONTRACT-MOYSKLAD 1.4); not who was made since."""
         return next((id_ for each, id_, _ in self.contacts if same_number(each, number)), self.linked or None)
 
     def _find(self, effect: FindContact) -> Answer:

@@ -1,7 +1,8 @@
 """One recorded call judged: what would have been otherwise under other settings, or by today's code, and why (PRODUCT F3). Pure.
 
-Three histories are laid side by side: the record, the call run again as it was, and the call run again under the other settings. What
-the first two differ by is not the settings' doing: the code has changed since, or this service was held up then. It is told apart.
+Three histories are laid side by side: the record, the call run again as it was, and the call run again under the other
+settings. What the first two differ by is not the settings' doing: the code has changed since, or this service was held up then.
+It is told apart.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What would be otherwise. ``anyway``: what the call run again as it was has of it too, so that the settings are not the reason.
+    """What would be otherwise. ``anyway``: what the call run again as it was has too, so that the settings are not the reason.
 
     ``assumed``: what the record does not say and was taken so. ``parted``: what first went otherwise, and ``parted_ms`` when; for
     whoever looks for a reason in the code. ``stuck``: the run never came to rest, which no run should.
@@ -90,8 +91,8 @@ def _explained(ask: Question, run: Rerun, settings: Settings, changes: Sequence[
     return tuple(
         replace(
             change,
-            was_because=change.was_because or reason_for(change.about, before),
-            would_because=change.would_because or reason_for(change.about, after),
+            was_because=reason_for(change.about, before) if change.was is None else change.was_because,
+            would_because=reason_for(change.about, after) if change.would is None else change.would_because,
         )
         for change in changes
     )

@@ -1,5 +1,7 @@
 """Makes the kept histories: recordings and troubles through the real pipeline, beside the sandbox, as files.
 
+Beside them stands ``schemas.json``, the storage format of that version.
+
 ``python -m tests.corpus 0.1.0`` writes ``tests/histories/0.1.0/``. A folder is written once, by the code of that version, and
 never again: that today's code reads it and comes to the same is what it is kept for (``tests/test_histories.py``).
 """
@@ -11,15 +13,20 @@ import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from adapters.embedded_postgres import embedded_postgres
 from adapters.postgres.database import load_sql
 from adapters.postgres.migrations import migrate
 from adapters.sandbox import Switches
 from core.decisions import Limits
+from core.effects import EFFECT_TYPES, CardEvent
+from core.events import EVENT_TYPES, SCHEMAS, Exchange
+from core.expectations import as_recorded, facts_of
 from core.history_file import HistoryFile, Stored, dump
 from core.ports import StreamId
 from core.values import Urgency
@@ -196,8 +203,8 @@ def situations() -> list[Situation]:
         )
         for name in ("blind_transfer", "inbound_answered", "outbound_answered", "production_2_19", "ring_group", "sequential")
     ]
-    recorded = {"action": "status", "status": 503, "code": 1999, "api": "phone"}
-    posted = {"api": "phone", "method": "POST", "path_regex": "^/call$", "times": 1}
+    recorded: dict[str, Any] = {"action": "status", "status": 503, "code": 1999, "api": "phone"}
+    posted: dict[str, Any] = {"api": "phone", "method": "POST", "path_regex": "^/call$", "times": 1}
     off = {**CARDS, "notifications": {"call_notify_mode": "none"}}
     return [
         *found,
@@ -244,7 +251,7 @@ def situations() -> list[Situation]:
             name="late-hangup", about="the hangup was downloaded after the maximum", play=_late_hangup, config=CARDS, limits=SHORT
         ),
         Situation(name="asked-for-cards", about="somebody asked for a card", play=_asked_for_cards, config=CARDS),
-        Situation(name="revoked", about="the key was refused, then mended and ordered again", play=_revoked_and_mended, config=CARDS),
+        Situation(name="revoked", about="the key was refused, mended, and the call ordered", play=_revoked_and_mended, config=CARDS),
         Situation(name="logged", about="a finished call in one request", play=_logged, config=CARDS),
     ]
 
@@ -264,7 +271,7 @@ async def played(situation: Situation, dsn: str) -> list[HistoryFile]:
         current = await rig.service.settings.current(ENTERPRISE)
         assert current is not None
         await situation.play(rig)
-        return [
+        found = [
             HistoryFile(
                 enterprise=ENTERPRISE,
                 call=call,
@@ -276,6 +283,7 @@ async def played(situation: Situation, dsn: str) -> list[HistoryFile]:
             )
             for call, stored in await histories(rig)
         ]
+        return [replace(each, expect=as_recorded(facts_of(each, each.events))) for each in found]
 
 
 def file_name(situation: str, number: int, of: int) -> str:
@@ -283,9 +291,26 @@ def file_name(situation: str, number: int, of: int) -> str:
     return f"{situation}{f'-{number}' if of > 1 else ''}.jsonl"
 
 
+def shapes() -> dict[str, dict[str, Any]]:
+    """The storage format as it is: each event's schema, and the fields of events and of what is kept inside them."""
+    found = {}
+    for kind in (*EVENT_TYPES.values(), *EFFECT_TYPES.values(), Exchange, CardEvent):
+        name = getattr(kind, "type", kind.__name__)
+        inside = {
+            each.name: {
+                "type": str(each.type),
+                "required": each.default is MISSING and each.default_factory is MISSING,
+            }
+            for each in fields(kind)
+        }
+        found[name] = {"schema": SCHEMAS.get(name, 1), "fields": inside}
+    return found
+
+
 async def _make(version: str) -> None:
     folder = FOLDER / version
     folder.mkdir(parents=True)
+    (folder / "schemas.json").write_bytes(orjson.dumps(shapes(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
     with tempfile.TemporaryDirectory() as place:
         async with embedded_postgres(Path(place), profile="tests", discard=True) as server:
             for number, situation in enumerate(situations()):
