@@ -25,9 +25,10 @@ from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
 from adapters.audit import Audit
 from adapters.board import Board
-from adapters.call_search import resolve, search
+from adapters.call_search import no_such_call, resolve, search
 from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
 from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
+from adapters.histories import Histories
 from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
@@ -37,8 +38,9 @@ from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition, pool_use
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
-from adapters.postgres.database import connect, wait_for_database
+from adapters.postgres.database import close_pool, connect, create_pool, wait_for_database
 from adapters.postgres.migrations import MigrationError, migrate
+from adapters.replay_command import Asked, Words, answered
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import accounts_spoken_for, gather
@@ -47,6 +49,9 @@ from core.decisions import Limits
 from core.errors import StoreUnavailable
 from core.ports import Projection, StreamId
 from projections.calls import Calls
+from projections.difference_text import Tally
+from projections.difference_text import as_json as difference_as_json
+from projections.difference_text import render as render_difference
 from projections.disguise import disguise
 from projections.journal import Journal
 from projections.picture import Picture, Replay, draw
@@ -174,6 +179,16 @@ async def opened(env: Environment) -> AsyncIterator[Service]:
     """The parts for a command that looks at the history or works on the read models; the reactor does not run."""
     async with database(env, complain) as dsn, assembled(service_options(env, dsn), projections()) as service:
         yield service
+
+
+@contextlib.asynccontextmanager
+async def looked_at(env: Environment) -> AsyncIterator[tuple[Any, Histories]]:
+    """A database to read recorded calls from; nothing of the service runs."""
+    async with database(env, complain) as dsn, contextlib.AsyncExitStack() as stack:
+        pool = await create_pool(dsn, max_size=2)
+        stack.push_async_callback(close_pool, pool)
+        vault, limits = Vault(load_or_create_secret_key(env)), Limits(call_max_ms=env.call_max_s * 1_000)
+        yield pool, Histories(pool, vault, limits=limits, now_ms=wall_ms)
 
 
 READY_FIRST_S = 5.0
@@ -313,13 +328,59 @@ def migrate_command() -> None:
 
 
 @main.command("replay")
-@click.argument("enterprise")
-@click.argument("call")
+@click.argument("enterprise", required=False)
+@click.argument("call", required=False)
 @click.option("--json", "as_json", is_flag=True, help="The same for programs.")
 @click.option("--full", is_flag=True, help="With raw bodies, requests and answers.")
-def replay_command(enterprise: str, call: str, as_json: bool, full: bool) -> None:
-    """Tell one call's whole story. CALL is its UniqueId, MoySklad's id of it, or phone@time."""
+@click.option("--against", multiple=True, help="What if: code, revision:N, path=value, FILE.json (docs/time-machine.md).")
+@click.option("--day", help="All calls of ENTERPRISE that began on this day, YYYY-MM-DD.")
+@click.option("--all", "everything", is_flag=True, help="All calls of all enterprises.")
+@click.option("--corpus", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Histories as files: no database.")
+@click.option("--approved", type=click.Path(path_type=Path, dir_okay=False), help="Which differences of the corpus are wanted.")
+@click.option("--approve", is_flag=True, help="Write into that file what differs now.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that share the work.")
+def replay_command(
+    enterprise: str | None,
+    call: str | None,
+    as_json: bool,
+    full: bool,
+    against: tuple[str, ...],
+    day: str | None,
+    everything: bool,
+    corpus: Path | None,
+    approved: Path | None,
+    approve: bool,
+    workers: int,
+) -> None:
+    """Tell one call's whole story, or what would have been otherwise. CALL is its UniqueId, MoySklad's id, or phone@time.
+
+    With --against nothing is told but differences, of one CALL, a --day of ENTERPRISE, --all, or a --corpus.
+    """
     env = environment()
+    if against or day or everything or corpus:
+        words = Words(
+            render=render_difference,
+            as_json=difference_as_json,
+            tally=Tally,
+            echo=click.echo,
+            complain=complain,
+            zone=ZoneInfo(env.timezone),
+            json=as_json,
+        )
+        asked = Asked(
+            enterprise=enterprise or "",
+            name=call or "",
+            day=day or "",
+            everything=everything,
+            corpus=corpus,
+            against=against,
+            approved=approved,
+            approve=approve,
+            workers=workers,
+        )
+        raise SystemExit(run(answered(asked, words, partial(looked_at, env))))
+    if enterprise is None or call is None:
+        fail("name the enterprise and the call: ./ms.sh replay ENTERPRISE CALL", 2)
     story = _story(env, enterprise, call)
     if as_json:
         click.echo(_story_json(story).decode())
@@ -350,7 +411,7 @@ def _story(env: Environment, enterprise: str, call: str) -> Story:
 
     story: Story | None = run(work())
     if story is None:
-        fail(f"enterprise {enterprise} has no call {call}; name it by UniqueId, MoySklad's id, or phone@time")
+        fail(no_such_call(enterprise, call))
     return story
 
 
@@ -405,7 +466,7 @@ def retry_command(enterprise: str | None, call: str | None, everybody: bool, rea
 async def _retry_call(service: Service, enterprise: str, name: str, by: str, reason: str) -> str:
     call = await resolve(service.pool, enterprise, name, service.options.zone)
     if call is None:
-        fail(f"enterprise {enterprise} has no call {name}; name it by UniqueId, MoySklad's id, or phone@time")
+        fail(no_such_call(enterprise, name))
     return f"{enterprise} {call}: {await service.parked.retry_call(enterprise, call, by=by, reason=reason)}"
 
 

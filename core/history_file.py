@@ -45,7 +45,8 @@ class HistoryFile:
     """A call's history, and all that is needed to run it again.
 
     ``config``: the ``ms`` object under which the call began, without secrets. ``until_ms``: when it was looked at; a call that
-    went on then is run until then. ``about``: what it shows, in words. ``expect``: what should be true of it (:mod:`core.expectations`).
+    went on then is run until then. ``about``: what it shows, in words. ``expect``: what should be true of it
+    (:mod:`core.expectations`).
     """
 
     enterprise: str

@@ -251,7 +251,7 @@ def situations() -> list[Situation]:
             name="late-hangup", about="the hangup was downloaded after the maximum", play=_late_hangup, config=CARDS, limits=SHORT
         ),
         Situation(name="asked-for-cards", about="somebody asked for a card", play=_asked_for_cards, config=CARDS),
-        Situation(name="revoked", about="the key was refused, mended, and the call ordered", play=_revoked_and_mended, config=CARDS),
+        Situation(name="revoked", about="the key was refused, then mended and ordered", play=_revoked_and_mended, config=CARDS),
         Situation(name="logged", about="a finished call in one request", play=_logged, config=CARDS),
     ]
 
