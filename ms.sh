@@ -14,6 +14,8 @@ run it         start | stop | restart | status | logs [-f]
                serve                      in the foreground
                sandbox                    a MoySklad of our own
 look into it   replay ENTERPRISE CALL [--json]
+               replay ENTERPRISE CALL --against path=value | code   what would have been otherwise
+               import FILE... --into ENTERPRISE   old logs: what would have happened
                parked [ENTERPRISE]        calls that need a person, and why
                retry ENTERPRISE [CALL]    ask MoySklad again for them (--all: of everybody)
                doctor | export | migrate | rebuild
@@ -170,7 +172,7 @@ unset PYTHONHOME PYTHONPATH
 case $1 in
     help | -h | --help) usage; exit 0 ;;
     test) shift; run_tests "$@"; exit ;;
-    demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | parked | retry | rebuild | doctor | export) ;;
+    demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | import | parked | retry | rebuild | doctor | export) ;;
     *) say "there is no command '$1'; ./ms.sh without arguments lists them"; exit 2 ;;
 esac
 

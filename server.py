@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -26,33 +25,40 @@ from adapters.admin_password import AdminPassword, load_or_create_password
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import no_such_call, resolve, search
-from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
-from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
+from adapters.command_line import complain, environment, fail, run
+from adapters.embedded_postgres import embedded_postgres
+from adapters.environment import Environment, load_or_create_secret_key
 from adapters.histories import Histories
 from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
 from adapters.http.stream import Streams
+from adapters.import_command import Told, import_logs
 from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition, pool_use
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
 from adapters.postgres.database import close_pool, connect, create_pool, wait_for_database
-from adapters.postgres.migrations import MigrationError, migrate
-from adapters.replay_command import Asked, Words, answered
+from adapters.postgres.migrations import migrate
+from adapters.replay_command import Asked, Words, answered, asked
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import accounts_spoken_for, gather
-from adapters.vault import Vault, WrongKey
+from adapters.vault import Vault
 from core.decisions import Limits
-from core.errors import StoreUnavailable
+from core.expectations import complaints
+from core.history_file import dump
 from core.ports import Projection, StreamId
+from core.shrinking import shrunk, with_expectations
 from projections.calls import Calls
 from projections.difference_text import Tally
 from projections.difference_text import as_json as difference_as_json
 from projections.difference_text import render as render_difference
 from projections.disguise import disguise
+from projections.disguise_history import disguised
+from projections.import_text import as_json as imported_json
+from projections.import_text import told as imported_lines
 from projections.journal import Journal
 from projections.picture import Picture, Replay, draw
 from projections.statistics import Statistics, quantile_ms
@@ -259,41 +265,6 @@ async def _work(env: Environment, holder: Holder) -> None:
 # -- the command line ---------------------------------------------------------------------------------------------
 
 
-def complain(line: str) -> None:
-    """Tell a person something that is not the answer: it goes to standard error."""
-    click.echo(line, err=True)
-
-
-def fail(line: str, status: int = 1) -> NoReturn:
-    """End with one line on standard error."""
-    complain(line)
-    raise SystemExit(status)
-
-
-def environment() -> Environment:
-    """The environment, or one line and exit status 2 for a value that cannot be understood."""
-    try:
-        return Environment.from_env(os.environ)
-    except BadEnvironment as error:
-        fail(str(error), 2)
-
-
-def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a command to its end. What a person can do something about is one line; a bug keeps its traceback in the log."""
-    try:
-        return asyncio.run(work)
-    except BadEnvironment as error:
-        fail(str(error), 2)
-    except (msgspec.ValidationError, orjson.JSONDecodeError):
-        raise  # ValueErrors that are bugs: the last resort tells them
-    except (EmbeddedPostgresError, MigrationError, WrongKey, StoreUnavailable, ValueError) as error:
-        fail(": ".join(str(part) for part in error.args))
-    except OSError as error:
-        fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Call service between Asterisk and MoySklad."""
@@ -328,78 +299,73 @@ def migrate_command() -> None:
 
 
 @main.command("replay")
-@click.argument("enterprise", required=False)
-@click.argument("call", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@asked
 @click.option("--full", is_flag=True, help="With raw bodies, requests and answers.")
-@click.option("--against", multiple=True, help="What if: code, revision:N, path=value, FILE.json (docs/time-machine.md).")
-@click.option("--day", help="All calls of ENTERPRISE that began on this day, YYYY-MM-DD.")
-@click.option("--all", "everything", is_flag=True, help="All calls of all enterprises.")
-@click.option("--corpus", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Histories as files: no database.")
-@click.option("--approved", type=click.Path(path_type=Path, dir_okay=False), help="Which differences of the corpus are wanted.")
-@click.option("--approve", is_flag=True, help="Write into that file what differs now.")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that share the work.")
-def replay_command(
-    enterprise: str | None,
-    call: str | None,
-    as_json: bool,
-    full: bool,
-    against: tuple[str, ...],
-    day: str | None,
-    everything: bool,
-    corpus: Path | None,
-    approved: Path | None,
-    approve: bool,
-    workers: int,
-) -> None:
+def replay_command(question: Asked, full: bool) -> None:
     """Tell one call's whole story, or what would have been otherwise. CALL is its UniqueId, MoySklad's id, or phone@time.
 
-    With --against nothing is told but differences, of one CALL, a --day of ENTERPRISE, --all, or a --corpus.
+    With --against only differences are told: of one CALL, a --day of ENTERPRISE, --all, or a --corpus.
     """
     env = environment()
-    if against or day or everything or corpus:
-        words = Words(
-            render=render_difference,
-            as_json=difference_as_json,
-            tally=Tally,
-            echo=click.echo,
-            complain=complain,
-            zone=ZoneInfo(env.timezone),
-            json=as_json,
-        )
-        asked = Asked(
-            enterprise=enterprise or "",
-            name=call or "",
-            day=day or "",
-            everything=everything,
-            corpus=corpus,
-            against=against,
-            approved=approved,
-            approve=approve,
-            workers=workers,
-        )
-        raise SystemExit(run(answered(asked, words, partial(looked_at, env))))
-    if enterprise is None or call is None:
+    if question.is_what_if:
+        raise SystemExit(run(answered(question, _words(env, as_json=question.as_json), partial(looked_at, env))))
+    if not question.name:
         fail("name the enterprise and the call: ./ms.sh replay ENTERPRISE CALL", 2)
-    story = _story(env, enterprise, call)
-    if as_json:
+    story = _story(env, question.enterprise, question.name)
+    if question.as_json:
         click.echo(_story_json(story).decode())
     else:
         click.echo(render(story, ZoneInfo(env.timezone), full=full), nl=False)
+
+
+def _words(env: Environment, *, as_json: bool) -> Words:
+    """How differences are told."""
+    return Words(
+        render=render_difference,
+        as_json=difference_as_json,
+        tally=Tally,
+        echo=click.echo,
+        complain=complain,
+        zone=ZoneInfo(env.timezone),
+        json=as_json,
+    )
 
 
 @main.command("export")
 @click.argument("enterprise")
 @click.argument("call")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write here instead of to standard output.")
-def export_command(enterprise: str, call: str, output: Path | None) -> None:
-    """Write one call's replay as a file for a ticket: everything that happened, without secrets."""
-    text = _story_json(_story(environment(), enterprise, call))
+@click.option("--as-test", is_flag=True, help="A test instead: without numbers and names, to be run by any checkout.")
+@click.option("--expect", multiple=True, help="With --as-test: what should have happened, e.g. 'card 103: shown'.")
+@click.option("--shrink", is_flag=True, help="With --as-test: without all that its fault does not need.")
+def export_command(
+    enterprise: str, call: str, output: Path | None, as_test: bool, expect: tuple[str, ...], shrink: bool
+) -> None:
+    """Write one call's replay as a file for a ticket: everything that happened, without secrets.
+
+    With --as-test: the history and what is expected of it, for tests/from_production/ (docs/time-machine.md).
+    """
+    env = environment()
+    test = run(_as_test(env, enterprise, call, expect, shrink=shrink)) if as_test else None
+    text = test or _story_json(_story(env, enterprise, call))
     if output is None:
         click.echo(text.decode())
     else:
-        output.write_bytes(text + b"\n")
+        output.write_bytes(text.rstrip() + b"\n")
         complain(f"written to {output}")
+
+
+async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[str, ...], *, shrink: bool) -> bytes:
+    async with looked_at(env) as (pool, histories):
+        call = await resolve(pool, enterprise, name, ZoneInfo(env.timezone))
+        history = await histories.one(enterprise, call) if call is not None else None
+    if history is None:
+        raise ValueError(no_such_call(enterprise, name))
+    tested = with_expectations(history, expect)
+    made = disguised(shrunk(tested) if shrink else tested)
+    wrong = complaints(made)
+    complain("as today's code runs it: " + ("; ".join(words for _, words in wrong) if wrong else "all is as expected"))
+    return dump(made)
 
 
 def _story(env: Environment, enterprise: str, call: str) -> Story:
@@ -417,6 +383,23 @@ def _story(env: Environment, enterprise: str, call: str) -> Story:
 
 def _story_json(story: Story) -> bytes:
     return orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
+
+
+@main.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--into", "enterprise", required=True, help="As whose calls: an enterprise's number.")
+@click.option("--settings", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Under these, as JSON.")
+@click.option("--keep", is_flag=True, help="Put it into the database, which must be empty, to be looked at in the pages.")
+@click.option("--json", "as_json", is_flag=True, help="The same for programs, a line for each call.")
+def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | None, keep: bool, as_json: bool) -> None:
+    """Play old logs (integration_logs, a PBX's log) and tell what would have happened. No request is sent."""
+    env = environment()
+    told = Told(lines=imported_lines, as_json=imported_json, echo=click.echo, complain=complain, json=as_json)
+    limits = Limits(call_max_ms=env.call_max_s * 1_000)
+    place = partial(opened, env) if keep else None
+    raise SystemExit(
+        run(import_logs(files, enterprise, settings, told, zone=ZoneInfo(env.timezone), limits=limits, opened=place))
+    )
 
 
 @main.command("parked")

@@ -6,14 +6,16 @@ known here: ``server.py`` brings it along.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import click
 import orjson
 
 from adapters.call_search import no_such_call, resolve
@@ -74,49 +76,85 @@ class Asked:
     approved: Path | None = None
     approve: bool = False
     workers: int = 1
+    as_json: bool = False
+
+    @property
+    def is_what_if(self) -> bool:
+        """Whether differences are asked for, and not a call's story."""
+        return bool(self.against or self.day or self.everything or self.corpus or self.approved or self.approve)
+
+
+def asked(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the arguments and options of a replay, as one value, ``question``."""
+
+    @functools.wraps(command)
+    def with_question(enterprise: str | None, call: str | None, **options: Any) -> None:
+        names = {each.name for each in fields(Asked)}
+        known = {name: value for name, value in options.items() if name in names}
+        rest = {name: value for name, value in options.items() if name not in names}
+        question = Asked(enterprise=enterprise or "", name=call or "", **{**known, "day": known["day"] or ""})
+        command(question, **rest)
+
+    path = click.Path(path_type=Path, dir_okay=False)
+    folder = click.Path(path_type=Path, exists=True, file_okay=False)
+    found: Callable[..., None] = with_question
+    for option in (
+        click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that share the work."),
+        click.option("--approve", is_flag=True, help="Write into that file what differs now."),
+        click.option("--approved", type=path, help="Which differences of the corpus are wanted."),
+        click.option("--corpus", type=folder, help="Histories as files: no database."),
+        click.option("--all", "everything", is_flag=True, help="All calls of all enterprises."),
+        click.option("--day", help="All calls of ENTERPRISE that began on this day, YYYY-MM-DD."),
+        click.option("--against", multiple=True, help="What if: code, revision:N, path=value, FILE.json (docs/time-machine.md)."),
+        click.option("--json", "as_json", is_flag=True, help="The same for programs."),
+        click.argument("call", required=False),
+        click.argument("enterprise", required=False),
+    ):
+        found = option(found)
+    return found
 
 
 Opened = Callable[[], AbstractAsyncContextManager[tuple[Any, Histories]]]
 """Opens the database: its pool, and the recorded calls in it."""
 
 
-async def answered(asked: Asked, words: Words, opened: Opened) -> int:
+async def answered(question: Asked, words: Words, opened: Opened) -> int:
     """Do what was asked; the exit status. Raises ValueError in words a person can act on."""
-    _make_sense(asked)
-    against = read_against(asked.against, lambda path: Path(path).read_bytes())
-    if asked.corpus is not None:
+    _make_sense(question)
+    against = read_against(question.against, lambda path: Path(path).read_bytes())
+    if question.corpus is not None:
         return await against_corpus(
-            asked.corpus,
+            question.corpus,
             against,
             words,
-            approved_path=asked.approved,
-            approve=asked.approve,
-            workers=asked.workers,
+            approved_path=question.approved,
+            approve=question.approve,
+            workers=question.workers,
         )
     async with opened() as (pool, histories):
-        if asked.name:
-            call = await resolve(pool, asked.enterprise, asked.name, words.zone)
-            history = await histories.one(asked.enterprise, call) if call is not None else None
+        if question.name:
+            call = await resolve(pool, question.enterprise, question.name, words.zone)
+            history = await histories.one(question.enterprise, call) if call is not None else None
             if history is None:
-                raise ValueError(no_such_call(asked.enterprise, asked.name))
+                raise ValueError(no_such_call(question.enterprise, question.name))
             return await against_one(history, against, words, histories.config)
-        if asked.day:
-            from_ms, to_ms = day_ms(asked.day, words.zone)
-            whole = await histories.count_day(asked.enterprise, from_ms, to_ms)
-            found = histories.day(asked.enterprise, from_ms, to_ms)
+        if question.day:
+            from_ms, to_ms = day_ms(question.day, words.zone)
+            whole = await histories.count_day(question.enterprise, from_ms, to_ms)
+            found = histories.day(question.enterprise, from_ms, to_ms)
         else:
             found, whole = histories.everything(), await histories.count_all()
-        return await against_many(found, whole, against, words, revision=histories.config, workers=asked.workers)
+        return await against_many(found, whole, against, words, revision=histories.config, workers=question.workers)
 
 
-def _make_sense(asked: Asked) -> None:
-    ways = [bool(asked.name), bool(asked.day), asked.everything, asked.corpus is not None]
-    named = bool(asked.enterprise) == bool(asked.name or asked.day)
+def _make_sense(question: Asked) -> None:
+    ways = [bool(question.name), bool(question.day), question.everything, question.corpus is not None]
+    named = bool(question.enterprise) == bool(question.name or question.day)
     if sum(ways) != 1 or not named:
         raise ValueError("name ENTERPRISE CALL, ENTERPRISE --day DAY, --all, or --corpus FOLDER", "one of them")
-    if (asked.approve or asked.approved is not None) and asked.corpus is None:
+    if (question.approve or question.approved is not None) and question.corpus is None:
         raise ValueError("--approved and --approve", "they are about a --corpus")
-    if asked.approve and asked.approved is None:
+    if question.approve and question.approved is None:
         raise ValueError("--approve", "say with --approved into which file")
 
 
@@ -188,7 +226,7 @@ async def against_corpus(
     _tell(tally, words)
     if approve and approved_path is not None:
         content = {"histories": renewed(approved, found_of)}
-        approved_path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+        _write(approved_path, content)
         words.complain(f"{len(found_of)} histories with differences are approved in {approved_path}")
         return 0
     wrong = list(objections(approved, found_of))
@@ -245,3 +283,7 @@ def _read_approved(path: Path | None, *, approve: bool) -> Mapping[str, list[dic
 
 def _json(value: Any, *, pretty: bool = False) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else 0).decode()
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")

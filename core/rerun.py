@@ -35,7 +35,7 @@ from core.events import (
 )
 from core.plan import Step, plan
 from core.settings import Settings
-from core.stand_in import Answer, content, effect_of, is_account_wide, is_card_or_record, learned
+from core.stand_in import Answer, StandIn, content, effect_of, is_account_wide, is_card_or_record, learned
 
 QUICK_MS: Final = 200
 """How long a wish of the run's own must last before it is acted on: our own usual latency. What a burst of signals makes one want
@@ -76,10 +76,20 @@ class Rerun:
 
 
 def rerun(
-    history: Sequence[Event], *, enterprise: str, call: str, settings: Settings, limits: Limits, until_ms: int | None = None
+    history: Sequence[Event],
+    *,
+    enterprise: str,
+    call: str,
+    settings: Settings,
+    limits: Limits,
+    until_ms: int | None = None,
+    moysklad: StandIn | None = None,
 ) -> Rerun:
-    """Run a call again. ``until_ms``: when the record was looked at (None: at its last event); the run goes no further."""
-    run = _Run(history, initial(enterprise, call), settings, limits)
+    """Run a call again. ``until_ms``: when the record was looked at (None: at its last event); the run goes no further.
+
+    ``moysklad``: who answers what the record does not (None: whoever the record tells of).
+    """
+    run = _Run(history, initial(enterprise, call), settings, limits, moysklad or learned(history))
     run.walk()
     run.go_on_until(run.clock_ms if until_ms is None else until_ms)
     return Rerun(
@@ -100,7 +110,9 @@ def time_of(event: Event) -> int:
 class _Run:
     """One run. ``since_ms``: since when there is something to do that the record has not done yet."""
 
-    def __init__(self, history: Sequence[Event], call: Call, settings: Settings, limits: Limits) -> None:
+    def __init__(
+        self, history: Sequence[Event], call: Call, settings: Settings, limits: Limits, moysklad: StandIn
+    ) -> None:
         self.call = call
         self.events: list[Event] = []
         self.assumed: list[str] = []
@@ -111,7 +123,7 @@ class _Run:
         self._record = history
         self._settings = settings
         self._limits = limits
-        self._moysklad = learned(history)
+        self._moysklad = moysklad
         self._since_ms: int | None = None
         self._flight: tuple[str, Step] | None = None
         self._begun: set[str] = set()

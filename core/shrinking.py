@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from core.expectations import complaints
-from core.history_file import HistoryFile
+from core.expectations import as_recorded, complaints, facts_of, read_expectation, run_again
+from core.history_file import HistoryFile, Stored
 
 MOST_TRIES: Final = 5_000
 """Each is one run of the call, some milliseconds: after so many what is left is short enough."""
@@ -15,18 +15,39 @@ MOST_TRIES: Final = 5_000
 T = TypeVar("T")
 
 
+def with_expectations(history: HistoryFile, texts: Sequence[str]) -> HistoryFile:
+    """The history with what should be true of it: what was typed; otherwise all that was so. Raises BadExpectation."""
+    expect = dict(read_expectation(text) for text in texts)
+    return replace(history, expect=expect or as_recorded(facts_of(history, history.events)))
+
+
 def shrunk(history: HistoryFile) -> HistoryFile:
-    """The same history without the events that its fault does not need. Raises ValueError when nothing is wrong with it."""
-    wrong = {about for about, _ in complaints(history)}
+    """The same history without the events that its fault does not need, expecting only what is wrong with it.
+
+    Raises ValueError when nothing is.
+    """
+    wrong = dict(complaints(history))
     if not wrong:
         raise ValueError("nothing is wrong with this call as today's code runs it: say with --expect what should have happened")
+    history = replace(history, expect={about: value for about, value in history.expect.items() if about in wrong})
 
-    def still_wrong(stored: Sequence[object]) -> bool:
-        smaller = replace(history, stored=tuple(each for each in history.stored if any(each is kept for kept in stored)))
-        return wrong <= {about for about, _ in complaints(smaller)}
+    whole = _bones(history, wrong)
 
-    kept = minimal(history.stored, still_wrong)
-    return replace(history, stored=tuple(kept))
+    def still_wrong(stored: Sequence[Stored]) -> bool:
+        smaller = replace(history, stored=tuple(stored))
+        # The very same thing is wrong, with a call of the same kind: an empty history lacks everything, which proves nothing.
+        return wrong.items() <= dict(complaints(smaller)).items() and _bones(smaller, wrong) == whole
+
+    return replace(history, stored=tuple(minimal(history.stored, still_wrong)))
+
+
+def _bones(history: HistoryFile, wrong: Iterable[str]) -> tuple[Any, ...]:
+    """What must stay as it is: how the call ends, whether MoySklad has it, and that whoever is complained of took part."""
+    run = run_again(history)
+    found = facts_of(history, run.events)
+    part = {*run.call.rung, *run.call.requested, *(talk.extension for talk in run.call.talks)}
+    named = [about.removeprefix("card ") for about in wrong if about.startswith("card ")]
+    return found.get("outcome"), "call" in found, tuple(extension in part for extension in named)
 
 
 def minimal(items: Sequence[T], holds: Callable[[Sequence[T]], bool]) -> list[T]:

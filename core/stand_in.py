@@ -51,6 +51,7 @@ class StandIn:
 
     ``contacts``: (number, uuid, name); None: looked for, nobody's. ``employees``: extension -> who, None: nobody.
     ``refusals``: what was refused for what it was, not for whose account it was. ``results``: type -> the last good answer.
+    ``generous``: extensions that nothing is known of are somebody's, for want of any record.
     """
 
     call: str = ""
@@ -60,6 +61,7 @@ class StandIn:
     recordings: tuple[str, ...] = ()
     refusals: tuple[EffectRefused, ...] = ()
     results: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    generous: bool = False
 
     def answer(self, effect: Effect) -> Answer:
         """What MoySklad would say to an effect that it was never asked for."""
@@ -71,15 +73,17 @@ class StandIn:
                 return self._find(effect)
             case FindEmployees():
                 unknown = [each for each in effect.extensions if each not in self.employees]
-                told = f"the record does not say who has {', '.join(unknown)}: taken as nobody" if unknown else ""
-                found = {each: self.employees.get(each) for each in effect.extensions}
+                taken = "somebody" if self.generous else "nobody"
+                told = f"the record does not say who has {', '.join(unknown)}: taken as {taken}" if unknown else ""
+                taken_for = {"id": ""} if self.generous else None
+                found = {each: self.employees.get(each, taken_for) for each in effect.extensions}
                 return Answer(result={"employees": found}, assumed=told)
             case CreateContact():
                 known = next((id_ for number, id_, _ in self.contacts if id_ and same_number(number, effect.number)), None)
                 return Answer(result={"contact": known or f"{IMAGINED}-contact"})
             case RegisterCall():
                 contact = effect.contact or self._matched(effect.number)
-                return Answer(result={"call": self.call or f"{IMAGINED}-call", "contact": contact})
+                return Answer(result={"call": self.call or f"{IMAGINED}-{effect.external_id}", "contact": contact})
             case UpdateCall():
                 return Answer()
             case ConfirmCall():
