@@ -46,13 +46,14 @@ from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import accounts_spoken_for, gather
 from adapters.vault import Vault
+from adapters.what_ifs import WhatIfs
 from core.decisions import Limits
 from core.expectations import complaints
 from core.history_file import dump
 from core.ports import Projection, StreamId
 from core.shrinking import shrunk, with_expectations
 from projections.calls import Calls
-from projections.difference_text import Tally
+from projections.difference_text import DifferenceShown, Tally
 from projections.difference_text import as_json as difference_as_json
 from projections.difference_text import render as render_difference
 from projections.disguise import disguise
@@ -69,7 +70,7 @@ from projections.story_text import render
 log = structlog.get_logger("server")
 
 
-SHAPES: Final = {"Replay": Replay}
+SHAPES: Final = {"Replay": Replay, "Difference": DifferenceShown}
 """Answers whose types are the read models' own."""
 
 
@@ -154,6 +155,12 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         replay=partial(_replay, service),
         quantile=quantile_ms,
         self_tests=service.self_tests,
+        what_if=WhatIfs(
+            Histories(service.pool, service.options.vault, limits=service.options.limits, now_ms=wall_ms),
+            as_json=partial(difference_as_json, russian=True),
+            tally=Tally,
+            zone=service.options.zone,
+        ),
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,
@@ -254,6 +261,7 @@ async def _work(env: Environment, holder: Holder) -> None:
             assembled(options, projections(), streams_open=lambda: holder.streams.open)
         )
         holder.parts = http_parts(service, password, holder.streams)
+        stack.push_async_callback(holder.parts.what_if.close)
         log.info("ready", host=env.host, port=env.port)
         try:
             await service.run()

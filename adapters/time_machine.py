@@ -86,20 +86,21 @@ async def judged(
     *,
     revision: Revision = no_revisions,
     workers: int = 1,
+    apart: bool = False,
     done: Told = lambda count: None,
 ) -> AsyncIterator[Judged]:
-    """Each call's verdict, in order."""
+    """Each call's verdict, in order. ``apart``: never in this process, which has other things to do."""
     count = 0
-    async for verdict in _one_by_one(histories, against, revision, workers):
+    async for verdict in _one_by_one(histories, against, revision, workers, apart=apart):
         count += 1
         done(count)
         yield verdict
 
 
 async def _one_by_one(
-    histories: AsyncIterator[HistoryFile], against: Against, revision: Revision, workers: int
+    histories: AsyncIterator[HistoryFile], against: Against, revision: Revision, workers: int, *, apart: bool
 ) -> AsyncIterator[Judged]:
-    if workers <= 1:
+    if workers <= 1 and not apart:
         async for history in histories:
             asked = await _asked(history, against, revision)
             yield judge(asked) if isinstance(asked, Question) else asked

@@ -8,7 +8,7 @@ how many milliseconds later, is no difference.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from core import call as calls
@@ -60,15 +60,15 @@ class Change:
 Facts = Mapping[str, Fact]
 
 
-@dataclass(slots=True)
 class _Screens:
     """How each card stood, in time; ``whys``: what was last said of a write, by its key."""
 
-    cards: dict[str, list[tuple[Card, int]]] = field(default_factory=dict)
-    whys: dict[str, str] = field(default_factory=dict)
-    shown_because: dict[str, str] = field(default_factory=dict)
-    written_because: str = ""
-    made: dict[str, Fact] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.cards: dict[str, list[tuple[Card, int]]] = {}
+        self.whys: dict[str, str] = {}
+        self.shown_because: dict[str, str] = {}
+        self.written_because = ""
+        self.made: dict[str, Fact] = {}
 
 
 def facts(events: Sequence[Event], *, enterprise: str, call: str, settings: Settings) -> Facts:

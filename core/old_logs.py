@@ -37,7 +37,6 @@ _NAMES: Final[Mapping[str, str]] = {
 """What events are called in some logs."""
 
 _EPOCH: Final = re.compile(r"(?<!\d)(1[4-9]\d{8})\.\d+")
-_LARGEST_FIELD: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +91,6 @@ def _listed(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def _table(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    csv.field_size_limit(_LARGEST_FIELD)
     reader = csv.DictReader(text.splitlines())
     if not reader.fieldnames or "request_data" not in reader.fieldnames:
         yield 1, "neither JSON nor a table with request_data in its first line"

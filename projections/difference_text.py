@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
@@ -21,6 +22,34 @@ GROUPS: Final = 1_000
 
 EXAMPLES: Final = 3
 OTHERS: Final = "(other differences)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeShown(Change):
+    """A change with its words: ``sentence``, and both values as a person reads them."""
+
+    sentence: str
+    was_words: str
+    would_words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DifferenceShown:
+    """A verdict as pages and programs get it (:class:`core.what_if.Verdict`)."""
+
+    enterprise: str
+    call: str
+    start_ms: int
+    number: str
+    direction: str
+    outcome: str | None
+    differs: bool
+    changes: tuple[ChangeShown, ...]
+    anyway: tuple[ChangeShown, ...]
+    assumed: tuple[str, ...]
+    stuck: bool
+    parted_ms: int | None
+    parted: str
 
 
 def sentence(change: Change) -> str:
@@ -61,17 +90,17 @@ def _thing(name: str) -> str:
     return f"an {name}" if name[:1] in "aeiou" else f"a {name}"
 
 
-def detail(about: str, value: Any, zone: tzinfo) -> str:
-    """A value in words: times as clocks, cards as they stood."""
+def detail(about: str, value: Any, zone: tzinfo, say: Callable[[str], str] = str) -> str:
+    """A value in words: times as clocks, cards as they stood. ``say`` turns a word into another language's."""
     if value is None:
         return "—"
     if about.startswith("card "):
-        return ", ".join(f"{each['card']} {_clock(each['at_ms'], zone)}" for each in value)
+        return ", ".join(f"{say(each['card'])} {_clock(each['at_ms'], zone)}" for each in value)
     if about in ("start", "end"):
         return _clock(value, zone)
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
-    return _plain(value)
+    return say(_plain(value))
 
 
 def _plain(value: Any) -> str:
@@ -112,7 +141,7 @@ def _change(change: Change, zone: tzinfo) -> Iterator[str]:
 
 def as_json(verdict: Verdict, zone: tzinfo, *, russian: bool = False) -> dict[str, Any]:
     """One call for programs and pages; ``russian``: its sentences for a page."""
-    say = in_russian if russian else str
+    say: Callable[[str], str] = in_russian if russian else str
     told: dict[str, Any] = msgspec.to_builtins(verdict)
     told["differs"] = verdict.differs
     for name, changes in (("changes", verdict.changes), ("anyway", verdict.anyway)):
@@ -120,8 +149,8 @@ def as_json(verdict: Verdict, zone: tzinfo, *, russian: bool = False) -> dict[st
             {
                 **each,
                 "sentence": say(sentence(change)),
-                "was_words": say(detail(change.about, change.was, zone)),
-                "would_words": say(detail(change.about, change.would, zone)),
+                "was_words": detail(change.about, change.was, zone, say),
+                "would_words": detail(change.about, change.would, zone, say),
                 "was_because": say(change.was_because),
                 "would_because": say(change.would_because),
             }
@@ -186,7 +215,7 @@ class Tally:
 
     def as_json(self, *, russian: bool = False) -> dict[str, Any]:
         """The sum for programs and pages."""
-        say = in_russian if russian else str
+        say: Callable[[str], str] = in_russian if russian else str
         return {
             "calls": self.calls,
             "differing": self.differing,

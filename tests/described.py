@@ -11,9 +11,10 @@ import orjson
 from aiohttp import web
 
 from adapters.http.described import SHAPES, describe
+from projections.difference_text import DifferenceShown
 from projections.picture import Replay
 
-SHAPES_OF_READ_MODELS: dict[str, type] = {"Replay": Replay}
+SHAPES_OF_READ_MODELS: dict[str, type] = {"Replay": Replay, "Difference": DifferenceShown}
 
 
 def held_to_description(app: web.Application) -> web.Application:

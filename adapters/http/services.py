@@ -21,6 +21,7 @@ from adapters.parked import ParkedWork
 from adapters.reports import Quantile
 from adapters.self_test import SelfTests
 from adapters.settings_store import SettingsStore
+from adapters.what_ifs import WhatIfs
 
 
 class Replay(Protocol):
@@ -56,6 +57,7 @@ class Services:
     audit: Audit
     replay: Replay
     self_tests: SelfTests
+    what_if: WhatIfs
     search: Search
     board: Board
     pool: Any
