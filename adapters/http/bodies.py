@@ -79,7 +79,10 @@ class SettingsUpdate(Body, frozen=True, kw_only=True):
 
 
 class WhatIfWanted(Body, frozen=True, kw_only=True):
-    """Settings to try: ``revision`` to begin with (0: the newest; absent: the call's own), ``ms`` changes it. Neither: today's code."""
+    """Settings to try: ``revision`` to begin with (0: the newest; absent: the call's own), which ``ms`` changes.
+
+    Neither: the same settings, by today's code.
+    """
 
     ms: Annotated[dict[str, Any], Meta(description="as in a PUT of the settings")] | None = None
     revision: Annotated[int, Meta(ge=0, le=MAX_REVISION)] | None = None
