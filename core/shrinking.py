@@ -30,15 +30,26 @@ def shrunk(history: HistoryFile) -> HistoryFile:
     if not wrong:
         raise ValueError("nothing is wrong with this call as today's code runs it: say with --expect what should have happened")
     history = replace(history, expect={about: value for about, value in history.expect.items() if about in wrong})
+    still_wrong = same_fault(history)
 
+    def holds(stored: Sequence[Stored]) -> bool:
+        return still_wrong(replace(history, stored=tuple(stored)))
+
+    return replace(history, stored=tuple(minimal(history.stored, holds)))
+
+
+def same_fault(history: HistoryFile) -> Callable[[HistoryFile], bool]:
+    """Whether another history has the fault of this one: the very same is wrong, with a call of the same kind.
+
+    An empty history lacks everything, which proves nothing.
+    """
+    wrong = dict(complaints(history))
     whole = _bones(history, wrong)
 
-    def still_wrong(stored: Sequence[Stored]) -> bool:
-        smaller = replace(history, stored=tuple(stored))
-        # The very same thing is wrong, with a call of the same kind: an empty history lacks everything, which proves nothing.
-        return wrong.items() <= dict(complaints(smaller)).items() and _bones(smaller, wrong) == whole
+    def has_it(other: HistoryFile) -> bool:
+        return wrong.items() <= dict(complaints(other)).items() and _bones(other, wrong) == whole
 
-    return replace(history, stored=tuple(minimal(history.stored, still_wrong)))
+    return has_it
 
 
 def _bones(history: HistoryFile, wrong: Iterable[str]) -> tuple[Any, ...]:

@@ -108,7 +108,7 @@ class _Mask:
         return self._made_up(match.group(), digits) if known or len(digits) >= SHORTEST else match.group()
 
     def _made_up(self, text: str, digits: str) -> str:
-        tail = self.tails.setdefault(digits[-TAIL:], f"{len(self.tails) + 1:0{TAIL}}")
+        tail = self.tails.setdefault(digits[-TAIL:], f"{len(set(self.tails.values())) + 1:0{TAIL}}")
         self.tails.setdefault(tail, tail)  # what is made up stays as it is
         fresh = iter(digits[:-TAIL] + tail)
         return "".join(next(fresh) if each.isdigit() else each for each in text)

@@ -17,6 +17,11 @@ FOLDER = Path(__file__).parent / "from_production"
 FILES = sorted(FOLDER.glob("*.jsonl"))
 
 
+def test_there_is_a_place_for_them() -> None:
+    assert FOLDER.is_dir()
+    assert FILES, "the example that docs/time-machine.md tells of"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_call_goes_as_it_should(path: Path) -> None:
     history = load(path.read_bytes())

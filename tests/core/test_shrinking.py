@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.expectations import BadExpectation, complaints
 from core.history_file import HistoryFile, stored_of
-from core.shrinking import minimal, shrunk, with_expectations
+from core.shrinking import minimal, same_fault, shrunk, with_expectations
 from tests.scenario import given
 from tests.settings import MS_CONFIG
 from tests.strategies import parts_of
@@ -77,6 +77,5 @@ def test_of_a_minimal_part_nothing_can_be_left_out(items: list[int], data: st.Da
 
 def test_hypothesis_shrinks_to_the_same_length() -> None:
     whole = with_expectations(history(), ["card 101: timing"])
-    wrong = complaints(whole)
-    found = find(parts_of(whole), lambda part: complaints(part) == wrong, settings=how(max_examples=3_000, deadline=None))
+    found = find(parts_of(whole), same_fault(whole), settings=how(max_examples=2_000, deadline=None))
     assert len(found.stored) == len(shrunk(whole).stored)

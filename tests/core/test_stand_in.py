@@ -27,7 +27,7 @@ OTHER = "+375290000009"
 
 def register(*cards: str, **changed: Any) -> RegisterCall:
     events = tuple(
-        CardEvent(action=CardAction.SHOW, sequence=number, extension=each, employee=f"e-{each}") for number, each in enumerate(cards)
+        CardEvent(action=CardAction.SHOW, sequence=nth, extension=each, employee=f"e-{each}") for nth, each in enumerate(cards)
     )
     fields: dict[str, Any] = {"external_id": "0367-A", "number": NUMBER, "incoming": True, "start_ms": 5, "cards": events}
     return RegisterCall(**{**fields, **changed})
