@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from adapters.importing import Import, imported, keep
+from adapters.importing import Import, imported, keep, refuse_unless_empty
 from adapters.service import Service
 from core.decisions import Limits
 from core.history_file import HistoryFile
@@ -79,9 +79,14 @@ async def import_logs(
 
 
 async def _kept(found: Import, service: Service, enterprise: str, config: Mapping[str, Any]) -> str:
+    # Calls keep the settings that they began under, and under these nothing is left to do, whatever is set later.
+    known = await service.settings.current(enterprise)
+    if known is not None and known.config:
+        raise ValueError(f"enterprise {enterprise} has settings in this database: import into a new one")
+    await refuse_unless_empty(service.store)
     plain = {name: value for name, value in config.items() if not is_secret_field(name)}
-    count = await keep(found, service.store, enterprise)
     current = await service.settings.save(enterprise, plain, by="import", reason="the settings of an import")
+    count = await keep(found, service.store, enterprise, revision=current.revision)
     await service.runner.catch_up()
     return f"{count:,} events are kept under revision {current.revision}; ./ms.sh serve shows them, and sends nothing"
 

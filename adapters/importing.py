@@ -94,14 +94,19 @@ async def imported(
     return Import(calls=calls, signals=kept, repeated=repeated, skipped=skipped)
 
 
-async def keep(found: Import, store: EventStore, enterprise: str, *, revision: int = 1) -> int:
-    """Put what would have been into an empty event store, where the pages show it. Nothing of it is due: nobody acts on it.
-
-    ``revision``: the first one of the settings, under which the calls are told.
-    Raises NotEmpty.
-    """
+async def refuse_unless_empty(store: EventStore) -> None:
+    """Raises NotEmpty where anything was recorded."""
     if await store.head() != 0:
         raise NotEmpty("the database is not empty: import into a new one (MS_DATA_DIR=/tmp/look ./ms.sh import …)")
+
+
+async def keep(found: Import, store: EventStore, enterprise: str, *, revision: int) -> int:
+    """Put what would have been into an empty event store, where the pages show it. Nothing of it is due: nobody acts on it.
+
+    ``revision``: of settings without keys, under which the calls are at rest.
+    Raises NotEmpty.
+    """
+    await refuse_unless_empty(store)
     count = 0
     for each in found.calls:
         stream = StreamId(enterprise=enterprise, name=f"call/{each.history.call}")

@@ -49,7 +49,7 @@ def test_what_is_objected_to(approved: dict[str, Any], found: dict[str, Any], sa
 def test_a_renewed_approval_keeps_the_reasons_that_still_hold() -> None:
     approved = {"a": [{**SHOWN, "why": "103 is new"}, {**ENDS, "why": "gone by now"}]}
     found: dict[str, list[dict[str, Any]]] = {"a": [SHOWN], "b": [ENDS], "c": []}
-    assert renewed(approved, found) == {"a": [{**SHOWN, "why": "103 is new"}], "b": [ENDS]}
+    assert renewed(read_approved({"histories": approved}), found) == {"a": [{**SHOWN, "why": "103 is new"}], "b": [ENDS]}
 
 
 @pytest.mark.parametrize("content", [None, [], {}, {"histories": []}, {"histories": {"a": {}}}, {"histories": {"a": [{"was": 1}]}}])

@@ -148,6 +148,6 @@ SMALL = st.none() | st.booleans() | st.integers(-(2**40), 2**50) | st.text(max_s
 VALUES = SMALL | st.lists(SMALL, max_size=3) | st.dictionaries(st.sampled_from(KEYS), SMALL, max_size=5)
 
 
-@for_all(st.lists(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=8), max_size=4))
+@for_all(st.lists(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=8), min_size=1, max_size=4))
 def test_whatever_stands_in_it_each_line_is_read_or_told(rows: list[dict[str, Any]]) -> None:
     assert len(read(*rows)) == len(rows)
