@@ -64,7 +64,7 @@ from projections.journal import Journal
 from projections.picture import Picture, Replay, draw
 from projections.statistics import Statistics, quantile_ms
 from projections.story import Story, tell
-from projections.story_ru import replay_in_russian
+from projections.story_ru import in_russian, replay_in_russian
 from projections.story_text import render
 
 log = structlog.get_logger("server")
@@ -153,6 +153,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         board=board,
         pool=service.pool,
         replay=partial(_replay, service),
+        in_russian=in_russian,
         quantile=quantile_ms,
         self_tests=service.self_tests,
         what_if=WhatIfs(

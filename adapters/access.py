@@ -6,6 +6,7 @@ holds everywhere at once, and an attacker gains nothing by trying another instan
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -21,6 +22,9 @@ IDLE_S: Final = 12 * 3_600
 LIFE_S: Final = 7 * 86_400
 SEEN_EVERY_S: Final = 60
 """How exactly "last seen" is kept: not every request is worth a write."""
+
+PATIENCE_S: Final = 3.0
+"""Every page waits for this first: a database that hangs is told of before somebody thinks that the page does."""
 
 SESSIONS_EACH: Final = 100
 """Of one link, or of the operator: the oldest make room."""
@@ -108,13 +112,14 @@ class Access:
         return id_, Session(enterprise=row["enterprise"], link=row["id"], name=row["name"])
 
     async def find(self, id_: str) -> Session | None:
-        """The session with this id, if it is alive."""
+        """The session with this id, if it is alive. Raises a database error, TimeoutError among them."""
         mark = self._mark(id_)
-        row = await self._pool.fetchrow(_FIND, mark, IDLE_S, SEEN_EVERY_S)
-        if row is None:
-            return None
-        if row["stale"]:
-            await self._pool.execute("UPDATE sessions SET seen_at = now() WHERE id_hash = $1", mark)
+        async with asyncio.timeout(PATIENCE_S):
+            row = await self._pool.fetchrow(_FIND, mark, IDLE_S, SEEN_EVERY_S)
+            if row is None:
+                return None
+            if row["stale"]:
+                await self._pool.execute("UPDATE sessions SET seen_at = now() WHERE id_hash = $1", mark)
         return Session(enterprise=row["enterprise"], link=row["link"], name=row["name"] or "")
 
     async def log_out(self, id_: str) -> bool:

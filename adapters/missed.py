@@ -25,7 +25,8 @@ _MISSED, _TALKED = load_sql("calls_missed"), load_sql("calls_talked")
 
 @dataclass(slots=True, kw_only=True)
 class Missed:
-    """A customer who waits. ``call``: the last attempt; ``rang``: whose phones rang; times ``*_ms`` UTC."""
+    """A customer who waits. ``call``: the last attempt; ``rang``: whose phones rang, or whom the PBX named at the end where no
+    ringing was heard; times ``*_ms`` UTC."""
 
     number: str
     client: str
@@ -92,6 +93,7 @@ def _has_talked(row: Any, talks: list[tuple[str, int | None]]) -> bool:
 
 
 def _wait(waiting: dict[str, Missed], row: Any) -> None:
+    rang = row["extensions"] or [each for each in (row["extension"],) if each]
     known = waiting.get(row["number"])
     if known is None:
         waiting[row["number"]] = Missed(
@@ -102,10 +104,10 @@ def _wait(waiting: dict[str, Missed], row: Any) -> None:
             last_ms=row["started_ms"],
             call=row["call"],
             outcome=row["outcome"],
-            rang=list(row["extensions"]),
+            rang=list(rang),
         )
         return
     known.attempts += 1
     known.first_ms = row["started_ms"]
     known.client = known.client or row["client"]
-    known.rang.extend(extension for extension in row["extensions"] if extension not in known.rang)
+    known.rang.extend(extension for extension in rang if extension not in known.rang)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapters.looking import looking
 from adapters.postgres.database import load_sql
@@ -50,6 +51,16 @@ def span(first: str, last: str, by: str, zone: tzinfo, *, everybody: bool, now_m
     return Span(bounds=tuple(range(midnights[0], midnights[-1] + 1, 3_600_000)), by=by)
 
 
+def zone_named(name: str, default: tzinfo) -> tzinfo:
+    """The zone of this name, in which the reader's days begin. Raises ValueError(field, hint)."""
+    if not name:
+        return default
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("zone", "a name such as Europe/Minsk") from None
+
+
 def _day(text: str, field: str, zone: tzinfo) -> datetime:
     try:
         found = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone)
@@ -81,9 +92,9 @@ async def report(pool: Any, enterprise: str | None, over: Span, quantile: Quanti
 
 
 def _periods(count: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """For each period how many came in and went out, how many were answered, talks and waits."""
+    """For each period how many came in and went out, how many were answered, talks that were heard, and waits."""
     periods = [
-        {"in": 0, "in_answered": 0, "out": 0, "out_answered": 0, "lost": 0, "talk_ms": 0, "waits": 0, "wait_ms": 0}
+        {"in": 0, "in_answered": 0, "out": 0, "out_answered": 0, "lost": 0, "talk_ms": 0, "talks": 0, "waits": 0, "wait_ms": 0}
         for _ in range(count)
     ]
     for row in rows:
@@ -93,6 +104,7 @@ def _periods(count: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         period[f"{way}_answered"] += row["calls"] if row["outcome"] == Outcome.ANSWERED else 0
         period["lost"] += row["calls"] if row["outcome"] == Outcome.LOST else 0
         period["talk_ms"] += row["talk_ms"]
+        period["talks"] += row["waits"]  # whoever was heard to answer was heard to talk
         if way == "in":
             period["waits"] += row["waits"]
             period["wait_ms"] += row["wait_ms"]

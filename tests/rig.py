@@ -186,6 +186,7 @@ def _parts(service: Service) -> Services:
         access=Access(service.pool, None),
         audit=Audit(service.pool),
         replay=no_replay,
+        in_russian=lambda text: text,
         board=Board(service.pool, lambda: gather(service.sources), now_ms=service.options.now_ms),
         pool=service.pool,
         quantile=quantile_ms,

@@ -266,15 +266,19 @@ async def get_self_test(request: web.Request) -> web.Response:
 @described("parked", Parked, query=ParkedQuery)
 @for_links
 async def get_parked(request: web.Request) -> web.Response:
-    """Calls that need a person: why, since when, what helps; counted by reason. ``enterprise``, ``limit``."""
+    """Calls that need a person: why, since when, what helps; counted by reason. ``lang=ru``: in Russian."""
     limit = request.query.get("limit", "200")
     if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= MAX_SHOWN:
         raise Problem(400, "limit is not understood", field="limit", hint=f"a number from 1 to {MAX_SHOWN}")
     enterprise = request.query.get("enterprise", "")
     if not enterprise.isprintable():
         raise Problem(400, "enterprise is not understood", field="enterprise", hint="plain text")
-    found = await services(request).parked.listing(scoped(request, enterprise), int(limit))
-    return answer(msgspec.to_builtins(found))
+    parts = services(request)
+    told = msgspec.to_builtins(await parts.parked.listing(scoped(request, enterprise), int(limit)))
+    if request.query.get("lang") == "ru":
+        for each in (*told["reasons"], *told["calls"]):
+            each["reason"], each["remedy"] = parts.in_russian(each["reason"]), parts.in_russian(each["remedy"])
+    return answer(told)
 
 
 @described("parked", Retried)

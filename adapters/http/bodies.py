@@ -164,9 +164,10 @@ class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
 
 
 class ParkedQuery(EnterpriseQuery, frozen=True, kw_only=True):
-    """How many calls to name."""
+    """How many calls to name; ``lang=ru``: what helps, for a page."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
+    lang: str = ""
 
 
 class EmployeesQuery(Body, frozen=True, kw_only=True):
@@ -207,11 +208,12 @@ class MissedQuery(Body, frozen=True, kw_only=True):
 
 
 class ReportQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``."""
+    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``; ``zone``: whose days, an IANA name (else: the service's)."""
 
     since: str = ""
     until: str = ""
     by: str = "day"
+    zone: str = ""
 
 
 class LeadQuery(Body, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from adapters.http.shapes import CallsFound, MissedShownAll, Names, Report
 from adapters.http.who import for_links, note, scoped, who
 from adapters.looking import TooMuch
 from adapters.missed import MAX_DAYS, missed_calls
-from adapters.reports import names, report, span
+from adapters.reports import names, report, span, zone_named
 
 DAYS: Final = 14
 
@@ -135,7 +135,7 @@ async def get_report(request: web.Request) -> web.Response:
             query.get("from", ""),
             query.get("to", ""),
             query.get("by", "day"),
-            parts.zone,
+            zone_named(query.get("zone", ""), parts.zone),
             everybody=enterprise is None,
             now_ms=parts.now_ms(),
         )

@@ -25,8 +25,9 @@ from aiohttp.typedefs import Middleware
 from aiohttp.web_urldispatcher import MatchInfoError
 
 from adapters.http.answers import Handler, Problem
-from adapters.http.services import services
+from adapters.http.services import StartingUp, services
 from adapters.http.who import FOR_LINKS, WHO, Kind, Who, address_of, not_yours, peer, who
+from adapters.postgres.database import DATABASE_ERRORS, still_wanted
 
 OPEN: Final = frozenset(
     {
@@ -59,6 +60,9 @@ PAGE_HEADER: Final = "X-Requested-With"
 SAFE: Final = ("GET", "HEAD")
 PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 BROWSER_HEADERS: Final = ("Origin", "Sec-Fetch-Site")
+_NOBODY_KNOWS: Final[tuple[type[Exception], ...]] = (*DATABASE_ERRORS, StartingUp)
+"""Who asks is in the database, and that is away, or not there yet."""
+
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 PRIVATE_SUFFIXES: Final = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 
@@ -164,8 +168,15 @@ GUARD: Final = web.AppKey("guard", Guard)
 
 
 async def still_welcome(request: web.Request) -> bool:
-    """Whether whoever listens to a long answer may go on: since it began a session may have ended, or a link been revoked."""
-    asker = await request.app[GUARD].identify(request)
+    """Whether whoever listens to a long answer may go on: since it began a session may have ended, or a link been revoked.
+
+    While nobody can say, it goes on: without the database there is nothing new to be heard.
+    """
+    try:
+        asker = await request.app[GUARD].identify(request)
+    except DATABASE_ERRORS as error:
+        still_wanted(error)
+        return True
     return asker is not None and asker.enterprise == who(request).enterprise
 
 
@@ -213,7 +224,13 @@ def guarded(guard: Guard) -> Middleware:
                 raise Problem(400, "the address holds characters that are none", field=name, hint="send plain text")
         if target in OPEN:
             return await handler(request)
-        asker = await guard.identify(request)
+        try:
+            asker = await guard.identify(request)
+        except _NOBODY_KNOWS as error:
+            still_wanted(error)
+            if not _is_page(request):
+                raise
+            return await handler(request)  # nobody can say who asks; a page without data tells that in words, JSON would not
         if asker is None:
             if isinstance(request.match_info, MatchInfoError) and not target.startswith(("/internal", "/ms-admin")):
                 return await handler(request)  # there is nothing to be protected

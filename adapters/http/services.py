@@ -56,6 +56,7 @@ class Services:
     access: Access
     audit: Audit
     replay: Replay
+    in_russian: Callable[[str], str]
     self_tests: SelfTests
     what_if: WhatIfs
     search: Search
@@ -87,9 +88,13 @@ class Holder:
 SERVICES: web.AppKey[Holder] = web.AppKey("services", Holder)
 
 
+class StartingUp(Problem):
+    """There are no parts yet."""
+
+
 def services(request: web.Request) -> Services:
-    """The parts behind this request. Raises Problem 503 while the service is starting or waits for its database."""
+    """The parts behind this request. Raises StartingUp (503) while the service is starting or waits for its database."""
     holder = request.app[SERVICES]
     if holder.parts is None:
-        raise Problem(503, holder.waiting, hint="try again in a moment: nothing was recorded", retry_after_s=1)
+        raise StartingUp(503, holder.waiting, hint="try again in a moment: nothing was recorded", retry_after_s=1)
     return holder.parts

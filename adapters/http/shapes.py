@@ -322,7 +322,8 @@ class Names(Shape, frozen=True, kw_only=True):
 
 
 class PeriodShown(Shape, frozen=True, kw_only=True, rename={"coming": "in", "coming_answered": "in_answered"}):
-    """Calls of one period: came in and went out, answered, of which the end is not known; talks; how long callers waited."""
+    """Calls of one period: came in and went out, answered, of which the end is not known; how long was talked, in so many talks
+    that were heard; how long callers waited."""
 
     coming: int
     coming_answered: int
@@ -330,6 +331,7 @@ class PeriodShown(Shape, frozen=True, kw_only=True, rename={"coming": "in", "com
     out_answered: int
     lost: int
     talk_ms: int
+    talks: int
     waits: int
     wait_ms: int
 

@@ -33,6 +33,13 @@ async def test_attempts_of_one_customer_are_one_line(pg_pool: Any) -> None:
     assert (line.rang, line.client, line.call, line.outcome) == (["102", "101"], "ООО «Радуга»", "3", "abandoned")
 
 
+async def test_where_no_ringing_was_heard_it_is_whom_the_pbx_named(pg_pool: Any) -> None:
+    await add(pg_pool, "downloaded", extensions=[], extension="103")
+    await add(pg_pool, "heard", started_ms=BEGAN_MS + HOUR_MS, extensions=["101"], extension="103")
+    (line,) = (await missed(pg_pool)).missed
+    assert line.rang == ["101", "103"]
+
+
 @pytest.mark.parametrize("direction", ["in", "out"])
 async def test_whoever_talked_with_somebody_later_does_not_wait(pg_pool: Any, direction: str) -> None:
     await add(pg_pool, "missed")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapters.reports import MAX_DAYS, MAX_DAYS_BY_HOUR, MAX_DAYS_OF_ALL, names, report, span
+from adapters.reports import MAX_DAYS, MAX_DAYS_BY_HOUR, MAX_DAYS_OF_ALL, names, report, span, zone_named
 from core.settings import parse_settings
 
 MINSK = ZoneInfo("Europe/Minsk")
@@ -86,9 +86,10 @@ async def test_a_report_adds_up_by_day(counted: Any) -> None:
     told = await report(counted, "0367", over, half)
     first, second = told["periods"]
     assert first == {
-        "in": 4, "in_answered": 3, "out": 2, "out_answered": 0, "lost": 0, "talk_ms": 60_000, "waits": 3, "wait_ms": 9_000,
+        "in": 4, "in_answered": 3, "out": 2, "out_answered": 0, "lost": 0, "talk_ms": 60_000, "talks": 3,
+        "waits": 3, "wait_ms": 9_000,
     }  # fmt: skip
-    assert (second["in"], second["out"], second["out_answered"], second["talk_ms"]) == (0, 4, 4, 10_000)
+    assert (second["in"], second["out"], second["out_answered"], second["talk_ms"], second["talks"]) == (0, 4, 4, 10_000, 4)
     assert second["waits"] == 0, "how long a customer let it ring is no waiting of ours"
     assert told["requests"] == [
         {"period": 0, "api": "phone", "requests": 4, "failures": 2, "mean_ms": 10_005, "p50_ms": 4_050, "p95_ms": 4_095}
@@ -110,6 +111,13 @@ async def test_names_are_the_settings_and_below_them_what_moysklad_said(pg_pool:
     settings = parse_settings({"employee_mapping": {"102": {"name": "Борис Литвинов", "employee_id": "x"}}})
     assert await names(pg_pool, "0367", settings) == {"101": "Анна", "102": "Борис Литвинов"}
     assert await names(pg_pool, "0367", None) == {"101": "Анна", "102": "Борис"}
+
+
+@pytest.mark.parametrize("name", ["Europe/Nowhere", "../etc/passwd", "Europe", "/etc/localtime", "x" * 300])
+def test_a_zone_that_there_is_not_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match="zone"):
+        zone_named(name, MINSK)
+    assert (zone_named("", MINSK), zone_named("Europe/Berlin", MINSK)) == (MINSK, BERLIN)
 
 
 def test_the_last_day_may_be_today_in_a_zone_that_is_ahead() -> None:

@@ -1,5 +1,5 @@
 // «Журнал действий»: who looked and who changed. For the operator.
-import { html, useState, useEffect, api, sayError, Tag, Busy, Failed, dateTime } from "./lib.js";
+import { html, useState, useEffect, api, sayError, Tag, Busy, Failed, Zone, dateTime } from "./lib.js";
 import { mount } from "./shell.js";
 
 const WORDS = {
@@ -33,15 +33,15 @@ function Journal({ enterprise }) {
       ${entries && entries.length > 0 && html`<div class="frame"><table class="rows"><thead><tr><th scope="col">Когда</th><th scope="col">Что</th><th scope="col">Кто</th><th scope="col">Предприятие</th><th scope="col">Подробности</th><th scope="col">Откуда</th></tr></thead>
         <tbody>${entries.map((each) => html`<tr key=${each.id}><td class="num nowrap">${dateTime(each.at)}</td>
           <td><${Tag} kind=${(WORDS[each.action] || ["", ""])[1]}>${(WORDS[each.action] || [each.action])[0]}<//></td><td>${each.actor}</td>
-          <td class="num">${each.enterprise || ""}</td><td class="small">${details(each)}</td><td class="num">${each.address}</td></tr>`)}</tbody></table></div>`}
+          <td class="num">${each.enterprise && html`<span class="only-phone muted">предприятие </span>`}${each.enterprise || ""}</td><td class="small">${details(each)}</td><td class="num"><span class="only-phone muted">откуда: </span>${each.address}</td></tr>`)}</tbody></table></div>`}
       ${!complete && html`<p class="empty"><button type="button" class="btn" onClick=${more}>Показать ещё</button></p>`}
     </section>
-    <p class="small muted">Записи хранятся год. Из каждого просмотра видно, кто и какой звонок открыл; ключи, токены и пароли сюда не попадают.</p>`;
+    <p class="small muted below">Записи хранятся год. Из каждого просмотра видно, кто и какой звонок открыл; ключи, токены и пароли сюда не попадают. <${Zone} /></p>`;
 }
 
 function details(each) {
   const call = each.action.startsWith("replay") || each.action === "self_test" || (each.action === "retry_ordered" && each.object);
-  const rest = Object.entries(each.details).map(([name, value]) => `${DETAILS[name] || name} ${value}`).join(", ");
+  const rest = Object.entries(each.details).map(([name, value]) => (name === "without_numbers" ? (value ? "без номеров" : "с номерами") : `${DETAILS[name] || name} ${value}`)).join(", ");
   return html`${call && each.enterprise ? html`<a class="mono" href=${`/ms-admin/calls/${encodeURIComponent(each.enterprise)}/${encodeURIComponent(each.object)}`}>${each.object}</a>` : each.object}${each.object && rest ? ", " : ""}${rest}`;
 }
 

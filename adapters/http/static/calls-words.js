@@ -34,6 +34,11 @@ export function Client({ number, name }) {
   return html`<span class="client">${name && name !== number && html`<b title=${name}>${name}</b>`}<span class="num nowrap">${phone(number)}</span></span>`;
 }
 
+/** All calls of one number. */
+export const callsOf = (enterprise, number) => `/ms-admin/calls?enterprise_number=${encodeURIComponent(enterprise)}&phone=${encodeURIComponent(number)}`;
+/** Whether it is a number that can be called. */
+export const canCall = (number) => /^\+\d{7,15}$/.test(number);
+
 const LEARN_MS = 1_500; // a name that MoySklad has just told is known a moment later
 
 /** Names of an enterprise's employees; empty until they are there, and where there is no one enterprise. Asked again for each of `extensions` that is new. */

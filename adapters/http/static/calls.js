@@ -1,5 +1,5 @@
 // «Звонки»: the search. What is asked for stands in the address, so that it can be sent, kept and gone back to.
-import { html, useState, useEffect, useRef, useCallback, api, withParams, duration, date, time, span, plural, Busy, Failed, Tag } from "./lib.js";
+import { html, useState, useEffect, useRef, useCallback, api, withParams, duration, date, time, waited, counted, number, plural, Busy, Failed, Tag, Zone } from "./lib.js";
 import { mount } from "./shell.js";
 import { OUTCOMES, outcomeOf, Way, Client, People, useNames, callLink } from "./calls-words.js";
 
@@ -42,7 +42,7 @@ const day = (shift) => { const at = new Date(); at.setDate(at.getDate() + shift)
 const PERIODS = [["сегодня", () => [day(0), day(0)]], ["вчера", () => [day(-1), day(-1)]], ["7 дней", () => [day(-6), day(0)]], ["30 дней", () => [day(-29), day(0)]], ["всё время", () => ["", ""]]];
 const HINTS = { phone: "Номер: хотя бы три последние цифры.", from: "Слишком много сразу: сузьте период, выберите предприятие или укажите номер." };
 
-function Form({ wanted, change, error }) {
+function Form({ wanted, change, error, names }) {
   const [typed, setTyped] = useState(wanted);
   useEffect(() => setTyped(wanted), [JSON.stringify(wanted)]);
   // what is typed is asked for after a pause; what is chosen, at once
@@ -53,24 +53,27 @@ function Form({ wanted, change, error }) {
   const set = (name) => (event) => setTyped({ ...typed, [name]: event.target.value });
   const pick = (name) => (event) => change({ ...typed, [name]: event.target.type === "checkbox" ? (event.target.checked ? "1" : "") : event.target.value });
   const wrong = error && error.status === 400 ? error.field : "";
-  const anything = FIELDS.some((name) => wanted[name]);
-  return html`<form class="panel search" role="search" onSubmit=${(event) => { event.preventDefault(); change(typed); }}>
+  const anything = FIELDS.some((name) => wanted[name]), extra = ["extension", "direction", "outcome", "failed", "parked", "live"].some((name) => wanted[name]);
+  const [open, setOpen] = useState(extra); // on a phone the rest of the conditions waits to be asked for
+  return html`<form class=${`panel search ${open || extra ? "" : "brief"}`} role="search" onSubmit=${(event) => { event.preventDefault(); change(typed); }}>
     <div class="field phone"><label for="phone">Номер</label>
-      <input id="phone" type="search" inputmode="tel" autocomplete="off" placeholder="+375 29… или последние цифры" value=${typed.phone} onInput=${set("phone")} aria-invalid=${wrong === "phone"} aria-describedby="wrong" autofocus=${innerWidth > 760} /></div>
-    <div class="field short"><label for="extension">Сотрудник</label>
-      <input id="extension" inputmode="numeric" autocomplete="off" placeholder="добавочный" value=${typed.extension} onInput=${set("extension")} /></div>
-    <div class="field"><label for="direction">Направление</label>
+      <input id="phone" type="search" inputmode="tel" autocomplete="off" placeholder="+375 29… или последние цифры" value=${typed.phone} onInput=${set("phone")} aria-invalid=${wrong === "phone"} aria-describedby=${wrong ? "wrong" : undefined} autofocus=${innerWidth > 760} /></div>
+    <div class="field short extra"><label for="extension">Сотрудник</label>
+      <input id="extension" inputmode="numeric" autocomplete="off" placeholder="добавочный" list="people" value=${typed.extension} onInput=${set("extension")} />
+      <datalist id="people">${Object.entries(names).map(([extension, name]) => html`<option key=${extension} value=${extension}>${name}</option>`)}</datalist></div>
+    <div class="field extra"><label for="direction">Направление</label>
       <select id="direction" value=${wanted.direction} onChange=${pick("direction")}><option value="">любое</option><option value="in">входящие</option><option value="out">исходящие</option><option value="internal">внутренние</option></select></div>
-    <div class="field"><label for="outcome">Чем кончилось</label>
+    <div class="field extra"><label for="outcome">Чем кончилось</label>
       <select id="outcome" value=${wanted.outcome} onChange=${pick("outcome")}><option value="">всё равно</option><option value="missed,abandoned">не принят (всего)</option>
         ${Object.entries(OUTCOMES).map(([name, [words]]) => html`<option key=${name} value=${name}>${words}</option>`)}</select></div>
     <div class="field dates"><span class="label">Период</span><div class="row nowrap"><input type="date" aria-label="С какого дня" value=${wanted.from} max=${wanted.to || undefined} onChange=${pick("from")} aria-invalid=${wrong === "from"} />
       <span aria-hidden="true">–</span><input type="date" aria-label="По какой день" value=${wanted.to} min=${wanted.from || undefined} onChange=${pick("to")} /></div></div>
     <div class="row periods">${PERIODS.map(([words, span_]) => { const [from, to] = span_(); const on = wanted.from === from && wanted.to === to; return html`
       <button key=${words} type="button" class=${`btn small ${on ? "primary" : ""}`} aria-pressed=${on} onClick=${() => change({ ...typed, from, to })}>${words}</button>`; })}
-      <label class="check"><input type="checkbox" checked=${wanted.failed === "1"} onChange=${pick("failed")} /> были сбои</label>
-      <label class="check"><input type="checkbox" checked=${wanted.parked === "1"} onChange=${pick("parked")} /> ждут человека</label>
-      <label class="check"><input type="checkbox" checked=${wanted.live === "1"} onChange=${pick("live")} /> идут сейчас</label>
+      <label class="check extra"><input type="checkbox" checked=${wanted.failed === "1"} onChange=${pick("failed")} /> были сбои</label>
+      <label class="check extra"><input type="checkbox" checked=${wanted.parked === "1"} onChange=${pick("parked")} /> ждут человека</label>
+      <label class="check extra"><input type="checkbox" checked=${wanted.live === "1"} onChange=${pick("live")} /> идут сейчас</label>
+      ${!extra && html`<button type="button" class="btn small quiet only-phone" aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Меньше условий" : "Ещё условия"}</button>`}
       ${anything && html`<button type="button" class="btn small quiet" onClick=${() => change(Object.fromEntries(FIELDS.map((name) => [name, ""])))}>Сбросить</button>`}</div>
     ${wrong && html`<p id="wrong" class="error-text" role="alert">${HINTS[wrong] || error.words}</p>`}
   </form>`;
@@ -94,7 +97,7 @@ function Calls({ enterprise }) {
   const failed = found.error && !(found.error.status === 400 && ["phone", "from"].includes(found.error.field));
   return html`
     <div class="page-head"><h1>Звонки</h1></div>
-    <${Form} wanted=${wanted} change=${change} error=${found.error} />
+    <${Form} wanted=${wanted} change=${change} error=${found.error} names=${names} />
     ${byName && enterprise && html`<p class="note">Похоже на имя звонка: <a href=${callLink(enterprise, wanted.phone)}>открыть звонок ${wanted.phone}</a></p>`}
     <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
       ${failed && html`<div class="panel-body"><${Failed} error=${found.error} retry=${found.again} /></div>`}
@@ -102,10 +105,10 @@ function Calls({ enterprise }) {
       ${!found.loading && !found.error && !found.calls.length && html`<p class="empty">Ничего не найдено. ${Object.values(wanted).some(Boolean) ? "Попробуйте убрать часть условий." : "Звонков пока не было."}</p>`}
       ${found.loading && !found.calls.length && html`<p class="empty"><${Busy} words="Ищем…" /></p>`}
       ${found.after && html`<div class="more"><button class="btn" type="button" disabled=${found.loading} onClick=${found.more}>${found.loading ? "Ищем…" : "Показать ещё"}</button>
-        <span class="muted small">показано ${found.calls.length}</span></div>`}
-      ${!found.after && found.calls.length > 0 && html`<p class="more muted small">${plural(found.calls.length, "Найден", "Найдено", "Найдено")} ${found.calls.length}. Это всё.</p>`}
+        <span class="muted small" role="status">показано ${number(found.calls.length)}</span></div>`}
+      ${!found.after && found.calls.length > 0 && html`<p class="more muted small" role="status">${plural(found.calls.length, "Найден", "Найдено", "Найдено")} ${counted(found.calls.length, "звонок", "звонка", "звонков")}. Это всё.</p>`}
     </section>
-    <p class="small muted keys">↑ ↓ — выбрать звонок, Enter — открыть.</p>`;
+    <p class="small muted foot"><span class="keys">↑ ↓ — выбрать звонок, Enter — открыть. </span><${Zone} /></p>`;
 }
 
 function Table({ calls, names, all }) {
@@ -143,13 +146,23 @@ function Row({ call, names, all, tab, onFocus }) {
     <td class="with">${call.extension ? html`<b class="nowrap" title=${names[call.extension]}>${call.extension}${names[call.extension] ? ` ${names[call.extension]}` : ""}</b>${others.length > 0 && html`<span class="muted">, ${others.join(", ")}</span>`}`
       : html`<${People} extensions=${others} names=${all ? {} : names} none="—" />`}</td>
     <td class="outcome"><${Tag} kind=${kind}>${words}<//></td>
-    <td class="num right talk">${call.talk_ms ? duration(call.talk_ms) : call.phase === "talking" ? html`<${Tag} kind="good">идёт<//>` : html`<span class="faint">—</span>`}</td>
-    <td class="num right wait">${call.wait_ms === null ? html`<span class="faint">—</span>` : span(call.wait_ms)}</td>
+    <td class="num right talk"><${Talk} call=${call} /></td>
+    <td class="num right wait">${call.wait_ms === null ? html`<span class="faint">—</span>` : waited(call.wait_ms)}</td>
     ${all && html`<td class="num nowrap enterprise">${call.enterprise}</td>`}
     <td class="remote">${call.parked ? html`<${Tag} kind="bad" title=${call.parked}>отказ<//>` : call.direction === "internal" ? html`<span class="faint">не нужен</span>`
       : call.moysklad_call ? html`<span class="muted">есть</span>` : html`<span class="faint">нет</span>`}
       ${!call.parked && call.failures > 0 && html` <${Tag} kind="warn" title="Были неудачные запросы">сбои: ${call.failures}<//>`}</td>
   </tr>`;
+}
+
+/** How long was talked; where no connections were heard, how long the call was. */
+function Talk({ call }) {
+  if (call.talk_ms) return duration(call.talk_ms);
+  if (call.phase === "talking") return html`<${Tag} kind="good">идёт<//>`;
+  if (call.outcome === "answered" && call.ended_ms > call.started_ms && call.wait_ms === null) {
+    return html`<span class="muted nowrap" title="Когда сняли трубку, АТС не сообщила: это длина всего звонка, вместе с ожиданием">всего ${duration(call.ended_ms - call.started_ms)}</span>`;
+  }
+  return html`<span class="faint">—</span>`;
 }
 
 mount({ section: "calls" }, Calls);

@@ -2,13 +2,15 @@
 import { html, render, useState, useEffect, Busy, Failed, ApiError } from "./lib.js";
 
 const TAGS = {
-  dispatcher: "Events of calls", service: "The service", settings: "Settings of an enterprise", checks: "Checks", calls: "Calls", parked: "Parked calls",
+  dispatcher: "Events of calls", service: "The service", settings: "Settings of an enterprise", checks: "Checks", calls: "Calls", board: "The live board", parked: "Parked calls",
   access: "Access", pages: "Pages and their files",
 };
 const WHO = (operation) => {
   if (!operation.security.length) return "anybody";
   return operation.security.some((each) => "inside" in each) ? "near callers, or MS_INTERNAL_TOKEN" : "MS_ADMIN_TOKEN, or a session";
 };
+
+const plain = (text) => (text || "").replace(/`+/g, "");
 
 /** A schema in one line: `object`, `string?`, `list of Name`. */
 function typeOf(schema) {
@@ -53,7 +55,7 @@ function Content({ content, schemas }) {
 function Operation({ path, method, operation, schemas }) {
   const [open, setOpen] = useState(location.hash === `#${encodeURIComponent(operation.operationId)}`);
   return html`<details class="operation" id=${encodeURIComponent(operation.operationId)} open=${open} onToggle=${(event) => setOpen(event.target.open)}>
-    <summary><span class=${`verb ${method}`}>${method.toUpperCase()}</span><span class="mono path">${path}</span><span class="muted what">${operation.summary}</span></summary>
+    <summary><span class=${`verb ${method}`}>${method.toUpperCase()}</span><span class="mono path">${path}</span><span class="muted what">${plain(operation.summary)}</span></summary>
     ${open && html`<div class="inside">
       <p class="small">For: ${WHO(operation)}</p>
       ${operation.parameters && html`<h3>Parameters</h3><table><tbody>${operation.parameters.map((each) => html`<tr key=${each.in + each.name}>

@@ -28,7 +28,7 @@ export class ApiError extends Error {
     if (this.status === 403) return "Сюда нет доступа.";
     if (this.status === 404) return "Не найдено.";
     if (this.status === 429) return "Слишком часто. Подождите немного и повторите.";
-    if (this.status === 503) return "Сервис ждёт базу данных. Повторите через минуту.";
+    if (this.status === 503) return "Сервис ждёт базу данных. Ничего не потеряно. Повторите через минуту.";
     return `Не получилось (${this.status}): ${this.message}`;
   }
 }
@@ -131,6 +131,15 @@ export function when(moment, now = new Date()) {
   return days === 1 ? `вчера ${shortTime(then)}` : `${date(then)} ${shortTime(then)}`;
 }
 
+export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+/** `UTC+3`: how far the reader's clock is from UTC at that moment. */
+export function offset(moment = new Date()) {
+  const minutes = -asDate(moment).getTimezoneOffset(), size = Math.abs(minutes);
+  return `UTC${minutes < 0 ? "−" : "+"}${Math.floor(size / 60)}${size % 60 ? `:${String(size % 60).padStart(2, "0")}` : ""}`;
+}
+/** Said once on each page with times: a colleague elsewhere reads other ones. */
+export const Zone = () => html`<span class="zone">Время — этого устройства: ${offset()}${ZONE && ZONE !== "UTC" ? `, ${ZONE}` : ""}.</span>`;
+
 /** `0:07`, `12:40`, `1:02:03`: how long something lasted, from milliseconds. */
 export function duration(ms) {
   const total = Math.max(0, Math.round(ms / 1000));
@@ -150,9 +159,12 @@ export function span(ms) {
   if (hours < 48) return minutes % 60 ? `${hours} ч ${minutes % 60} мин` : `${hours} ч`;
   return counted(Math.floor(hours / 24), "день", "дня", "дней");
 }
+/** `0,3 с`, `12 с`: how long somebody waited; nobody waits in milliseconds. */
+export const waited = (ms) => (ms < 9_950 ? `${NUMBER.format(Math.round(ms / 100) / 10)} с` : span(ms));
 export const ago = (moment, now = Date.now()) => {
   const passed = now - asDate(moment).getTime();
-  return passed < 5_000 ? "только что" : `${span(passed)} назад`;
+  if (passed < 5_000) return "только что";
+  return `${passed < 86_400_000 && passed >= 10_800_000 ? `${Math.floor(passed / 3_600_000)} ч` : passed < 172_800_000 && passed >= 86_400_000 ? "1 день" : span(passed)} назад`;
 };
 /** `+375 29 123-45-67`, `+7 916 123-45-67`; anything else as it is. */
 export function phone(text) {

@@ -1,5 +1,5 @@
 // «Сейчас»: the calls that go on, as they go on.
-import { html, useState, useEffect, useRef, useMemo, counted, duration, shortTime } from "./lib.js";
+import { html, useState, useEffect, useRef, useMemo, param, withParams, counted, number, duration, shortTime } from "./lib.js";
 import { mount } from "./shell.js";
 import { PHASES, Way, Client, People, callLink, useNames } from "./calls-words.js";
 import { useBoard } from "./live-stream.js";
@@ -59,7 +59,8 @@ function matches(call, typed, names) {
 function Live({ enterprise }) {
   const board = useBoard(enterprise);
   const names = useNames(enterprise, useMemo(() => [...new Set(board.calls.flatMap((call) => [...call.ringing, ...call.talking]))].sort(), [board.calls]));
-  const [typed, setTyped] = useState(""), [only, setOnly] = useState("");
+  const [typed, setTyped] = useState(param("find")), [only, setOnly] = useState(GROUPS.some(([name]) => name === param("only")) ? param("only") : "");
+  useEffect(() => { history.replaceState(null, "", withParams({ find: typed.trim(), only })); }, [typed, only]); // a link, or a reload, shows the same
   const [now, setNow] = useState(Date.now());
   useEffect(() => { const each = setInterval(() => setNow(Date.now()), 5000); return () => clearInterval(each); }, []);
   // small differences of the clocks are no reason to draw everything again
@@ -73,11 +74,11 @@ function Live({ enterprise }) {
     <div class="page-head"><h1>Сейчас</h1>
       <div class="row counts" role="group" aria-label="Показать">${GROUPS.map(([name, words]) => html`
         <button key=${name} type="button" class=${`btn small ${only === name ? "primary" : ""}`} aria-pressed=${only === name} onClick=${() => setOnly(only === name ? "" : name)}>
-          ${words} <b class="num">${count(name)}</b></button>`)}</div>
+          ${words} <b class="num">${number(count(name))}</b></button>`)}</div>
       <span class="grow"></span>
       <input type="search" placeholder="Номер, клиент, сотрудник" aria-label="Найти среди текущих звонков" value=${typed} onInput=${(event) => setTyped(event.target.value)} />
       <${Link} board=${board} /></div>
-    <${Troubles} health=${board.health} now=${now + skew} />
+    <${Troubles} health=${board.health} now=${now + skew} enterprise=${enterprise} />
     <section class=${`panel ${silent ? "silent" : ""}`} aria-label="Текущие звонки">
       ${shown.length > 0 && html`<div class="frame"><table class="live">
         <thead><tr><th scope="col">Состояние</th><th scope="col" class="right">Длится</th><th scope="col">Клиент</th><th scope="col">Сотрудники</th><th scope="col">Карточки</th>

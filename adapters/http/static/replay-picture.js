@@ -8,6 +8,7 @@ const STATES = {
   waiting: "ждёт", hold: "на удержании", talking: "разговор", ringing: "звонит", unsure: "отвечен, когда — неизвестно",
   shown: "карточка", timing: "карточка, таймер", card_unsure: "карточка, наверно",
 };
+const LEGEND = [["ringing", "звонит"], ["talking", "разговор"], ["waiting", "ждёт"], ["hold", "на удержании"], ["unsure", "неизвестно"], ["shown", "карточка"], ["timing", "карточка с таймером"]];
 export const KINDS = {
   heard: "услышано", time: "время", asked: "запрос", answered: "ответ", failed: "сбой", refused: "отказ", deferred: "отложено", ordered: "повтор",
 };
@@ -93,7 +94,7 @@ export function Picture({ story, at, choose, now }) {
         </svg>
       </div>
     </div>
-    <div class="picture-foot row"><span class="legend"><i class="swatch ringing"></i>звонит <i class="swatch talking"></i>разговор <i class="swatch waiting"></i>ждёт <i class="swatch shown"></i>карточка <i class="swatch timing"></i>с таймером</span>
+    <div class="picture-foot row"><span class="legend">${LEGEND.map(([kind, words]) => html`<span key=${kind} class="nowrap"><i class=${`swatch ${kind}`}></i>${words}</span>`)}</span>
       ${longestGap(times) > LONG_GAP_MS && html`<button type="button" class="btn small quiet" aria-pressed=${isEven} onClick=${() => setEven(!isEven)}>${isEven ? "Сжать долгие паузы" : "Ровное время"}</button>`}</div>
   </section>`;
 }

@@ -1,7 +1,7 @@
 // One call, as it happened: the picture first, then the chosen moment, then every step.
-import { html, useState, useEffect, useRef, useCallback, useData, api, counted, dateTime, duration, time, toast, sayError, Busy, Failed, Tag } from "./lib.js";
+import { html, useState, useEffect, useRef, useCallback, useData, api, date, dateTime, duration, offset, phone, time, when, toast, sayError, Busy, Failed, Tag } from "./lib.js";
 import { mount } from "./shell.js";
-import { outcomeOf, Way, Client, person } from "./calls-words.js";
+import { outcomeOf, Way, Client, person, callsOf, canCall } from "./calls-words.js";
 import { Picture, KINDS } from "./replay-picture.js";
 import { Step, Moment, clock } from "./replay-step.js";
 import { WhatIf } from "./replay-what-if.js";
@@ -70,6 +70,9 @@ const Missing = ({ error, retry }) => (error.status === 404
 
 function Story({ story, now, reload, lost }) {
   const [at, choose] = useStep(story.entries), [asking, setAsking] = useState(false);
+  useEffect(() => {
+    document.title = [story.direction === "internal" ? "внутренний" : phone(story.number), story.start_ms !== null && when(story.start_ms), story.enterprise].filter(Boolean).join(" · ") + " — звонок";
+  }, [story.number, story.start_ms]);
   const count = story.entries.length, entry = story.entries[at];
   return html`
     <${Head} story=${story} reload=${reload} asking=${asking} ask=${() => setAsking(true)} />
@@ -102,7 +105,7 @@ function Steps({ story, at, choose }) {
     <ol ref=${box}>${story.entries.map((entry, index) => {
       const overtaken = entry.at_ms < latest;
       latest = Math.max(latest, entry.at_ms);
-      return html`<li key=${entry.version}><button type="button" class=${entry.kind} aria-current=${index === at ? "step" : undefined} onClick=${() => choose(index)}>
+      return html`<li key=${entry.version}><button type="button" class=${entry.kind} aria-current=${index === at ? "step" : undefined} tabindex=${index === at ? 0 : -1} onClick=${() => choose(index)}>
         <span class="num muted">${clock(entry.at_ms)}</span><span class=${`kind ${entry.kind}`} title=${KINDS[entry.kind]}></span>
         <span class="words">${entry.title}${overtaken && html` <span class="muted small">(услышано раньше, присоединено сейчас)</span>`}${entry.notes.map((note) => html`<span key=${note.about + note.text} class="note-line">${note.about}: ${note.text}</span>`)}</span></button></li>`;
     })}</ol></section>`;
@@ -123,21 +126,27 @@ function Head({ story, reload, asking, ask }) {
     } catch (failure) { sayError(failure); } finally { setBusy(false); }
   };
   return html`
-    <div class="page-head replay-head"><h1 class="grow"><${Way} direction=${story.direction} /> <${Client} number=${story.number} name=${story.picture.client} /> <${Tag} kind=${kind}>${words}<//></h1>
+    <div class="page-head replay-head"><h1 class="grow"><${Way} direction=${story.direction} /> ${story.direction === "internal" && story.number === "anonymous" ? "Между сотрудниками"
+      : html`<${Client} number=${story.number} name=${story.picture.client} />`} <${Tag} kind=${kind}>${words}<//></h1>
+      ${canCall(story.number) && html`<a class="btn small" href=${callsOf(story.enterprise, story.number)} title="Все звонки с этого номера и на него">Все звонки номера</a>`}
       ${story.entries.length > 0 && html`<button type="button" class="btn small" aria-expanded=${asking} onClick=${ask}>А если бы…</button>`}
       <button type="button" class="btn small" onClick=${copy}>Ссылка на момент</button>
       <a class="btn small" href=${`${BASE}?download=1`} download>Скачать</a>
       <a class="btn small" href=${`${BASE}?download=1&numbers=hide`} download title="Без номеров и имён: можно приложить к заявке">Скачать без номеров</a></div>
     ${story.parked && html`<div class="note bad row"><span class="grow"><b>Нужен человек:</b> ${story.parked}</span> <button type="button" class="btn small" disabled=${busy} onClick=${again}>Повторить</button></div>`}
     <dl class="summary">
-      <div><dt>Когда</dt><dd class="num">${story.start_ms !== null ? dateTime(story.start_ms) : "—"}${story.end_ms !== null && html` – ${time(story.end_ms)} <span class="muted">(${duration(story.end_ms - story.start_ms)})</span>`}</dd></div>
+      <div><dt>Когда</dt><dd class="num">${story.start_ms !== null ? dateTime(story.start_ms) : "—"}${story.end_ms !== null && html` – ${date(story.end_ms) === date(story.start_ms) ? time(story.end_ms) : dateTime(story.end_ms)} <span class="muted">(${duration(story.end_ms - story.start_ms)})</span>`}
+        ${" "}<span class="muted small" title="Время этого устройства">${offset(story.start_ms ?? story.picture.from_ms)}</span></dd></div>
       <div><dt>Звонило</dt><dd>${story.rang.length ? story.rang.map((each) => person(each, names)).join(", ") : "ни у кого"}</dd></div>
-      <div><dt>Говорили</dt><dd>${story.talked.length ? story.talked.map((each) => person(each, names)).join(", ") : story.outcome === "answered" ? "не слышно (нет событий соединений)" : "никто"}</dd></div>
+      <div><dt>Говорили</dt><dd>${story.talked.length ? story.talked.map((each) => person(each, names)).join(", ") : story.outcome === "answered" ? "не слышно (нет событий соединений)" : story.outcome === "internal" ? "между собой" : "никто"}</dd></div>
       ${story.attributed_because && html`<div><dt>Чей звонок</dt><dd>${story.attributed ? person(story.attributed, names) : "ничей"} <span class="muted">— ${story.attributed_because}</span></dd></div>`}
-      <div><dt>В МоёмСкладе</dt><dd>${remote.call ? html`есть${remote.contact ? ", привязан к клиенту" : ", без клиента"}${remote.comment && html`, «${remote.comment}»`}${remote.recordings.length > 0 && `, ${counted(remote.recordings.length, "запись", "записи", "записей")}`}` : "нет"}${
+      <div><dt>В МоёмСкладе</dt><dd>${remote.call ? html`есть${remote.contact ? ", привязан к клиенту" : ", без клиента"}${remote.comment && html`, «${remote.comment}»`}${remote.recordings.map((each, index) => html`, <${Recording} key=${each} url=${each} words=${remote.recordings.length > 1 ? `запись ${index + 1}` : "запись разговора"} />`)}` : "нет"}${
         story.open_cards.length > 0 && html` <${Tag} kind="accent">карточки: ${story.open_cards.join(", ")}<//>`}</dd></div>
       <div><dt>Предприятие</dt><dd><a href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(story.enterprise)}`}>${story.enterprise}</a> <span class="muted small">звонок <code>${story.call}</code>${story.settings_revision ? `, настройки ред. ${story.settings_revision}` : ""}</span></dd></div>
     </dl>`;
 }
+
+/** The page it leads to is the PBX's: it is not told where the listener came from. */
+const Recording = ({ url, words }) => (/^https?:\/\//i.test(url) ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${words}</a>` : words);
 
 mount({ section: "calls", of: number }, Replay);

@@ -3,14 +3,15 @@ import { html, useState, useEffect, useRef, useMemo, number } from "./lib.js";
 
 const HEIGHT = 190, TOP = 12, BOTTOM = 24, LEFT = 46, RIGHT = 8;
 
-function niceTop(most) {
-  if (!(most > 0)) return 1;
+/** Where an axis ends. `whole`: things that are counted: half of them, where the middle line is, must be a whole number too. */
+function niceTop(most, whole) {
+  if (!(most > 0)) return whole ? 2 : 1;
   const size = 10 ** Math.floor(Math.log10(most));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((each) => each * size).find((each) => each >= most);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((each) => each * size).find((each) => each >= most && !(whole && each % 2)) || 20 * size;
 }
 
 /** `series`: `[{name, kind, values}]`, `null` where there is nothing to tell. `stack`: bars on top of each other; else lines. `most`: the top of the axis. */
-export function Chart({ title, note, labels, long, series, stack = false, most, unit = number, head = "Период" }) {
+export function Chart({ title, note, labels, long, series, stack = false, whole = false, most, unit = number, head = "Период" }) {
   const box = useRef(null), [width, setWidth] = useState(600), [at, setAt] = useState(null);
   useEffect(() => {
     const look = new ResizeObserver(([entry]) => setWidth(Math.max(240, Math.floor(entry.contentRect.width))));
@@ -19,7 +20,7 @@ export function Chart({ title, note, labels, long, series, stack = false, most, 
   }, []);
   const count = labels.length, room = width - LEFT - RIGHT, step = room / Math.max(1, count);
   const top = useMemo(() => most || niceTop(Math.max(0, ...(stack ? labels.map((_, index) => series.reduce((sum, each) => sum + (each.values[index] || 0), 0))
-    : series.flatMap((each) => each.values.map((value) => value || 0))))), [series, labels, stack, most]);
+    : series.flatMap((each) => each.values.map((value) => value || 0)))), whole), [series, labels, stack, most]);
   const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top), x = (index) => LEFT + step * (index + 0.5);
   const every = Math.max(1, Math.ceil(64 / step));
   const point = (event) => {

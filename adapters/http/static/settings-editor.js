@@ -87,7 +87,7 @@ export function Editor({ me, number }) {
       <h1 class="who">${number} ${told.name}</h1><${Tag} kind=${state[0]}>${state[1]}<//>
       <span class="grow muted small">${told.revision ? `редакция ${told.revision}` : ""}</span>
       <div class="tabs" role="tablist" aria-label="Вид">${[["form", "Настройки"], ["history", "История изменений"]].map(([name, words]) => html`
-        <button key=${name} type="button" role="tab" aria-selected=${tab === name} onClick=${() => show(name)}>${words}</button>`)}</div>
+        <button key=${name} type="button" role="tab" aria-selected=${tab === name} tabindex=${tab === name ? 0 : -1} onKeyDown=${otherTab} onClick=${() => show(name)}>${words}</button>`)}</div>
     </div>
     ${isNew && html`<p class="note warn">Этого предприятия ещё нет в базе: оно появится, когда вы сохраните настройки. Проверьте номер.</p>`}
     ${told.problems.length > 0 && html`<div class="note warn" role="status"><b>В сохранённых настройках что-то не понято:</b>
@@ -156,6 +156,15 @@ function Addresses({ told, isNew }) {
       <span class="hint">Вставьте его в МоёмСкладе, в настройках решения телефонии, в поле «Адрес провайдера телефонии». Никому больше не сообщайте.</span></div>
     <div class="field"><span class="label">Адрес Phone API</span><span class="mono">${told.ms.phone_api_url || "https://api.moysklad.ru/api/phone/1.0"}</span>
       <span class="hint">Постоянный, менять его не нужно.</span></div>`;
+}
+
+/** The arrows go from one tab to the other, as in every list of tabs. */
+function otherTab(event) {
+  if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+  const other = event.currentTarget.nextElementSibling || event.currentTarget.previousElementSibling;
+  event.preventDefault();
+  other.focus();
+  other.click();
 }
 
 const PRIMARY = { ms: "МойСклад", retailcrm: "RetailCRM", uon: "U-ON", bitrix24: "Битрикс24" };

@@ -2,7 +2,7 @@
 import { html, useState, useData, api, toast, sayError, counted, when } from "./lib.js";
 
 export function ParkedCalls({ number }) {
-  const { data, error, reload } = useData(`/ms-admin/api/parked?limit=5&enterprise=${encodeURIComponent(number)}`);
+  const { data, error, reload } = useData(`/ms-admin/api/parked?lang=ru&limit=5&enterprise=${encodeURIComponent(number)}`);
   const [busy, setBusy] = useState(false);
   if (error || !data || !data.total) return null;
   const again = async () => {
@@ -21,7 +21,7 @@ export function ParkedCalls({ number }) {
     <div class="panel-head"><h2 id="parked-title">Ждут человека: ${counted(data.total, "звонок", "звонка", "звонков")}</h2>
       <button type="button" class="btn small" disabled=${busy || data.orders.length > 0} onClick=${again}>${data.orders.length ? "Повторяются…" : "Повторить все"}</button></div>
     <div class="panel-body">
-      ${data.reasons.map((each) => html`<div class="verdict warn" key=${each.reason + each.code}><b>${each.calls} — ${each.reason}</b>${each.remedy && html`<p>${each.remedy}</p>`}
+      ${data.reasons.map((each) => html`<div class="verdict warn" key=${each.reason + each.code}><b>${counted(each.calls, "звонок", "звонка", "звонков")} — ${each.reason}</b>${each.remedy && html`<p>${each.remedy}</p>`}
         ${each.since_ms && html`<p class="small muted">с ${when(each.since_ms)}</p>`}</div>`)}
       <ul class="plain small">${data.calls.map((each) => html`<li key=${each.call}><a href=${`/ms-admin/calls/${encodeURIComponent(number)}/${encodeURIComponent(each.call)}`}>Звонок ${when(each.started_ms)}</a></li>`)}</ul>
       <p class="small muted">Исправьте причину и повторите. После сохранения новых ключей сервис повторяет сам.</p>

@@ -9,6 +9,8 @@ const SECTIONS = [
   ["status", "Состояние", "/ms-admin/status"],
   ["settings", "Настройки", "/ms-admin/"],
 ];
+const AGAIN_MS = 5_000;
+const TITLE = document.title;
 export const STATES = {
   on: ["good", "включена"], off: ["", "выключена"], trouble: ["warn", "нужно внимание"], none: ["", "не настроена"],
 };
@@ -22,7 +24,12 @@ export function mount({ section, narrow = false, all = true, of = "" }, View) {
 function Frame({ section, narrow, all, of, View }) {
   const [me, setMe] = useState(null), [failed, setFailed] = useState(null);
   const [asked, setAsked] = useState(null);
-  const load = () => { setFailed(null); api("/ms-admin/api/me").then(setMe, setFailed); };
+  const load = () => api("/ms-admin/api/me").then((told) => { setMe(told); setFailed(null); }, setFailed);
+  useEffect(() => {
+    if (me || !failed || (failed.status && failed.status !== 503)) return undefined;
+    const later = setTimeout(load, AGAIN_MS); // whatever it was, it passes: the page need not be asked again by hand
+    return () => clearTimeout(later);
+  }, [failed]);
   useEffect(() => {
     let going = null;
     onLoggedOut(() => (going ??= new Promise((done) => setAsked({ done: () => { going = null; setAsked(null); done(); } }))));
@@ -31,6 +38,7 @@ function Frame({ section, narrow, all, of, View }) {
     if (current) current.parentElement.scrollLeft = current.offsetLeft - current.parentElement.offsetLeft - 40;
   }, []);
   const enterprise = me && me.enterprise ? me.enterprise : of || param("enterprise_number");
+  useEffect(() => { if (enterprise && !of) document.title = `${enterprise} ${TITLE}`; }, [enterprise]); // several tabs are told apart
   return html`
     <a class="skip" href="#main">К содержанию</a>
     <header class="top"><div class="top-row">
@@ -41,7 +49,7 @@ function Frame({ section, narrow, all, of, View }) {
     </div></header>
     <main id="main" tabindex="-1" class=${narrow ? "narrow" : ""}>
       ${me ? html`<${View} me=${me} enterprise=${enterprise} />`
-        : failed ? html`<div class="note bad">${failed.words || failed.message} <button class="btn small" onClick=${load}>Повторить</button></div>` : html`<${Busy} />`}
+        : failed ? html`<div class="note bad row" role="alert"><span>${failed.words || failed.message}</span> <button type="button" class="btn small" onClick=${load}>Повторить сейчас</button></div>` : html`<${Busy} />`}
     </main>
     <${Toasts} />
     ${asked && html`<${LogInAgain} byLink=${me && me.kind === "link"} done=${asked.done} />`}`;

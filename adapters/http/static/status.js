@@ -1,5 +1,5 @@
 // «Состояние»: is everything well, and if not, what and since when. For an administrator: of his enterprise alone.
-import { html, useEffect, useData, counted, span, ago, dateTime, Busy, Failed, Tag } from "./lib.js";
+import { html, useEffect, useData, counted, number, span, dateTime, Busy, Failed, Tag } from "./lib.js";
 import { mount } from "./shell.js";
 import { troubleWords, backlogWords } from "./live-health.js";
 
@@ -27,16 +27,18 @@ function One({ number }) {
     ${error && html`<${Failed} error=${error} retry=${reload} />`}${!data && !error && html`<${Busy} />`}
     ${data && html`<div class="status-grid">
       ${data.away && html`<div class="note bad">Сервис ждёт базу данных. Ничего не потеряно: события принимает отправитель и повторит.</div>`}
-      <${Accounts} accounts=${health.accounts} good="МойСклад отвечает, ключи приняты." now=${data.now_ms} />
+      <${Accounts} accounts=${health.accounts} good="Трудностей с МоимСкладом сейчас нет." now=${data.now_ms} />
       <section class="panel"><div class="panel-head"><h2>Передача в МойСклад</h2></div><div class="panel-body">${backlogWords(health.behind)}</div></section>
       <section class="panel"><div class="panel-head"><h2>Ждут человека</h2></div><div class="panel-body">${health.parked
         ? html`<p>${counted(health.parked, "звонок", "звонка", "звонков")}: МойСклад отказал. Исправьте причину в настройках, сервис повторит сам.</p><p><a class="btn small" href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(number)}&parked=1`}>Показать звонки</a> <a class="btn small" href=${`/ms-admin/?enterprise_number=${encodeURIComponent(number)}`}>Настройки</a></p>`
         : "Никто: отказов нет."}</div></section></div>`}`;
 }
 
+const troubled = (accounts) => new Set(accounts.map((each) => each.enterprise)).size; // each has two APIs
+
 function Accounts({ accounts, good, now }) {
-  return html`<section class="panel" aria-labelledby="accounts"><div class="panel-head"><h2 id="accounts">МойСклад</h2>${accounts.length > 0 && html`<${Tag} kind="bad">${counted(accounts.length, "аккаунт", "аккаунта", "аккаунтов")} с трудностями<//>`}</div>
-    ${accounts.length ? html`<div class="frame"><table><thead><tr><th scope="col">Предприятие</th><th scope="col">Что не так</th><th scope="col">Что сказал МойСклад</th></tr></thead>
+  return html`<section class="panel" aria-labelledby="accounts"><div class="panel-head"><h2 id="accounts">МойСклад</h2>${accounts.length > 0 && html`<${Tag} kind="bad">трудности у ${counted(troubled(accounts), "предприятия", "предприятий", "предприятий")}<//>`}</div>
+    ${accounts.length ? html`<div class="frame"><table class="rows"><thead><tr><th scope="col">Предприятие</th><th scope="col">Что не так</th><th scope="col">Что сказал МойСклад</th></tr></thead>
       <tbody>${accounts.map((each) => html`<tr key=${each.enterprise + each.api}><td><a href=${`/ms-admin/?enterprise_number=${encodeURIComponent(each.enterprise)}`}><b>${each.enterprise || "?"}</b></a></td>
         <td><${Tag} kind=${each.state === "refused" ? "bad" : "warn"}>${each.state === "refused" ? "отказ" : "недоступен"}<//> ${troubleWords(each, now)}</td><td class="muted">${each.reason}</td></tr>`)}</tbody></table></div>`
       : html`<div class="panel-body">${good}</div>`}</section>`;
@@ -50,31 +52,33 @@ function All() {
   const behind = data.followers.filter((each) => each.behind > 100);
   const well = !away && !data.accounts.length && !late && !(parked && parked.calls) && !behind.length;
   return html`<div class="page-head"><h1>Состояние</h1><${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>
-      <span class="grow"></span>${error ? html`<${Tag} kind="bad">нет связи, данные на ${dateTime(data.now_ms)}<//>` : html`<span class="muted small">версия ${data.version}</span>`}</div>
+      <span class="grow"></span>${error ? html`<${Tag} kind="bad">${error.status === 503 ? "сервис ждёт базу данных" : "нет связи"}, на экране состояние на ${dateTime(data.now_ms)}<//>` : html`<span class="muted small">версия ${data.version}</span>`}</div>
     ${away && html`<div class="note bad">База данных недоступна: ${data.database.reason}. Ничего не потеряно, сервис ждёт.</div>`}
     <div class="facts">
       <${Fact} name="Экземпляров сервиса" value=${data.nodes.length || 1} kind=${data.nodes.length ? "" : "warn"} more=${`предприятий у этого: ${data.enterprises.owned}`} />
-      <${Fact} name="Ещё не передано" value=${backlog ? backlog.calls : "?"} kind=${late ? "warn" : "good"} more=${backlog && backlog.calls ? `самый старый ждёт ${span(backlog.oldest_s * 1000)}` : "всё отправлено"} />
-      <${Fact} name="Ждут человека" value=${parked ? parked.calls : "?"} kind=${parked && parked.calls ? "bad" : "good"} more=${parked && parked.calls ? counted(Object.keys(parked.enterprises).length, "предприятие", "предприятия", "предприятий") : "отказов нет"} />
-      <${Fact} name="Аккаунтов с трудностями" value=${data.accounts.length} kind=${data.accounts.length ? "bad" : "good"} more=${data.accounts.length ? "см. ниже" : "МойСклад отвечает всем"} />
+      <${Fact} name="Ещё не передано" value=${backlog ? number(backlog.calls) : "?"} kind=${late ? "warn" : "good"} more=${backlog && backlog.calls ? `самый старый ждёт ${span(backlog.oldest_s * 1000)}` : "всё отправлено"} />
+      <${Fact} name="Ждут человека" value=${parked ? number(parked.calls) : "?"} kind=${parked && parked.calls ? "bad" : "good"} more=${parked && parked.calls ? counted(Object.keys(parked.enterprises).length, "предприятие", "предприятия", "предприятий") : "отказов нет"} />
+      <${Fact} name="Предприятий с трудностями" value=${troubled(data.accounts)} kind=${data.accounts.length ? "bad" : "good"} more=${data.accounts.length ? "см. ниже" : "трудностей нет"} />
       <${Fact} name="Потоков событий" value=${data.streams_open} kind="" more="открытых соединений диспетчера" />
     </div>
     <div class="status-grid">
-      <${Accounts} accounts=${data.accounts} good="МойСклад отвечает всем, ключи приняты." now=${data.now_ms} />
+      <${Accounts} accounts=${data.accounts} good="Трудностей с МоимСкладом сейчас нет ни у кого." now=${data.now_ms} />
       ${backlog && backlog.enterprises.length > 0 && html`<section class="panel"><div class="panel-head"><h2>Очередь по предприятиям</h2><span class="muted small">${backlogWords(backlog)}</span></div>
-        <div class="frame"><table><thead><tr><th scope="col">Предприятие</th><th scope="col" class="right">Звонков</th><th scope="col" class="right">Старейший ждёт</th><th scope="col" class="right">Работы не меньше чем на</th></tr></thead>
-        <tbody>${backlog.enterprises.map((each) => html`<tr key=${each.enterprise}><td>${each.enterprise}</td><td class="num right">${each.calls}</td><td class="num right">${span(each.oldest_s * 1000)}</td><td class="num right">${span(each.estimate_s * 1000)}</td></tr>`)}</tbody></table></div></section>`}
-      ${parked && parked.calls > 0 && html`<section class="panel"><div class="panel-head"><h2>Ждут человека</h2></div><div class="frame"><table><thead><tr><th scope="col">Предприятие</th><th scope="col" class="right">Звонков</th><th scope="col"></th></tr></thead>
-        <tbody>${Object.entries(parked.enterprises).sort((a, b) => b[1] - a[1]).slice(0, 50).map(([number, count]) => html`<tr key=${number}><td><b>${number}</b></td><td class="num right">${count}</td>
-          <td class="right"><a href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(number)}&parked=1`}>звонки</a> · <a href=${`/ms-admin/?enterprise_number=${encodeURIComponent(number)}`}>причины и повтор</a></td></tr>`)}</tbody></table></div></section>`}
-      <section class="panel"><div class="panel-head"><h2>Экземпляры</h2></div>${data.nodes.length ? html`<div class="frame"><table><thead><tr><th scope="col">Адрес</th><th scope="col">Работает</th><th scope="col">Версия</th><th scope="col" class="right">Предприятий</th><th scope="col" class="right">Потоков</th></tr></thead>
-        <tbody>${data.nodes.map((node) => html`<tr key=${node.id}><td><code>${node.address}</code>${node.id === data.node && html` <${Tag} kind="accent">этот<//>`}</td><td>${ago(node.started_ms, data.now_ms).replace(" назад", "")}</td><td>${node.report.version || "?"}</td>
-          <td class="num right">${node.report.owned ?? "?"}</td><td class="num right">${node.report.streams_open ?? "?"}</td></tr>`)}</tbody></table></div>` : html`<p class="empty">Экземпляр ещё не вошёл в строй.</p>`}</section>
+        <div class="frame"><table class="rows"><thead><tr><th scope="col">Предприятие</th><th scope="col" class="right">Звонков</th><th scope="col" class="right">Старейший ждёт</th><th scope="col" class="right">Работы не меньше чем на</th></tr></thead>
+        <tbody>${backlog.enterprises.map((each) => html`<tr key=${each.enterprise}><td><a href=${`/ms-admin/status?enterprise_number=${encodeURIComponent(each.enterprise)}`}><b>${each.enterprise}</b></a></td><td class="num right"><${Label}>звонков<//>${number(each.calls)}</td>
+          <td class="num right"><${Label}>самый старый ждёт<//>${span(each.oldest_s * 1000)}</td><td class="num right"><${Label}>работы не меньше чем на<//>${span(each.estimate_s * 1000)}</td></tr>`)}</tbody></table></div></section>`}
+      ${parked && parked.calls > 0 && html`<section class="panel"><div class="panel-head"><h2>Ждут человека</h2></div><div class="frame"><table class="rows"><thead><tr><th scope="col">Предприятие</th><th scope="col" class="right">Звонков</th><th scope="col"><span class="sr">Ссылки</span></th></tr></thead>
+        <tbody>${Object.entries(parked.enterprises).sort((a, b) => b[1] - a[1]).slice(0, 50).map(([name, count]) => html`<tr key=${name}><td><b>${name}</b></td><td class="num right"><${Label}>звонков<//>${number(count)}</td>
+          <td class="right"><a href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(name)}&parked=1`}>звонки</a> · <a href=${`/ms-admin/?enterprise_number=${encodeURIComponent(name)}`}>причины и повтор</a></td></tr>`)}</tbody></table></div></section>`}
+      <section class="panel"><div class="panel-head"><h2>Экземпляры</h2></div>${data.nodes.length ? html`<div class="frame"><table class="rows"><thead><tr><th scope="col">Адрес</th><th scope="col">Работает</th><th scope="col">Версия</th><th scope="col" class="right">Предприятий</th><th scope="col" class="right">Потоков</th></tr></thead>
+        <tbody>${data.nodes.map((node) => html`<tr key=${node.id}><td><code>${node.address}</code>${node.id === data.node && html` <${Tag} kind="accent">этот<//>`}</td><td><${Label}>работает<//>${span(data.now_ms - node.started_ms)}</td><td><${Label}>версия<//>${node.report.version || "?"}</td>
+          <td class="num right"><${Label}>предприятий<//>${node.report.owned ?? "?"}</td><td class="num right"><${Label}>потоков<//>${node.report.streams_open ?? "?"}</td></tr>`)}</tbody></table></div>` : html`<p class="empty">Экземпляр ещё не вошёл в строй.</p>`}</section>
       <section class="panel"><div class="panel-head"><h2>Производные данные</h2></div><div class="panel-body row">${data.followers.map((each) => html`<${Tag} key=${each.name} kind=${each.behind > 100 ? "warn" : "good"}>
         ${FOLLOWERS[each.name] || each.name}: ${each.behind ? `отстают на ${counted(each.behind, "событие", "события", "событий")}` : "успевают"}<//>`)}</div></section>
     </div>`;
 }
 
+const Label = ({ children }) => html`<span class="only-phone muted">${children}: </span>`;
 const Fact = ({ name, value, kind, more }) => html`<div class="panel fact"><div class="muted small">${name}</div><div class=${`value num ${kind}`}>${value}</div><div class="muted small">${more}</div></div>`;
 
 mount({ section: "status" }, Status);

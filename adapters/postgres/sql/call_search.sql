@@ -5,7 +5,7 @@ SELECT enterprise, call, phase, direction, outcome, number, client, extensions, 
 FROM calls
 WHERE ($1::text IS NULL OR enterprise = $1)
   AND ($2::text IS NULL OR digits <> '' AND CASE WHEN $3::text IS NULL THEN tail = $2 ELSE tail >= $2 AND tail < $3 END)
-  AND ($4::text IS NULL OR $4 = ANY (extensions))
+  AND ($4::text IS NULL OR calls_people(enterprise, extensions) @> ARRAY[coalesce($1 || chr(31), '') || $4])
   AND ($5::text[] IS NULL OR outcome = ANY ($5))
   AND ($6::text IS NULL OR direction = $6)
   AND ($7::bigint IS NULL OR started_ms >= $7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from adapters.access import FAILURES_EACH
+from adapters.access import FAILURES_EACH, Access, Session
 from adapters.http.app import build_app
 from adapters.http.guard import COOKIE, OPEN, SECURE_COOKIE, Guard, still_welcome
 from adapters.http.services import Holder
 from adapters.http.who import FOR_LINKS
 from tests.adapters.http.support import SECRET, dial, edge, everything, parts
+from tests.described import SHAPES_OF_READ_MODELS
 from tests.rig import ENTERPRISE, Rig
 
 OTHER = "0999"
@@ -67,6 +69,33 @@ async def administrator(rig: Rig, operator: Browser) -> AsyncIterator[Browser]:
         status, me = await one.ask("POST", "/ms-admin/api/enter", {"secret": secret})
         assert (status, me["enterprise"], me["kind"]) == (200, ENTERPRISE, "link")
         yield one
+
+
+class Away(Access):
+    """Sessions are in a database that does not answer."""
+
+    async def find(self, id_: str) -> Session | None:
+        raise TimeoutError
+
+
+@pytest.mark.parametrize("cookie", [f"{COOKIE}=somebody", ""])
+async def test_while_the_database_is_away_a_page_comes_and_says_so_itself(rig: Rig, cookie: str) -> None:
+    away = replace(parts(rig), access=Away(rig.service.pool, None))
+    async with edge(rig, STRICT, away) as client:
+        for path in ("/ms-admin/", "/ms-admin/live", f"/ms-admin/calls/{ENTERPRISE}/x"):
+            async with client.get(path, headers={"Cookie": cookie} if cookie else {}, allow_redirects=False) as answer:
+                assert answer.status == (200 if cookie else 303)
+                assert not cookie or answer.content_type == "text/html"
+        async with client.get("/ms-admin/api/calls", headers={"Cookie": cookie} if cookie else {}) as answer:
+            assert answer.status == (503 if cookie else 401)
+
+
+async def test_a_service_that_only_starts_shows_its_pages_to_whoever_has_a_session(rig: Rig) -> None:
+    async with TestClient(TestServer(build_app(Holder(), STRICT, SHAPES_OF_READ_MODELS))) as client:
+        async with client.get("/ms-admin/live", headers={"Cookie": f"{COOKIE}=somebody"}) as answer:
+            assert (answer.status, answer.content_type) == (200, "text/html")
+        async with client.get("/ms-admin/api/me", headers={"Cookie": f"{COOKIE}=somebody"}) as answer:
+            assert answer.status == 503
 
 
 async def audited(rig: Rig) -> list[tuple[str, str]]:

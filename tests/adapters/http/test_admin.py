@@ -305,6 +305,8 @@ async def test_parked_calls_are_listed_with_reason_and_remedy_and_without_number
         ENTERPRISE, "key revoked", "enter it again", 1056, 2,
     )  # fmt: skip
     assert PHONE.removeprefix("+") not in json.dumps(told)
+    _, russian = await ask(http, "GET", "/ms-admin/api/parked?lang=ru")
+    assert russian["reasons"][0]["remedy"] == "enter it again", "better English than nothing"
     _, one = await ask(http, "GET", "/ms-admin/api/parked?enterprise=0999&limit=1")
     assert (one["total"], [call["call"] for call in one["calls"]]) == (1, ["C"])
 

@@ -175,7 +175,7 @@ async def test_reports_and_state_show_what_there_is(house: House) -> None:
         await expect(page.locator("tr.day")).to_have_count(1)
         await looks_right(page)
         await page.goto("/ms-admin/status")
-        await expect(page.get_by_text("МойСклад отвечает всем, ключи приняты.")).to_be_visible()
+        await expect(page.get_by_text("Трудностей с МоимСкладом сейчас нет ни у кого.")).to_be_visible()
         await looks_right(page)
         await page.goto(f"/ms-admin/status?{OF}")
         await expect(page.get_by_text("Ничего не ждёт: всё отправлено в МойСклад.")).to_be_visible()

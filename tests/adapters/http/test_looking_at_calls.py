@@ -155,11 +155,15 @@ async def test_a_report_tells_calls_people_and_moysklad(rig: Rig, http: Any) -> 
     assert [(each["period"], each["extension"], each["answered"]) for each in told["people"]] == [(15, "151", 1)]
     assert {each["api"] for each in told["requests"]} == {"phone", "json"}
     assert all(each["p95_ms"] is not None for each in told["requests"])
+    _, farther = await ask(http, "/ms-admin/api/reports?from=2026-11-23&to=2026-11-23&by=hour&zone=Asia/Kolkata")
+    assert told["bounds_ms"][0] - farther["bounds_ms"][0] == 9_000_000, "the reader's own days"
     _, everybody = await ask(http, "/ms-admin/api/reports?from=2026-11-23&to=2026-11-23")
     assert (everybody["periods"][0]["in"], everybody["people"]) == (1, [])
 
 
-@pytest.mark.parametrize(("query", "field"), [("from=x", "from"), ("by=week", "by"), ("enterprise=%00", "enterprise")])
+@pytest.mark.parametrize(
+    ("query", "field"), [("from=x", "from"), ("by=week", "by"), ("zone=%00", "zone"), ("enterprise=%00", "enterprise")]
+)
 async def test_a_report_that_is_not_understood_names_the_field(http: Any, query: str, field: str) -> None:
     status, told = await ask(http, f"/ms-admin/api/reports?{query}")
     assert (status, told["field"]) == (400, field)
