@@ -73,19 +73,24 @@ class _Screens:
 
 def facts(events: Sequence[Event], *, enterprise: str, call: str, settings: Settings) -> Facts:
     """What can be said of a history. What is not so is left out."""
+    return folded_facts(events, enterprise=enterprise, call=call, settings=settings)[1]
+
+
+def folded_facts(events: Sequence[Event], *, enterprise: str, call: str, settings: Settings) -> tuple[Call, Facts]:
+    """The same, with the call."""
     state, screens = initial(enterprise, call), _Screens()
     for event in events:
         before, state = state, evolve(state, event)
         _look(screens, before, state, event, settings)
     found = dict(_ended(state, settings))
-    found.update(_recorded(state, screens))
     for extension, stood in screens.cards.items():
         if seen := _seen(stood):
             found[f"card {extension}"] = Fact(value=seen, because=screens.shown_because.get(extension, ""))
+    found.update(_recorded(state, screens))
     found.update(screens.made)
     if reason := parked_reason(state):
         found["parked"] = Fact(value=reason)
-    return found
+    return state, found
 
 
 def compare(was: Facts, would: Facts) -> tuple[Change, ...]:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core import call as calls
-from core.call import fold, initial
+from core.call import Call
 from core.decisions import Limits
-from core.difference import Change, Facts, compare, facts, is_same, reason_for, reasons
+from core.difference import Change, compare, facts, folded_facts, is_same, reason_for, reasons
 from core.events import Event
 from core.rerun import Rerun, rerun
 from core.settings import Settings
@@ -62,7 +62,7 @@ class Verdict:
 def judge(question: Question) -> Verdict:
     """Run the call again, and say what would be otherwise."""
     ask = question
-    was = facts(ask.events, enterprise=ask.enterprise, call=ask.call, settings=ask.settings)
+    state, was = folded_facts(ask.events, enterprise=ask.enterprise, call=ask.call, settings=ask.settings)
     settings = ask.settings if ask.other is None else ask.other
     run = _rerun(ask, settings)
     would = facts(run.events, enterprise=ask.enterprise, call=ask.call, settings=settings)
@@ -75,7 +75,7 @@ def judge(question: Question) -> Verdict:
         changes = tuple(change for change in changes if change not in anyway)
     if changes or anyway:
         changes, anyway = _explained(ask, run, settings, changes), _explained(ask, run, settings, anyway)
-    return _verdict(ask, run, was, changes, anyway)
+    return _verdict(ask, state, run, changes, anyway)
 
 
 def _rerun(ask: Question, settings: Settings) -> Rerun:
@@ -98,9 +98,8 @@ def _explained(ask: Question, run: Rerun, settings: Settings, changes: Sequence[
     )
 
 
-def _verdict(ask: Question, run: Rerun, was: Facts, changes: tuple[Change, ...], anyway: tuple[Change, ...]) -> Verdict:
-    state = fold(initial(ask.enterprise, ask.call), ask.events)
-    outcome = was.get("outcome")
+def _verdict(ask: Question, state: Call, run: Rerun, changes: tuple[Change, ...], anyway: tuple[Change, ...]) -> Verdict:
+    outcome = calls.outcome(state)
     return Verdict(
         enterprise=ask.enterprise,
         call=ask.call,

@@ -135,7 +135,7 @@ def _lines(verdict: Verdict, zone: tzinfo) -> Iterator[str]:
 def _change(change: Change, zone: tzinfo) -> Iterator[str]:
     yield f"  ≠ {sentence(change)}"
     for mark, value, because in (("was", change.was, change.was_because), ("would", change.would, change.would_because)):
-        why = f" — {because}" if because else ""
+        why = f" ({because})" if because else ""
         yield f"      {mark + ':':<7}{detail(change.about, value, zone)}{why}"
 
 

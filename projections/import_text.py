@@ -22,7 +22,7 @@ def told(history: HistoryFile, run: Rerun, zone: tzinfo) -> Iterator[str]:
     yield f"{began}  {way} {state.number}: {outcome}  ({history.call})"
     for about, fact in found.items():
         if about not in ("outcome", "start"):
-            yield f"    {about}: {detail(about, fact.value, zone)}{f' — {fact.because}' if fact.because else ''}"
+            yield f"    {about}: {detail(about, fact.value, zone)}{f' ({fact.because})' if fact.because else ''}"
     if run.stuck:
         yield "    ! it never comes to rest"
 

@@ -75,8 +75,8 @@ def test_one_call_as_text() -> None:
     assert told == (
         "Call A of enterprise 0367, 2026-11-23 15:30:00, from +375290000001: missed\n"
         "  ≠ the card would also be shown to 103\n"
-        "      was:   — — no employee has this extension\n"
-        "      would: shown 15:30:01, hidden 15:30:09 — the card belongs on a screen: SHOW 101, SHOW 103\n"
+        "      was:   — (no employee has this extension)\n"
+        "      would: shown 15:30:01, hidden 15:30:09 (the card belongs on a screen: SHOW 101, SHOW 103)\n"
         "  first otherwise at 15:30:00: the run asks for update_call\n"
         "  assumed: something\n"
     )

@@ -35,7 +35,7 @@ def test_a_call_in_words() -> None:
     assert lines[0] == "2026-11-23 15:30:00  from +375290000001: missed  (A)"
     text = "\n".join(lines)
     assert "    comment: Пропущенный вызов (звонили: 101, 102)" in text
-    assert "    card 101: shown 15:30:00, hidden 15:30:20 — the card belongs on a screen: SHOW 101, SHOW 102" in text
+    assert "    card 101: shown 15:30:00, hidden 15:30:20 (the card belongs on a screen: SHOW 101, SHOW 102)" in text
 
 
 def test_a_call_as_json() -> None:

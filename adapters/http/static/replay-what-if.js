@@ -89,8 +89,8 @@ function Mapping({ number, story, draft, was, set }) {
 }
 
 const Change = ({ each }) => html`<li class="difference"><b>${each.sentence}</b>
-  <dl><dt>было</dt><dd>${each.was_words}${each.was_because && html` <span class="muted">— ${each.was_because}</span>`}</dd>
-  <dt>было бы</dt><dd>${each.would_words}${each.would_because && html` <span class="muted">— ${each.would_because}</span>`}</dd></dl></li>`;
+  <dl><dt>было</dt><dd>${each.was_words}${each.was_because && html` <span class="muted">(${each.was_because})</span>`}</dd>
+  <dt>было бы</dt><dd>${each.would_words}${each.would_because && html` <span class="muted">(${each.would_because})</span>`}</dd></dl></li>`;
 
 function Found({ found }) {
   return html`<div class="stack">
