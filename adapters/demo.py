@@ -55,8 +55,15 @@ CONFIG: Final[dict[str, Any]] = {
     "integration_code": SANDBOX_PHONE_KEY,
     "api_token": SANDBOX_API_TOKEN,
     "notifications": {"call_notify_mode": "during", "notify_incoming": True, "notify_outgoing": True},
-    "incoming_call_actions": {"create_client": True, "create_order": "none", "order_source": "Телефонный звонок"},
+    "incoming_call_actions": {
+        "create_client": True,
+        "create_order": "unless_open",
+        "order_source": "Телефонный звонок",
+        "create_task": "on_missed",
+    },
     "outgoing_call_actions": {"create_client": True, "create_order": "none", "order_source": "Исходящий звонок"},
+    "organization": "ООО «Песочница»",
+    "task_assignee": "101",
 }
 
 Echo = Callable[[str], None]
@@ -258,7 +265,15 @@ async def _show_table(stage: Stage) -> bool:
         f"\n  {customers} customer calls played, {len(mine)} in MoySklad, {open_cards} cards open;"
         " internal calls are not sent."
     )
+    orders, tasks = await _made(stage, "orders"), await _made(stage, "tasks")
+    waiting = sum(not task["done"] for task in tasks)
+    stage.echo(f"  {len(orders)} customer orders, one for each client; {waiting} clients wait to be called back.")
     return len(mine) == customers and open_cards == 0
+
+
+async def _made(stage: Stage, what: str) -> list[dict[str, Any]]:
+    async with stage.http.get(f"{stage.sandbox}/sandbox/{what}") as answer:
+        return list((await answer.json())[what])
 
 
 async def _show_replay(stage: Stage) -> None:

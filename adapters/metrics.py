@@ -140,6 +140,8 @@ class Collector:
         yield effects
         yield CounterMetricFamily("ms_calls", "Customers' calls whose record became final", value=counters.calls)
         yield CounterMetricFamily("ms_clients_created", "Clients created at MoySklad", value=counters.clients)
+        yield CounterMetricFamily("ms_orders_created", "Customer orders created at MoySklad", value=counters.orders)
+        yield CounterMetricFamily("ms_tasks_created", "Tasks created at MoySklad to call somebody back", value=counters.tasks)
         yield GaugeMetricFamily("ms_calls_attended", "Calls the reactor works on now", value=self._reactor.attending)
         yield from self._streams()
         yield GaugeMetricFamily("ms_nodes", "Instances that live, as this one last heard", value=len(self._figures.nodes()))

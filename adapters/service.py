@@ -14,12 +14,15 @@ import structlog
 
 from adapters import access, audit
 from adapters.backlog import BacklogMeter
+from adapters.callbacks import WithCallbacks
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.wiring import MoySklad, build_moysklad
 from adapters.ownership import Ownership
 from adapters.parked import ParkedWork
+from adapters.postgres import callbacks
+from adapters.postgres.callbacks import PostgresCallbacks
 from adapters.postgres.database import DATABASE_ERRORS, close_pool, create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.leases import PostgresLeases
@@ -142,6 +145,7 @@ class Service:
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
                 await audit.prune(self.pool)
+                await callbacks.prune(self.pool)
             except UNAVAILABLE as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)
@@ -155,8 +159,7 @@ async def assembled(
     """The parts; nothing runs yet. They are closed at the end of the block. ``streams_open``: connections that deliver events."""
 
     def mended(api: Api, enterprise: str) -> None:
-        if api is Api.PHONE:  # the calls themselves: nothing is parked for want of a client
-            retries.mended(enterprise)
+        retries.mended(enterprise)
 
     def foreign(stream: StreamId) -> bool:
         return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
@@ -202,7 +205,7 @@ async def assembled(
         reactor = Reactor(
             store=store,
             settings=settings,
-            gateway=moysklad.gateway,
+            gateway=WithCallbacks(moysklad.gateway, PostgresCallbacks(pool)),
             now_ms=options.now_ms,
             limits=options.limits,
             ownership=ownership,

@@ -425,6 +425,8 @@ def _account(enterprise: str, config: Mapping[str, Any]) -> Account:
         enterprise=enterprise,
         phone_key=str(phone_key or "").strip(),
         api_token=str(api_token or "").strip(),
+        organization=str(config.get("organization") or "").strip(),
+        assignee=str(config.get("task_assignee") or "").strip(),
     )
 
 

@@ -243,7 +243,10 @@ class EffectFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectRefused:
-    """MoySklad said no for good: repeating the same request cannot help. ``remedy`` says what a person can do."""
+    """MoySklad said no for good: repeating the same request cannot help. ``remedy`` says what a person can do.
+
+    ``started``: this try was recorded as started, so if no request of it left (no ``exchanges``), none did.
+    """
 
     type: ClassVar[str] = "effect_refused"
     key: str
@@ -253,6 +256,7 @@ class EffectRefused:
     remedy: str = ""
     code: int | None = None
     exchanges: tuple[Exchange, ...] = ()
+    started: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from core.effects import Way, way_of_type
 from core.events import (
     CallOverdue,
     CallSettled,
@@ -97,6 +98,8 @@ def _tell(event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
                 "downloaded": event.downloaded,
             }
             return "hangup", heard, None, ""
+        case EffectDone() if way_of_type(str(event.effect.get("type"))) is Way.HOUSE:
+            return None  # MoySklad was not asked
         case EffectDone():
             return str(event.effect.get("type")), _requests(event.exchanges), _answers(event), ""
         case EffectFailed() | EffectRefused():

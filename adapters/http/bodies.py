@@ -164,7 +164,7 @@ class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
 
 
 class ParkedQuery(EnterpriseQuery, frozen=True, kw_only=True):
-    """How many calls to name; ``lang=ru``: what helps, for a page."""
+    """How many calls to name; ``lang=ru``: reasons in Russian."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
     lang: str = ""
@@ -208,12 +208,11 @@ class MissedQuery(Body, frozen=True, kw_only=True):
 
 
 class ReportQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``; ``zone``: whose days, an IANA name (else: the service's)."""
+    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``."""
 
     since: str = ""
     until: str = ""
     by: str = "day"
-    zone: str = ""
 
 
 class LeadQuery(Body, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ Status = Callable[[], Awaitable[dict[str, Any]]]
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The service's parts as the edge sees them."""
+    """The service's parts as the edge sees them. ``in_russian``: a sentence of the history, for a page."""
 
     ingest: Ingest
     settings: SettingsStore

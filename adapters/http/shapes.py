@@ -185,6 +185,13 @@ class OrderStates(Shape, frozen=True, kw_only=True):
     problem: str
 
 
+class Organizations(Shape, frozen=True, kw_only=True):
+    """Names of legal entities, or why there are none, in Russian words."""
+
+    organizations: list[str]
+    problem: str
+
+
 class TestCardShown(Shape, frozen=True, kw_only=True):
     """Whether the card is on the screen, in Russian words; ``call``: MoySklad's id."""
 

@@ -18,18 +18,27 @@ from adapters.moysklad.json_api import JsonApi, contact_persons, owner_of
 from adapters.moysklad.limits import Clock, wall_ms
 from adapters.moysklad.moments import to_moscow
 from adapters.moysklad.numbers import NumberKey, number_key
+from adapters.moysklad.orders import Orders
 from adapters.moysklad.phone_api import NOTHING_TO_CHANGE, PhoneApi, RemoteCall, update_body
+from adapters.moysklad.tasks import Tasks
 from adapters.moysklad.transport import Trail, Transport
 from core.effects import (
     Account,
     Admission,
+    ClaimCallback,
+    CloseCallback,
+    CompleteTask,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     Deferred,
     Effect,
     FindContact,
     FindEmployees,
+    HoldTasks,
     InspectCall,
+    KeepTask,
     Performed,
     Refused,
     RegisterCall,
@@ -43,7 +52,6 @@ Result = dict[str, Any]
 Row = Mapping[str, Any]
 
 EXISTS: Final = 3006
-NOT_FOUND: Final = 1021
 RULE: Final = "own phone before contact person, not archived, most recently updated, smallest id"
 
 
@@ -68,6 +76,8 @@ class MoySkladGateway:
         self._json = json
         self._now_ms = now_ms
         self.directory = Directory(phone, json, now_ms=now_ms)
+        self._orders = Orders(json, zone=phone.zone, now_ms=now_ms)
+        self._tasks = Tasks(json, self.directory, zone=phone.zone)
 
     def is_away(self, effect: Effect, account: Account) -> bool:
         """See :class:`core.effects.Gateway`."""
@@ -84,8 +94,7 @@ class MoySkladGateway:
         trail = Trail(turn=turn, enterprise=account.enterprise)
         if (way := self._first_request(effect, account)) is not None:
             transport, credential = way
-            entity = effect.external_id if isinstance(effect, UpdateCall | ConfirmCall) else ""
-            await transport.take_place(credential, trail, most_ms=self._left_ms(effect), entity=entity)
+            await transport.take_place(credential, trail, most_ms=self._left_ms(effect), entity=_put(effect))
         try:
             yield _Admitted(self, account, trail)
         finally:
@@ -94,6 +103,7 @@ class MoySkladGateway:
     def forget(self, account: Account) -> None:
         """Believe nothing of this account any more: its settings changed, or a person asks to try it again."""
         self.directory.forget(account)
+        self._orders.terms.forget(account)
         self._phone.transport.forget(account.phone_key)
         self._json.transport.forget(account.api_token)
 
@@ -113,6 +123,10 @@ class MoySkladGateway:
             case FindEmployees() if self.directory.knows(account, effect.extensions):
                 return None
             case UpdateCall() if not update_body(effect, self._phone.zone):
+                return None
+            case CreateOrder() | CreateTask() | CompleteTask():
+                return (self._json.transport, account.api_token) if account.api_token else None
+            case ClaimCallback() | KeepTask() | HoldTasks() | CloseCallback():
                 return None
             case RegisterCall() | UpdateCall() | ConfirmCall() | InspectCall() | FindEmployees():
                 return self._phone.transport, account.phone_key
@@ -169,7 +183,15 @@ class MoySkladGateway:
                 found = await self._by_external_id(effect.external_id, account, trail)
                 if found is None:
                     return {"call": None, "contact": None, "recordings": []}
-                return {"call": found.id, "contact": found.contact, "recordings": list(found.recordings)}
+                return {**_told(found), "recordings": list(found.recordings)}
+            case CreateOrder():
+                return await self._orders.create(effect, account, trail)
+            case CreateTask():
+                return await self._tasks.create(effect, account, trail)
+            case CompleteTask():
+                return await self._tasks.complete(effect, account, trail)
+            case ClaimCallback() | KeepTask() | HoldTasks() | CloseCallback():
+                raise TypeError(f"{effect.type} is asked of the house, not of MoySklad")
             case InspectCall():
                 call = await self._phone.read(effect.call, account.phone_key, trail)
                 return {"recordings": list(call.recordings)}
@@ -190,8 +212,8 @@ class MoySkladGateway:
                 raise ApiUnavailable(
                     "MoySklad says that the external id is taken, and does not find the call by it", ambiguous=True
                 ) from refusal
-            return {"call": existing.id, "contact": existing.contact, "existed": True}
-        result: Result = {"call": call.id, "contact": call.contact}
+            return {**_told(existing), "existed": True}
+        result: Result = _told(call)
         # A server that returns the existing row instead of refusing gives itself away when that row began at another time.
         if call.start and call.start[:19] != to_moscow(effect.start_ms, self._phone.zone)[:19]:
             result["existed"] = True
@@ -201,7 +223,7 @@ class MoySkladGateway:
         try:
             return await self._phone.register(effect, account.phone_key, trail)
         except ApiRefusal as refusal:
-            if not effect.contact or not _is_about(refusal, "counterparty"):
+            if not effect.contact or not refusal.is_about("counterparty"):
                 raise
         # The customer was deleted since we found it: the call is worth more than the link.
         return await self._phone.register(replace(effect, contact=""), account.phone_key, trail)
@@ -246,17 +268,26 @@ class MoySkladGateway:
         try:
             return await self._json.create_counterparty(effect.number, effect.sync_id, account.api_token, trail, owner=effect.owner)
         except ApiRefusal as refusal:
-            if not effect.owner or not _is_about(refusal, "owner"):
+            if not effect.owner or not refusal.is_about("owner"):
                 raise
         # The employee is gone or may not own customers: a customer without this owner is better than none.
         return await self._json.create_counterparty(effect.number, effect.sync_id, account.api_token, trail)
 
 
-def _is_about(refusal: ApiRefusal, field: str) -> bool:
-    """Whether a refusal concerns one field: it names it, or it says "not found" and names nothing."""
-    if refusal.parameters:
-        return any(name == field or name.startswith(field + ".") for name in refusal.parameters)
-    return NOT_FOUND in refusal.codes
+def _told(call: RemoteCall) -> Result:
+    """A call, whom MoySklad linked, and who is responsible for him, where it says so."""
+    return {"call": call.id, "contact": call.contact} | ({"owner": call.owner} if call.owner else {})
+
+
+def _put(effect: Effect) -> str:
+    """What an effect PUTs, as the guard counts it."""
+    match effect:
+        case UpdateCall() | ConfirmCall():
+            return effect.external_id
+        case CompleteTask():
+            return effect.task
+        case _:
+            return ""
 
 
 def holds(key: NumberKey, row: Row) -> bool:

@@ -57,7 +57,7 @@ class JsonApi:
                 query.append(("offset", str(page * PAGE)))
             outgoing = Outgoing(method="GET", path="/entity/counterparty", query=tuple(query), digest=digest)
             body = await self.transport.send(outgoing, token, trail)
-            rows = _listed(body)
+            rows = listed(body)
             found.extend(row for row in rows if verified(row))
             if not rows or _size(body, rows) <= (page + 1) * PAGE:
                 break
@@ -65,12 +65,16 @@ class JsonApi:
 
     async def create_counterparty(self, number: str, sync_id: str, token: str, trail: Trail, *, owner: str = "") -> str:
         """POST /entity/counterparty; a repeat with the same ``sync_id`` returns the first one (2.5). The new uuid."""
-        outgoing = Outgoing(method="POST", path="/entity/counterparty", body=counterparty_body(number, sync_id, owner))
-        body = await self.transport.send(outgoing, token, trail)
-        found = body.get("id") if isinstance(body, dict) else None
-        if not isinstance(found, str) or not found:
-            raise ApiUnavailable("the answer names no counterparty", ambiguous=True)
-        return found
+        made = await self.create("counterparty", counterparty_body(number, sync_id, owner), token, trail)
+        return str(made["id"])
+
+    async def create(self, kind: str, body: Mapping[str, Any], token: str, trail: Trail) -> Mapping[str, Any]:
+        """POST /entity/{kind}: what was made, with its ``id``."""
+        made = await self.transport.send(Outgoing(method="POST", path=f"/entity/{kind}", body=body), token, trail)
+        found = made.get("id") if isinstance(made, dict) else None
+        if not isinstance(made, dict) or not isinstance(found, str) or not found:
+            raise ApiUnavailable(f"the answer names no {kind}", ambiguous=True)
+        return made
 
     async def employees(self, token: str, trail: Trail) -> tuple[Employee, ...]:
         """GET /entity/employee, all pages within the bound."""
@@ -78,7 +82,7 @@ class JsonApi:
         for page in range(MAX_EMPLOYEE_PAGES):
             query = [("limit", str(EMPLOYEE_PAGE))] + ([("offset", str(page * EMPLOYEE_PAGE))] if page else [])
             body = await self.get("/entity/employee", token, trail, query=tuple(query))
-            rows = _listed(body)
+            rows = listed(body)
             found.extend(_employee(row) for row in rows if isinstance(row.get("id"), str))
             if not rows or _size(body, rows) <= (page + 1) * EMPLOYEE_PAGE:
                 break
@@ -122,7 +126,8 @@ def _rows(body: Any) -> list[Mapping[str, Any]]:
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
-def _listed(body: Any) -> list[Mapping[str, Any]]:
+def listed(body: Any) -> list[Mapping[str, Any]]:
+    """The rows of a list answer. Raises ApiUnavailable for an answer that is none."""
     if not isinstance(body, Mapping) or not isinstance(body.get("rows"), list):
         raise ApiUnavailable("the answer holds no list", ambiguous=False)
     return _rows(body)

@@ -86,10 +86,12 @@ def _rest(effect: RegisterCall | UpdateCall, zone: tzinfo) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteCall:
-    """A call as MoySklad answers it. ``contact`` is a uuid or None, ``start`` its local text."""
+    """A call as MoySklad answers it. ``contact`` and ``owner`` (his responsible employee) are uuids or None, ``start`` its local
+    text."""
 
     id: str
     contact: str | None
+    owner: str | None
     recordings: tuple[str, ...]
     start: str
 
@@ -172,6 +174,7 @@ class PhoneApi:
         return RemoteCall(
             id=call_id,
             contact=linked_id(answer.get("counterparty")),
+            owner=linked_id(answer.get("counterpartyowner")),
             recordings=tuple(str(url) for url in urls),
             start=str(answer.get("startTime") or ""),
         )

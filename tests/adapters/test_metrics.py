@@ -20,7 +20,7 @@ from tests.adapters.test_status import Account, node
 
 INGEST: Any = SimpleNamespace(heard=7, duplicates=2, rejected=1)
 REACTOR: Any = SimpleNamespace(
-    counters=SimpleNamespace(performed=5, failed=4, refused=3, calls=8, clients=2), attending=6
+    counters=SimpleNamespace(performed=5, failed=4, refused=3, calls=8, clients=2, orders=7, tasks=9), attending=6
 )
 LATENCY = Latency(count=3, sum_s=0.9, took=[1, *[0] * 10, 2])
 
@@ -114,6 +114,7 @@ def test_requests_their_length_and_the_wait_for_room() -> None:
 def test_calls_and_clients() -> None:
     found = samples()
     assert (found["ms_calls_total",], found["ms_clients_created_total",]) == (8, 2)
+    assert (found["ms_orders_created_total",], found["ms_tasks_created_total",]) == (7, 9)
 
 
 def test_the_database_s_latency_and_the_pool() -> None:

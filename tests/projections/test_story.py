@@ -113,6 +113,9 @@ def test_the_head_says_what_became_of_the_call() -> None:
         "end_ms": ms(35),
         "comment": "",
         "recordings": ["https://rec.example/1"],
+        "order": None,
+        "order_name": "",
+        "task": None,
     }
     assert (told.open_cards, told.parked) == ((), "")
 

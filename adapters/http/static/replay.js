@@ -141,6 +141,7 @@ function Head({ story, reload, asking, ask }) {
       <div><dt>Говорили</dt><dd>${story.talked.length ? story.talked.map((each) => person(each, names)).join(", ") : story.outcome === "answered" ? "не слышно (нет событий соединений)" : story.outcome === "internal" ? "между собой" : "никто"}</dd></div>
       ${story.attributed_because && html`<div><dt>Чей звонок</dt><dd>${story.attributed ? person(story.attributed, names) : "ничей"} <span class="muted">— ${story.attributed_because}</span></dd></div>`}
       <div><dt>В МоёмСкладе</dt><dd>${remote.call ? html`есть${remote.contact ? ", привязан к клиенту" : ", без клиента"}${remote.comment && html`, «${remote.comment}»`}${remote.recordings.map((each, index) => html`, <${Recording} key=${each} url=${each} words=${remote.recordings.length > 1 ? `запись ${index + 1}` : "запись разговора"} />`)}` : "нет"}${
+        remote.order && `, заказ ${remote.order_name || remote.order}`}${remote.task && ", задача «Перезвонить»"}${
         story.open_cards.length > 0 && html` <${Tag} kind="accent">карточки: ${story.open_cards.join(", ")}<//>`}</dd></div>
       <div><dt>Предприятие</dt><dd><a href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(story.enterprise)}`}>${story.enterprise}</a> <span class="muted small">звонок <code>${story.call}</code>${story.settings_revision ? `, настройки ред. ${story.settings_revision}` : ""}</span></dd></div>
     </dl>`;

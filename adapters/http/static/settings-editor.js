@@ -8,9 +8,9 @@ import { ParkedCalls } from "./settings-parked.js";
 import { History } from "./settings-history.js";
 
 const NOTHING = { ms: {}, revision: 0, problems: [], name: "", primary: "", effective: {
-  enabled: false, notify_mode: "during", notify_incoming: true, notify_outgoing: false, unrecognized_extension: "", country: "BY", timezone: "", webhook_signature: "log",
-  incoming: { create_client: false, create_order: "none", order_source: "", order_state: "", create_task: "none", task_minutes: 30 },
-  outgoing: { create_client: false, create_order: "none", order_source: "", order_state: "", create_task: "none", task_minutes: 30 } } };
+  enabled: false, notify_mode: "during", notify_incoming: true, notify_outgoing: false, unrecognized_extension: "", organization: "", task_assignee: "", country: "BY", timezone: "", webhook_signature: "log",
+  incoming: { create_client: false, create_order: "none", order_unanswered: false, order_source: "", order_state: "", create_task: "none", task_minutes: 30 },
+  outgoing: { create_client: false, create_order: "none", order_unanswered: false, order_source: "", order_state: "", create_task: "none", task_minutes: 30 } } };
 
 export function Editor({ me, number }) {
   const where = `/ms-admin/api/config/${encodeURIComponent(number)}`;
@@ -80,7 +80,7 @@ export function Editor({ me, number }) {
   const show = (name) => { setTab(name); history.replaceState(null, "", withParams({ tab: name === "form" ? "" : name })); };
   if (failed) return html`<${Failed} error=${failed} retry=${load} />`;
   if (!told) return html`<${Busy} />`;
-  const field = { draft, base, errors, set, told, number };
+  const field = { draft, base, errors, set, told, number, people: found.data ? found.data.employees : [] };
   const state = !told.effective.enabled ? ["", isNew ? "не настроена" : "выключена"] : told.problems.length || !told.effective.has_phone_api ? ["warn", "нужно внимание"] : ["good", "включена"];
   return html`
     <div class="page-head">
@@ -102,6 +102,7 @@ export function Editor({ me, number }) {
           <${Section} id="incoming" title="Входящие звонки" field=${field} paths=${Object.keys(FIELD).filter((path) => path.startsWith("incoming_"))} />
           <${Section} id="outgoing" title="Исходящие звонки" field=${field} paths=${Object.keys(FIELD).filter((path) => path.startsWith("outgoing_"))} />
         </div>
+        <${Section} id="after" title="Заказы и задачи" field=${field} paths=${["organization", "task_assignee"]} />
         <${Staff} field=${field} isNew=${isNew} found=${found} />
         <${Section} id="rest" title="Прочее" field=${field} paths=${["unrecognized_extension", "country", "timezone", "webhook_signature"]}><${Primary} told=${told} /><//>
         <div class=${`save-bar ${dirty ? "dirty" : ""}`} role="region" aria-label="Сохранение">
