@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from core.call import Call, evolve, initial
 from core.decisions import Limits, decide
-from core.effects import Effect, encode_effect, is_about_contact, is_write
+from core.effects import Effect, Way, encode_effect, is_write, way_of
 from core.events import (
     AnyOutcome,
     CallOverdue,
@@ -33,9 +33,10 @@ from core.events import (
     Observation,
     RetryRequested,
 )
-from core.plan import Step, plan
+from core.plan import plan
 from core.settings import Settings
 from core.stand_in import Answer, StandIn, content, effect_of, is_account_wide, is_card_or_record, learned
+from core.steps import Step
 
 QUICK_MS: Final = 200
 """How long a wish of the run's own must last before it is acted on: our own usual latency. What a burst of signals makes one want
@@ -127,7 +128,7 @@ class _Run:
         self._since_ms: int | None = None
         self._flight: tuple[str, Step] | None = None
         self._begun: set[str] = set()
-        self._trouble: dict[bool, AnyOutcome] = {}
+        self._trouble: dict[Way, AnyOutcome] = {}
         self._coming = _own_events_to_come(history)
         self._at = 0
         self._steps = 0
@@ -233,7 +234,7 @@ class _Run:
             planned = plan(self.call, self._settings, moment_ms, self._limits)
             if planned.step is not None and planned.step.not_before_ms is None:
                 same = planned.step.effect.type == event.effect.get("type")
-                away = isinstance(event, EffectDeferred) and _way(planned.step.effect) == _way_of(event)
+                away = isinstance(event, EffectDeferred) and way_of(planned.step.effect) == _way_of(event)
                 return planned.step if same or away else None
             moment_ms = planned.wake_ms if planned.wake_ms is None or planned.wake_ms > moment_ms else None
         return None
@@ -286,8 +287,8 @@ class _Run:
 
     def _is_away(self, effect: Effect) -> bool:
         """Whether there is no use in asking. A call that waits for its contact asks all the same: told no, it goes without."""
-        last = self._trouble.get(_way(effect))
-        waits = is_about_contact(effect) and self.call.remote.call is None
+        last = self._trouble.get(way_of(effect))
+        waits = way_of(effect) is Way.JSON and self.call.remote.call is None
         return last is not None and not isinstance(last, EffectRefused) and not waits
 
     def _is_done_soon_by_the_record(self, wanted_ms: int) -> bool:
@@ -309,7 +310,7 @@ class _Run:
         if step is None or self._is_away(step.effect):
             return
         self._part(f"the run asks for {step.effect.type}, the record for nothing so soon")
-        last = self._trouble.get(_way(step.effect))
+        last = self._trouble.get(way_of(step.effect))
         if isinstance(last, EffectRefused):  # known beforehand: nothing is sent
             self._outcome(step, Answer(refusal=replace(last, exchanges=())))
             return
@@ -408,11 +409,7 @@ def _as_recorded(effect: Effect, event: AnyOutcome) -> dict[str, Any]:
     return event.effect if same else asked
 
 
-def _way(effect: Effect) -> bool:
-    """Which of MoySklad's two APIs is asked: they have troubles of their own."""
-    return is_about_contact(effect)
-
-
-def _way_of(event: AnyOutcome) -> bool:
+def _way_of(event: AnyOutcome) -> Way:
+    """Who was asked: MoySklad's two APIs have troubles of their own."""
     effect = effect_of(event)
-    return effect is not None and _way(effect)
+    return Way.PHONE if effect is None else way_of(effect)

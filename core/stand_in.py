@@ -14,12 +14,20 @@ from typing import Any, Final
 import msgspec
 
 from core.effects import (
+    ClaimCallback,
+    CloseCallback,
+    CompleteTask,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     Effect,
     FindContact,
     FindEmployees,
+    FollowUp,
+    HoldTasks,
     InspectCall,
+    KeepTask,
     RegisterCall,
     UpdateCall,
     decode_effect,
@@ -91,7 +99,7 @@ class StandIn:
             case InspectCall():
                 return Answer(result={"recordings": list(self.recordings)})
             case _:
-                return Answer(result=dict(self.results.get(effect.type, {})))
+                return self._follow_up(effect)
 
     def adapted(self, effect: Effect, recorded: AnyOutcome) -> Answer | None:
         """The recorded answer to something of the same kind, as it would be for this effect; None: it does not hold for it."""
@@ -109,6 +117,27 @@ class StandIn:
                 return Answer(result={**recorded.result, "contact": effect.contact or self._matched(effect.number)})
             case _:
                 return Answer(result=dict(recorded.result))
+
+    def _follow_up(self, effect: FollowUp) -> Answer:
+        """What comes after the record: as it was answered once, else as it would be where nobody else has a say."""
+        if effect.type in self.results:
+            return Answer(result=dict(self.results[effect.type]))
+        match effect:
+            case CreateOrder():
+                return Answer(result={"order": f"{IMAGINED}-order", "name": "", "open": None})
+            case CreateTask():
+                return Answer(result={"task": f"{IMAGINED}-task", "existed": False, "assignee": effect.assignee})
+            case ClaimCallback():
+                told = "the record does not say whose task it would be: taken as this call's"
+                return Answer(result={"granted": True}, assumed=told)
+            case KeepTask():
+                return Answer(result={"open": True})
+            case HoldTasks():
+                return Answer(result={"told_by": effect.call})
+            case CloseCallback():
+                return Answer(result={"tasks": []})
+            case CompleteTask():
+                return Answer(result={"gone": False})
 
     def _matched(self, number: str) -> str | None:
         """Whom MoySklad links by itself: the number was in somebody's card (CONTRACT-MOYSKLAD 1.4); not who was made since."""

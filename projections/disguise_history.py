@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from core.contact_plan import contact_sync_id
 from core.history_file import HistoryFile, Stored
-from core.plan import contact_sync_id, path_safe
+from core.naming import path_safe
 from core.settings import is_secret_field
 
 ENTERPRISE: Final = "0001"
