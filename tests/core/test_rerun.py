@@ -38,6 +38,7 @@ TALK = (
     "35.4 A hangup 101 answered end=35\n"
 )
 UNMAPPED = settings_with(mapped=("101",))
+FULL = settings_with(order="always", task="on_missed", unrecognized="101")
 
 
 def again(world: World, call: str = "A", *, settings: Settings | None = None, until_ms: int | None = None) -> Rerun:
@@ -73,11 +74,11 @@ def test_under_the_same_settings_the_record_comes_out_event_by_event(fault: Faul
     assert (run.parted, run.stuck, run.assumed) == ("", False, ())
 
 
-@for_all(histories(), faults())
+@for_all(histories(), faults(), st.sampled_from([UNMAPPED, FULL]))
 @how(max_examples=120, deadline=None)
-def test_whatever_happened_nothing_would_be_otherwise(history: History, broken: dict[int, Fault]) -> None:
+def test_whatever_happened_nothing_would_be_otherwise(history: History, broken: dict[int, Fault], settings: Settings) -> None:
     model = MoySkladModel(employees={extension: employee_id(extension) for extension in EXTENSIONS})
-    world = hear_all(World(settings=UNMAPPED, moysklad=model, faults=broken), history.heard)
+    world = hear_all(World(settings=settings, moysklad=model, faults=broken), history.heard)
     world.finish()
     for stream, events in world.streams.items():
         if stream.startswith("call/"):
@@ -86,7 +87,7 @@ def test_whatever_happened_nothing_would_be_otherwise(history: History, broken: 
             assert plain(run.events) == plain(events)
 
 
-OTHERS = (settings_with(notify="none"), settings_with(enabled=False), UNMAPPED)
+OTHERS = (settings_with(notify="none"), settings_with(enabled=False), UNMAPPED, FULL)
 
 
 @for_all(histories(max_calls=2), faults(), st.sampled_from(OTHERS))

@@ -55,6 +55,25 @@ def test_a_client_who_would_not_be_made() -> None:
     assert client.would_because == "not in MoySklad, and the settings do not create clients for this direction"
 
 
+def test_an_order_and_a_task_that_would_be_made() -> None:
+    (order,) = asked(settings_with(order="always")).changes
+    assert (order.about, order.was, order.would["contact"]) == ("create order", None, "contact-1")
+    world = given("0 A start\n0.5 A dial 101 102\n20 A hangup - end=20\n").finished().world
+    question = Question(
+        enterprise=ENTERPRISE,
+        call="A",
+        events=tuple(world.streams["call/A"]),
+        settings=SETTINGS,
+        other=settings_with(task="on_missed"),
+        limits=Limits(),
+        until_ms=world.now_ms,
+    )
+    verdict = judge(question)
+    (task,) = verdict.changes
+    assert (task.about, task.would["number"]) == ("create task", "+375290000001")
+    assert verdict.assumed == ("the record does not say whose task it would be: taken as this call's",)
+
+
 def old_code() -> list[Event]:
     """The record of a code that never started a card's timer."""
     events: list[Event] = []
