@@ -206,9 +206,13 @@ def situations() -> list[Situation]:
     recorded: dict[str, Any] = {"action": "status", "status": 503, "code": 1999, "api": "phone"}
     posted: dict[str, Any] = {"api": "phone", "method": "POST", "path_regex": "^/call$", "times": 1}
     off = {**CARDS, "notifications": {"call_notify_mode": "none"}}
+    actions = {"create_client": True, "create_order": "always", "create_task": "on_missed"}
+    more = {**CARDS, "incoming_call_actions": actions}
     return [
         *found,
         Situation(name="no-cards", about="the settings show no cards", play=_whole("ring_group"), config=off),
+        Situation(name="order", about="an order is asked for", play=_whole("inbound_answered"), config=more),
+        Situation(name="task", about="a task to call back is asked for", play=_whole("inbound_noanswer"), config=more),
         Situation(name="switched-off", about="the integration is off", play=_whole("inbound_answered"), config={"enabled": False}),
         Situation(
             name="outage",
