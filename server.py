@@ -19,13 +19,15 @@ import msgspec
 import orjson
 import structlog
 
-from adapters import daemon, demo, doctor
+from adapters import daemon, demo, doctor, pbx_demo
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
+from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import no_such_call, resolve, search
-from adapters.command_line import complain, environment, fail, run
+from adapters.command_line import complain, environment, fail, ready_environment, run
+from adapters.directory.figures import families
 from adapters.embedded_postgres import embedded_postgres
 from adapters.environment import Environment, load_or_create_secret_key
 from adapters.histories import Histories
@@ -41,23 +43,24 @@ from adapters.metrics import Figures, exposition, pool_use
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
 from adapters.postgres.database import close_pool, connect, create_pool, wait_for_database
 from adapters.postgres.migrations import migrate
-from adapters.replay_command import Asked, Words, answered, asked
+from adapters.replay_command import Asked, Words, answered, asked, history_of
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import accounts_spoken_for, gather
+from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
+from core.click_joining import CHOSEN
+from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
-from core.expectations import complaints
-from core.history_file import dump
 from core.ports import Projection, StreamId
-from core.shrinking import shrunk, with_expectations
 from projections.calls import Calls
+from projections.click_story import ClickStory, click_in_russian, render_click, tell_click
+from projections.clicks import Clicks
 from projections.difference_text import DifferenceShown, Tally
 from projections.difference_text import as_json as difference_as_json
 from projections.difference_text import render as render_difference
 from projections.disguise import disguise
-from projections.disguise_history import disguised
+from projections.disguise_history import as_test as made_test
 from projections.import_text import as_json as imported_json
 from projections.import_text import told as imported_lines
 from projections.journal import Journal
@@ -70,7 +73,7 @@ from projections.story_text import render
 log = structlog.get_logger("server")
 
 
-SHAPES: Final = {"Replay": Replay, "Difference": DifferenceShown}
+SHAPES: Final = {"Replay": Replay, "ClickStory": ClickStory, "Difference": DifferenceShown}
 """Answers whose types are the read models' own."""
 
 
@@ -81,7 +84,7 @@ def wall_ms() -> int:
 
 def projections() -> tuple[Projection, ...]:
     """Every read model."""
-    return (Calls(), Journal(), Statistics())
+    return (Calls(), Clicks(), Journal(), Statistics())
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
@@ -93,6 +96,8 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
         zone=ZoneInfo(env.timezone),
         api_zone=ZoneInfo(env.api_timezone),
         public_url=env.public_url or env.local_url,
+        asterisk_api_url=env.asterisk_api_url,
+        pbxes=load_pbxes(env.pbx_file),
         vault=Vault(load_or_create_secret_key(env)),
         limits=Limits(call_max_ms=env.call_max_s * 1_000),
         now_ms=wall_ms,
@@ -118,6 +123,12 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[St
     return story, draw(story, history, settings)
 
 
+async def _status_in_russian(sources: Sources) -> dict[str, Any]:
+    """How the service is, for those who watch the board: what kept MoySklad's answers away in their language."""
+    told = await gather(sources)
+    return {**told, "accounts": [{**each, "reason": in_russian(each["reason"])} for each in told["accounts"]]}
+
+
 async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
     """The replay with its picture, as JSON; ``disguised``: without anybody's number or name; ``russian``: its sentences."""
     found = await _find_replay(service, enterprise, name)
@@ -130,10 +141,27 @@ async def _replay(service: Service, enterprise: str, name: str, *, disguised: bo
     return replay_in_russian(replay) if russian else replay
 
 
+async def find_click(service: Service, enterprise: str, click: str) -> ClickStory | None:
+    """The story of one click in MoySklad, named by its id, with ``click-`` before it or without; None when nobody knows it."""
+    name = click.removeprefix(CHOSEN)
+    if not name.isalnum() or len(name) > MAX_CLICK_ID:
+        return None
+    history = await service.store.read(StreamId(enterprise=enterprise, name=f"{CLICKS}{name}"))
+    return tell_click(enterprise, name, history) if history else None
+
+
+async def _click_story(service: Service, enterprise: str, click: str, *, russian: bool) -> dict[str, Any] | None:
+    story = await find_click(service, enterprise, click)
+    if story is None:
+        return None
+    told: dict[str, Any] = msgspec.to_builtins(click_in_russian(story) if russian else story)
+    return told
+
+
 def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
     """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
     sources = service.sources
-    board = Board(service.pool, lambda: gather(sources), now_ms=wall_ms)
+    board = Board(service.pool, partial(_status_in_russian, sources), now_ms=wall_ms)
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
@@ -143,9 +171,16 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         latency=lambda: service.store.latency,
         pool=lambda: pool_use(service.pool),
         listeners=lambda: board.listeners,
+        pbxes=lambda: service.duty.states() if service.duty is not None else (),
+        deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
+        clicks=lambda: service.caller.outcomes,
+        more=lambda: families(service.directory),
     )
     return Services(
         ingest=service.ingest,
+        clicks=service.clicks,
+        click_story=partial(_click_story, service),
+        russian=in_russian,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, password),
@@ -165,6 +200,10 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,
+        desk=service.directory.desk,
+        hooks=service.directory.hooks,
+        keeper=service.directory.keeper,
+        integrations=service.directory.integrations,
         status=lambda: gather(sources),
         metrics=lambda: exposition(service.ingest, service.reactor, figures),
         now_ms=wall_ms,
@@ -205,6 +244,7 @@ async def looked_at(env: Environment) -> AsyncIterator[tuple[Any, Histories]]:
         yield pool, Histories(pool, vault, limits=limits, now_ms=wall_ms)
 
 
+MAX_CLICK_ID = 64
 READY_FIRST_S = 5.0
 READY_LOOK_S = 0.02
 
@@ -282,7 +322,7 @@ def main() -> None:
 @main.command("serve")
 def serve_command() -> None:
     """Run in the foreground."""
-    env = environment()
+    env = ready_environment()
     configure_logs(env.log_level, sink=daemon.log_sink(env))
     run(serve(env))
 
@@ -311,7 +351,9 @@ def migrate_command() -> None:
 @asked
 @click.option("--full", is_flag=True, help="With raw bodies, requests and answers.")
 def replay_command(question: Asked, full: bool) -> None:
-    """Tell one call's whole story, or what would have been otherwise. CALL is its UniqueId, MoySklad's id, or phone@time.
+    """Tell one call's whole story, or what would have been otherwise.
+
+    CALL is its UniqueId, MoySklad's id of it, phone@time, or a click in MoySklad (click-…).
 
     With --against only differences are told: of one CALL, a --day of ENTERPRISE, --all, or a --corpus.
     """
@@ -323,6 +365,8 @@ def replay_command(question: Asked, full: bool) -> None:
     story = _story(env, question.enterprise, question.name)
     if question.as_json:
         click.echo(_story_json(story).decode())
+    elif isinstance(story, ClickStory):
+        click.echo(render_click(story, ZoneInfo(env.timezone)), nl=False)
     else:
         click.echo(render(story, ZoneInfo(env.timezone), full=full), nl=False)
 
@@ -366,31 +410,27 @@ def export_command(
 
 async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[str, ...], *, shrink: bool) -> bytes:
     async with looked_at(env) as (pool, histories):
-        call = await resolve(pool, enterprise, name, ZoneInfo(env.timezone))
-        history = await histories.one(enterprise, call) if call is not None else None
-    if history is None:
-        raise ValueError(no_such_call(enterprise, name))
-    tested = with_expectations(history, expect)
-    made = disguised(shrunk(tested) if shrink else tested)
-    wrong = complaints(made)
-    complain("as today's code runs it: " + ("; ".join(words for _, words in wrong) if wrong else "all is as expected"))
-    return dump(made)
+        history = await history_of(pool, histories, enterprise, name, ZoneInfo(env.timezone))
+    text, wrong = made_test(history, expect, shrink=shrink)
+    complain(f"as today's code runs it: {'; '.join(wrong) or 'all is as expected'}")
+    return text
 
 
-def _story(env: Environment, enterprise: str, call: str) -> Story:
-    """The replay of one call, or one line that says how to name it."""
+def _story(env: Environment, enterprise: str, call: str) -> Story | ClickStory:
+    """The replay of one call or click, or one line that says how to name it."""
 
-    async def work() -> Story | None:
+    async def work() -> Story | ClickStory | None:
         async with opened(env) as service:
-            return await find_story(service, enterprise, call)
+            found = await find_story(service, enterprise, call)
+            return found if found is not None else await find_click(service, enterprise, call)
 
-    story: Story | None = run(work())
+    story: Story | ClickStory | None = run(work())
     if story is None:
         fail(no_such_call(enterprise, call))
     return story
 
 
-def _story_json(story: Story) -> bytes:
+def _story_json(story: Story | ClickStory) -> bytes:
     return orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
 
 
@@ -506,10 +546,18 @@ def demo_command(once: bool, speed: float) -> None:
     raise SystemExit(run(demo.play_demo(once=once, speed=speed, echo=click.echo)))
 
 
+@main.command("pbx-demo")
+@click.option("--once", is_flag=True, help="End when the calls are made instead of staying for a look.")
+@click.option("--asterisk", "version", default=16, show_default=True, type=click.Choice([16, 22]), help="Which one to fetch.")
+def pbx_demo_command(once: bool, version: int) -> None:
+    """Make real calls on a real Asterisk beside a sandbox, and show what MoySklad then has. Fetches Asterisk (once)."""
+    raise SystemExit(run(pbx_demo.play_pbx_demo(once=once, version=version, echo=click.echo)))
+
+
 @main.command("start")
 def start_command() -> None:
     """Start as a daemon; returns once it is ready."""
-    env = environment()
+    env = ready_environment()
     raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
 
 
@@ -522,7 +570,7 @@ def stop_command() -> None:
 @main.command("restart")
 def restart_command() -> None:
     """Stop and start again; nothing is lost."""
-    env = environment()
+    env = ready_environment()
     if status := daemon.stop(env, click.echo):
         raise SystemExit(status)
     raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))

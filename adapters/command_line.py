@@ -11,6 +11,7 @@ import click
 import msgspec
 import orjson
 
+from adapters.asterisk.config import load as load_pbxes
 from adapters.embedded_postgres import EmbeddedPostgresError
 from adapters.environment import BadEnvironment, Environment
 from adapters.postgres.migrations import MigrationError
@@ -35,6 +36,16 @@ def environment() -> Environment:
         return Environment.from_env(os.environ)
     except BadEnvironment as error:
         fail(str(error), 2)
+
+
+def ready_environment() -> Environment:
+    """The same for whatever starts the service: the file of PBXes is understood too."""
+    env = environment()
+    try:
+        load_pbxes(env.pbx_file)
+    except BadEnvironment as error:
+        fail(str(error), 2)
+    return env
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

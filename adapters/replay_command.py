@@ -133,10 +133,7 @@ async def answered(question: Asked, words: Words, opened: Opened) -> int:
         )
     async with opened() as (pool, histories):
         if question.name:
-            call = await resolve(pool, question.enterprise, question.name, words.zone)
-            history = await histories.one(question.enterprise, call) if call is not None else None
-            if history is None:
-                raise ValueError(no_such_call(question.enterprise, question.name))
+            history = await history_of(pool, histories, question.enterprise, question.name, words.zone)
             return await against_one(history, against, words, histories.config)
         if question.day:
             from_ms, to_ms = day_ms(question.day, words.zone)
@@ -145,6 +142,15 @@ async def answered(question: Asked, words: Words, opened: Opened) -> int:
         else:
             found, whole = histories.everything(), await histories.count_all()
         return await against_many(found, whole, against, words, revision=histories.config, workers=question.workers)
+
+
+async def history_of(pool: Any, histories: Histories, enterprise: str, name: str, zone: tzinfo) -> HistoryFile:
+    """One recorded call, named as for any replay. Raises ValueError where there is none."""
+    call = await resolve(pool, enterprise, name, zone)
+    history = await histories.one(enterprise, call) if call is not None else None
+    if history is None:
+        raise ValueError(no_such_call(enterprise, name))
+    return history
 
 
 def _make_sense(question: Asked) -> None:

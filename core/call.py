@@ -24,6 +24,7 @@ from core.events import (
     CallSettled,
     CallWrittenOff,
     CardRequested,
+    ClickJoined,
     ConsultationObserved,
     DialObserved,
     EffectDeferred,
@@ -32,16 +33,23 @@ from core.events import (
     EffectRefused,
     EffectStarted,
     Event,
+    HandoverObserved,
     HangupObserved,
     LegAbsorbed,
     Observation,
     RetryRequested,
+    RingEnded,
 )
 from core.lifecycle import LIVE, Phase, Trigger, next_phase
 from core.phone import looks_like_extension
 from core.remote import Remote, apply_outcome, forgiven
 from core.talk import Bridges, Parties, Talk
 from core.values import ANONYMOUS, CallId, Direction, Enterprise, Outcome
+
+AMI_WIRE: Final = "ami/"
+"""How the wire's name begins of what was heard over AMI."""
+
+_VERDICTS: Final = frozenset(outcome.value for outcome in Outcome) - {Outcome.ANSWERED, Outcome.INTERNAL, Outcome.LOST}
 
 CLOCK_SKEW_MS: Final = 2_000
 """How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
@@ -57,19 +65,28 @@ WITHIN_THE_SECOND_MS: Final = 900
 """Where in the second that EndTime names a call ends, when nothing heard tells: late in it, for times are cut, not rounded."""
 
 
+ECHO_MS: Final = 15_000
+"""A PBX that tells of a call in two ways may be this much later with the second one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
-    """One Dial step: who was rung, in which direction, when it was heard."""
+    """One Dial step: who was rung, in which direction, when it was heard. ``exact``: over AMI, which also tells when it ends."""
 
     direction: Direction
     extensions: tuple[str, ...]
     heard_ms: int
     trunk: str = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise."""
+    """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
+
+    ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
+    heard to stop ringing, and when.
+    """
 
     enterprise: Enterprise
     id: CallId
@@ -78,15 +95,18 @@ class Call:
     first_heard_ms: int | None = None
     last_heard_ms: int | None = None
     live_heard_ms: int | None = None
+    over_ami: bool = False
     arrival_ms: int | None = None
     number: str = ANONYMOUS
     trunk: str = ""
     dials: tuple[Dial, ...] = ()
+    stopped: tuple[tuple[str, int], ...] = ()
     requested: tuple[str, ...] = ()
     bridges: Bridges = field(default_factory=Bridges)
     hangup: HangupObserved | None = None
     hangup_ms: int | None = None
     consultations: tuple[ConsultationObserved, ...] = ()
+    click: ClickJoined | None = None
     recordings: tuple[str, ...] = ()
     absorbed_into: str = ""
     settled_ms: int | None = None
@@ -99,6 +119,9 @@ class Call:
         """The direction that the strongest evidence names: trunk evidence beats CallType 2 (quirks 1 and 2)."""
         if self.arrival_ms is not None:
             return Direction.INCOMING
+        if self.click is not None:
+            # Whatever rang before the customer was dialled was the telephone of whoever clicked (quirk 10).
+            return Direction.OUTGOING if self.is_dialled_out else Direction.INTERNAL
         for dial in self.dials:
             if dial.direction is not Direction.INTERNAL:
                 return dial.direction
@@ -113,7 +136,15 @@ class Call:
     @property
     def is_rewritten(self) -> bool:
         """Whether a transfer rewrote the final hangup: CallType 2 on a customer's call (CONTRACT-ASTERISK, quirk 1)."""
-        return self.hangup is not None and self.hangup.direction is Direction.INTERNAL and self.direction is not Direction.INTERNAL
+        if self.hangup is None or _is_own_telephone(self.hangup, self.click):
+            return False
+        return self.hangup.direction is Direction.INTERNAL and self.direction is not Direction.INTERNAL
+
+    @property
+    def is_dialled_out(self) -> bool:
+        """Whether it was heard that a customer was dialled."""
+        ended_out = self.hangup is not None and self.hangup.direction is Direction.OUTGOING
+        return ended_out or any(dial.direction is Direction.OUTGOING for dial in self.dials)
 
     @property
     def is_doubtful(self) -> bool:
@@ -130,7 +161,7 @@ class Call:
                 return dial.extensions[0]
         if self.hangup is not None and self.hangup.extensions:
             return self.hangup.extensions[0]
-        return ""
+        return self.click.extension if self.click is not None else ""
 
     @property
     def rung(self) -> tuple[str, ...]:
@@ -142,11 +173,15 @@ class Call:
 
     @property
     def ringing(self) -> tuple[str, ...]:
-        """Who is rung by the latest step, or asked for a card; for an outgoing call in its first ringing the one who calls."""
+        """Who is rung by the latest step and has not stopped, or is asked for a card; of an outgoing call in its first ringing
+        the one who calls."""
         if self.direction is Direction.OUTGOING and self.phase is Phase.RINGING:
             return (self.caller,) if self.caller else ()
         latest = max(self.steps, key=lambda step: step.heard_ms, default=None)
-        return tuple(dict.fromkeys([*(latest.extensions if latest is not None else ()), *self.requested]))
+        if latest is None:
+            return self.requested
+        quiet = {extension for extension, at_ms in self.stopped if at_ms >= latest.heard_ms}
+        return tuple(dict.fromkeys([*(each for each in latest.extensions if each not in quiet), *self.requested]))
 
     @property
     def steps(self) -> tuple[Dial, ...]:
@@ -163,6 +198,7 @@ class Call:
             number=self.number,
             dialled=tuple(extension for dial in self.dials for extension in dial.extensions),
             caller=self.caller,
+            clicked=self.click is not None,
         )
 
     @property
@@ -218,7 +254,7 @@ def _outcome(state: Call, event: AnyOutcome) -> Call:
 
 
 def _heard(state: Call, event: Observation) -> Call:
-    if isinstance(event, LegAbsorbed | ConsultationObserved):
+    if isinstance(event, LegAbsorbed | ConsultationObserved | ClickJoined):
         return replace(state, last_heard_ms=max(state.last_heard_ms or 0, event.heard_ms))  # a conclusion, not a signal
     downloaded = isinstance(event, HangupObserved) and event.downloaded
     return replace(
@@ -226,6 +262,7 @@ def _heard(state: Call, event: Observation) -> Call:
         first_heard_ms=_least(state.first_heard_ms, event.heard_ms),
         last_heard_ms=max(state.last_heard_ms or 0, event.heard_ms),
         live_heard_ms=state.live_heard_ms if downloaded else _least(state.live_heard_ms, event.heard_ms),
+        over_ami=state.over_ami or is_ami(event),
         settings_revision=state.settings_revision or event.settings_revision,
     )
 
@@ -267,7 +304,11 @@ def _observe(state: Call, event: AnyObservation) -> Call:
                 return state  # it came in from outside itself: whoever took it for a leg had not heard that yet
             moved = _move(state, Trigger.ABSORB)
             return replace(moved, absorbed_into=event.into) if moved.phase is Phase.ABSORBED else moved
-        case CallerIdObserved() | BridgeOpened():
+        case RingEnded():
+            return replace(state, stopped=(*state.stopped, *((each, event.heard_ms) for each in event.extensions)))
+        case ClickJoined():
+            return _clicked(state, event)
+        case CallerIdObserved() | BridgeOpened() | HandoverObserved():
             return state  # who is in a bridge is told by its own events
 
 
@@ -279,19 +320,80 @@ def _on_its_own(before: Call, state: Call) -> Call:
     return _move(state, Trigger.HANG_UP) if state.hangup is not None else state
 
 
-def _dialled(state: Call, event: DialObserved) -> Call:
-    step = Dial(direction=event.direction, extensions=event.extensions, heard_ms=event.heard_ms, trunk=event.trunk)
-    internal = event.direction is Direction.INTERNAL
+def _clicked(state: Call, event: ClickJoined) -> Call:
+    """What is known turns out to be of a click: what rang before the customer was dialled was only the employee's telephone."""
+    if state.arrival_ms is not None or (event.own_leg and state.is_dialled_out):
+        return state  # it came in from outside itself, or is known for the call: whoever took it for a leg had not heard that
     known = replace(
         state,
-        dials=(*state.dials, step),
+        click=event,
+        dials=tuple(_own_dial(dial, event) for dial in state.dials),
+        hangup=_own_hangup(state.hangup, event),
+        number=state.number if is_external_number(state.number) else event.number,
+    )
+    if known.hangup is None:
+        known = replace(known, hangup_ms=None)
+    if known.direction is not Direction.OUTGOING:
+        return _move(known, Trigger.ABSORB)
+    return known if known.talks else _move(known, Trigger.UNSAY_TALK)
+
+
+def _own_dial(dial: Dial, click: ClickJoined | None) -> Dial:
+    """Of a click nothing comes in: what looks so is the employee's telephone, with the customer's number on its display."""
+    return dial if click is None or dial.direction is Direction.OUTGOING else replace(dial, direction=Direction.INTERNAL)
+
+
+def _own_hangup(hangup: HangupObserved | None, click: ClickJoined) -> HangupObserved | None:
+    """The employee's own picking up is no answer of the customer's, and the end of that ringing no end of the call."""
+    if hangup is None or not _is_own_telephone(hangup, click):
+        return hangup
+    return None if click.own_leg else replace(hangup, answered=False)
+
+
+def _is_own_telephone(hangup: HangupObserved, click: ClickJoined | None) -> bool:
+    """Whether a clicked call's hangup tells of nothing but the telephone of whoever clicked."""
+    return click is not None and hangup.direction is not Direction.OUTGOING and set(hangup.extensions) <= {click.extension}
+
+
+def _dialled(state: Call, event: DialObserved) -> Call:
+    step = Dial(
+        direction=event.direction,
+        extensions=event.extensions,
+        heard_ms=event.heard_ms,
+        trunk=event.trunk,
+        exact=is_ami(event),
+    )
+    step = _own_dial(step, state.click)
+    internal = step.direction is Direction.INTERNAL
+    known = replace(
+        state,
+        dials=state.dials if _is_echo(state, step) else (*state.dials, step),
         number=state.number if internal else _known_number(state.number, event.number),
         trunk=state.trunk or event.trunk,
     )
     return _move(known, Trigger.DIAL_INTERNAL if internal else Trigger.DIAL)
 
 
+def _is_echo(state: Call, step: Dial) -> bool:
+    """Whether this only repeats, in the PBX script's form and later, what AMI told: who stopped ringing must not ring anew."""
+    if step.exact:
+        return False
+    recent = [dial for dial in state.dials if dial.exact and 0 <= step.heard_ms - dial.heard_ms <= ECHO_MS]
+    told = {extension for dial in recent if dial.direction is step.direction for extension in dial.extensions}
+    return bool(step.extensions) and told.issuperset(step.extensions)
+
+
+def is_ami(event: Observation) -> bool:
+    """Whether it was heard over AMI (:attr:`core.ami_peers.Pbx.wire`), in order and with exact times."""
+    return event.wire.startswith(AMI_WIRE)
+
+
 def _hung_up(state: Call, event: HangupObserved) -> Call:
+    if state.click is not None:
+        own = _own_hangup(event, state.click)
+        if own is None:
+            return state
+        event = own
     best = event if state.hangup is None else _better_hangup(state.hangup, event)
     known = replace(
         state,
@@ -309,10 +411,12 @@ def _hung_up(state: Call, event: HangupObserved) -> Call:
 
 
 def _better_hangup(known: HangupObserved, event: HangupObserved) -> HangupObserved:
-    """Of two hangups of one call the one that proves more: an answer, then who, then a known end."""
+    """Of two hangups of one call the one that proves more: AMI's word, then an answer, then who, then a known end."""
 
-    def proves(hangup: HangupObserved) -> tuple[bool, bool, bool, int]:
+    def proves(hangup: HangupObserved) -> tuple[bool, bool, bool, bool, bool, int]:
         return (
+            bool(hangup.verdict),
+            not is_unheard_end(hangup),
             hangup.answered,
             bool(hangup.extensions),
             hangup.ended_ms is not None,
@@ -320,6 +424,11 @@ def _better_hangup(known: HangupObserved, event: HangupObserved) -> HangupObserv
         )
 
     return event if proves(event) > proves(known) else known
+
+
+def is_unheard_end(hangup: HangupObserved) -> bool:
+    """Whether the call ended while the connection to the PBX was away: how, and exactly when, nobody heard."""
+    return is_ami(hangup) and not hangup.verdict
 
 
 def _follow(state: Call) -> Call:
@@ -409,7 +518,7 @@ def end_ms(call: Call) -> int | None:
 
     The PBX's EndTime is cut to the second; the customer heard leaving the bridge just then is exact. A time that
     contradicts what we heard live (a wrong zone, a stopped clock) gives way to the hearing, or, in a hangup that was
-    downloaded later, to the length it tells.
+    downloaded later, to the length it tells. AMI's end is exact as it is.
     """
     if call.hangup is None:
         return None
@@ -418,6 +527,8 @@ def end_ms(call: Call) -> int | None:
     lone = _is_hangup_all_there_is(call)
     if told is None:
         return max(start, heard if not call.hangup.downloaded else start)
+    if call.hangup.precise:
+        return max(start, told)
     left = max((stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)), default=0)
     if not lone and not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS:
         if not call.hangup.downloaded:
@@ -438,15 +549,17 @@ def best_known_end_ms(call: Call) -> int:
 
 
 def outcome(call: Call) -> Outcome | None:
-    """How the call ended (PRODUCT B5); None while it goes on."""
+    """How the call ended (PRODUCT B5); None while it goes on. Where AMI told it, as AMI told it (``core/ami_verdict.py``)."""
     if call.phase in LIVE or call.phase is Phase.UNHEARD:
         return None
     if call.phase in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED) or call.direction is Direction.INTERNAL:
         return Outcome.INTERNAL
     if is_answered(call):
         return Outcome.ANSWERED
-    if call.hangup is None:
+    if call.hangup is None or is_unheard_end(call.hangup):
         return Outcome.LOST
+    if call.hangup.verdict in _VERDICTS:
+        return Outcome(call.hangup.verdict)
     if call.direction is Direction.OUTGOING:
         return Outcome.UNANSWERED
     return Outcome.MISSED if call.rung or call.hangup.status != "1" else Outcome.ABANDONED

@@ -73,11 +73,15 @@ def complete(call: Call) -> str:
     """Why nothing that is still under way can change an ended call's record; empty when something could.
 
     Only a talk whose every stay was heard to its end, and which the hangup confirms, is complete: any other
-    end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4).
+    end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4). Over AMI there are no stragglers.
     """
     hangup = call.hangup
-    if hangup is None or not hangup.answered or call.hangup_ms is None or call.direction is Direction.INTERNAL:
+    if hangup is None or call.hangup_ms is None or call.direction is Direction.INTERNAL:
         return ""
+    if hangup.verdict and not hangup.answered:
+        return "the PBX itself said how it ended"
+    if not hangup.answered or (call.over_ami and not hangup.verdict):
+        return ""  # of two ways to hear of a call the better one is still to come
     found = call.talks
     last = talk.last_talk(found)
     if last is None or last.end_ms is None:
@@ -85,6 +89,8 @@ def complete(call: Call) -> str:
     customer = talk.customer_stays(call.bridges, call.parties)
     if not customer or any(stay.left_ms is None for stay in customer):
         return ""
+    if hangup.verdict:
+        return "the PBX itself said how it ended"
     named = hangup.extensions
     confirmed = named == (last.extension,) if call.is_rewritten else any(each.extension in named for each in found)
     if not confirmed:

@@ -113,10 +113,15 @@ class BridgeClosed(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HangupObserved(Observation):
-    """The context that placed the Dial ended (PBX ``hangup``), live or downloaded later.
+    """The context that placed the Dial ended (PBX ``hangup``), live or downloaded later; or the whole call did (AMI).
 
     ``answered`` is CallStatus "2", the only status that is an answer. ``received_ms``, ``started_ms`` and
     ``ended_ms`` are the PBX's second-precise local times turned into UTC; any may be unknown.
+
+    Only AMI tells the rest (``core/ami_verdict.py``): ``precise``: the times are exact, not cut to the second. ``verdict``: how it
+    ended, a word of :class:`core.values.Outcome`; empty when the end came while nobody was listening. ``hung_up_by``:
+    ``external``, an extension, or ``pbx``. ``cause``: Asterisk's hangup cause of the channel that began the call.
+    ``answered_ms``: when the first telephone was picked up, also the employee's own of a click-to-call.
     """
 
     type: ClassVar[str] = "hangup_observed"
@@ -132,6 +137,39 @@ class HangupObserved(Observation):
     trunk: str = ""
     record_url: str | None = None
     downloaded: bool = False
+    precise: bool = False
+    verdict: str = ""
+    hung_up_by: str = ""
+    cause: int | None = None
+    answered_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingEnded(Observation):
+    """Telephones stopped ringing while the call went on (AMI ``DialEnd``); losers of a ring group that was answered are not told.
+
+    ``how``: ``busy``, ``declined``, ``rejected``, ``failed``, ``unanswered`` or ``cancelled`` (``core/ami_verdict.py``); empty when
+    it was not heard. ``trunk``: the way out that did not get through, for an outgoing call; then nobody's telephone is meant.
+    """
+
+    type: ClassVar[str] = "ring_ended"
+    extensions: tuple[str, ...] = ()
+    how: str = ""
+    trunk: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverObserved(Observation):
+    """The call passed from one to another (AMI ``BlindTransfer``, ``AttendedTransfer``, ``Pickup``, ``ParkedCall`` and others).
+
+    ``kind``: ``blind``, ``attended``, ``pickup``, ``parked`` or ``retrieved``. ``source`` had the call (of a pick-up: whose
+    telephone rang), ``target`` has it now or is rung for it. It is told for people: who talks is known from the bridges.
+    """
+
+    type: ClassVar[str] = "handover_observed"
+    kind: str
+    source: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +200,22 @@ class ConsultationObserved(Observation):
     extensions: tuple[str, ...] = ()
     answered: bool = False
     ended_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickJoined(Observation):
+    """This call is what came of a click in MoySklad (``core/clicks.py``): ``extension`` asked to call ``number``.
+
+    ``own_leg``: it is only the ringing of that employee's own telephone; the call itself comes under another id, or later.
+    """
+
+    type: ClassVar[str] = "click_joined"
+    click: str
+    extension: str
+    number: str
+    uid: str = ""
+    clicked_ms: int = 0
+    own_leg: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,9 +347,12 @@ AnyObservation = (
     | BridgeLeft
     | BridgeClosed
     | HangupObserved
+    | RingEnded
+    | HandoverObserved
     | CardRequested
     | LegAbsorbed
     | ConsultationObserved
+    | ClickJoined
 )
 TimeFact = CallSettled | CallOverdue | CallWrittenOff
 AnyOutcome = EffectStarted | EffectDone | EffectFailed | EffectRefused | EffectDeferred
@@ -310,9 +367,12 @@ OBSERVATIONS: Final[tuple[type[AnyObservation], ...]] = (
     BridgeLeft,
     BridgeClosed,
     HangupObserved,
+    RingEnded,
+    HandoverObserved,
     CardRequested,
     LegAbsorbed,
     ConsultationObserved,
+    ClickJoined,
 )
 TIME_FACTS: Final[tuple[type[TimeFact], ...]] = (CallSettled, CallOverdue, CallWrittenOff)
 OUTCOMES: Final[tuple[type[AnyOutcome], ...]] = (EffectStarted, EffectDone, EffectFailed, EffectRefused, EffectDeferred)

@@ -86,6 +86,8 @@ def urgency(call: Call, now_ms: int, step: Step | None = None) -> Urgency:
 def _not_ours(call: Call) -> Note | None:
     if call.remote.call is not None or call.remote.attempt is not None:
         return None
+    if call.click is not None and call.direction is Direction.INTERNAL:
+        return Note(about="call", text="only the telephone of whoever clicked rings: the customer has not been dialled")
     match call.phase:
         case Phase.INTERNAL | Phase.INTERNAL_ENDED:
             return Note(about="call", text="an internal call is kept in the history and not sent")

@@ -5,7 +5,9 @@ Comments are read by managers in MoySklad, so they are Russian.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from core.call import Call, attribution, best_known_end_ms, end_ms, outcome
 from core.cards import employee_of
@@ -54,23 +56,36 @@ def _comment(call: Call) -> str:
     if is_test(call.id):
         return COMMENT
     parts: list[str] = []
-    match outcome(call):
-        case Outcome.MISSED:
-            parts.append("Пропущенный вызов" + _rung(call))
-        case Outcome.ABANDONED:
-            parts.append("Пропущенный вызов: клиент положил трубку до соединения" + _rung(call))
-        case Outcome.UNANSWERED:
-            parts.append("Клиент не ответил")
-        case Outcome.LOST:
-            parts.append("Сведений об окончании звонка нет")
-        case _:
-            pass
+    ended = outcome(call)
+    if said := (_OUTGOING if call.direction is Direction.OUTGOING else _INCOMING).get(ended, ""):
+        parts.append(said + _rung(call))
+    elif ended is Outcome.LOST:
+        parts.append("Сведений об окончании звонка нет")
     if call.number == ANONYMOUS:
         parts.append("Номер скрыт")
     if not parts and call.remote.written.comment:
         # A comment can be changed, but not taken away: what was said while less was known is replaced.
         parts.append("Сведения о звонке уточнены позже")
     return ". ".join(parts)
+
+
+_INCOMING: Final[Mapping[Outcome | None, str]] = {
+    Outcome.MISSED: "Пропущенный вызов",
+    Outcome.ABANDONED: "Пропущенный вызов: клиент положил трубку до соединения",
+    Outcome.BUSY: "Пропущенный вызов: занято",
+    Outcome.DECLINED: "Пропущенный вызов: сотрудник отклонил вызов",
+    Outcome.REJECTED: "Пропущенный вызов: АТС не приняла вызов",
+    Outcome.FAILED: "Пропущенный вызов: телефон недоступен",
+}
+_OUTGOING: Final[Mapping[Outcome | None, str]] = {
+    Outcome.UNANSWERED: "Клиент не ответил",
+    Outcome.BUSY: "Клиент не ответил: занято",
+    Outcome.DECLINED: "Клиент отклонил вызов",
+    Outcome.REJECTED: "Не удалось дозвониться: линия не приняла вызов",
+    Outcome.FAILED: "Не удалось дозвониться: номер недоступен или не существует",
+    Outcome.CANCELLED: "Сотрудник положил трубку, не дождавшись ответа",
+}
+"""What a manager reads in MoySklad of a call that nobody answered. Answered calls need no words."""
 
 
 def _rung(call: Call) -> str:

@@ -19,6 +19,7 @@ from core.effects import (
     CardEvent,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
     Effect,
     FindContact,
     FindEmployees,
@@ -36,6 +37,10 @@ ACCOUNT_CODES: Final = frozenset({1056, 1061, 55008})
 
 CONTACT_ATTEMPTS: Final = 4
 """How often a contact that a finished call waits for may fail before the call is recorded without it."""
+
+
+NOT_FOUND: Final = 1021
+"""What MoySklad says of an object that is not there (CONTRACT-MOYSKLAD 2.3)."""
 
 
 class Card(StrEnum):
@@ -202,8 +207,11 @@ def is_news(remote: Remote, event: EffectDeferred) -> bool:
 def forgiven(remote: Remote) -> Remote:
     """MoySklad's side once what it refused may be asked again: whatever is in doubt stays so, and no wait is left.
 
-    What stood in for an answer while there was none goes as well: a contact given up, extensions without their employees.
+    What stood in for an answer while there was none goes as well: a contact given up, extensions without their employees; and
+    a customer who may be the one that an order could not be made for, because he was deleted meanwhile.
     """
+    if any(isinstance(refusal.effect, CreateOrder) and refusal.code == NOT_FOUND for refusal in remote.refusals):
+        remote = replace(remote, contact=Contact(), linked=None)
     return replace(
         remote,
         refusals=(),

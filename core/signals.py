@@ -64,6 +64,9 @@ HIDDEN: Final = "***"
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 """A jsonb column holds neither NUL nor half a character."""
 
+_ADDED_LATER: Final = ("precise", "verdict", "hung_up_by", "cause", "answered_ms")
+"""Fields that hangups recorded by older versions do not have: left empty they do not count, so that repeats are still found."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -173,7 +176,7 @@ def parse(signal: Envelope, *, heard_ms: int, country: str, zone: tzinfo) -> Hea
     reader = _Reader(signal, heard_ms, country, zone)
     event = reader.read()
     stream = _stream(event, reader.call_id)
-    return Heard(event=event, stream=stream, digest=_digest(event, stream))
+    return Heard(event=event, stream=stream, digest=content_digest(event, stream))
 
 
 def derived_call_ids(signal: Envelope, heard_ms: int) -> tuple[str, str]:
@@ -360,6 +363,8 @@ class _Reader:
         said = self._raw.get("CallType")
         if said is not None and (isinstance(said, bool) or str(said) not in ("0", "1", "2")):
             raise SignalError(f"CallType {str(said)[:20]!r} is unknown", "CallType", "0 incoming, 1 outgoing, 2 internal")
+        if extensions == (number.lstrip("+"),):
+            return Direction.INTERNAL  # a telephone that rings for itself: somebody clicked, and picks up first (quirk 10)
         inside = looks_like_extension(number.lstrip("+")) and not self._trunk()
         if said is not None:
             told = (Direction.INCOMING, Direction.OUTGOING, Direction.INTERNAL)[int(str(said))]
@@ -448,10 +453,13 @@ def _stream(event: AnyObservation, call_id: str) -> str:
             return f"call/{call_id}"
 
 
-def _digest(event: AnyObservation, stream: str) -> bytes:
+def content_digest(event: AnyObservation, stream: str) -> bytes:
     """What the signal says, however it came: not when it was heard, through which endpoint, or whether live or downloaded."""
     plain = replace(event, heard_ms=0, wire="", raw={})
     type_, _, data = encode(plain)
     for key in ("heard_ms", "wire", "raw", "settings_revision", "downloaded"):
         data.pop(key, None)
+    for key in _ADDED_LATER:
+        if data.get(key) in ("", None, False):
+            data.pop(key, None)
     return hashlib.sha256(orjson.dumps([stream, type_, data], option=orjson.OPT_SORT_KEYS)).digest()

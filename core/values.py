@@ -6,7 +6,7 @@ Everything here is a value: frozen, comparable, free of behaviour that needs a c
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 Enterprise = NewType("Enterprise", str)
 """The company's number at the telephony provider, e.g. ``0367``. Every key begins with it."""
@@ -27,14 +27,30 @@ class Direction(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a call ended (PRODUCT B5). What the PBX's script says tells these apart; busy and rejected only AMI can tell."""
+    """How a call ended (PRODUCT B5).
+
+    The PBX's script tells answered from missed and unanswered. Only AMI tells who gave up (``ABANDONED`` the customer,
+    ``CANCELLED`` the employee who was calling), and ``BUSY``, ``DECLINED`` (reject was pressed), ``REJECTED`` (the way out,
+    or the PBX itself, refused the call) and ``FAILED`` (it could not be put through) from the rest.
+    """
 
     ANSWERED = "answered"
     MISSED = "missed"
     ABANDONED = "abandoned"
+    BUSY = "busy"
+    DECLINED = "declined"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
     UNANSWERED = "unanswered"
     INTERNAL = "internal"
     LOST = "lost"
+
+
+MISSED_CALLS: Final = frozenset(
+    {Outcome.MISSED, Outcome.ABANDONED, Outcome.BUSY, Outcome.DECLINED, Outcome.REJECTED, Outcome.FAILED}
+)
+"""Ends of an incoming call whose customer wanted somebody and got nobody: to be called back (PRODUCT F9, C11)."""
 
 
 class Urgency(IntEnum):

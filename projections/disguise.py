@@ -131,9 +131,16 @@ def _values(value: Any, keys: frozenset[str], key: str = "") -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _values(inner, keys, key)
-    elif isinstance(value, str | int) and not isinstance(value, bool) and key.lower() in keys and value:
+    elif isinstance(value, str | int) and not isinstance(value, bool) and _is_one_of(key.lower(), keys) and value:
         yield str(value)
 
+
+def _is_one_of(key: str, keys: frozenset[str]) -> bool:
+    """Also with a prefix: AMI says the same of several channels (``DestCallerIDNum``, ``TransfereeCallerIDName``)."""
+    return key in keys or any(key.endswith(ending) and ending in keys for ending in _ENDINGS)
+
+
+_ENDINGS: Final = ("calleridnum", "connectedlinenum", "calleridname", "connectedlinename")
 
 _SENTENCES: Final = frozenset({"title", "why", "text", "parked", "comment", "error"})
 _BODIES: Final = frozenset({"request", "response"})
@@ -153,7 +160,7 @@ def _cover(value: Any, mask: _Mask, key: str, *, strict: bool, wire: bool = Fals
     if isinstance(value, list | tuple):
         return [_cover(inner, mask, key, strict=strict, wire=wire) for inner in value]
     if isinstance(value, str):
-        if value and ("record" in lower or lower in _NAME_KEYS or (strict and lower not in _TELLS_NOTHING | _BODIES)):
+        if value and ("record" in lower or _is_one_of(lower, _NAME_KEYS) or (strict and lower not in _TELLS_NOTHING | _BODIES)):
             return HIDDEN if "://" not in value else RECORDING
         return mask.text(mask.nameless(value) if lower in _SENTENCES else value)
     if wire and isinstance(value, int) and not isinstance(value, bool) and lower not in _TELLS_NOTHING - _NUMBER_KEYS:

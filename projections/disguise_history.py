@@ -8,14 +8,16 @@ left out: no rule looks at them. Ids of the PBX and of MoySklad, extensions and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from core.contact_plan import contact_sync_id
-from core.history_file import HistoryFile, Stored
+from core.expectations import complaints
+from core.history_file import HistoryFile, Stored, dump
 from core.naming import path_safe
 from core.settings import is_secret_field
+from core.shrinking import shrunk, with_expectations
 
 ENTERPRISE: Final = "0001"
 """Stands for the company."""
@@ -58,6 +60,16 @@ def disguised(history: HistoryFile) -> HistoryFile:
         stored=tuple(_event(each, history, mask) for each in history.stored),
         expect={about: mask.cover(about, value) for about, value in history.expect.items()},
     )
+
+
+def as_test(history: HistoryFile, texts: Sequence[str], *, shrink: bool) -> tuple[bytes, tuple[str, ...]]:
+    """A recorded call as a test, and what is wrong with it as today's code runs it. ``texts``: what should have happened.
+
+    Raises BadExpectation, and ValueError where there is nothing wrong to shrink it to.
+    """
+    tested = with_expectations(history, texts)
+    made = disguised(shrunk(tested) if shrink else tested)
+    return dump(made), tuple(words for _, words in complaints(made))
 
 
 @dataclass(slots=True)

@@ -42,6 +42,7 @@ from core.events import (
     CallSettled,
     CallWrittenOff,
     CardRequested,
+    ClickJoined,
     ConsultationObserved,
     DialObserved,
     EffectDeferred,
@@ -50,10 +51,12 @@ from core.events import (
     EffectRefused,
     EffectStarted,
     Event,
+    HandoverObserved,
     HangupObserved,
     LegAbsorbed,
     Observation,
     RetryRequested,
+    RingEnded,
     decode,
 )
 from core.lifecycle import Phase
@@ -96,7 +99,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has."""
+    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has; ``click``: of which click it came.
+
+    ``hung_up_by``: ``external`` (the customer), an extension, or ``pbx``; empty, like ``cause`` (Asterisk's), where only the PBX's
+    script told of the call.
+    """
 
     enterprise: str
     call: str
@@ -111,9 +118,12 @@ class Story:
     attributed_because: str
     start_ms: int | None
     end_ms: int | None
+    hung_up_by: str
+    cause: int | None
     moysklad: dict[str, Any]
     open_cards: tuple[str, ...]
     parked: str
+    click: str
     entries: tuple[Entry, ...]
 
 
@@ -147,11 +157,13 @@ def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry
         number=state.number,
         outcome=outcome,
         rang=state.rung,
-        talked=tuple(dict.fromkeys(talk.extension for talk in state.talks)),
+        talked=_talked(state),
         attributed=record.extension if record else "",
         attributed_because=record.attributed if record else "",
         start_ms=calls.start_ms(state) if state.first_heard_ms is not None else None,
         end_ms=calls.end_ms(state),
+        hung_up_by=state.hangup.hung_up_by if state.hangup is not None else "",
+        cause=state.hangup.cause if state.hangup is not None else None,
         moysklad={
             "call": remote.call,
             "contact": remote.linked or remote.contact.id,
@@ -165,8 +177,16 @@ def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry
         },
         open_cards=remote.open_cards,
         parked=plan(state, settings, state.last_heard_ms or 0, limits).parked,
+        click=state.click.click if state.click is not None else "",
         entries=entries,
     )
+
+
+def _talked(state: Call) -> tuple[str, ...]:
+    hangup = state.hangup
+    if state.direction is Direction.INTERNAL and hangup is not None and hangup.answered and hangup.verdict:
+        return hangup.extensions  # nobody there is a customer, so that no talk is looked for in the bridges
+    return tuple(dict.fromkeys(talk.extension for talk in state.talks))
 
 
 def at_ms(event: Event) -> int:
@@ -243,6 +263,10 @@ def _tell(event: Event, state: Call) -> tuple[str, str, str]:
             return "time", "no hangup within the maximum: the cards go, the end stays open", ""
         case CallWrittenOff():
             return "time", "no hangup even after the long grace: recorded with what is known", ""
+        case ClickJoined():
+            title = "only the telephone of whoever clicked rings" if event.own_leg else "this call came of a click in MoySklad"
+            # Not by which login: a replay may be handed on without names.
+            return "heard", title, f"{event.extension} asked to call {event.number}: click {event.click}"
         case _:
             return "heard", _heard(event, state), ""
 
@@ -268,6 +292,10 @@ def _heard(event: Event, state: Call) -> str:
             return f"bridge {_short(event.bridge)} closed"
         case HangupObserved():
             return _hangup(event)
+        case RingEnded():
+            return _stopped(event)
+        case HandoverObserved():
+            return _handover(event)
         case CardRequested():
             return f"a card was asked for on {', '.join(event.extensions)}"
         case LegAbsorbed():
@@ -284,7 +312,37 @@ def _hangup(event: HangupObserved) -> str:
     downloaded = ", downloaded later" if event.downloaded else ""
     recording = ", with a recording" if event.record_url else ""
     who = ", ".join(event.extensions) or "no extension"
+    if event.verdict or event.precise:
+        by = {"": "nobody heard who hung up", "external": "the other side hung up", "pbx": "the PBX ended it"}
+        cause = f", cause {event.cause}" if event.cause is not None else ""
+        return f"over: {event.verdict}, {who}; {by.get(event.hung_up_by, f'{event.hung_up_by} hung up')}{cause}"
+    if calls.is_unheard_end(event):
+        return "over: it ended while the PBX was not heard"
     return f"hangup: {how}, {who} (CallStatus {event.status or '?'}{rewritten}{downloaded}){recording}"
+
+
+def _stopped(event: RingEnded) -> str:
+    how = event.how or "nobody heard why"
+    if event.trunk:
+        return f"{event.trunk} did not get through: {how}"
+    return f"{', '.join(event.extensions) or 'nobody'} rings no more: {how}"
+
+
+def _handover(event: HandoverObserved) -> str:
+    source, target = event.source or "somebody", event.target or "somebody"
+    match event.kind:
+        case "blind":
+            return f"{source} transfers the call to {target} without asking"
+        case "attended":
+            return f"{source} transfers the call to {target} after asking"
+        case "pickup":
+            return f"{target} picks up the call that rings at {source}"
+        case "parked":
+            return f"{source} parks the call at {target}"
+        case "retrieved":
+            return f"{target} takes the call that was parked at {source}"
+        case _:
+            return f"the call passes from {source} to {target}"
 
 
 def _who(channel: str, name: str, caller_id: str, state: Call) -> str:

@@ -36,6 +36,9 @@ def _lines(story: Story, zone: tzinfo, *, full: bool) -> Iterator[str]:
         end = _clock(story.end_ms, zone) if story.end_ms is not None else "?"
         length = f", {(story.end_ms - story.start_ms) / 1000:.1f} s" if story.end_ms is not None else ""
         yield f"  {_day(story.start_ms, zone)}  {_clock(story.start_ms, zone)} - {end}{length}"
+    if story.hung_up_by:
+        cause = f" (cause {story.cause})" if story.cause is not None else ""
+        yield f"  hung up by {'the other side' if story.hung_up_by == 'external' else story.hung_up_by}{cause}"
     if story.rang:
         nobody = "not heard (no bridge events came)" if story.outcome == "answered" else "nobody"
         yield f"  rang {', '.join(story.rang)}; talked {', '.join(story.talked) or nobody}"

@@ -6,7 +6,7 @@ itself: ``settle`` lets the switchboard, the reactor and the read models come to
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,8 +33,10 @@ from adapters.status import gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
 from core.decisions import Limits
+from core.origination import Originator
 from core.ports import Projection
 from projections.calls import Calls
+from projections.clicks import Clicks
 from projections.difference_text import Tally, as_json
 from projections.journal import Journal
 from projections.statistics import Statistics, quantile_ms
@@ -121,6 +123,7 @@ async def running(
     limits: Limits | None = None,
     clock: Clock | None = None,
     projections: Sequence[Projection] | None = None,
+    ways: Mapping[str, Originator] | None = None,
 ) -> AsyncIterator[Rig]:
     """A service on this database beside a fresh sandbox with one enterprise, 0367, whose settings are in force."""
     clock = clock or Clock()
@@ -129,7 +132,7 @@ async def running(
         sandbox_client = await stack.enter_async_context(TestClient(TestServer(sandbox)))
         address = str(sandbox_client.make_url("")).rstrip("/")
         service = await stack.enter_async_context(
-            service_beside(dsn, address, clock, limits=limits, projections=projections)
+            service_beside(dsn, address, clock, limits=limits, projections=projections, ways=ways)
         )
         app = held_to_description(build_app(Holder(_parts(service)), _guard()))
         http = await stack.enter_async_context(TestClient(TestServer(app)))
@@ -153,6 +156,7 @@ async def service_beside(
     *,
     limits: Limits | None = None,
     projections: Sequence[Projection] | None = None,
+    ways: Mapping[str, Originator] | None = None,
 ) -> AsyncIterator[Service]:
     """The service's parts, told to use a sandbox at this address."""
     options = ServiceOptions(
@@ -165,9 +169,10 @@ async def service_beside(
         vault=Vault([KEY]),
         limits=limits or Limits(),
         now_ms=clock,
+        ways=ways or {},
         known_limits=LimitsRegistry(known_ms=3_600_000),
     )
-    async with assembled(options, (Calls(), Journal(), Statistics()) if projections is None else projections) as service:
+    async with assembled(options, (Calls(), Clicks(), Journal(), Statistics()) if projections is None else projections) as service:
         yield service
 
 
@@ -179,8 +184,14 @@ def _parts(service: Service) -> Services:
     async def no_replay(enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
         return None
 
+    async def no_story(enterprise: str, click: str, *, russian: bool) -> dict[str, Any] | None:
+        return None
+
     return Services(
         ingest=service.ingest,
+        clicks=service.clicks,
+        click_story=no_story,
+        russian=str,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, None),
@@ -200,6 +211,10 @@ def _parts(service: Service) -> Services:
         search=lambda query: search(service.pool, query, MINSK),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
         parked=service.parked,
+        desk=service.directory.desk,
+        hooks=service.directory.hooks,
+        keeper=service.directory.keeper,
+        integrations=service.directory.integrations,
         status=lambda: gather(service.sources),
         metrics=lambda: exposition(service.ingest, service.reactor),
         now_ms=service.options.now_ms,

@@ -15,7 +15,8 @@ A scenario is a table, one signal a line: seconds, the call (one letter or any w
 on the call's own channel, an outgoing call's caller is. Details: ``out`` or ``internal`` on dial and hangup; on hangup
 also ``answered``, ``status=1``, ``end=35`` / ``start=…`` / ``received=…`` (the PBX's own seconds, ``none`` for unknown),
 ``rec=https://…``, ``downloaded``; ``number=…`` anywhere; on enter ``connected=…``. Without ``end=`` the PBX names the second
-in which the hangup was heard.
+in which the hangup was heard. Only AMI says ``verdict=busy`` on a hangup, with ``by=101`` and ``cause=17``, whose times are
+exact, and ``stopped 101 busy`` of a telephone.
 
 ``given(table)`` plays it against the MoySklad model and stops at the last line; ``.at(seconds)`` lets time pass,
 ``.finished()`` lets everything come to its end. ``.asked()`` lists what MoySklad was asked, in words.
@@ -68,6 +69,7 @@ from core.events import (
     Exchange,
     HangupObserved,
     RetryRequested,
+    RingEnded,
 )
 from core.plan import Plan, plan
 from core.settings import Settings
@@ -121,6 +123,8 @@ class _Reader:
                 )
             case "card":
                 return f"call/{call}", CardRequested(heard_ms=heard_ms, extensions=tuple(words), number=number)
+            case "stopped":
+                return f"call/{call}", RingEnded(heard_ms=heard_ms, wire="ami/t", extensions=tuple(words[:-1]), how=words[-1])
             case "callerid":
                 return f"channel/{words[0]}", CallerIdObserved(heard_ms=heard_ms, channel=words[0])
             case "enter" | "leave":
@@ -162,7 +166,9 @@ class _Reader:
         direction, extensions = self._direction(call, words)
         if direction is Direction.INCOMING and call in self.outgoing:
             direction = Direction.OUTGOING
-        answered = "answered" in words
+        verdict = named.get("verdict", "")
+        answered = "answered" in (*words, verdict)
+        ended_ms = _told(named.get("end"), heard_ms)
         return HangupObserved(
             heard_ms=heard_ms,
             channel=call,
@@ -173,7 +179,12 @@ class _Reader:
             status=named.get("status", "2" if answered else "0"),
             received_ms=_told(named.get("received"), self.began_ms[call]),
             started_ms=_told(named.get("start"), None),
-            ended_ms=_told(named.get("end"), heard_ms),
+            ended_ms=heard_ms if verdict and "end" not in named else ended_ms,
+            wire="ami/t" if verdict else "",
+            precise=bool(verdict),
+            verdict=verdict,
+            hung_up_by=named.get("by", ""),
+            cause=int(named["cause"]) if "cause" in named else None,
             trunk="" if direction is Direction.INTERNAL else "t",
             record_url=named.get("rec"),
             downloaded="downloaded" in words,

@@ -30,7 +30,9 @@ from core.events import (
     BridgeLeft,
     BridgeOpened,
     DialObserved,
+    HandoverObserved,
     HangupObserved,
+    RingEnded,
 )
 from core.history_file import HistoryFile
 from core.values import ANONYMOUS, Direction
@@ -67,13 +69,14 @@ class History:
 
 @dataclass(slots=True)
 class Wire:
-    """Writes one call's signals as the PBX would say them; ``at_ms`` moves with ``wait``."""
+    """Writes one call's signals as the PBX would say them; ``at_ms`` moves with ``wait``. ``ami``: as heard over AMI."""
 
     call: str
     number: str
     direction: Direction
     at_ms: int
     customer_first: bool = False
+    ami: bool = False
     heard: list[Heard] = field(default_factory=list)
     rang: list[str] = field(default_factory=list)
     talked: list[str] = field(default_factory=list)
@@ -81,6 +84,7 @@ class Wire:
     _bridges: int = 0
     _channels: int = 0
     _open: tuple[str, str, str] | None = None
+    _ringing: tuple[str, ...] = ()
 
     def wait(self, ms: int) -> None:
         """Let time pass."""
@@ -94,6 +98,10 @@ class Wire:
     def dial(self, extensions: tuple[str, ...]) -> None:
         """One Dial step: these extensions ring, or for an outgoing call this one calls."""
         self.start_ms = self.start_ms or self.at_ms
+        if self.ami and self._ringing and self.direction is Direction.INCOMING:
+            ended = RingEnded(heard_ms=self.at_ms, extensions=self._ringing, how="unanswered")
+            self._say(f"call/{self.call}", ended)
+        self._ringing = extensions
         self.rang.extend(extensions)
         event = DialObserved(
             heard_ms=self.at_ms,
@@ -107,6 +115,7 @@ class Wire:
 
     def talk(self, extension: str) -> None:
         """The customer and this extension are put into one bridge."""
+        self._ringing = ()
         self._bridges += 1
         bridge, channel = f"b{self._bridges}-{self.call}", self._channel()
         self._open = (bridge, channel, extension)
@@ -154,8 +163,11 @@ class Wire:
         self._say(f"bridge/{bridge}", gone)
         self._open = (bridge, other, target)
         self.talked.append(target)
+        if self.ami:
+            told = HandoverObserved(heard_ms=self.at_ms, kind="attended", source=extension, target=target)
+            self._say(f"call/{self.call}", told)
         self.wait(400)
-        if self.number != ANONYMOUS:
+        if self.number != ANONYMOUS and not self.ami:
             hangup = HangupObserved(
                 heard_ms=self.at_ms,
                 channel=leg,
@@ -185,7 +197,7 @@ class Wire:
             ended_ms=_second(end_ms),
             trunk="" if rewritten else "t",
         )
-        self._say(f"call/{self.call}", event)
+        self._say(f"call/{self.call}", self._exactly(event, end_ms) if self.ami else event)
         return Truth(
             call=self.call,
             direction=self.direction,
@@ -196,8 +208,24 @@ class Wire:
             end_ms=end_ms,
         )
 
+    def _exactly(self, event: HangupObserved, end_ms: int) -> HangupObserved:
+        """The end as AMI tells it: no transfer rewrites it."""
+        answered = bool(self.talked)
+        unanswered = "missed" if self.direction is Direction.INCOMING else "unanswered"
+        return replace(
+            event,
+            direction=self.direction,
+            extensions=tuple(dict.fromkeys(self.talked)) or event.extensions,
+            answered=answered,
+            ended_ms=end_ms,
+            precise=True,
+            verdict="answered" if answered else unanswered,
+            hung_up_by="external" if answered else "pbx",
+            trunk="t",
+        )
+
     def _say(self, stream: str, event: AnyObservation) -> None:
-        self.heard.append((stream, event))
+        self.heard.append((stream, replace(event, wire="ami/lab") if self.ami else event))
 
     def _channel(self) -> str:
         self._channels += 1
@@ -255,6 +283,7 @@ def incoming(draw: st.DrawFn, call: str = "1795437000.1", at_ms: int = EPOCH_MS)
         direction=Direction.INCOMING,
         at_ms=at_ms,
         customer_first=draw(st.booleans()),
+        ami=draw(st.booleans()),
     )
     wire.arrive()
     for group in draw(st.lists(_group, min_size=1, max_size=3, unique=True)):
@@ -295,7 +324,14 @@ def incoming(draw: st.DrawFn, call: str = "1795437000.1", at_ms: int = EPOCH_MS)
 def outgoing(draw: st.DrawFn, call: str = "1795437000.1", at_ms: int = EPOCH_MS) -> History:
     """An outgoing call: one or two trunks tried, perhaps an answer."""
     number = draw(st.sampled_from([number for number in NUMBERS if number != ANONYMOUS]))
-    wire = Wire(call=call, number=number, direction=Direction.OUTGOING, at_ms=at_ms, customer_first=draw(st.booleans()))
+    wire = Wire(
+        call=call,
+        number=number,
+        direction=Direction.OUTGOING,
+        at_ms=at_ms,
+        customer_first=draw(st.booleans()),
+        ami=draw(st.booleans()),
+    )
     caller = draw(_extension)
     wire.dial((caller,))
     wire.wait(draw(_pause))

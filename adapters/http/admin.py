@@ -158,13 +158,16 @@ async def get_history(request: web.Request) -> web.Response:
 @described("checks", Connection)
 async def test_connection(request: web.Request) -> web.Response:
     """Try both APIs and say in words what is right and what is wrong."""
-    current, accounts = await _known(request), services(request).moysklad.accounts
+    parts = services(request)
+    current, accounts = await _known(request), parts.moysklad.accounts
     phone, main = await asyncio.gather(
         accounts.check_phone_api(current.account), accounts.check_json_api(current.account, current.settings)
     )
+    told, words = parts.keeper.in_words(current.enterprise, current.settings)
     verdicts = {
         "phone_api": {"ok": phone.ok, "text": phone.text, "details": dict(phone.details)},
         "main_api": {"ok": main.ok, "text": main.text, "details": dict(main.details)},
+        "changes": {"ok": told, "text": words, "details": {}},
     }
     return answer({"success": phone.ok and main.ok, **verdicts, "problems": list(current.settings.problems)})
 
@@ -175,6 +178,7 @@ async def get_employees(request: web.Request) -> web.Response:
     current, parts = await _known(request), services(request)
     if request.query.get("refresh"):
         parts.moysklad.gateway.directory.forget(current.account)
+        parts.desk.memory.forget_rosters(current.enterprise)
     found = await parts.moysklad.accounts.list_employees(current.account)
     mapping = {number: employee.id for number, employee in current.settings.employees}
     return answer(

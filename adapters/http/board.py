@@ -10,7 +10,7 @@ from aiohttp import web
 from adapters.board import Listener, TooManyListeners
 from adapters.board import message as encode
 from adapters.http.answers import Problem, answer
-from adapters.http.bodies import EnterpriseQuery
+from adapters.http.bodies import EnterpriseQuery, StatusQuery
 from adapters.http.described import described
 from adapters.http.guard import still_welcome
 from adapters.http.services import SERVICES, services
@@ -91,10 +91,14 @@ async def _stream(request: web.Request, listener: Listener) -> web.StreamRespons
     return response
 
 
-@described("board", dict[str, Any])
+@described("board", dict[str, Any], query=StatusQuery)
 async def get_status(request: web.Request) -> web.Response:
     """Instances, backlog, accounts in trouble, parked calls, followers of the log; 200 also while the database is away."""
-    return answer(await services(request).status())
+    parts = services(request)
+    told = await parts.status()
+    if request.query.get("lang") == "ru":
+        told = {**told, "accounts": [{**each, "reason": parts.in_russian(each["reason"])} for each in told["accounts"]]}
+    return answer(told)
 
 
 def _asked(request: web.Request) -> str | None:

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from adapters.access import MAX_LINK_DAYS
 from adapters.http.answers import Problem, read_json
+from core.values import Outcome
 
 MAX_REVISION: Final = 2**31 - 1
 """Revisions are integers of the database."""
@@ -141,6 +142,14 @@ class LoggedCall(Signal, frozen=True, kw_only=True):
     answered: bool | None = None
 
 
+class Click(Body, frozen=True, kw_only=True):
+    """What MoySklad sends when somebody clicks a number, as JSON or as a form; signed by ``Lognex-Content-MD5``."""
+
+    srcNumber: Annotated[str, Meta(description="the employee's extension")] = ""
+    destNumber: Annotated[str, Meta(description="the number to call")] = ""
+    uid: Annotated[str, Meta(description="the login of whoever clicked")] = ""
+
+
 # -- queries: they describe; the handlers read them -----------------------------------------------------------------
 
 
@@ -154,6 +163,12 @@ class EnterpriseQuery(Body, frozen=True, kw_only=True):
     """Of one enterprise; empty: of all."""
 
     enterprise: str = ""
+
+
+class StatusQuery(Body, frozen=True, kw_only=True):
+    """``lang=ru``: what kept MoySklad's answers away, for a page."""
+
+    lang: str = ""
 
 
 class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
@@ -182,7 +197,7 @@ class CallsQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "f
 
     phone: str = ""
     extension: str = ""
-    outcome: Annotated[str, Meta(description="several by commas")] = ""
+    outcome: Annotated[str, Meta(description=f"several by commas: {', '.join(Outcome)}")] = ""
     direction: str = ""
     since: str = ""
     until: str = ""
@@ -198,6 +213,14 @@ class ReplayQuery(Body, frozen=True, kw_only=True):
 
     numbers: str = ""
     download: str = ""
+    lang: str = ""
+
+
+class ClicksQuery(Body, frozen=True, kw_only=True):
+    """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing; ``lang=ru``: reasons in Russian."""
+
+    before: Annotated[str, Meta(pattern=r"^[0-9]{0,17}$")] = ""
+    bad: str = ""
     lang: str = ""
 
 

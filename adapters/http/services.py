@@ -13,6 +13,11 @@ from adapters.access import Access
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import Found
+from adapters.click_desk import ClickDesk
+from adapters.directory.desk import Desk
+from adapters.directory.hooks import Hooks
+from adapters.directory.integrations import Integrations
+from adapters.directory.keeper import Keeper
 from adapters.http.answers import Problem
 from adapters.http.stream import Streams
 from adapters.ingest import Ingest
@@ -36,6 +41,14 @@ class Replay(Protocol):
         ...
 
 
+class ClickStory(Protocol):
+    """Tells one click in MoySklad as JSON; None for one that nobody knows. ``russian``: its sentences for a page."""
+
+    def __call__(self, enterprise: str, click: str, *, russian: bool) -> Awaitable[dict[str, Any] | None]:
+        """See above."""
+        ...
+
+
 FindCall = Callable[[str, str], Awaitable[str | None]]
 """``(enterprise, what a person calls it) -> the call's id``; None for a call nobody knows. Raises as :data:`Search` does."""
 
@@ -51,6 +64,9 @@ class Services:
     """The service's parts as the edge sees them. ``in_russian``: a sentence of the history, for a page."""
 
     ingest: Ingest
+    clicks: ClickDesk
+    click_story: ClickStory
+    russian: Callable[[str], str]
     settings: SettingsStore
     moysklad: MoySklad
     access: Access
@@ -65,6 +81,10 @@ class Services:
     quantile: Quantile
     find_call: FindCall
     parked: ParkedWork
+    desk: Desk
+    hooks: Hooks
+    keeper: Keeper
+    integrations: Integrations
     status: Status
     metrics: Callable[[], bytes]
     now_ms: Callable[[], int]

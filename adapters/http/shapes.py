@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from core.settings import Settings
+from core.values import Outcome
 
 Ms = Annotated[int, Meta(description="milliseconds since the epoch, UTC")]
 Moment = Annotated[str, Meta(description="ISO 8601, with its offset")]
@@ -152,11 +153,12 @@ class VerdictShown(Shape, frozen=True, kw_only=True):
 
 
 class Connection(Shape, frozen=True, kw_only=True):
-    """What the connection test found."""
+    """What the connection test found. ``changes``: whether MoySklad tells of changed clients; everything works without it."""
 
     success: bool
     phone_api: VerdictShown
     main_api: VerdictShown
+    changes: VerdictShown
     problems: list[str]
 
 
@@ -231,13 +233,13 @@ class SelfTestShown(Shape, frozen=True, kw_only=True):
 
 
 class CallRow(Shape, frozen=True, kw_only=True):
-    """A call as the index has it."""
+    """A call as the index has it; ``clicked``: somebody asked for it by a click in MoySklad."""
 
     enterprise: str
     call: str
     phase: str
     direction: str
-    outcome: str | None
+    outcome: Outcome | None
     number: str
     client: str
     extensions: list[str]
@@ -251,6 +253,7 @@ class CallRow(Shape, frozen=True, kw_only=True):
     failures: int
     parked: str
     remedy: str
+    clicked: bool
     link: str
 
 
@@ -259,6 +262,50 @@ class CallsFound(Shape, frozen=True, kw_only=True):
 
     calls: list[CallRow]
     after: str | None
+
+
+class ClickTaken(Shape, frozen=True, kw_only=True):
+    """The click is durable; the telephone rings next."""
+
+    success: Literal[True]
+
+
+class ClickRow(Shape, frozen=True, kw_only=True):
+    """A click in MoySklad. ``stage``: how far it came; ``signature``: the reading that fitted, ``absent`` or ``wrong``; ``way``:
+    ``ami`` or ``http``; ``ambiguous``: it may have rung; ``call``: what came of it; ``repeats``: further deliveries."""
+
+    click: str
+    at_ms: Ms
+    stage: Literal["waiting", "ordering", "ordered", "doubted", "joined", "silent", "failed", "expired", "refused", "unheard"]
+    extension: str
+    number: str
+    uid: str
+    signature: str
+    way: str
+    error: str
+    remedy: str
+    ambiguous: bool
+    call: str
+    repeats: int
+    link: str
+
+
+class SignatureSeen(Shape, frozen=True, kw_only=True):
+    """How MoySklad signs: the reading that fitted last, and the verdict on the last click; null: there was none."""
+
+    fitted: str | None
+    fitted_ms: Ms | None
+    last: str | None
+    last_ms: Ms | None
+
+
+class ClicksFound(Shape, frozen=True, kw_only=True):
+    """Clicks, newest first. ``before``: asks for older ones; null: there are none. ``names``: extension -> employee."""
+
+    clicks: list[ClickRow]
+    before: int | None
+    signature: SignatureSeen
+    names: dict[str, str]
 
 
 class WhatIfSettings(Shape, frozen=True, kw_only=True):
@@ -306,7 +353,7 @@ class MissedShown(Shape, frozen=True, kw_only=True):
     first_ms: Ms
     last_ms: Ms
     call: str
-    outcome: str
+    outcome: Outcome
     rang: list[str]
     link: str
 

@@ -30,6 +30,7 @@ from core.events import (
 from core.values import ANONYMOUS, Direction
 
 STORED_TYPES = {
+    "click_joined",
     "arrival_observed",
     "dial_observed",
     "caller_id_observed",
@@ -38,6 +39,8 @@ STORED_TYPES = {
     "bridge_left",
     "bridge_closed",
     "hangup_observed",
+    "ring_ended",
+    "handover_observed",
     "card_requested",
     "leg_absorbed",
     "consultation_observed",

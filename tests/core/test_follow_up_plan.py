@@ -141,6 +141,16 @@ def test_an_order_that_is_refused_parks_the_call_until_somebody_asks_again() -> 
     assert parked_reason(scenario.call()) == ""
 
 
+def test_an_order_for_a_client_who_was_deleted_is_made_for_the_one_who_has_the_number_now() -> None:
+    model = MoySkladModel(contacts={NUMBER: "ann"}, order_refusal=("Объект не найден", 1021))
+    scenario = known(TALK, ORDERS, moysklad=model)
+    assert parked_reason(scenario.call()) == "Объект не найден"
+    model.order_refusal, model.contacts[NUMBER] = None, "bob"
+    assert scenario.world.retry("A")
+    assert [order.contact for order in model.orders] == ["bob"]
+    assert scenario.world.refold() == scenario.world.calls
+
+
 def test_a_client_who_cannot_be_made_parks_the_order() -> None:
     class NoClients(MoySkladModel):
         def perform(self, effect: Effect) -> Any:

@@ -56,6 +56,37 @@ def test_the_comment_says_how_a_call_that_nobody_answered_ended(table: str, comm
     assert record(table).comment == comment
 
 
+@pytest.mark.parametrize(
+    ("verdict", "comment"),
+    [
+        ("missed", "Пропущенный вызов (звонили: 101, 102)"),
+        ("abandoned", "Пропущенный вызов: клиент положил трубку до соединения (звонили: 101, 102)"),
+        ("busy", "Пропущенный вызов: занято (звонили: 101, 102)"),
+        ("declined", "Пропущенный вызов: сотрудник отклонил вызов (звонили: 101, 102)"),
+        ("rejected", "Пропущенный вызов: АТС не приняла вызов (звонили: 101, 102)"),
+        ("failed", "Пропущенный вызов: телефон недоступен (звонили: 101, 102)"),
+    ],
+)
+def test_what_ami_tells_of_a_missed_call_is_in_the_comment(verdict: str, comment: str) -> None:
+    assert record(RING + f"9 A hangup verdict={verdict}").comment == comment
+
+
+@pytest.mark.parametrize(
+    ("verdict", "comment"),
+    [
+        ("unanswered", "Клиент не ответил"),
+        ("busy", "Клиент не ответил: занято"),
+        ("declined", "Клиент отклонил вызов"),
+        ("rejected", "Не удалось дозвониться: линия не приняла вызов"),
+        ("failed", "Не удалось дозвониться: номер недоступен или не существует"),
+        ("cancelled", "Сотрудник положил трубку, не дождавшись ответа"),
+        ("answered", ""),
+    ],
+)
+def test_and_of_an_outgoing_one(verdict: str, comment: str) -> None:
+    assert record(f"0 A dial 101 out\n9 A hangup out 101 verdict={verdict}").comment == comment
+
+
 def test_an_employee_is_found_by_the_directory_too_and_an_extension_of_nobody_stays_one() -> None:
     effect = FindEmployees(extensions=("107", "108"))
     table = "0 A dial 107\n9 A hangup 107 answered"

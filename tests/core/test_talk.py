@@ -182,7 +182,9 @@ def test_the_customer_of_an_incoming_call_is_its_own_channel() -> None:
 
 
 def test_the_customer_of_an_outgoing_call_is_on_the_trunk() -> None:
-    assert not OUTGOING.is_customer(stay("A", "PJSIP/trunk-00000001", NUMBER))
+    assert not OUTGOING.is_customer(stay("A", "PJSIP/101-00000001", NUMBER))
+    assert not OUTGOING.is_customer(stay("A", "PJSIP/somebody-00000001", "80291112233"))
+    assert OUTGOING.is_customer(stay("A", "PJSIP/trunk-00000001", NUMBER)), "a click-to-call may call the customer first"
     assert OUTGOING.is_customer(stay("B", "PJSIP/trunk-00000001", "80290000001"))
     assert OUTGOING.is_customer(stay("B", "PJSIP/trunk-00000001", "someline"))
     assert not OUTGOING.is_customer(stay("B", "PJSIP/102-00000001", "102"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from core.values import ANONYMOUS, Direction, Outcome
+import re
+from pathlib import Path
+
+from core.values import ANONYMOUS, MISSED_CALLS, Direction, Outcome
 
 
 def test_directions_are_spelt_as_the_history_holds_them() -> None:
@@ -14,10 +17,28 @@ def test_outcomes_are_spelt_as_the_calls_index_holds_them() -> None:
         "answered",
         "missed",
         "abandoned",
+        "busy",
+        "declined",
+        "rejected",
+        "cancelled",
+        "failed",
         "unanswered",
         "internal",
         "lost",
     }
+
+
+def test_a_missed_call_is_one_whose_customer_got_nobody() -> None:
+    """As the list of missed calls, its index and the page's filter have it."""
+    root = Path(__file__).parents[2]
+    words = {each.value for each in MISSED_CALLS}
+    for path in ("adapters/postgres/sql/calls_missed.sql", "migrations/0060_missed_calls.sql"):
+        listed = re.search(r"outcome IN \(([^)]*)\)", (root / path).read_text())
+        assert listed is not None
+        assert set(re.findall(r"'([a-z]+)'", listed.group(1))) == words
+    page = re.search(r'MISSED = "([a-z,]+)"', (root / "adapters/http/static/calls-words.js").read_text())
+    assert page is not None
+    assert set(page.group(1).split(",")) == words
 
 
 def test_a_hidden_caller_has_one_spelling() -> None:

@@ -241,13 +241,15 @@ async def staged(
     cuttable: bool = False,
     limits: bool = False,
     settings: Callable[[Office], dict[str, Any]] = lambda _: {},
+    variables: Callable[[int], dict[str, str]] = lambda _: {},
     ordering: bool = False,
 ) -> AsyncIterator[Stage]:
     """A running sandbox and running instances, with so many enterprises configured, each with a MoySklad account of its own.
 
     ``database``: ports of PostgreSQL (several: primary and standby), or a DSN; None: the one instance's embedded server.
     ``cuttable``: each instance reaches database and MoySklad through relays of its own. ``limits``: MoySklad's are in force.
-    ``settings``: what differs in an enterprise's. ``ordering``: they ask for orders and tasks.
+    ``settings``: what differs in an enterprise's. ``variables``: what else the environment of each instance holds.
+    ``ordering``: they ask for orders and tasks.
     """
     assert database is not None or instances == 1, "several instances need one database"
     sandbox_port, whose = free_port(), offices(enterprises)
@@ -263,7 +265,8 @@ async def staged(
                 await stack.enter_async_context(listening(relay))
             *ports, to_sandbox = [relay.port for relay in relays] or [*ports, sandbox_port]
             where = database if isinstance(database, str) else dsn(*ports) if ports else ""
-            made.append(_instance(f"instance {number}", folder / f"instance{number}", kept, where, to_sandbox, http, relays))
+            own = kept | variables(number)
+            made.append(_instance(f"instance {number}", folder / f"instance{number}", own, where, to_sandbox, http, relays))
         balancer = Balancer([instance.port for instance in made])
         await stack.enter_async_context(listening(balancer))
         await stack.enter_async_context(_sandbox(http, kept, folder, sandbox_port))

@@ -22,7 +22,7 @@ import aiohttp
 import msgspec
 import orjson
 
-from adapters.demo import CONFIG
+from adapters.demo_stage import CONFIG
 from adapters.sandbox.seed import AccountSeed, demo_account
 from tests.moysklad_model import Row
 from tests.playback import NAMES, Line, as_call_event, recording

@@ -111,6 +111,19 @@ def test_names_go_wherever_they_stand() -> None:
     assert (document["picture"]["names"], document["picture"]["client"]) == ({}, "…")
 
 
+def test_what_ami_says_of_several_channels_goes_as_well() -> None:
+    raw = {
+        "DestCallerIDNum": "375447654321", "TransfereeCallerIDName": "Иван Петров", "DialString": "375447654321@trunk-alpha",
+        "Channel": "PJSIP/101-00000038", "Uniqueid": "lab-1795437008.105", "Timestamp": "1795437008.123456",
+    }  # fmt: skip
+    told = told_of(raw)["entries"][0]["raw"]
+    assert leaks(told, "375447654321") == []
+    assert told["TransfereeCallerIDName"] == "…"
+    assert {key: told[key] for key in ("Channel", "Uniqueid", "Timestamp")} == {
+        key: raw[key] for key in ("Channel", "Uniqueid", "Timestamp")
+    }
+
+
 def test_ids_and_times_stay() -> None:
     bridge = "7b5f1b1e-0c5a-4a53-9d4b-1f5bd1e2d1aa"
     raw = {"UniqueId": "1757840723.6", "DateReceived": "2026-11-23 15:13:20", "BridgeUniqueid": bridge}

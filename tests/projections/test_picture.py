@@ -61,6 +61,11 @@ def test_a_phone_that_the_next_step_rings_as_well_rings_on() -> None:
     assert phones(found) == {"101": [(1, 21, "ringing")], "102": [(11, 21, "ringing")], "103": [(21, 30, "ringing")]}
 
 
+def test_a_phone_that_stopped_by_itself_is_quiet_from_then_on() -> None:
+    found = picture(events("0 A start\n1 A dial 101 102\n4 A stopped 101 busy\n20 A stopped 102 unanswered\n21 A hangup -\n"))
+    assert phones(found) == {"101": [(1, 4, "ringing")], "102": [(1, 20, "ringing")]}
+
+
 def test_what_goes_on_has_no_end() -> None:
     found = picture(events(RING + "5 A enter b1 customer\n5 A enter b1 101\n"))
     assert found.live

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -16,16 +17,21 @@ from core.events import (
     CallOverdue,
     CallSettled,
     CallWrittenOff,
+    ClickJoined,
     ConsultationObserved,
     EffectDone,
     EffectStarted,
     Event,
     Exchange,
+    HandoverObserved,
+    HangupObserved,
     LegAbsorbed,
+    RingEnded,
     encode,
 )
 from core.ports import RecordedEvent, StreamId
 from core.settings import Settings
+from core.values import Direction
 from projections.story import Story, at_ms, tell
 from tests.scenario import NUMBER, deferred, done, events, failed, given, ms, refused, retry, started
 from tests.settings import SETTINGS, settings_with
@@ -206,6 +212,14 @@ REGISTER = RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=
             ("heard", "leg L ended with this customer: 103 took over", ""),
         ),
         (ConsultationObserved(heard_ms=0, leg="L"), ("heard", "leg L ended with this customer: nobody took over", "")),
+        (
+            ClickJoined(heard_ms=0, click="a", extension="101", number=NUMBER, uid="ivanov@demo"),
+            ("heard", "this call came of a click in MoySklad", f"101 asked to call {NUMBER}: click a"),
+        ),
+        (
+            ClickJoined(heard_ms=0, click="a", extension="101", number=NUMBER, own_leg=True),
+            ("heard", "only the telephone of whoever clicked rings", f"101 asked to call {NUMBER}: click a"),
+        ),
         (CallSettled(at_ms=0, reason="so"), ("time", "the record is settled", "so")),
         (CallOverdue(at_ms=0), ("time", "no hangup within the maximum: the cards go, the end stays open", "")),
         (CallWrittenOff(at_ms=0), ("time", "no hangup even after the long grace: recorded with what is known", "")),
@@ -264,3 +278,31 @@ def test_a_missed_call_says_why_nobody_has_it() -> None:
     told = lived(RING + "9 A hangup")
     assert (told.outcome, told.attributed, told.attributed_because) == ("missed", "", "several were rung and nobody answered")
     assert told.moysklad["comment"] == "Пропущенный вызов (звонили: 101, 102)"
+
+
+def test_what_ami_tells_is_told_in_words() -> None:
+    assert title(RingEnded(heard_ms=ms(1), extensions=("101", "102"), how="busy"))[1] == "101, 102 rings no more: busy"
+    assert title(RingEnded(heard_ms=ms(1), extensions=("101",)))[1] == "101 rings no more: nobody heard why"
+    assert title(RingEnded(heard_ms=ms(1), trunk="alpha", how="failed"))[1] == "alpha did not get through: failed"
+    for kind, words in (
+        ("blind", "101 transfers the call to 102 without asking"),
+        ("attended", "101 transfers the call to 102 after asking"),
+        ("pickup", "102 picks up the call that rings at 101"),
+        ("parked", "101 parks the call at 102"),
+        ("retrieved", "102 takes the call that was parked at 101"),
+        ("?", "the call passes from 101 to 102"),
+    ):
+        assert title(HandoverObserved(heard_ms=ms(1), kind=kind, source="101", target="102"))[1] == words
+    hangup = HangupObserved(heard_ms=ms(9), channel="A", direction=Direction.INCOMING, extensions=("101",), verdict="busy")
+    assert title(replace(hangup, hung_up_by="101", cause=17))[1] == "over: busy, 101; 101 hung up, cause 17"
+    assert title(replace(hangup, hung_up_by="external"))[1] == "over: busy, 101; the other side hung up"
+    assert title(replace(hangup, hung_up_by="pbx"))[1] == "over: busy, 101; the PBX ended it"
+    assert title(replace(hangup, hung_up_by=""))[1] == "over: busy, 101; nobody heard who hung up"
+    assert title(replace(hangup, verdict="", wire="ami/lab"))[1] == "over: it ended while the PBX was not heard"
+
+
+def test_the_head_says_who_hung_up_and_who_talked_inside() -> None:
+    told = story(events("0 A dial internal 102 number=101\n9 A hangup internal 102 verdict=answered by=101 cause=16"))
+    assert (told.hung_up_by, told.cause, told.talked, told.outcome) == ("101", 16, ("102",), "internal")
+    script = story(events(ANSWERED))
+    assert (script.hung_up_by, script.cause) == ("", None)

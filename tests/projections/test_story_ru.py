@@ -21,12 +21,20 @@ from core.events import (
     CallOverdue,
     CallWrittenOff,
     CardRequested,
+    ClickJoined,
     ConsultationObserved,
     EffectDone,
     Event,
+    HandoverObserved,
+    HangupObserved,
     LegAbsorbed,
+    RingEnded,
 )
+from core.values import Direction
 from projections.story_ru import _SENTENCES, about_in_russian, in_russian, replay_in_russian
+from tests.ami_play import RECORDINGS as AMI_RECORDINGS
+from tests.ami_play import heard_world, lines_of
+from tests.ami_scenes import SCRIPTS, scene
 from tests.playback import NAMES
 from tests.scenario import NUMBER, deferred, events, failed, given, ms, refused, retry, started
 from tests.settings import SETTINGS, settings_with
@@ -72,6 +80,14 @@ def test_the_table_is_read_whole_and_nothing_in_it_is_hidden_by_what_stands_befo
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sentence_of_every_recording_has_its_russian_one(name: str) -> None:
     world = lived(name)
+    for call in calls_of(world):
+        told = replay_in_russian(replay(world.streams[f"call/{call}"], call))
+        assert [(text, left) for text in sentences(told) if (left := english(text))] == []
+
+
+@pytest.mark.parametrize("name", [*AMI_RECORDINGS, *SCRIPTS])
+def test_every_sentence_that_ami_tells_has_its_russian_one(name: str) -> None:
+    world, _ = heard_world(lines_of(name) if name in AMI_RECORDINGS else scene(name).lines)
     for call in calls_of(world):
         told = replay_in_russian(replay(world.streams[f"call/{call}"], call))
         assert [(text, left) for text in sentences(told) if (left := english(text))] == []
@@ -132,6 +148,8 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
         CardRequested(heard_ms=ms(4), extensions=("101",)),
         ConsultationObserved(heard_ms=ms(5), leg="B-1", extensions=("102",)),
         ConsultationObserved(heard_ms=ms(5), leg="B-1"),
+        ClickJoined(heard_ms=ms(6), click="a", extension="101", number=NUMBER, uid="ivanov@demo"),
+        ClickJoined(heard_ms=ms(6), click="a", extension="101", number=NUMBER, own_leg=True),
         CallOverdue(at_ms=ms(7200)),
         CallWrittenOff(at_ms=ms(90_000)),
     )
@@ -141,6 +159,13 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
         "the customer it names has a call of his own",
     ):
         yield (*events(RING), LegAbsorbed(heard_ms=ms(1), into="B-1", why=why))
+    yield (
+        *events(RING),
+        RingEnded(heard_ms=ms(1), extensions=("101", "102")),
+        RingEnded(heard_ms=ms(1), trunk="trunk-alpha", how="cancelled"),
+        HandoverObserved(heard_ms=ms(2), kind="forwarded", source="101"),
+        HangupObserved(heard_ms=ms(3), wire="ami/lab", channel="A", direction=Direction.INCOMING),
+    )
     yield events("0 A dial out 101\n")
     yield events("0 A dial internal 102 number=101\n5 A hangup internal 102 answered number=101\n")
     yield events(RING + "9 A hangup - downloaded\n")

@@ -75,6 +75,13 @@ def test_outgoing_internal_missed_and_empty() -> None:
     assert empty[:3] == ["Call A of enterprise 0367", "  incoming from anonymous; going on (unheard)", "  at MoySklad: nothing"]
 
 
+def test_who_hung_up_is_in_the_head_where_it_is_known() -> None:
+    rings = "0 A start\n1 A dial 101\n"
+    assert "  hung up by 101 (cause 17)" in lines(render(lived(rings + "2 A hangup verdict=busy by=101 cause=17"), MINSK))
+    assert "  hung up by the other side" in lines(render(lived(rings + "2 A hangup verdict=abandoned by=external"), MINSK))
+    assert "hung up by" not in render(lived(rings + "2 A hangup"), MINSK)
+
+
 def test_what_needs_a_person_stands_out() -> None:
     text = render(story([*events(RING), refused(REGISTER, 1, error="no", remedy="ask")]), MINSK)
     assert "  NEEDS A PERSON: no ask" in lines(text)

@@ -14,12 +14,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from adapters.click_joiner import NearClicks
 from adapters.memory_callbacks import MemoryCallbacks
 from adapters.memory_leases import MemoryLeaseStore
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardBatch, MemorySwitchboardState
 from adapters.switchboard import Changes, Near
 from adapters.wakeup import Bell, Bells
+from core.click_joining import KnownClick
 from core.errors import StoreUnavailable, VersionConflict
 from core.legs import Legs
 from core.ports import Append, Appended, Claim, Claimed, Due, Node, RecordedEvent, StreamId
@@ -308,6 +310,14 @@ class _Batch:
     async def set_relayed(self, enterprise: str, leg: str, call: str, version: int) -> None:
         """See ``SwitchboardBatch``."""
         await self._inside().set_relayed(enterprise, leg, call, version)
+
+    async def clicks(self, enterprise: str, near: NearClicks) -> dict[str, KnownClick]:
+        """See ``SwitchboardBatch``."""
+        return await self._inside().clicks(enterprise, near)
+
+    async def save_clicks(self, enterprise: str, clicks: Sequence[KnownClick]) -> None:
+        """See ``SwitchboardBatch``."""
+        await self._inside().save_clicks(enterprise, clicks)
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
         """See ``SwitchboardBatch``."""

@@ -8,9 +8,13 @@ export const PHASES = {
   absorbed: ["часть другого звонка", ""],
 };
 export const OUTCOMES = {
-  answered: ["отвечен", "good"], missed: ["пропущен", "bad"], abandoned: ["клиент не дождался", "bad"], unanswered: ["не дозвонились", "warn"],
-  internal: ["внутренний", ""], lost: ["конец неизвестен", "warn"],
+  answered: ["отвечен", "good"], missed: ["пропущен", "bad"], abandoned: ["клиент не дождался", "bad"], busy: ["занято", "bad"],
+  declined: ["отклонён", "bad"], rejected: ["не принят линией", "warn"], cancelled: ["отменён звонившим", ""], failed: ["не удалось соединить", "bad"],
+  unanswered: ["не дозвонились", "warn"], internal: ["внутренний", ""], lost: ["конец неизвестен", "warn"],
 };
+
+/** Incoming calls that nobody took, however that came about: `core.values.MISSED_CALLS`. */
+export const MISSED = "missed,abandoned,busy,declined,rejected,failed";
 
 export const outcomeOf = (call) => (call.outcome ? OUTCOMES[call.outcome] || [call.outcome, ""] : PHASES[call.phase] || [call.phase, ""]);
 

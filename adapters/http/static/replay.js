@@ -139,10 +139,13 @@ function Head({ story, reload, asking, ask }) {
         ${" "}<span class="muted small" title="Время этого устройства">${offset(story.start_ms ?? story.picture.from_ms)}</span></dd></div>
       <div><dt>Звонило</dt><dd>${story.rang.length ? story.rang.map((each) => person(each, names)).join(", ") : "ни у кого"}</dd></div>
       <div><dt>Говорили</dt><dd>${story.talked.length ? story.talked.map((each) => person(each, names)).join(", ") : story.outcome === "answered" ? "не слышно (нет событий соединений)" : story.outcome === "internal" ? "между собой" : "никто"}</dd></div>
+      ${story.hung_up_by && html`<div><dt>Положил трубку</dt><dd>${story.hung_up_by === "external" ? "абонент" : story.hung_up_by === "pbx" ? "АТС" : person(story.hung_up_by, names)}${
+        story.cause !== null && html` <span class="muted">(причина ${story.cause})</span>`}</dd></div>`}
       ${story.attributed_because && html`<div><dt>Чей звонок</dt><dd>${story.attributed ? person(story.attributed, names) : "ничей"} <span class="muted">— ${story.attributed_because}</span></dd></div>`}
       <div><dt>В МоёмСкладе</dt><dd>${remote.call ? html`есть${remote.contact ? ", привязан к клиенту" : ", без клиента"}${remote.comment && html`, «${remote.comment}»`}${remote.recordings.map((each, index) => html`, <${Recording} key=${each} url=${each} words=${remote.recordings.length > 1 ? `запись ${index + 1}` : "запись разговора"} />`)}` : "нет"}${
         remote.order && `, заказ ${remote.order_name || remote.order}`}${remote.task && ", задача «Перезвонить»"}${
         story.open_cards.length > 0 && html` <${Tag} kind="accent">карточки: ${story.open_cards.join(", ")}<//>`}</dd></div>
+      ${story.click && html`<div><dt>Откуда</dt><dd><a href=${`/ms-admin/clicks?enterprise_number=${encodeURIComponent(story.enterprise)}#${encodeURIComponent(story.click)}`}>нажатие на номер в МоёмСкладе</a></dd></div>`}
       <div><dt>Предприятие</dt><dd><a href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(story.enterprise)}`}>${story.enterprise}</a> <span class="muted small">звонок <code>${story.call}</code>${story.settings_revision ? `, настройки ред. ${story.settings_revision}` : ""}</span></dd></div>
     </dl>`;
 }

@@ -44,7 +44,8 @@ export const FIELDS = [
     hint: "Двумя буквами: BY, RU, KZ. По ней читаются номера без кода страны." },
   { path: "timezone", label: "Часовой пояс АТС", kind: "text", from: (e) => e.timezone, placeholder: "Europe/Minsk", hint: "Пусто: как задано для всего сервиса." },
   { path: "webhook_signature", label: "Подпись вызовов из МоегоСклада", kind: "choice", from: (e) => e.webhook_signature,
-    options: [["log", "только проверять и записывать"], ["enforce", "без верной подписи отказывать"]], hint: SOON },
+    options: [["log", "только проверять и записывать"], ["enforce", "без верной подписи отказывать"]],
+    hint: "Вид подписи МойСклад не описывает. Отказывать включайте, когда в «Нажатиях» видно, какой вариант подошёл." },
 ];
 export const FIELD = Object.fromEntries(FIELDS.map((each) => [each.path, each]));
 const SERVICE_OWN = ["webhook_uuid", "webhook_url", "phone_api_url"];

@@ -17,6 +17,7 @@ from adapters.http.app import build_app
 from adapters.http.guard import COOKIE, OPEN, SECURE_COOKIE, Guard, still_welcome
 from adapters.http.services import Holder
 from adapters.http.who import FOR_LINKS
+from core.errors import StoreUnavailable
 from tests.adapters.http.support import SECRET, dial, edge, everything, parts
 from tests.described import SHAPES_OF_READ_MODELS
 from tests.rig import ENTERPRISE, Rig
@@ -75,7 +76,7 @@ class Away(Access):
     """Sessions are in a database that does not answer."""
 
     async def find(self, id_: str) -> Session | None:
-        raise TimeoutError
+        raise StoreUnavailable("away")
 
 
 @pytest.mark.parametrize("cookie", [f"{COOKIE}=somebody", ""])

@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, expect
 from adapters.http.guard import Guard
 from adapters.sandbox import SANDBOX_PHONE_KEY
 from tests.adapters.http.support import SECRET, edge
-from tests.browser import chromium, fits, page_of, unnamed
+from tests.browser import chromium, fits, page_of, too_faint, unnamed
 from tests.rig import ENTERPRISE, Rig, running
 
 SETTINGS = f"/ms-admin/?enterprise_number={ENTERPRISE}"
@@ -287,3 +287,4 @@ async def test_pages_fit_can_be_named_and_stand_a_moysklad_that_hangs(house: Hou
             await page.wait_for_load_state("networkidle")
             assert await fits(page), where
             assert await unnamed(page) == [], where
+            assert await too_faint(page) == [], where

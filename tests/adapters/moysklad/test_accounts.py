@@ -245,8 +245,10 @@ async def test_a_check_asks_in_the_middle_of_an_outage_too(rig: Rig) -> None:
     ("reason", "words"),
     [
         (f"{Trouble.AWAY}: HTTP 503 with an empty body", "не отвечает"),
-        (Trouble.BUSY, "Подождите"),
-        (Trouble.GUARDED, "Подождите"),
+        (Trouble.BUSY, "исчерпан. Повторите через несколько секунд"),
+        (Trouble.UNANSWERED, "ещё не ответил на прежние запросы"),
+        (Trouble.GUARDED, "Устраните причину неудач"),
+        (Trouble.REPEATED, "менялось слишком часто"),
     ],
 )
 def test_what_was_not_sent_is_explained_too(reason: str, words: str) -> None:

@@ -1,0 +1,192 @@
+"""After a gap: what the PBX says is up, against what was thought to be. ``tests/test_ami_properties.py`` has every gap there is."""
+
+from __future__ import annotations
+
+from core import call as calls
+from core.ami import Ami, resync
+from core.call import Call
+from core.events import (
+    ArrivalObserved,
+    BridgeClosed,
+    BridgeEntered,
+    BridgeLeft,
+    DialObserved,
+    HangupObserved,
+    Observation,
+    RingEnded,
+)
+from core.values import Direction, Outcome
+from tests.ami_lab import Lab, core_show_channels
+from tests.ami_play import PBX, Listener, deliver
+from tests.settings import SETTINGS
+from tests.world import World
+
+
+def lived(lab: Lab) -> tuple[World, Listener]:
+    """Everything so far, heard."""
+    world, listener = World(settings=SETTINGS), Listener()
+    for line in lab.lines:
+        deliver(world, listener.hear(line))
+    deliver(world, listener.until(None))
+    return world, listener
+
+
+def after(lab: Lab, listener: Listener, *open_calls: Call) -> list[Observation]:
+    """What a resync says, ten seconds later."""
+    return [each.event for _, each in listener.resync(core_show_channels(lab.lines), open_calls, lab.at_ms + 10_000)]
+
+
+def talking() -> tuple[Lab, World, Listener, list[str]]:
+    lab = Lab()
+    customer = lab.arrives()
+    phone = lab.dial(customer, "101")
+    lab.rings(customer, phone)
+    lab.wait(2)
+    lab.answers(customer, phone)
+    lab.join(phone, customer)
+    world, listener = lived(lab)
+    return lab, world, listener, [customer.id, phone.id]
+
+
+def test_without_a_gap_nothing_follows() -> None:
+    lab, world, listener, _ = talking()
+    assert after(lab, listener, *world.calls.values()) == []
+
+
+def test_a_restarted_service_takes_a_call_that_goes_on_up_where_it_was() -> None:
+    lab, world, _, _ = talking()
+    restarted = Listener()
+    assert after(lab, restarted, *world.calls.values()) == []
+    (track,) = restarted.state.tracks.values()
+    assert (track.direction, track.number, track.talked) == (Direction.INCOMING, "+79161234567", ("101",))
+
+
+def test_a_call_that_ended_meanwhile_is_closed_and_says_that_nobody_heard_how() -> None:
+    lab, world, listener, _ = talking()
+    alive_ms = listener.state.last_ms
+    lab.lines.clear()
+    closed, hangup = after(lab, listener, *world.calls.values())
+    assert isinstance(closed, BridgeClosed)
+    assert isinstance(hangup, HangupObserved)
+    assert (hangup.answered, hangup.verdict, hangup.hung_up_by, hangup.ended_ms) == (True, "", "", alive_ms)
+    assert hangup.heard_ms == lab.at_ms + 10_000
+    deliver(world, [(at_ms, each) for at_ms, each in listener.said[-2:]])
+    world.finish()
+    (call,) = world.calls.values()
+    assert calls.outcome(call) is Outcome.ANSWERED
+    (row,) = world.moysklad.rows
+    assert row.end_ms is not None
+    assert (row.end_ms - alive_ms < 1_000, row.screens()) == (True, {})
+
+
+def test_of_a_call_that_was_only_ringing_nobody_knows_whether_it_was_answered() -> None:
+    lab = Lab()
+    customer = lab.arrives()
+    lab.rings(customer, lab.dial(customer, "101"))
+    world, listener = lived(lab)
+    lab.lines.clear()
+    deliver(world, listener.resync([], list(world.calls.values()), lab.at_ms + 10_000))
+    (call,) = world.calls.values()
+    assert calls.outcome(call) is Outcome.LOST
+
+
+def test_a_call_that_began_meanwhile_is_there_with_its_dial_and_its_talk() -> None:
+    lab, listener = Lab(), Listener()
+    customer = lab.arrives()
+    phone = lab.dial(customer, "101")
+    lab.rings(customer, phone)
+    ringing = [*after(lab, listener), *(each.event for _, each in listener.until(None))]
+    assert [type(each) for each in ringing] == [ArrivalObserved, DialObserved]
+    lab.wait(2)
+    lab.answers(customer, phone)
+    lab.join(phone, customer)
+    assert [type(each) for each in after(lab, listener)] == [BridgeEntered, BridgeEntered]
+    outgoing, other = Lab(), Listener()
+    caller = outgoing.channel("101", exten="79161234567")
+    trunk = outgoing.dial(caller, "trunk-alpha", number="79161234567")
+    outgoing.answers(caller, trunk)
+    outgoing.join(trunk, caller)
+    dial, *entered = after(outgoing, other)
+    assert isinstance(dial, DialObserved)
+    assert (dial.direction, dial.extensions, dial.number) == (Direction.OUTGOING, ("101",), "+79161234567")
+    assert [type(each) for each in entered] == [BridgeEntered, BridgeEntered]
+
+
+def test_telephones_that_stopped_meanwhile_stop_and_others_ring() -> None:
+    lab = Lab()
+    customer = lab.arrives()
+    first = lab.dial(customer, "101")
+    lab.rings(customer, first)
+    world, listener = lived(lab)
+    lab.ends(customer, first, "NOANSWER")
+    second = lab.dial(customer, "102")
+    lab.rings(customer, second)
+    said = [*after(lab, listener, *world.calls.values()), *(each.event for _, each in listener.until(None))]
+    assert [type(each) for each in said] == [RingEnded, DialObserved]
+    assert (said[0].extensions, said[0].how, said[1].extensions) == (("101",), "", ("102",))  # type: ignore[attr-defined]
+
+
+def test_whoever_was_transferred_meanwhile_talks_with_the_new_one() -> None:
+    lab, world, listener, (customer_id, phone_id) = talking()
+    customer, phone = (next(each for each in lab.members(lab_bridge(lab)) if each.id == id_) for id_ in (customer_id, phone_id))
+    lab.blind(phone, customer, "102")
+    other = lab.dial(customer, "102")
+    lab.answers(customer, other)
+    lab.join(other, customer)
+    deliver(world, listener.resync(core_show_channels(lab.lines), list(world.calls.values()), lab.at_ms + 10))
+    (call,) = world.calls.values()
+    assert call.talking == ("102",)
+    assert [type(each.event) for _, each in listener.said[-3:]] == [BridgeClosed, BridgeEntered, BridgeEntered]
+
+
+def lab_bridge(lab: Lab) -> str:
+    return next(message["BridgeUniqueid"] for _, message in reversed(lab.lines) if message["Event"] == "BridgeEnter")
+
+
+def test_who_left_a_bridge_that_goes_on_is_told_to_have_left() -> None:
+    lab, world, listener, (_, phone_id) = talking()
+    bridge = lab_bridge(lab)
+    second = lab.channel("102")
+    lab.enter(bridge, second)
+    lab.leave(next(each for each in lab.members(bridge) if each.id == phone_id))
+    left, entered = after(lab, listener, *world.calls.values())
+    assert isinstance(left, BridgeLeft)
+    assert isinstance(entered, BridgeEntered)
+    assert (left.channel, left.heard_ms, entered.channel) == (phone_id, lab.at_ms + lab.lag_ms, second.id)
+
+
+def test_what_is_said_after_a_resync_is_never_taken_for_a_repeat() -> None:
+    """The same dial as before the gap: 101 rings, stops, and rings again while nobody listens."""
+    lab = Lab()
+    customer = lab.arrives()
+    lab.rings(customer, lab.dial(customer, "101"))
+    world, listener = lived(lab)
+    before = {each.digest for _, each in listener.said}
+    restarted = Listener()
+    first = [each for each in core_show_channels(lab.lines) if each["CallerIDNum"] != "101"]
+    restarted.resync(first, list(world.calls.values()), lab.at_ms + 1_000)
+    lab.rings(customer, lab.dial(customer, "101"))
+    for line in lab.lines[-4:]:
+        restarted.hear(line)
+    restarted.until(None)
+    assert any(isinstance(each.event, DialObserved) for _, each in restarted.said)
+    assert before.isdisjoint(each.digest for _, each in restarted.said)
+
+
+def test_two_incoming_calls_that_were_joined_stay_two() -> None:
+    """101 connects two customers: Asterisk gives both one Linkedid, and each is still a customer's own call."""
+    lab = Lab()
+    first, second = lab.arrives(), lab.arrives("79260000002", "trunk-beta")
+    lab.join(first, second)
+    world, listener = lived(lab)
+    assert len(world.calls) == 2
+    restarted = Listener()
+    restarted.resync(core_show_channels(lab.lines), list(world.calls.values()), lab.at_ms + 1_000)
+    assert set(restarted.state.tracks) == set(listener.state.tracks) == set(world.calls)
+
+
+def test_nonsense_in_the_list_is_passed_over() -> None:
+    odd = [{}, {"Uniqueid": "1.1"}, {"Uniqueid": "1.2", "Channel": "x", "Duration": "a:b:c", "ChannelState": "?"}]
+    state, heard = resync(Ami(), odd, (), 1_795_437_000_000, PBX)
+    assert heard == ()
+    assert list(state.channels) == ["1.2"]
