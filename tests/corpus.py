@@ -2,8 +2,9 @@
 
 Beside them stands ``schemas.json``, the storage format of that version.
 
-``python -m tests.corpus 0.1.0`` writes ``tests/histories/0.1.0/``. A folder is written once, by the code of that version, and
-never again: that today's code reads it and comes to the same is what it is kept for (``tests/test_histories.py``).
+``python -m tests.corpus 0.1.0`` writes ``tests/histories/0.1.0/``; words behind it choose what is played. A folder is written
+once, by the code of that version, and never again: that today's code reads it and comes to the same is what it is kept for
+(``tests/test_histories.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import re
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,9 +31,12 @@ from core.expectations import as_recorded, facts_of
 from core.history_file import HistoryFile, Stored, dump
 from core.ports import StreamId
 from core.values import Urgency
+from tests.ami_play import lines_of
 from tests.conftest import create_database, drop_database, in_database
+from tests.exchange import FakeOriginator
 from tests.playback import NAMES, Line, as_call_event, as_dispatcher, recording
 from tests.rig import ENTERPRISE, Rig, running
+from tests.test_ami_recordings import play as play_ami
 
 FOLDER: Final = Path(__file__).parent / "histories"
 CARDS: Final[dict[str, Any]] = {
@@ -40,6 +44,7 @@ CARDS: Final[dict[str, Any]] = {
     "incoming_call_actions": {"create_client": True, "create_order": "none"},
     "outgoing_call_actions": {"create_client": False, "create_order": "none"},
 }
+BY_AMI: Final = ("attended_transfer", "blind_transfer", "busy", "declined", "follow_me", "outgoing_busy", "pickup", "ring_group")
 SHORT: Final = Limits(call_max_ms=60_000, write_off_ms=120_000)
 Play = Callable[[Rig], Awaitable[None]]
 
@@ -175,6 +180,31 @@ async def _revoked_and_mended(rig: Rig) -> None:
     await rest(rig)
 
 
+def _by_ami(name: str) -> Play:
+    """A recording of the Manager Interface."""
+
+    async def play(rig: Rig) -> None:
+        lines = lines_of(name)
+        rig.clock.now_ms = lines[0][0] - 1_000
+        await play_ami(rig, lines)
+        await rest(rig)
+
+    return play
+
+
+async def _clicked(rig: Rig) -> None:
+    lines = recording("click_to_call")
+    rig.clock.now_ms = lines[0].at_ms - 300
+    current = await rig.service.settings.current(ENTERPRISE)
+    assert current is not None
+    wish = {"srcNumber": "101", "destNumber": "+79161234567", "uid": "ivanov@demo"}
+    status, answer = await rig.post(f"/ms/webhook/{current.config['webhook_uuid']}", wish)
+    assert status == 200, answer
+    await rig.settle()
+    await send(rig, lines)
+    await rest(rig)
+
+
 async def _logged(rig: Rig) -> None:
     body = {
         "enterprise_number": ENTERPRISE,
@@ -207,10 +237,15 @@ def situations() -> list[Situation]:
     posted: dict[str, Any] = {"api": "phone", "method": "POST", "path_regex": "^/call$", "times": 1}
     off = {**CARDS, "notifications": {"call_notify_mode": "none"}}
     actions = {"create_client": True, "create_order": "always", "create_task": "on_missed"}
-    more = {**CARDS, "incoming_call_actions": actions}
+    more = {**CARDS, "incoming_call_actions": actions, "organization": "ООО «Песочница»"}
     return [
         *found,
         Situation(name="no-cards", about="the settings show no cards", play=_whole("ring_group"), config=off),
+        *(
+            Situation(name=f"ami-{name}", about=f"{name} by AMI", play=_by_ami(f"asterisk16/{name}"), config=CARDS)
+            for name in BY_AMI
+        ),
+        Situation(name="click", about="a click in MoySklad rings", play=_clicked, config=CARDS),
         Situation(name="order", about="an order is asked for", play=_whole("inbound_answered"), config=more),
         Situation(name="task", about="a task to call back is asked for", play=_whole("inbound_noanswer"), config=more),
         Situation(name="switched-off", about="the integration is off", play=_whole("inbound_answered"), config={"enabled": False}),
@@ -271,7 +306,10 @@ async def histories(rig: Rig) -> list[tuple[str, list[Stored]]]:
 
 async def played(situation: Situation, dsn: str) -> list[HistoryFile]:
     """Play one situation on an empty database; the history of each call."""
-    async with running(dsn, config=situation.config, switches=situation.switches, limits=situation.limits) as rig:
+    ways = {"ami": FakeOriginator()}
+    async with running(
+        dsn, config=situation.config, switches=situation.switches, limits=situation.limits, ways=ways
+    ) as rig:
         current = await rig.service.settings.current(ENTERPRISE)
         assert current is not None
         await situation.play(rig)
@@ -311,13 +349,14 @@ def shapes() -> dict[str, dict[str, Any]]:
     return found
 
 
-async def _make(version: str) -> None:
+async def _make(version: str, names: Sequence[str]) -> None:
     folder = FOLDER / version
     folder.mkdir(parents=True)
     (folder / "schemas.json").write_bytes(orjson.dumps(shapes(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
     with tempfile.TemporaryDirectory() as place:
         async with embedded_postgres(Path(place), profile="tests", discard=True) as server:
-            for number, situation in enumerate(situations()):
+            wanted = [each for each in situations() if not names or each.name.startswith(tuple(names))]
+            for number, situation in enumerate(wanted):
                 name = f"corpus_{number}"
                 await create_database(server, name)
                 dsn = in_database(server, name)
@@ -330,6 +369,6 @@ async def _make(version: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or re.fullmatch(r"\d+(\.\d+)+", sys.argv[1]) is None:
-        raise SystemExit("usage: python -m tests.corpus VERSION")
-    asyncio.run(_make(sys.argv[1]))
+    if len(sys.argv) < 2 or re.fullmatch(r"\d+(\.\d+)+", sys.argv[1]) is None:
+        raise SystemExit("usage: python -m tests.corpus VERSION [WHAT BEGINS SO ...]")
+    asyncio.run(_make(sys.argv[1], sys.argv[2:]))
