@@ -29,7 +29,7 @@ MOST_CALLS: Final = 20_000
 """Calls of a day that are run again: minutes of one core. More are asked for at the command line."""
 
 AT_ONCE: Final = 2
-"""Days under way in one instance."""
+"""Days under way in one instance, each of another enterprise: nobody keeps the others from asking."""
 
 KEPT: Final = 20
 """Days that are remembered, those asked for last."""
@@ -38,7 +38,7 @@ CLOSE_S: Final = 2.0
 
 
 class Busy(Exception):
-    """Too many days are under way."""
+    """A day of this enterprise is under way, or too many of others."""
 
 
 class TooMany(Exception):
@@ -95,7 +95,8 @@ class WhatIfs:
 
     async def begin(self, enterprise: str, day: str, against: Against) -> Day:
         """Begin with a day. Raises Busy, TooMany, and ValueError(field, hint) for a day that is none."""
-        if sum(each.state == "running" for each in self._days.values()) >= AT_ONCE:
+        running = [each.enterprise for each in self._days.values() if each.state == "running"]
+        if enterprise in running or len(running) >= AT_ONCE:
             raise Busy
         from_ms, to_ms = day_ms(day, self._zone)
         whole = await self._histories.count_day(enterprise, from_ms, to_ms)

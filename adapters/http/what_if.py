@@ -13,7 +13,7 @@ from adapters.http.services import services
 from adapters.http.shapes import WhatIfDayShown, WhatIfSettings
 from adapters.http.who import note
 from adapters.time_machine import Unreadable
-from adapters.what_ifs import AT_ONCE, MOST_CALLS, Busy, Day, TooMany
+from adapters.what_ifs import MOST_CALLS, Busy, Day, TooMany
 from core.other_settings import Against
 from core.settings import SettingsError, merge_update
 
@@ -62,7 +62,7 @@ async def begin_day(request: web.Request) -> web.Response:
     except ValueError as error:
         raise not_understood(error) from error
     except Busy:
-        hint = f"Уже идут {AT_ONCE} таких проверки: дождитесь их или остановите."
+        hint = "Такая проверка уже идёт: дождитесь её или остановите."
         raise Problem(429, "too many days are under way", hint=hint, retry_after_s=10) from None
     except TooMany as error:
         hint = f"В этом дне {error.calls} звонков, а здесь проверяется не больше {MOST_CALLS}. Спросите ./ms.sh replay --day."
