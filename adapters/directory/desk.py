@@ -29,6 +29,8 @@ COLD_S: Final = 1.4
 """For an answer that has to be asked for; a tenth of a second of the 1.5 is the answer's own way."""
 CLOSE_S: Final = 5.0
 """For whoever wants the truth and not a quick answer: enrichment, and a person who asks why."""
+OWNER_S: Final = 1.0
+"""For extensions, on top of that."""
 SETTINGS_S: Final = 0.1
 """For settings that were seen before: those of a moment ago are as good."""
 ROSTER_FRESH_MS: Final = 300_000
@@ -154,10 +156,10 @@ class Desk:
         return self._counted(question, found, started_s)
 
     async def owner_of(self, found: Found) -> Responsible:
-        """Who is responsible for the customer who was found, as far as it is known already."""
+        """Who is responsible for the customer who was found, for a person who asks why."""
         if found.current is None:
             return Responsible(reason=found.reason)
-        roster = await self._roster(found.current, asyncio.get_running_loop().time())
+        roster = await self._roster(found.current, asyncio.get_running_loop().time() + OWNER_S)
         return responsible(found.known, found.current.settings.employees, roster)
 
     async def retell(self, found: Found) -> tuple[tuple[str, ...], int]:
@@ -245,7 +247,8 @@ class Desk:
         whence = where if known is not None else Where.NOWHERE
         found = replace(begun, known=known, where=whence, before=entry, before_from=where, trust=trust)
         if not current.account.api_token:
-            return found if known is not None else replace(found, reason=NO_TOKEN)
+            enough = known is not None and (known.is_named or not for_name)
+            return found if enough else replace(found, reason=NO_TOKEN)
         if trust is Trust.FRESH and not anew:
             return found
         if trust is Trust.AGED and not anew:

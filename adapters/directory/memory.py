@@ -169,10 +169,6 @@ class Memory:
             while len(self._rosters) > MAX_ROSTERS:
                 self._rosters.popitem(last=False)
 
-    def forget_rosters(self, enterprise: str) -> None:
-        """Ask anew who has which extension: an administrator changed something."""
-        self.changed(enterprise, Changed(staff=True), self.now_ms())
-
     # -- inside ----------------------------------------------------------------------------------------------
 
     def _drop(self, key: Key) -> None:

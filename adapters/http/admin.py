@@ -178,7 +178,7 @@ async def get_employees(request: web.Request) -> web.Response:
     current, parts = await _known(request), services(request)
     if request.query.get("refresh"):
         parts.moysklad.gateway.directory.forget(current.account)
-        parts.desk.memory.forget_rosters(current.enterprise)
+        parts.desk.lookups.extensions(current.account)
     found = await parts.moysklad.accounts.list_employees(current.account)
     mapping = {number: employee.id for number, employee in current.settings.employees}
     return answer(

@@ -206,13 +206,13 @@ _RIGHTS = {"view": 1016, "create": 1045, "edit": 1017, "delete": 1018}
 
 
 def _check_right(ask: Ask, kind: str, right: str) -> None:
-    """What the user may not do, and what the tariff does not let anybody do (2.3, 2.7)."""
+    """What the user may not do, and what the tariff lets nobody do (2.3, 2.7). Webhooks are the administrator's alone (2.8)."""
     if right != "view":
         if kind == "task" and not ask.account.crm:
             raise refuse(1043)
         if (kind, "tariff") in ask.account.denied:
             raise refuse(1070)
-    if (kind, right) in ask.account.denied:
+    if (kind, right) in ask.account.denied or (kind == "webhook" and ask.user.id != ask.account.admin_id):
         raise refuse(_RIGHTS[right])
 
 

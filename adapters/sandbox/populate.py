@@ -26,13 +26,13 @@ def populate(state: State, seed: AccountSeed, *, now_ms: int) -> Account:
     account.denied = frozenset((each.entity, each.right) for each in seed.denied)
     account.phone_solution_installed = seed.phone_solution_installed
     try:
-        state.give_token(account, account.admin_id, seed.api_token, revoke_others=False)
         if seed.login is not None and seed.password is not None:
             state.give_password(account, account.admin_id, seed.login, seed.password)
     except ValueError as error:
         raise BadSeed(f"accounts.{seed.name}", str(error)) from error
     for employee in seed.employees:
         _put_employee(state, account, employee, now_ms)
+    _give_token(state, account, seed)
     for counterparty in seed.counterparties:
         _put_counterparty(state, account, counterparty, now_ms)
     _put_named(state, account, "organization", seed.organizations, {"companyType": "legal"}, now_ms)
@@ -41,6 +41,16 @@ def populate(state: State, seed: AccountSeed, *, now_ms: int) -> Account:
     _put_states(state, account, "counterparty", seed.counterparty_states)
     _put_attributes(state, account, seed)
     return account
+
+
+def _give_token(state: State, account: Account, seed: AccountSeed) -> None:
+    owner = account.employee_at(seed.token_extension)
+    if seed.token_extension is not None and owner is None:
+        raise BadSeed("token_extension", f"nobody has extension {seed.token_extension}")
+    try:
+        state.give_token(account, owner.id if owner is not None else account.admin_id, seed.api_token, revoke_others=False)
+    except ValueError as error:
+        raise BadSeed(f"accounts.{seed.name}", str(error)) from error
 
 
 def _new_account(state: State, seed: AccountSeed, now_ms: int) -> Account:

@@ -83,6 +83,8 @@ class AccountSeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     api_token: str
     login: str | None = None
     password: str | None = None
+    token_extension: str | None = None
+    """Whose token it is; absent: the administrator's. Anybody else may have no webhooks (contract 2.8)."""
     crm: bool = True
     """The paid CRM option: tasks may be created (contract 2.7)."""
     phone_solution_installed: bool = True

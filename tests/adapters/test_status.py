@@ -222,6 +222,14 @@ def test_a_length_of_time_in_words(seconds: float, words: str) -> None:
     assert span(seconds) == words
 
 
+def test_webhooks_that_moysklad_does_not_allow_are_told() -> None:
+    status = {"directory": {"webhooks": {"on": 3, "refused": 2}}, "database": {"state": "ready"}, "now_ms": 0}
+    assert [line for line in in_words(status) if line.startswith("webhooks")] == [
+        "webhooks   MoySklad tells of no changes for 2 of the enterprises: the connection test says why"
+    ]
+    assert not [line for line in in_words({**status, "directory": {}}) if line.startswith("webhooks")]
+
+
 # -- PBXes ---------------------------------------------------------------------------------------------------------
 
 PBX = {

@@ -1,5 +1,5 @@
 // «Состояние»: is everything well, and if not, what and since when. For an administrator: of his enterprise alone.
-import { html, useEffect, useData, counted, number, span, dateTime, Busy, Failed, Tag } from "./lib.js";
+import { html, useEffect, useData, ago, counted, number, span, dateTime, Busy, Failed, Tag } from "./lib.js";
 import { mount } from "./shell.js";
 import { troubleWords, backlogWords } from "./live-health.js";
 
@@ -86,11 +86,11 @@ const PBX_STATES = { connected: "на связи", connecting: "подключа
 function Pbxes({ pbxes, now }) {
   const lost = pbxes.filter((each) => each.state !== "connected").length;
   return html`<section class="panel" aria-labelledby="pbxes"><div class="panel-head"><h2 id="pbxes">АТС (AMI)</h2>${lost > 0 && html`<${Tag} kind="bad">${counted(lost, "АТС", "АТС", "АТС")} без связи<//>`}</div>
-    <div class="frame"><table><thead><tr><th scope="col">АТС</th><th scope="col">Предприятие</th><th scope="col">Состояние</th><th scope="col">Последнее сообщение</th><th scope="col" class="right">Подключений</th><th scope="col" class="right">Звонков закрыто после обрыва</th></tr></thead>
-    <tbody>${pbxes.map((each) => html`<tr key=${each.name}><td><b>${each.name}</b> <span class="muted small">${each.where || ""}</span></td><td>${each.enterprise || "?"}</td>
+    <div class="frame"><table class="rows"><thead><tr><th scope="col">АТС</th><th scope="col">Предприятие</th><th scope="col">Состояние</th><th scope="col">Последнее сообщение</th><th scope="col" class="right">Подключений</th><th scope="col" class="right">Звонков закрыто после обрыва</th></tr></thead>
+    <tbody>${pbxes.map((each) => html`<tr key=${each.name}><td><b>${each.name}</b> <span class="muted small">${each.where || ""}</span></td><td><${Label}>предприятие<//>${each.enterprise || "?"}</td>
       <td><${Tag} kind=${each.state === "connected" ? "good" : "bad"}>${PBX_STATES[each.state] || each.state}<//> ${each.since_ms ? html`<span class="muted small">${span(now - each.since_ms)}</span>` : ""}
         ${each.reason && html`<div class="muted small">${each.reason}${each.remedy ? `: ${each.remedy}` : ""}</div>`}${each.waiting > 0 && html`<div class="muted small">ждут записи: ${counted(each.waiting, "сообщение", "сообщения", "сообщений")}</div>`}</td>
-      <td>${each.heard_ms ? ago(each.heard_ms, now) : "—"}</td><td class="num right">${each.connections ?? "—"}</td><td class="num right">${each.closed ?? "—"}</td></tr>`)}</tbody></table></div></section>`;
+      <td><${Label}>последнее сообщение<//>${each.heard_ms ? ago(each.heard_ms, now) : "—"}</td><td class="num right"><${Label}>подключений<//>${each.connections ?? "—"}</td><td class="num right"><${Label}>закрыто после обрыва<//>${each.closed ?? "—"}</td></tr>`)}</tbody></table></div></section>`;
 }
 
 const Fact = ({ name, value, kind, more }) => html`<div class="panel fact"><div class="muted small">${name}</div><div class=${`value num ${kind}`}>${value}</div><div class="muted small">${more}</div></div>`;

@@ -117,15 +117,19 @@ async def test_while_moysklad_is_away_they_are_remembered_to_be_removed(rig: Rig
 
 
 async def test_a_missing_right_is_said_in_words_and_not_asked_for_again_and_again(rig: Rig) -> None:
-    await trouble(rig, action="status", status=403, code=1045, api="remap", method="POST", path_regex="^/entity/webhook")
+    seed = {"name": "other", "phone_key": "b" * 40, "api_token": "c" * 40, "token_extension": "101"}
+    seed |= {"employees": [{"name": "Анна", "extension": "101"}]}  # type: ignore[dict-item]
+    async with rig.sandbox.post("/sandbox/seed", json={"accounts": [seed]}) as answer:
+        assert answer.status == 200, await answer.text()
+    await configure(rig, integration_code="b" * 40, api_token="c" * 40)
     keeper = keeper_of(rig)
     assert await look(rig, keeper) == 1
     told, words = keeper.in_words(ENTERPRISE, SETTINGS)
     assert not told
     assert "администратору" in words
-    assert "нет права на создание" in words
+    assert "нет права на просмотр" in words
     assert await look(rig, keeper) == 0
-    assert (await asked(rig)).count("POST /entity/webhook") == 1
+    assert await asked(rig) == ["GET /entity/webhook"]
     assert not keeper.watches(ENTERPRISE)
 
 

@@ -159,5 +159,5 @@ def test_extensions_by_account(memory: Memory) -> None:
     assert found.extension_of("e1") == "151"
     memory.changed("0999", Changed(staff=True), 3)
     assert memory.roster(MARK) is not None
-    memory.forget_rosters("0367")
+    memory.changed("0367", Changed(staff=True), 3)
     assert memory.roster(MARK) is None

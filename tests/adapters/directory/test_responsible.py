@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from adapters.directory.desk import LATE, Where
+from adapters.directory.desk import LATE, NO_TOKEN, Where
 from core.contacts import BY_MAPPING, BY_ROSTER
 from tests.adapters.directory.support import (
     HURRIED,
@@ -114,6 +114,8 @@ async def test_with_the_phone_key_alone_a_call_teaches_who_is_responsible(databa
         await rig.settle()
         found, answer = await desk.responsible(QUESTION, ENTERPRISE, KNOWN)
         assert (answer.extension, found.where) == ("152", Where.MEMORY)
+        named = await desk.who("customer-name", ENTERPRISE, KNOWN)
+        assert (named.reason, named.known is not None and named.known.is_named) == (NO_TOKEN, False)
         assert await asked(rig) == [], "the JSON API cannot be asked"
 
 

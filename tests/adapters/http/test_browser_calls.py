@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from adapters.http.app import build_app
 from adapters.http.services import SERVICES, Holder
@@ -16,6 +16,7 @@ from tests.adapters.http.support import PHONE, UNIQUE_ID, dial, hangup
 from tests.adapters.http.support import parts as parts_of
 from tests.adapters.http.test_browser import EVIL, STRICT, House, browser, house, log_in
 from tests.adapters.test_call_search import add
+from tests.adapters.test_status import PBX
 from tests.browser import fits, page_of, too_faint, unnamed
 from tests.described import SHAPES_OF_READ_MODELS
 from tests.rig import ENTERPRISE, TOKEN, Rig
@@ -186,6 +187,28 @@ async def test_reports_and_state_show_what_there_is(house: House) -> None:
         await looks_right(page)
         await page.goto(f"/ms-admin/status?{OF}")
         await expect(page.get_by_text("Ничего не ждёт: всё отправлено в МойСклад.")).to_be_visible()
+
+
+async def test_the_state_shows_each_connection_to_a_pbx(house: House) -> None:
+    lost = {**PBX, "name": "spare", "state": "waiting", "reason": EVIL, "remedy": "start it", "waiting": 7}
+
+    async def with_pbxes(route: Route) -> None:
+        answer = await route.fetch()
+        told = {**await answer.json(), "pbxes": [PBX, lost, {"name": "new", "state": "free"}]}
+        await route.fulfill(response=answer, json=told)
+
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, "/ms-admin/status")
+        await expect(page.get_by_role("heading", name="Экземпляры")).to_be_visible()
+        await page.route("**/ms-admin/api/status", with_pbxes)
+        await page.goto("/ms-admin/status")
+        panel = page.locator("section", has=page.get_by_role("heading", name="АТС (AMI)"))
+        await expect(panel.get_by_text("2 АТС без связи")).to_be_visible()
+        await expect(panel.get_by_role("row", name=re.compile("main.*на связи"))).to_be_visible()
+        await expect(panel.get_by_text(f"{EVIL}: start it")).to_be_visible()
+        await expect(panel.get_by_text("ждут записи: 7 сообщений")).to_be_visible()
+        await expect(panel.get_by_role("row", name=re.compile("new.*никто не подключён"))).to_be_visible()
+        await looks_right(page)
 
 
 async def test_an_administrator_s_link_shows_his_calls_and_nothing_else(house: House) -> None:

@@ -390,3 +390,14 @@ async def test_tasks_are_filtered_by_their_text_or_not_at_all(rig: Rig, allowed:
         assert [each["description"] for each in reply.body["rows"]] == ["Перезвонить (звонок 1)"]
     else:
         assert reply.error == (412, [1034])
+
+
+async def test_webhooks_are_the_administrator_s_alone(rig: Rig) -> None:
+    employee = {"name": "Анна", "extension": "701"}
+    seed = {"name": "staff", "phone_key": "d" * 40, "api_token": "e" * 40, "token_extension": "701", "employees": [employee]}
+    await rig.tool("POST", "/seed", {"accounts": [seed]})
+    hers = {"Authorization": f"Bearer {'e' * 40}"}
+    assert (await rig.remap("GET", "/entity/webhook", headers=hers)).error == (403, [1016])
+    body = {"url": "https://x.example", "action": "CREATE", "entityType": "counterparty"}
+    assert (await rig.remap("POST", "/entity/webhook", body, headers=hers)).error == (403, [1045])
+    assert (await rig.remap("GET", "/entity/counterparty", headers=hers)).status == 200
