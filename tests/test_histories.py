@@ -9,6 +9,9 @@ comes without a default, or changes its type needs a new schema with an upcaster
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -26,6 +29,7 @@ from core.history_file import HistoryFile, load
 from core.what_if import Question, judge
 from tests.corpus import FOLDER, shapes
 
+ROOT = FOLDER.parents[1]
 FILES = sorted(FOLDER.rglob("*.jsonl"))
 VERSIONS = sorted(path.parent for path in FOLDER.glob("*/schemas.json"))
 
@@ -160,3 +164,37 @@ def test_a_stored_event_goes_through_its_upcaster(monkeypatch: pytest.MonkeyPatc
 def test_the_shapes_hold_everything_that_is_stored() -> None:
     assert set(EVENT_TYPES) | set(EFFECT_TYPES) <= set(shapes())
     assert shapes()["hangup_observed"]["fields"]["record_url"] == {"type": "str | None", "required": False}
+
+
+PLANTED = (
+    ("core/cards.py", '        changes.append((CardAction.HIDE_ALL, ""))\n', "        pass\n"),
+    ("core/cards.py", "if now in (Card.HIDDEN, Card.UNSURE):", "if now is Card.UNSURE:"),
+    ("core/call.py", "        return last.extension,", "        return call.talks[0].extension,"),
+    ("core/lifecycle.py", "(P.RINGING, T.ANSWER): P.TALKING,", "(P.RINGING, T.ANSWER): P.RINGING,"),
+    ("core/record.py", "        parts.append(said + _rung(call))\n", "        parts.append(said)\n"),
+    ("core/decisions.py", "contact_wait_ms: int = 1_500", "contact_wait_ms: int = 0"),
+)
+LOOK = """
+import sys
+from pathlib import Path
+from core.history_file import load
+from core.what_if import Question, judge
+found = 0
+for path in sorted(Path(sys.argv[1]).rglob("*.jsonl")):
+    each = load(path.read_bytes())
+    found += judge(Question(enterprise=each.enterprise, call=each.call, events=each.events, settings=each.settings,
+                            limits=each.limits, until_ms=each.until_ms)).differs
+print(found)
+"""
+
+
+@pytest.mark.parametrize(("file", "old", "new"), PLANTED, ids=range(len(PLANTED)))
+def test_a_change_that_nobody_meant_is_caught(file: str, old: str, new: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "core", tmp_path / "core", ignore=shutil.ignore_patterns("__pycache__"))
+    text = (tmp_path / file).read_text()
+    assert text.count(old) == 1, "the plant must be adjusted to the code"
+    (tmp_path / file).write_text(text.replace(old, new))
+    looked = subprocess.run(
+        [sys.executable, "-c", LOOK, str(FOLDER)], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert int(looked.stdout) > 0
