@@ -15,6 +15,8 @@ run it         start | stop | restart | status | logs [-f]
                serve                      in the foreground
                sandbox                    a MoySklad of our own
 look into it   replay ENTERPRISE CALL [--json]
+               replay ENTERPRISE CALL --against path=value | code   what would have been otherwise
+               import FILE... --into ENTERPRISE   old logs: what would have happened
                parked [ENTERPRISE]        calls that need a person, and why
                retry ENTERPRISE [CALL]    ask MoySklad again for them (--all: of everybody)
                doctor | export | migrate | rebuild
@@ -184,7 +186,7 @@ case $1 in
         make_environment bench
         PYTHONPATH=$root exec "$venv/bin/python" -P -m bench "$@"
         ;;
-    demo | pbx-demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | parked | retry | rebuild | doctor | export) ;;
+    demo | pbx-demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | import | parked | retry | rebuild | doctor | export) ;;
     *) say "there is no command '$1'; ./ms.sh without arguments lists them"; exit 2 ;;
 esac
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from adapters.access import Access
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import resolve, search
+from adapters.histories import Histories
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
@@ -29,11 +31,13 @@ from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOption
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import gather
 from adapters.vault import Vault
+from adapters.what_ifs import WhatIfs
 from core.decisions import Limits
 from core.origination import Originator
 from core.ports import Projection
 from projections.calls import Calls
 from projections.clicks import Clicks
+from projections.difference_text import Tally, as_json
 from projections.journal import Journal
 from projections.statistics import Statistics, quantile_ms
 from tests.described import held_to_description
@@ -198,6 +202,12 @@ def _parts(service: Service) -> Services:
         pool=service.pool,
         quantile=quantile_ms,
         self_tests=service.self_tests,
+        what_if=WhatIfs(
+            Histories(service.pool, service.options.vault, limits=service.options.limits, now_ms=service.options.now_ms),
+            as_json=partial(as_json, russian=True),
+            tally=Tally,
+            zone=MINSK,
+        ),
         search=lambda query: search(service.pool, query, MINSK),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
         parked=service.parked,

@@ -31,7 +31,7 @@ OURS: Final = frozenset({*ROOMS, "server", "tests"})
 
 PURE_MODULES: Final = frozenset(
     {
-        "__future__", "abc", "base64", "binascii", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime",
+        "__future__", "abc", "base64", "binascii", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime",
         "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator", "re",
         "string", "types", "typing", "unicodedata", "uuid", "urllib.parse",
         "transitions", "phonenumbers", "msgspec", "orjson",

@@ -79,6 +79,22 @@ class SettingsUpdate(Body, frozen=True, kw_only=True):
     revision: Revision | None = None
 
 
+class WhatIfWanted(Body, frozen=True, kw_only=True):
+    """Settings to try: ``revision`` to begin with (0: the newest; absent: the call's own), which ``ms`` changes.
+
+    Neither: the same settings, by today's code.
+    """
+
+    ms: Annotated[dict[str, Any], Meta(description="as in a PUT of the settings")] | None = None
+    revision: Annotated[int, Meta(ge=0, le=MAX_REVISION)] | None = None
+
+
+class WhatIfDayWanted(WhatIfWanted, frozen=True, kw_only=True):
+    """And the day whose calls are tried: YYYY-MM-DD, of the PBX's time zone."""
+
+    day: Annotated[str, Meta(max_length=10)]
+
+
 class PbxBody(Body, frozen=True, kw_only=True):
     """The PBX's own body, as far as it is looked at; anything else is kept with the call."""
 
@@ -235,6 +251,7 @@ _HINTS: Final = {
     "days": f"Срок: от 1 до {MAX_LINK_DAYS} дней.",
     "restore": "Отправьте номер редакции.",
     "revision": "Отправьте номер редакции, которую вы видели.",
+    "day": "Укажите день: ГГГГ-ММ-ДД.",
     "extension": "Укажите добавочный номер сотрудника цифрами, например 151.",
 }
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`$")

@@ -26,6 +26,7 @@ from adapters.parked import ParkedWork
 from adapters.reports import Quantile
 from adapters.self_test import SelfTests
 from adapters.settings_store import SettingsStore
+from adapters.what_ifs import WhatIfs
 
 
 class Replay(Protocol):
@@ -73,6 +74,7 @@ class Services:
     replay: Replay
     in_russian: Callable[[str], str]
     self_tests: SelfTests
+    what_if: WhatIfs
     search: Search
     board: Board
     pool: Any

@@ -308,6 +308,42 @@ class ClicksFound(Shape, frozen=True, kw_only=True):
     names: dict[str, str]
 
 
+class WhatIfSettings(Shape, frozen=True, kw_only=True):
+    """Settings as they were stored, without secrets."""
+
+    ms: dict[str, Any]
+
+
+class WhatIfGroup(Shape, frozen=True, kw_only=True):
+    """One kind of difference: what, why, how many calls, a few of them."""
+
+    what: str
+    because: str
+    calls: int
+    examples: list[dict[str, str]]
+
+
+class WhatIfFound(Shape, frozen=True, kw_only=True):
+    """Many calls as a sum. ``anyway``: calls with differences that are not the settings' doing."""
+
+    calls: int
+    differing: int
+    anyway: int
+    unreadable: int
+    groups: list[WhatIfGroup]
+
+
+class WhatIfDayShown(Shape, frozen=True, kw_only=True):
+    """A day that is run again: how far it has come (``done`` of ``whole`` calls), and what was found."""
+
+    id: str
+    day: str
+    state: Literal["running", "done", "cancelled", "failed"]
+    done: int
+    whole: int
+    found: WhatIfFound
+
+
 class MissedShown(Shape, frozen=True, kw_only=True):
     """A customer who waits for a call back. ``call``: the last attempt; ``rang``: extensions."""
 

@@ -4,6 +4,7 @@ import { mount } from "./shell.js";
 import { outcomeOf, Way, Client, person, callsOf, canCall } from "./calls-words.js";
 import { Picture, KINDS } from "./replay-picture.js";
 import { Step, Moment, clock } from "./replay-step.js";
+import { WhatIf } from "./replay-what-if.js";
 
 const [, , , number, call] = location.pathname.split("/").map(decodeURIComponent);
 const BASE = `/ms-admin/api/calls/${encodeURIComponent(number)}/${encodeURIComponent(call)}`;
@@ -68,13 +69,14 @@ const Missing = ({ error, retry }) => (error.status === 404
   : html`<${Failed} error=${error} retry=${retry} />`);
 
 function Story({ story, now, reload, lost }) {
-  const [at, choose] = useStep(story.entries);
+  const [at, choose] = useStep(story.entries), [asking, setAsking] = useState(false);
   useEffect(() => {
     document.title = [story.direction === "internal" ? "внутренний" : phone(story.number), story.start_ms !== null && when(story.start_ms), story.enterprise].filter(Boolean).join(" · ") + " — звонок";
   }, [story.number, story.start_ms]);
   const count = story.entries.length, entry = story.entries[at];
   return html`
-    <${Head} story=${story} reload=${reload} />
+    <${Head} story=${story} reload=${reload} asking=${asking} ask=${() => setAsking(true)} />
+    ${asking && html`<${WhatIf} number=${number} call=${story.call} story=${story} onClose=${() => setAsking(false)} />`}
     ${lost && html`<p class="note bad">Нет связи с сервисом: на экране то, что было известно.</p>`}
     ${count === 0 ? html`<p class="note">О звонке ещё ничего не записано.</p>` : html`
     <${Picture} story=${story} at=${at} choose=${choose} now=${now} />
@@ -109,7 +111,7 @@ function Steps({ story, at, choose }) {
     })}</ol></section>`;
 }
 
-function Head({ story, reload }) {
+function Head({ story, reload, asking, ask }) {
   const [words, kind] = outcomeOf(story), [busy, setBusy] = useState(false);
   const names = story.picture.names, remote = story.moysklad;
   const copy = async () => {
@@ -127,6 +129,7 @@ function Head({ story, reload }) {
     <div class="page-head replay-head"><h1 class="grow"><${Way} direction=${story.direction} /> ${story.direction === "internal" && story.number === "anonymous" ? "Между сотрудниками"
       : html`<${Client} number=${story.number} name=${story.picture.client} />`} <${Tag} kind=${kind}>${words}<//></h1>
       ${canCall(story.number) && html`<a class="btn small" href=${callsOf(story.enterprise, story.number)} title="Все звонки с этого номера и на него">Все звонки номера</a>`}
+      ${story.entries.length > 0 && html`<button type="button" class="btn small" aria-expanded=${asking} onClick=${ask}>А если бы…</button>`}
       <button type="button" class="btn small" onClick=${copy}>Ссылка на момент</button>
       <a class="btn small" href=${`${BASE}?download=1`} download>Скачать</a>
       <a class="btn small" href=${`${BASE}?download=1&numbers=hide`} download title="Без номеров и имён: можно приложить к заявке">Скачать без номеров</a></div>

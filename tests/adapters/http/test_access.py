@@ -241,7 +241,7 @@ async def test_an_administrator_gets_nothing_of_others(administrator: Browser) -
         if canonical in OPEN or getattr(handler, "is_page", False):
             continue  # a page's shell tells nothing: what it shows it has to ask for
         for number in (OTHER, "7777"):
-            path = canonical.format(enterprise=number, call="1", link="1", test="1", click="1", name="base.css")
+            path = canonical.format(enterprise=number, call="1", link="1", test="1", click="1", day="1", name="base.css")
             status, told = await administrator.ask(method, path, {} if method in ("POST", "PUT") else None)
             assert (status, told["hint"]) == (403, "Ваша ссылка открывает только своё предприятие."), (method, path)
             tried += 1
