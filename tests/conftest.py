@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pytest
 
 from adapters.embedded_postgres import embedded_postgres
@@ -26,6 +27,10 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrations import load_migrations, migrate
 
 TEMPLATE_LOCK = 7_203_470_999
+
+# How long an example takes is the machine's affair; what is slow is measured by bench/.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
