@@ -1,7 +1,6 @@
 // The fields of an enterprise's settings: what they are called, how they are read out of an answer and written into a request,
 // and how two sets of them differ, in words.
 
-const SOON = "Пока сохраняется на будущее: само действие появится с обновлением сервиса.";
 const YES_NO = { true: "да", false: "нет" };
 const actions = (section, of) => [
   { path: `${section}.create_client`, label: "Создавать контрагента", kind: "check", words: YES_NO, from: (e) => e[of].create_client,
