@@ -18,7 +18,8 @@ from core.ami_peers import Pbx, Side, party_of
 from core.ami_reading import ident, number_in, raw_of, text
 from core.ami_state import Ami, Bridge, Channel, Track
 from core.ami_verdict import GONE, RANG_BEFORE, Leg
-from core.call import Call, start_ms
+from core.call import Call
+from core.conclusions import start_ms
 from core.events import BridgeClosed, RingEnded
 from core.phone import digits, looks_like_extension
 from core.signals import Heard

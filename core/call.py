@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
 from core import talk
 from core.events import (
@@ -44,25 +44,10 @@ from core.lifecycle import LIVE, Phase, Trigger, next_phase
 from core.phone import looks_like_extension
 from core.remote import Remote, apply_outcome, forgiven
 from core.talk import Bridges, Parties, Talk
-from core.values import ANONYMOUS, CallId, Direction, Enterprise, Outcome
+from core.values import ANONYMOUS, CallId, Direction, Enterprise
 
 AMI_WIRE: Final = "ami/"
 """How the wire's name begins of what was heard over AMI."""
-
-_VERDICTS: Final = frozenset(outcome.value for outcome in Outcome) - {Outcome.ANSWERED, Outcome.INTERNAL, Outcome.LOST}
-
-CLOCK_SKEW_MS: Final = 2_000
-"""How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
-
-
-PART_TO_HANGUP_MS: Final = 4_000
-"""A hangup this soon after the customer left the last bridge is that parting; later, the customer was somewhere else."""
-
-LEFT_NEAR_END_MS: Final = 2_000
-"""A parting heard this soon after the second that EndTime names is the end itself: deliveries that lag lag by more (quirk 4)."""
-
-WITHIN_THE_SECOND_MS: Final = 900
-"""Where in the second that EndTime names a call ends, when nothing heard tells: late in it, for times are cut, not rounded."""
 
 
 ECHO_MS: Final = 15_000
@@ -477,124 +462,3 @@ def _least(one: int | None, other: int) -> int:
 def is_external_number(number: str) -> bool:
     """Whether this is a customer's number: not hidden, not an extension (CONTRACT-ASTERISK)."""
     return number != ANONYMOUS and not looks_like_extension(number.lstrip("+"))
-
-
-# -- what follows from a call -------------------------------------------------------------------------------------
-
-
-class Unrecognised(Protocol):
-    """The one setting that attribution needs: the extension for calls nobody can be named for (PRODUCT D2)."""
-
-    @property
-    def unrecognized_extension(self) -> str:
-        """The extension, or empty for nobody."""
-        ...
-
-
-def start_ms(call: Call) -> int:
-    """When the call began (PRODUCT C3): its first live signal; the PBX's own time when only the hangup tells."""
-    hangup = call.hangup
-    heard = call.first_heard_ms or 0
-    if hangup is None or not _is_hangup_all_there_is(call):
-        return call.live_heard_ms if call.live_heard_ms is not None else heard
-    told = hangup.received_ms
-    if call.is_rewritten and hangup.started_ms is not None:
-        # DateReceived of a rewritten hangup is the transfer; StartTime, where given, is the call (quirk 1).
-        told = hangup.started_ms if told is None else min(told, hangup.started_ms)
-    if told is None:
-        told = hangup.started_ms
-    if told is None:
-        told = hangup.ended_ms
-    return heard if told is None else min(told, heard)
-
-
-def _is_hangup_all_there_is(call: Call) -> bool:
-    """Whether nothing was heard live before the hangup, so that only the PBX's own times tell when the call was."""
-    return call.live_heard_ms in (None, call.hangup_ms)
-
-
-def end_ms(call: Call) -> int | None:
-    """When the call ended, or None while that is not known.
-
-    The PBX's EndTime is cut to the second; the customer heard leaving the bridge just then is exact. A time that
-    contradicts what we heard live (a wrong zone, a stopped clock) gives way to the hearing, or, in a hangup that was
-    downloaded later, to the length it tells. AMI's end is exact as it is.
-    """
-    if call.hangup is None:
-        return None
-    start = start_ms(call)
-    told, heard = call.hangup.ended_ms, call.hangup_ms or start
-    lone = _is_hangup_all_there_is(call)
-    if told is None:
-        return max(start, heard if not call.hangup.downloaded else start)
-    if call.hangup.precise:
-        return max(start, told)
-    left = max((stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)), default=0)
-    if not lone and not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS:
-        if not call.hangup.downloaded:
-            return max(start, left if 0 <= heard - left <= PART_TO_HANGUP_MS else heard)
-        # Heard long after the end, by a clock that disagrees: what is left of it is the length it measured.
-        return start + max(0, told - (call.hangup.received_ms or told))
-    if lone:
-        return max(start, told)
-    if told <= left < told + LEFT_NEAR_END_MS:
-        return max(start, left)
-    return max(start, min(heard, told + WITHIN_THE_SECOND_MS))
-
-
-def best_known_end_ms(call: Call) -> int:
-    """The end to record for a call whose hangup never came: the last moment it was heard alive."""
-    known = end_ms(call)
-    return known if known is not None else max(start_ms(call), call.last_heard_ms or 0)
-
-
-def outcome(call: Call) -> Outcome | None:
-    """How the call ended (PRODUCT B5); None while it goes on. Where AMI told it, as AMI told it (``core/ami_verdict.py``)."""
-    if call.phase in LIVE or call.phase is Phase.UNHEARD:
-        return None
-    if call.phase in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED) or call.direction is Direction.INTERNAL:
-        return Outcome.INTERNAL
-    if is_answered(call):
-        return Outcome.ANSWERED
-    if call.hangup is None or is_unheard_end(call.hangup):
-        return Outcome.LOST
-    if call.hangup.verdict in _VERDICTS:
-        return Outcome(call.hangup.verdict)
-    if call.direction is Direction.OUTGOING:
-        return Outcome.UNANSWERED
-    return Outcome.MISSED if call.rung or call.hangup.status != "1" else Outcome.ABANDONED
-
-
-def is_answered(call: Call) -> bool:
-    """Whether customer and employee talked: seen in a bridge, said by CallStatus 2, or proved by a transfer."""
-    if call.talks:
-        return True
-    return call.hangup is not None and (call.hangup.answered or call.is_rewritten)
-
-
-def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
-    """Whose call it was (PRODUCT C3): ``(extension or "", the rule that says so)``."""
-    last = talk.last_talk(call.talks)
-    if last is not None:
-        return last.extension, "talked with the customer last"
-    hangup = call.hangup
-    consulted = [each for each in call.consultations if each.answered and each.extensions]
-    if consulted:
-        latest = max(consulted, key=lambda each: (each.ended_ms or 0, each.heard_ms))
-        return latest.extensions[-1], "took the call over in an attended transfer"
-    if call.direction is Direction.OUTGOING:
-        return call.caller, "is the one who called"
-    if hangup is not None and hangup.answered:
-        if len(hangup.extensions) == 1:
-            return hangup.extensions[0], "is named by the answered hangup"
-        return "", "the answered hangup does not say who answered"
-    if call.is_rewritten:
-        return "", "a transfer rewrote the hangup: who talked is not known, and nobody is better than the wrong one"
-    rung = call.rung or (hangup.extensions if hangup is not None else ())
-    if len(rung) == 1:
-        return rung[0], "is the only one who was rung"
-    if rung:
-        return "", "several were rung and nobody answered"
-    if settings.unrecognized_extension:
-        return settings.unrecognized_extension, "takes the calls nobody can be named for, by the settings"
-    return "", "nobody is known to have been rung"

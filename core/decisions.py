@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core import talk
-from core.call import PART_TO_HANGUP_MS, Call
+from core.call import Call
+from core.conclusions import PART_TO_HANGUP_MS
 from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
 from core.lifecycle import LIVE, Phase
 from core.values import Direction

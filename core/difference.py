@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from core import call as calls
+from core import conclusions
 from core.call import Call, evolve, initial
 from core.decisions import Limits
 from core.effects import CreateContact, Effect, RegisterCall, UpdateCall, is_write
@@ -190,7 +190,7 @@ def _made(effect: Effect, stored: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def _ended(call: Call, settings: Settings) -> Iterator[tuple[str, Fact]]:
-    outcome = calls.outcome(call)
+    outcome = conclusions.outcome(call)
     if outcome is None:
         return
     yield "outcome", Fact(value=outcome.value, because=call.phase.value)

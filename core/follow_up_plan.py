@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID, uuid5
 
-from core import call as calls
+from core import conclusions
 from core.call import Call
 from core.cards import Note
 from core.contact_plan import create_contact, nobodys_number
@@ -68,7 +68,7 @@ def refused_for_good(call: Call) -> Refusal | None:
     remote = call.remote
     if not remote.after.order.done and (refusal := remote.refused(CreateOrder) or _contact_refused(remote, "order")):
         return refusal
-    if remote.after.task.id or calls.is_answered(call) or waits_for_tasks(call):
+    if remote.after.task.id or conclusions.is_answered(call) or waits_for_tasks(call):
         return None
     return remote.refused(CreateTask)
 
@@ -99,7 +99,7 @@ def _order(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
         contact=_customer(call),
         number=call.number,
         incoming=call.direction is not Direction.OUTGOING,
-        start_ms=calls.start_ms(call),
+        start_ms=conclusions.start_ms(call),
         owner=_employee(call, settings, extension),
         state=actions.order_state,
         source=actions.order_source or SOURCES.get(call.direction, ""),
@@ -110,7 +110,7 @@ def _order(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
 
 
 def _no_order_because(call: Call, settings: Settings) -> str:
-    remote, outcome = call.remote, calls.outcome(call)
+    remote, outcome = call.remote, conclusions.outcome(call)
     if remote.after.order.open:
         return f"the client has an open order, {remote.after.order.open}: no second one"
     if is_test(call.id):
@@ -152,7 +152,7 @@ def _contact_refused(remote: Remote, purpose: str) -> Refusal | None:
 def _task(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
     if settings.incoming.create_task != "on_missed":
         return None
-    task, outcome = call.remote.after.task, calls.outcome(call)
+    task, outcome = call.remote.after.task, conclusions.outcome(call)
     if outcome in (None, Outcome.INTERNAL):
         return None
     missed = call.direction is Direction.INCOMING and outcome in MISSED_CALLS
@@ -172,7 +172,7 @@ def _task(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
         return _create(call, settings, task, notes)
     if outcome is Outcome.ANSWERED:
         effect = CloseCallback(
-            call=call.id, number=call.number, talked_ms=calls.best_known_end_ms(call), contact=_customer(call)
+            call=call.id, number=call.number, talked_ms=conclusions.best_known_end_ms(call), contact=_customer(call)
         )
         return None if task.closed else look(call, effect, "somebody talked with the client: he need not be called back")
     if not missed or task.id:
@@ -205,7 +205,7 @@ def _missed(call: Call, settings: Settings, task: Task, notes: list[Note]) -> St
         return look(call, FindContact(number=call.number, purpose="task"), "the task is for whoever is responsible for the client")
     if not task.asked:
         effect = ClaimCallback(
-            call=call.id, number=call.number, missed_ms=calls.start_ms(call), contact=_customer(call)
+            call=call.id, number=call.number, missed_ms=conclusions.start_ms(call), contact=_customer(call)
         )
         return look(call, effect, "a client who was missed has one task, until somebody talks with him")
     if task.talked:
@@ -245,8 +245,8 @@ def _create(call: Call, settings: Settings, task: Task, notes: list[Note]) -> St
     effect = CreateTask(
         mark=task_mark(call),
         number=call.number,
-        missed_ms=calls.best_known_end_ms(call),
-        due_ms=calls.best_known_end_ms(call) + settings.incoming.task_minutes * MINUTE_MS,
+        missed_ms=conclusions.best_known_end_ms(call),
+        due_ms=conclusions.best_known_end_ms(call) + settings.incoming.task_minutes * MINUTE_MS,
         name=call.remote.contact.name,
         contact=_customer(call),
         assignee=assignee,

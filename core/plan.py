@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from core import call as calls
+from core import conclusions
 from core.attempts import Attempt
 from core.call import Call
 from core.cards import Note, Wanted, card_changes, mixture_refused, wanted_cards
@@ -197,7 +197,7 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
         external_id=external_id(call),
         number=call.number,
         incoming=call.direction is not Direction.OUTGOING,
-        start_ms=calls.start_ms(call),
+        start_ms=conclusions.start_ms(call),
         contact=call.remote.contact.id or "",
         cards=cards,
         comment=COMMENT if is_test(call.id) else "",
@@ -250,7 +250,7 @@ def _update_from(
         external_id=external_id(call),
         call=remote.call or "",
         cards=cards,
-        start_ms=remote.start_ms or calls.start_ms(call),
+        start_ms=remote.start_ms or conclusions.start_ms(call),
     )
     reasons = [f"cards: {describe_cards(cards)}"] if cards else []
     notes: list[Note] = []

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from core.call import Call, attribution, best_known_end_ms, end_ms, outcome
+from core.call import Call
 from core.cards import employee_of
+from core.conclusions import attribution, best_known_end_ms, end_ms, outcome
 from core.lifecycle import Phase
 from core.phone import looks_like_extension
 from core.self_test import COMMENT, is_test

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from core import call as calls
+from core import conclusions
 from core.call import Call
 from core.decisions import Limits
 from core.difference import Change, compare, facts, folded_facts, is_same, reason_for, reasons
@@ -99,11 +99,11 @@ def _explained(ask: Question, run: Rerun, settings: Settings, changes: Sequence[
 
 
 def _verdict(ask: Question, state: Call, run: Rerun, changes: tuple[Change, ...], anyway: tuple[Change, ...]) -> Verdict:
-    outcome = calls.outcome(state)
+    outcome = conclusions.outcome(state)
     return Verdict(
         enterprise=ask.enterprise,
         call=ask.call,
-        start_ms=calls.start_ms(state) if state.first_heard_ms is not None else 0,
+        start_ms=conclusions.start_ms(state) if state.first_heard_ms is not None else 0,
         number=state.number,
         direction=state.direction.value,
         outcome=outcome.value if outcome is not None else None,

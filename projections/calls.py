@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from core import call as calls
-from core.call import Call, attribution, evolve, initial
+from core import conclusions
+from core.call import Call, evolve, initial
+from core.conclusions import attribution
 from core.events import EffectFailed, EffectRefused, Event, Observation, decode
 from core.lifecycle import Phase
 from core.measures import involved, talked_ms, wait_ms
@@ -65,7 +66,7 @@ def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
     """The row in the order of ``calls_upsert.sql``; ``talk_ms`` sums the talks that are over."""
     state, phase_ms = _folded(initial(enterprise, stream.removeprefix("call/")), history)
     talk_ms = sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in state.talks)
-    outcome, needed, talked = calls.outcome(state), parked(state), talked_ms(state)
+    outcome, needed, talked = conclusions.outcome(state), parked(state), talked_ms(state)
     return (
         enterprise,
         state.id,
@@ -77,8 +78,8 @@ def _row(enterprise: str, stream: str, history: list[Event]) -> tuple[Any, ...]:
         "" if state.number == ANONYMOUS else digits(state.number),
         list(involved(state)),
         attribution(state, _Nobody())[0],
-        calls.start_ms(state),
-        calls.end_ms(state),
+        conclusions.start_ms(state),
+        conclusions.end_ms(state),
         max(0, talk_ms),
         state.remote.call,
         len(state.remote.open_cards),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import Any
 
-from core import call as calls
+from core import conclusions
 from core.difference import Facts, facts
 from core.history_file import HistoryFile
 from core.rerun import Rerun
@@ -16,7 +16,7 @@ from projections.difference_text import detail
 def told(history: HistoryFile, run: Rerun, zone: tzinfo) -> Iterator[str]:
     """One call: its head, then what would be at MoySklad and on the screens."""
     state, found = run.call, _facts(history, run)
-    began = datetime.fromtimestamp(calls.start_ms(state) / 1000, zone).strftime("%Y-%m-%d %H:%M:%S")
+    began = datetime.fromtimestamp(conclusions.start_ms(state) / 1000, zone).strftime("%Y-%m-%d %H:%M:%S")
     way = {"in": "from", "out": "to"}.get(state.direction.value, "internal,")
     outcome = found["outcome"].value if "outcome" in found else "going on"
     yield f"{began}  {way} {state.number}: {outcome}  ({history.call})"
@@ -33,7 +33,7 @@ def as_json(history: HistoryFile, run: Rerun) -> dict[str, Any]:
     return {
         "enterprise": history.enterprise,
         "call": history.call,
-        "start_ms": calls.start_ms(state),
+        "start_ms": conclusions.start_ms(state),
         "direction": state.direction.value,
         "number": state.number,
         "phase": state.phase.value,

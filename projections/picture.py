@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from core import call as calls
+from core import conclusions
 from core.call import Call, Dial, fold, initial
 from core.events import EffectDone, decode
 from core.lifecycle import LIVE, Phase
@@ -126,7 +126,7 @@ def _over_ms(state: Call) -> int | None:
     """When the phones were all quiet; None while the call goes on, or where nobody knows."""
     if state.phase in LIVE or state.phase in (Phase.UNHEARD, Phase.INTERNAL):
         return None
-    if (ended := calls.end_ms(state)) is not None:
+    if (ended := conclusions.end_ms(state)) is not None:
         return ended
     return max((talk.end_ms or 0 for talk in state.talks), default=0) or state.overdue_ms or state.last_heard_ms
 
@@ -134,7 +134,7 @@ def _over_ms(state: Call) -> int | None:
 def _customer(state: Call) -> Iterator[Bar]:
     if state.first_heard_ms is None or state.direction is Direction.INTERNAL:
         return
-    over_ms, at_ms, resting = _over_ms(state), calls.start_ms(state), "waiting"
+    over_ms, at_ms, resting = _over_ms(state), conclusions.start_ms(state), "waiting"
     for start_ms, end_ms in _merged(state.talks):
         if start_ms > at_ms:
             yield Bar(from_ms=at_ms, to_ms=start_ms, state=resting)
@@ -143,7 +143,7 @@ def _customer(state: Call) -> Iterator[Bar]:
             return
         at_ms, resting = max(at_ms, end_ms), "hold"
     if over_ms is None or over_ms > at_ms:
-        yield Bar(from_ms=at_ms, to_ms=over_ms, state="unsure" if calls.is_answered(state) and not state.talks else resting)
+        yield Bar(from_ms=at_ms, to_ms=over_ms, state="unsure" if conclusions.is_answered(state) and not state.talks else resting)
 
 
 def _merged(talks: Iterable[Talk]) -> Iterator[tuple[int, int | None]]:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from core import call as calls
-from core.call import Call, attribution, evolve, initial
+from core import conclusions
+from core.call import Call, evolve, initial
+from core.conclusions import attribution
 from core.events import ORDERS, OUTCOMES, EffectDone, EffectFailed, EffectRefused, Exchange, decode
 from core.lifecycle import Phase
 from core.measures import involved, talked_ms, wait_ms
@@ -122,7 +123,7 @@ def _outcome(call: Call) -> Outcome | None:
     """How a customer's call ended; None while it goes on, and for what is no customer's call."""
     if call.phase in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED):
         return None
-    found = calls.outcome(call)
+    found = conclusions.outcome(call)
     return None if found is Outcome.INTERNAL else found
 
 
@@ -163,7 +164,7 @@ def people_counts(call: Call) -> Iterator[tuple[Key, tuple[int, ...]]]:
 
 
 def _hour_ms(call: Call) -> int:
-    return calls.start_ms(call) // HOUR_MS * HOUR_MS
+    return conclusions.start_ms(call) // HOUR_MS * HOUR_MS
 
 
 # -- requests and names ---------------------------------------------------------------------------------------------

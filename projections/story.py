@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core import call as calls
+from core import conclusions
 from core.call import Call, evolve, initial
 from core.cards import Note
 from core.decisions import Limits
@@ -144,7 +145,7 @@ def tell(enterprise: str, call_id: str, history: Sequence[RecordedEvent], settin
 
 
 def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry, ...]) -> Story:
-    outcome = calls.outcome(state)
+    outcome = conclusions.outcome(state)
     told = outcome is not None and state.phase not in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED)
     record = final_record(state, settings) if told else None
     remote = state.remote
@@ -160,8 +161,8 @@ def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry
         talked=_talked(state),
         attributed=record.extension if record else "",
         attributed_because=record.attributed if record else "",
-        start_ms=calls.start_ms(state) if state.first_heard_ms is not None else None,
-        end_ms=calls.end_ms(state),
+        start_ms=conclusions.start_ms(state) if state.first_heard_ms is not None else None,
+        end_ms=conclusions.end_ms(state),
         hung_up_by=state.hangup.hung_up_by if state.hangup is not None else "",
         cause=state.hangup.cause if state.hangup is not None else None,
         moysklad={

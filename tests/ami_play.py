@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import call as calls
+from core import conclusions
 from core.ami import Ami, Pbx, hear, resync, tick
 from core.call import Call
 from core.lifecycle import LIVE, Phase
@@ -134,7 +134,7 @@ def differences(truth: Truth, call: Call) -> Iterator[str]:
     talks = dict.fromkeys(talk.extension for talk in call.talks)
     got = {
         "direction": call.direction.value,
-        "outcome": hangup.verdict if internal else str(calls.outcome(call)),
+        "outcome": hangup.verdict if internal else str(conclusions.outcome(call)),
         "answered": hangup.answered,
         "rang": list(call.rung),
         "talked": list(hangup.extensions if internal and hangup.answered else talks),

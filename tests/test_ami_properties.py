@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.ami_peers import Side, party_of
-from core.call import outcome
+from core.conclusions import outcome
 from core.phone import looks_like_extension
 from core.values import Direction
 from tests.ami_lab import Line, core_show_channels

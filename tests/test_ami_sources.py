@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from core import call as calls
+from core import conclusions
 from core.events import DialObserved
 from core.signals import Heard, Wire, envelope, parse
 from tests.ami_play import PBX, Listener, customers, deliver, lines_of
@@ -57,7 +57,7 @@ def test_both_ways_are_one_call_in_any_interleaving(name: str, form: str) -> Non
         for truth in customers(TRUTH[name]):
             call, row = world.calls[truth["call"]], rows[f"0367-{truth['call']}"]
             assert row.screens() == {}, where
-            assert str(calls.outcome(call)) == truth["outcome"], where
+            assert str(conclusions.outcome(call)) == truth["outcome"], where
             assert list(call.rung) == truth["rang"], where
             assert list(dict.fromkeys(talk.extension for talk in call.talks)) == truth["talked"], where
             assert call.hangup is not None

@@ -19,7 +19,8 @@ from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardState
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.switchboard import KEEP_MS, Near, Switchboard, SwitchboardBatch, SwitchboardState, nobody
-from core.call import attribution, fold, initial
+from core.call import fold, initial
+from core.conclusions import attribution
 from core.errors import StoreUnavailable
 from core.events import BridgeEntered, ConsultationObserved, Event, HangupObserved, LegAbsorbed, decode, encode
 from core.legs import Legs

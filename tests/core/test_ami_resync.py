@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core import call as calls
+from core import conclusions
 from core.ami import Ami, resync
 from core.call import Call
 from core.events import (
@@ -73,7 +73,7 @@ def test_a_call_that_ended_meanwhile_is_closed_and_says_that_nobody_heard_how() 
     deliver(world, [(at_ms, each) for at_ms, each in listener.said[-2:]])
     world.finish()
     (call,) = world.calls.values()
-    assert calls.outcome(call) is Outcome.ANSWERED
+    assert conclusions.outcome(call) is Outcome.ANSWERED
     (row,) = world.moysklad.rows
     assert row.end_ms is not None
     assert (row.end_ms - alive_ms < 1_000, row.screens()) == (True, {})
@@ -87,7 +87,7 @@ def test_of_a_call_that_was_only_ringing_nobody_knows_whether_it_was_answered() 
     lab.lines.clear()
     deliver(world, listener.resync([], list(world.calls.values()), lab.at_ms + 10_000))
     (call,) = world.calls.values()
-    assert calls.outcome(call) is Outcome.LOST
+    assert conclusions.outcome(call) is Outcome.LOST
 
 
 def test_a_call_that_began_meanwhile_is_there_with_its_dial_and_its_talk() -> None:

@@ -8,26 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from core.call import (
-    CLOCK_SKEW_MS,
-    Call,
-    attribution,
-    best_known_end_ms,
-    end_ms,
-    evolve,
-    fold,
-    initial,
-    is_external_number,
-    outcome,
-    start_ms,
-)
+from core.call import evolve, fold, initial, is_external_number
 from core.decisions import Limits, next_deadline
 from core.events import (
     BridgeOpened,
     CallOverdue,
     CallSettled,
     CallWrittenOff,
-    ConsultationObserved,
     DialObserved,
     EffectDeferred,
     HangupObserved,
@@ -35,9 +22,8 @@ from core.events import (
     RetryRequested,
 )
 from core.lifecycle import Phase
-from core.values import ANONYMOUS, Direction, Outcome
-from tests.scenario import NUMBER, call_of, events, ms, seconds
-from tests.settings import SETTINGS, settings_with
+from core.values import ANONYMOUS, Direction
+from tests.scenario import NUMBER, call_of, events, ms
 
 RING = """
     0.0   A  start  +375290000001
@@ -71,19 +57,6 @@ def phases(table: str) -> list[str]:
             yield state.phase.value
 
     return [phase for phase, _ in itertools.groupby(walk())]
-
-
-def whose(call: Call, unrecognized: str = "") -> str:
-    return attribution(call, settings_with(unrecognized=unrecognized))[0]
-
-
-def began(call: Call) -> float:
-    return seconds(start_ms(call))
-
-
-def ended(call: Call) -> float | None:
-    at = end_ms(call)
-    return None if at is None else seconds(at)
 
 
 # -- phases -------------------------------------------------------------------------------------------------------
@@ -302,218 +275,6 @@ def test_what_makes_a_hangup_prove_more(less: str, more: str, turned: bool) -> N
     call = call_of(f"9 A {first}\n9 A {second}")
     assert isinstance(events(f"9 A {more}")[0], HangupObserved)
     assert call.hangup == events(f"9 A {more}")[0]
-
-
-# -- start --------------------------------------------------------------------------------------------------------
-
-
-def test_a_live_call_begins_when_it_was_first_heard() -> None:
-    assert began(call_of(ANSWERED)) == 0
-    assert began(call_of("0.7 A dial 101\n0.3 A start\n9 A hangup 101")) == 0.3
-
-
-def test_the_pbxs_own_time_counts_when_only_the_hangup_tells() -> None:
-    assert began(call_of("50 A hangup 101 answered received=3")) == 3
-    assert began(call_of("50 A hangup 101 answered received=none start=5")) == 5
-    assert began(call_of("50 A hangup 101 answered received=none end=7")) == 7
-    assert began(call_of("50 A hangup 101 answered received=none end=none")) == 50
-    assert began(call_of("50 A hangup 101 answered received=60")) == 50
-
-
-def test_of_a_rewritten_hangup_alone_the_start_is_the_calls_and_the_reception_the_transfers() -> None:
-    assert began(call_of("90 A hangup 103 internal answered received=40 start=5")) == 5
-    assert began(call_of("90 A hangup 103 internal answered received=4 start=50")) == 4
-    assert began(call_of("90 A hangup 103 internal answered received=none start=5")) == 5
-    assert began(call_of("90 A hangup 103 answered received=40 start=5")) == 40
-
-
-def test_a_hangup_that_is_downloaded_does_not_move_a_live_calls_start() -> None:
-    assert began(call_of(ANSWERED + "\n9000 A hangup 101 answered downloaded received=-20")) == 0
-
-
-def test_a_call_of_which_nothing_was_live_begins_by_the_downloaded_hangup() -> None:
-    call = call_of("9000 A hangup 101 answered downloaded received=3 end=33")
-    assert (began(call), ended(call)) == (3, 33)
-
-
-# -- end ----------------------------------------------------------------------------------------------------------
-
-
-def test_there_is_no_end_before_a_hangup() -> None:
-    assert ended(call_of(PARTED)) is None
-
-
-def test_a_parting_heard_near_the_pbxs_second_is_the_end() -> None:
-    assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=35")) == 35.2
-    assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=34")) == 35.2
-    assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=33")) == 33.9
-    assert ended(call_of(PARTED + "36 A hangup 101 answered end=36")) == 36
-
-
-def test_without_one_the_call_ends_late_within_that_second_and_not_after_it_was_heard() -> None:
-    assert ended(call_of(RING + "9.7 A hangup end=9")) == 9.7
-    assert ended(call_of(RING + "10.4 A hangup end=9")) == 9.9
-    assert ended(call_of(RING + "15 A hangup end=9")) == 9.9
-
-
-def test_a_hangup_without_an_end_ended_when_it_was_heard() -> None:
-    assert ended(call_of(RING + "9.7 A hangup end=none")) == 9.7
-    assert ended(call_of("9 A hangup downloaded end=none received=3")) == 3
-
-
-@pytest.mark.parametrize(
-    ("told_s", "believed"),
-    [
-        (-CLOCK_SKEW_MS / 1000, True),
-        (-CLOCK_SKEW_MS / 1000 - 1, False),
-        (9 + CLOCK_SKEW_MS / 1000, True),
-        (9 + CLOCK_SKEW_MS / 1000 + 1, False),
-        (9 - 3_600, False),
-    ],
-)
-def test_a_clock_that_contradicts_the_hearing_is_not_believed(told_s: float, believed: bool) -> None:
-    call = call_of(RING + f"9 A hangup end={told_s}")
-    assert ended(call) == (min(9, max(0, told_s + 0.9)) if believed else 9)
-
-
-def test_how_far_clocks_may_differ() -> None:
-    assert CLOCK_SKEW_MS == 2_000
-
-
-def test_a_downloaded_hangups_end_is_believed_whenever_it_comes() -> None:
-    assert ended(call_of(RING + "9000 A hangup 101 answered downloaded end=35")) == 35.9
-    assert ended(call_of("9000 A hangup 101 answered downloaded received=5 end=35")) == 35
-
-
-def test_of_a_downloaded_hangup_whose_clock_is_wrong_the_length_is_believed() -> None:
-    assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=-3600 end=-3565")) == 35
-    assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=3600 end=3635")) == 35
-    assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=none end=-3565")) == 0
-
-
-def test_a_call_never_ends_before_it_began() -> None:
-    assert ended(call_of("50 A hangup 101 answered received=10 end=4")) == 10
-
-
-def test_of_a_call_without_a_hangup_the_last_sign_of_life_is_the_end() -> None:
-    assert seconds(best_known_end_ms(call_of(PARTED))) == 35.2
-    assert seconds(best_known_end_ms(call_of(PARTED + "50 A hangup 101 answered end=35"))) == 35.2
-    assert seconds(best_known_end_ms(call_of("7 A start"))) == 7
-
-
-# -- outcome ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("table", "expected"),
-    [
-        (RING, None),
-        (TALK, None),
-        (ANSWERED, Outcome.ANSWERED),
-        (RING + "9 A hangup 101 answered", Outcome.ANSWERED),
-        (RING + "9 A hangup 103 internal", Outcome.ANSWERED),  # a transfer proves a talk
-        (PARTED + "36 A hangup 101", Outcome.ANSWERED),  # so does a bridge, whatever the status
-        (RING + "9 A hangup 101", Outcome.MISSED),
-        (RING + "9 A hangup status=1", Outcome.MISSED),
-        ("0 A start\n9 A hangup status=1", Outcome.ABANDONED),
-        ("0 A start\n9 A hangup status=0", Outcome.MISSED),
-        ("0 A dial 101 out\n9 A hangup 101", Outcome.UNANSWERED),
-        ("0 A dial 101 out\n9 A hangup 101 answered", Outcome.ANSWERED),
-        ("0 A dial 102 internal number=101", Outcome.INTERNAL),
-        ("0 A dial 102 internal number=101\n9 A hangup 102 internal number=101", Outcome.INTERNAL),
-    ],
-)
-def test_how_a_call_ended(table: str, expected: Outcome | None) -> None:
-    assert outcome(call_of(table)) is expected
-
-
-def test_a_call_without_a_hangup_is_lost_unless_somebody_talked() -> None:
-    assert outcome(call_of(RING, CallOverdue(at_ms=ms(7_200)))) is Outcome.LOST
-    assert outcome(call_of(PARTED, CallOverdue(at_ms=ms(7_200)))) is Outcome.ANSWERED
-
-
-def test_a_leg_has_no_outcome_of_its_own_and_an_unheard_call_none_yet() -> None:
-    assert outcome(call_of("9 A hangup 103 internal answered", LegAbsorbed(heard_ms=ms(9), into="B"))) is Outcome.INTERNAL
-    assert outcome(initial("0367", "A")) is None
-
-
-# -- whose call it was --------------------------------------------------------------------------------------------
-
-
-def consulted(extension: str, end: float | None, *, answered: bool = True, heard: float = 60) -> ConsultationObserved:
-    return ConsultationObserved(
-        heard_ms=ms(heard),
-        leg="L",
-        extensions=(extension,) if extension else (),
-        answered=answered,
-        ended_ms=None if end is None else ms(end),
-    )
-
-
-def test_whoever_talked_last_has_the_call_whatever_the_hangup_names() -> None:
-    table = (
-        PARTED
-        + """
-        35.2  A  enter  b2 customer
-        35.2  A  enter  b2 103
-        50    A  leave  b2 103
-        50    A  leave  b2 customer
-        50.4  A  hangup 101 answered
-    """
-    )
-    assert attribution(call_of(table), SETTINGS) == ("103", "talked with the customer last")
-    assert whose(call_of(table, consulted("102", 60))) == "103"
-
-
-def test_an_outgoing_call_is_the_callers_answered_or_not() -> None:
-    assert whose(call_of("0 A dial 101 out\n9 A hangup 102")) == "101"
-    assert whose(call_of("0 A dial 101 out\n9 A hangup 101 answered")) == "101"
-
-
-def test_who_took_over_in_an_attended_transfer_has_the_call() -> None:
-    call = call_of(RING + "50 A hangup 101 answered", consulted("102", 40), consulted("103", 50), consulted("151", 45))
-    assert whose(call) == "103"
-    assert whose(call_of(RING + "50 A hangup 101 answered", consulted("102", 50), consulted("103", None, heard=70))) == "102"
-    assert whose(call_of(RING + "50 A hangup 101 answered", consulted("102", 50), consulted("103", 50, heard=70))) == "103"
-
-
-def test_a_consultation_that_nobody_answered_or_that_names_nobody_proves_nothing() -> None:
-    call = call_of(RING + "50 A hangup 101 answered", consulted("102", 50, answered=False), consulted("", 60))
-    assert whose(call) == "101"
-
-
-def test_an_answered_hangup_names_the_answerer_or_nobody() -> None:
-    assert whose(call_of(RING + "9 A hangup 102 answered")) == "102"
-    assert whose(call_of(RING + "9 A hangup 101 102 answered")) == ""
-    assert whose(call_of("9 A hangup answered"), unrecognized="150") == ""
-
-
-def test_after_a_rewritten_hangup_nobody_is_better_than_the_wrong_one() -> None:
-    assert whose(call_of("0 A dial 101\n9 A hangup 103 internal"), unrecognized="150") == ""
-    assert whose(call_of("0 A dial 101\n9 A hangup 103 internal answered")) == "103"
-
-
-def test_a_missed_call_is_the_only_one_who_was_rungs() -> None:
-    assert whose(call_of("0 A start\n1 A dial 101\n9 A hangup")) == "101"
-    assert whose(call_of("0 A start\n9 A hangup 101")) == "101"
-    assert whose(call_of(RING + "9 A hangup 101"), unrecognized="150") == ""
-    assert whose(call_of("1 A dial 101\n5 A dial 102\n9 A hangup 102")) == ""
-    assert whose(call_of("1 A dial 101\n5 A dial 101\n9 A hangup")) == "101"
-
-
-def test_calls_that_nobody_can_be_named_for_go_where_the_settings_say() -> None:
-    assert whose(call_of("0 A start\n9 A hangup"), unrecognized="150") == "150"
-    assert whose(call_of("0 A start"), unrecognized="150") == "150"
-    assert attribution(call_of("0 A start\n9 A hangup"), SETTINGS) == ("", "nobody is known to have been rung")
-
-
-def test_what_the_switchboard_concludes_makes_no_downloaded_call_live() -> None:
-    call = call_of("9000 A hangup 101 answered downloaded received=3 end=33", consulted("102", 20, heard=9001))
-    assert (began(call), ended(call), whose(call)) == (3, 33, "102")
-
-
-def test_a_consultation_proves_who_took_an_outgoing_call_over() -> None:
-    assert whose(call_of("0 A dial 101 out\n50 A hangup 101 out answered", consulted("102", 40))) == "102"
 
 
 def test_a_lone_hangup_that_may_be_a_leg_waits_longer() -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.call import end_ms, evolve, is_unheard_end, outcome
+from core.call import evolve, is_unheard_end
+from core.conclusions import end_ms, outcome
 from core.decisions import complete
 from core.events import DialObserved, HangupObserved
 from core.values import Direction, Outcome

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.call import Call, attribution, end_ms, fold, initial, is_answered, outcome
+from core.call import Call, fold, initial
+from core.conclusions import attribution, end_ms, is_answered, outcome
 from core.decisions import Limits
 from core.events import ArrivalObserved, BridgeEntered, ClickJoined, DialObserved, Event, HangupObserved
 from core.lifecycle import Phase

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.call import PART_TO_HANGUP_MS, Call, fold, initial
+from core.call import Call, fold, initial
+from core.conclusions import PART_TO_HANGUP_MS
 from core.decisions import Limits, complete, decide, hold_ends_ms, next_deadline
 from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
 from core.lifecycle import Phase

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from core.call import best_known_end_ms, initial, outcome, start_ms
+from core.call import initial
+from core.conclusions import best_known_end_ms, outcome, start_ms
 from core.follow_up_plan import order_sync_id, task_mark
 from core.phone import same_number
 from core.values import Outcome
