@@ -10,14 +10,18 @@ usage() {
 usage: ./ms.sh COMMAND [options]          (./ms.sh COMMAND --help tells more)
 
 see it work    demo [--once]              sandbox, service and real recorded calls; needs nothing
+               pbx-demo [--once]          the same with a real Asterisk and real calls; fetches it (Debian, Ubuntu)
 run it         start | stop | restart | status | logs [-f]
                serve                      in the foreground
                sandbox                    a MoySklad of our own
 look into it   replay ENTERPRISE CALL [--json]
+               replay ENTERPRISE CALL --against path=value | code   what would have been otherwise
+               import FILE... --into ENTERPRISE   old logs: what would have happened
                parked [ENTERPRISE]        calls that need a person, and why
                retry ENTERPRISE [CALL]    ask MoySklad again for them (--all: of everybody)
                doctor | export | migrate | rebuild
 develop        test [--all] [pytest's options]
+               bench [NAMES...] [--quick] [--json FILE]
 
 Settings are environment variables (README.md); none is needed to begin.
 TEXT
@@ -91,13 +95,19 @@ install() { # LOCK
     fi
 }
 
-# The stamp names the lock that was installed: `runtime HASH` or `dev HASH` (which contains the runtime).
+# The stamp names the lock that was installed: `runtime HASH` or `dev HASH` (which contains the runtime), or, in an environment
+# of its own, `bench HASH`: the baselines must not mix with what the service is tested with.
 hash_of() { cat "$@" | cksum | tr ' ' '-'; }
+wanted() { # KIND
+    if [ "$1" = bench ]; then hash_of "$root/requirements-bench.lock"; else
+        hash_of "$root/requirements.lock" "$root/requirements-dev.lock"
+    fi
+}
 is_installed() { # KIND
     [ -x "$venv/bin/python" ] && [ -f "$venv/ms.stamp" ] || return 1
     local have want
     have=$(cat "$venv/ms.stamp")
-    want=$(hash_of "$root/requirements.lock" "$root/requirements-dev.lock")
+    want=$(wanted "$1")
     { [ "$have" = "dev $want" ] || [ "$have" = "$1 $want" ]; } && "$venv/bin/python" -c 'import sys' 2>/dev/null
 }
 
@@ -118,9 +128,9 @@ make_environment() { # KIND
     fi
     rm -f "$venv/ms.stamp"
     local lock=requirements.lock
-    [ "$1" = runtime ] || lock=requirements-dev.lock
+    [ "$1" = runtime ] || lock=requirements-$1.lock
     install "$root/$lock"
-    printf '%s %s\n' "$1" "$(hash_of "$root/requirements.lock" "$root/requirements-dev.lock")" >"$venv/ms.stamp"
+    printf '%s %s\n' "$1" "$(wanted "$1")" >"$venv/ms.stamp"
     exec 9<&-
 }
 
@@ -170,7 +180,13 @@ unset PYTHONHOME PYTHONPATH
 case $1 in
     help | -h | --help) usage; exit 0 ;;
     test) shift; run_tests "$@"; exit ;;
-    demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | parked | retry | rebuild | doctor | export) ;;
+    bench)
+        shift
+        venv=$root/.venv-bench
+        make_environment bench
+        PYTHONPATH=$root exec "$venv/bin/python" -P -m bench "$@"
+        ;;
+    demo | pbx-demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | import | parked | retry | rebuild | doctor | export) ;;
     *) say "there is no command '$1'; ./ms.sh without arguments lists them"; exit 2 ;;
 esac
 

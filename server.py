@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -20,34 +19,50 @@ import msgspec
 import orjson
 import structlog
 
-from adapters import daemon, demo, doctor
+from adapters import daemon, demo, doctor, pbx_demo
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
+from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
-from adapters.call_search import resolve, search
-from adapters.embedded_postgres import EmbeddedPostgresError, embedded_postgres
-from adapters.environment import BadEnvironment, Environment, load_or_create_secret_key
+from adapters.call_search import no_such_call, resolve, search
+from adapters.command_line import complain, environment, fail, ready_environment, run
+from adapters.directory.figures import families
+from adapters.embedded_postgres import embedded_postgres
+from adapters.environment import Environment, load_or_create_secret_key
+from adapters.histories import Histories
 from adapters.http.app import VERSION, build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
 from adapters.http.stream import Streams
+from adapters.import_command import Told, import_logs
 from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition, pool_use
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
-from adapters.postgres.database import connect, wait_for_database
-from adapters.postgres.migrations import MigrationError, migrate
+from adapters.postgres.database import close_pool, connect, create_pool, wait_for_database
+from adapters.postgres.migrations import migrate
+from adapters.replay_command import Asked, Words, answered, asked, history_of
 from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
-from adapters.status import accounts_spoken_for, gather
-from adapters.vault import Vault, WrongKey
+from adapters.status import Sources, accounts_spoken_for, gather
+from adapters.vault import Vault
+from adapters.what_ifs import WhatIfs
+from core.click_joining import CHOSEN
+from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
-from core.errors import StoreUnavailable
 from core.ports import Projection, StreamId
 from projections.calls import Calls
+from projections.click_story import ClickStory, click_in_russian, render_click, tell_click
+from projections.clicks import Clicks
+from projections.difference_text import DifferenceShown, Tally
+from projections.difference_text import as_json as difference_as_json
+from projections.difference_text import render as render_difference
 from projections.disguise import disguise
+from projections.disguise_history import as_test as made_test
+from projections.import_text import as_json as imported_json
+from projections.import_text import told as imported_lines
 from projections.journal import Journal
 from projections.picture import Picture, Replay, draw
 from projections.statistics import Statistics, quantile_ms
@@ -58,7 +73,7 @@ from projections.story_text import render
 log = structlog.get_logger("server")
 
 
-SHAPES: Final = {"Replay": Replay}
+SHAPES: Final = {"Replay": Replay, "ClickStory": ClickStory, "Difference": DifferenceShown}
 """Answers whose types are the read models' own."""
 
 
@@ -69,7 +84,7 @@ def wall_ms() -> int:
 
 def projections() -> tuple[Projection, ...]:
     """Every read model."""
-    return (Calls(), Journal(), Statistics())
+    return (Calls(), Clicks(), Journal(), Statistics())
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
@@ -81,6 +96,8 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
         zone=ZoneInfo(env.timezone),
         api_zone=ZoneInfo(env.api_timezone),
         public_url=env.public_url or env.local_url,
+        asterisk_api_url=env.asterisk_api_url,
+        pbxes=load_pbxes(env.pbx_file),
         vault=Vault(load_or_create_secret_key(env)),
         limits=Limits(call_max_ms=env.call_max_s * 1_000),
         now_ms=wall_ms,
@@ -106,6 +123,12 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[St
     return story, draw(story, history, settings)
 
 
+async def _status_in_russian(sources: Sources) -> dict[str, Any]:
+    """How the service is, for those who watch the board: what kept MoySklad's answers away in their language."""
+    told = await gather(sources)
+    return {**told, "accounts": [{**each, "reason": in_russian(each["reason"])} for each in told["accounts"]]}
+
+
 async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
     """The replay with its picture, as JSON; ``disguised``: without anybody's number or name; ``russian``: its sentences."""
     found = await _find_replay(service, enterprise, name)
@@ -118,10 +141,27 @@ async def _replay(service: Service, enterprise: str, name: str, *, disguised: bo
     return replay_in_russian(replay) if russian else replay
 
 
+async def find_click(service: Service, enterprise: str, click: str) -> ClickStory | None:
+    """The story of one click in MoySklad, named by its id, with ``click-`` before it or without; None when nobody knows it."""
+    name = click.removeprefix(CHOSEN)
+    if not name.isalnum() or len(name) > MAX_CLICK_ID:
+        return None
+    history = await service.store.read(StreamId(enterprise=enterprise, name=f"{CLICKS}{name}"))
+    return tell_click(enterprise, name, history) if history else None
+
+
+async def _click_story(service: Service, enterprise: str, click: str, *, russian: bool) -> dict[str, Any] | None:
+    story = await find_click(service, enterprise, click)
+    if story is None:
+        return None
+    told: dict[str, Any] = msgspec.to_builtins(click_in_russian(story) if russian else story)
+    return told
+
+
 def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
     """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
     sources = service.sources
-    board = Board(service.pool, lambda: gather(sources), now_ms=wall_ms)
+    board = Board(service.pool, partial(_status_in_russian, sources), now_ms=wall_ms)
     figures = Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
@@ -131,9 +171,16 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         latency=lambda: service.store.latency,
         pool=lambda: pool_use(service.pool),
         listeners=lambda: board.listeners,
+        pbxes=lambda: service.duty.states() if service.duty is not None else (),
+        deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
+        clicks=lambda: service.caller.outcomes,
+        more=lambda: families(service.directory),
     )
     return Services(
         ingest=service.ingest,
+        clicks=service.clicks,
+        click_story=partial(_click_story, service),
+        russian=in_russian,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, password),
@@ -144,9 +191,19 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         in_russian=in_russian,
         quantile=quantile_ms,
         self_tests=service.self_tests,
+        what_if=WhatIfs(
+            Histories(service.pool, service.options.vault, limits=service.options.limits, now_ms=wall_ms),
+            as_json=partial(difference_as_json, russian=True),
+            tally=Tally,
+            zone=service.options.zone,
+        ),
         search=lambda query: search(service.pool, query, service.options.zone),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,
+        desk=service.directory.desk,
+        hooks=service.directory.hooks,
+        keeper=service.directory.keeper,
+        integrations=service.directory.integrations,
         status=lambda: gather(sources),
         metrics=lambda: exposition(service.ingest, service.reactor, figures),
         now_ms=wall_ms,
@@ -177,6 +234,17 @@ async def opened(env: Environment) -> AsyncIterator[Service]:
         yield service
 
 
+@contextlib.asynccontextmanager
+async def looked_at(env: Environment) -> AsyncIterator[tuple[Any, Histories]]:
+    """A database to read recorded calls from; nothing of the service runs."""
+    async with database(env, complain) as dsn, contextlib.AsyncExitStack() as stack:
+        pool = await create_pool(dsn, max_size=2)
+        stack.push_async_callback(close_pool, pool)
+        vault, limits = Vault(load_or_create_secret_key(env)), Limits(call_max_ms=env.call_max_s * 1_000)
+        yield pool, Histories(pool, vault, limits=limits, now_ms=wall_ms)
+
+
+MAX_CLICK_ID = 64
 READY_FIRST_S = 5.0
 READY_LOOK_S = 0.02
 
@@ -234,6 +302,7 @@ async def _work(env: Environment, holder: Holder) -> None:
             assembled(options, projections(), streams_open=lambda: holder.streams.open)
         )
         holder.parts = http_parts(service, password, holder.streams)
+        stack.push_async_callback(holder.parts.what_if.close)
         log.info("ready", host=env.host, port=env.port)
         try:
             await service.run()
@@ -245,41 +314,6 @@ async def _work(env: Environment, holder: Holder) -> None:
 # -- the command line ---------------------------------------------------------------------------------------------
 
 
-def complain(line: str) -> None:
-    """Tell a person something that is not the answer: it goes to standard error."""
-    click.echo(line, err=True)
-
-
-def fail(line: str, status: int = 1) -> NoReturn:
-    """End with one line on standard error."""
-    complain(line)
-    raise SystemExit(status)
-
-
-def environment() -> Environment:
-    """The environment, or one line and exit status 2 for a value that cannot be understood."""
-    try:
-        return Environment.from_env(os.environ)
-    except BadEnvironment as error:
-        fail(str(error), 2)
-
-
-def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a command to its end. What a person can do something about is one line; a bug keeps its traceback in the log."""
-    try:
-        return asyncio.run(work)
-    except BadEnvironment as error:
-        fail(str(error), 2)
-    except (msgspec.ValidationError, orjson.JSONDecodeError):
-        raise  # ValueErrors that are bugs: the last resort tells them
-    except (EmbeddedPostgresError, MigrationError, WrongKey, StoreUnavailable, ValueError) as error:
-        fail(": ".join(str(part) for part in error.args))
-    except OSError as error:
-        fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Call service between Asterisk and MoySklad."""
@@ -288,7 +322,7 @@ def main() -> None:
 @main.command("serve")
 def serve_command() -> None:
     """Run in the foreground."""
-    env = environment()
+    env = ready_environment()
     configure_logs(env.log_level, sink=daemon.log_sink(env))
     run(serve(env))
 
@@ -314,49 +348,107 @@ def migrate_command() -> None:
 
 
 @main.command("replay")
-@click.argument("enterprise")
-@click.argument("call")
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@asked
 @click.option("--full", is_flag=True, help="With raw bodies, requests and answers.")
-def replay_command(enterprise: str, call: str, as_json: bool, full: bool) -> None:
-    """Tell one call's whole story. CALL is its UniqueId, MoySklad's id of it, or phone@time."""
+def replay_command(question: Asked, full: bool) -> None:
+    """Tell one call's whole story, or what would have been otherwise.
+
+    CALL is its UniqueId, MoySklad's id of it, phone@time, or a click in MoySklad (click-…).
+
+    With --against only differences are told: of one CALL, a --day of ENTERPRISE, --all, or a --corpus.
+    """
     env = environment()
-    story = _story(env, enterprise, call)
-    if as_json:
+    if question.is_what_if:
+        raise SystemExit(run(answered(question, _words(env, as_json=question.as_json), partial(looked_at, env))))
+    if not question.name:
+        fail("name the enterprise and the call: ./ms.sh replay ENTERPRISE CALL", 2)
+    story = _story(env, question.enterprise, question.name)
+    if question.as_json:
         click.echo(_story_json(story).decode())
+    elif isinstance(story, ClickStory):
+        click.echo(render_click(story, ZoneInfo(env.timezone)), nl=False)
     else:
         click.echo(render(story, ZoneInfo(env.timezone), full=full), nl=False)
+
+
+def _words(env: Environment, *, as_json: bool) -> Words:
+    """How differences are told."""
+    return Words(
+        render=render_difference,
+        as_json=difference_as_json,
+        tally=Tally,
+        echo=click.echo,
+        complain=complain,
+        zone=ZoneInfo(env.timezone),
+        json=as_json,
+    )
 
 
 @main.command("export")
 @click.argument("enterprise")
 @click.argument("call")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write here instead of to standard output.")
-def export_command(enterprise: str, call: str, output: Path | None) -> None:
-    """Write one call's replay as a file for a ticket: everything that happened, without secrets."""
-    text = _story_json(_story(environment(), enterprise, call))
+@click.option("--as-test", is_flag=True, help="A test instead: without numbers and names, to be run by any checkout.")
+@click.option("--expect", multiple=True, help="With --as-test: what should have happened, e.g. 'card 103: shown'.")
+@click.option("--shrink", is_flag=True, help="With --as-test: without all that its fault does not need.")
+def export_command(
+    enterprise: str, call: str, output: Path | None, as_test: bool, expect: tuple[str, ...], shrink: bool
+) -> None:
+    """Write one call's replay as a file for a ticket: everything that happened, without secrets.
+
+    With --as-test: the history and what is expected of it, for tests/from_production/ (docs/time-machine.md).
+    """
+    env = environment()
+    test = run(_as_test(env, enterprise, call, expect, shrink=shrink)) if as_test else None
+    text = test or _story_json(_story(env, enterprise, call))
     if output is None:
         click.echo(text.decode())
     else:
-        output.write_bytes(text + b"\n")
+        output.write_bytes(text.rstrip() + b"\n")
         complain(f"written to {output}")
 
 
-def _story(env: Environment, enterprise: str, call: str) -> Story:
-    """The replay of one call, or one line that says how to name it."""
+async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[str, ...], *, shrink: bool) -> bytes:
+    async with looked_at(env) as (pool, histories):
+        history = await history_of(pool, histories, enterprise, name, ZoneInfo(env.timezone))
+    text, wrong = made_test(history, expect, shrink=shrink)
+    complain(f"as today's code runs it: {'; '.join(wrong) or 'all is as expected'}")
+    return text
 
-    async def work() -> Story | None:
+
+def _story(env: Environment, enterprise: str, call: str) -> Story | ClickStory:
+    """The replay of one call or click, or one line that says how to name it."""
+
+    async def work() -> Story | ClickStory | None:
         async with opened(env) as service:
-            return await find_story(service, enterprise, call)
+            found = await find_story(service, enterprise, call)
+            return found if found is not None else await find_click(service, enterprise, call)
 
-    story: Story | None = run(work())
+    story: Story | ClickStory | None = run(work())
     if story is None:
-        fail(f"enterprise {enterprise} has no call {call}; name it by UniqueId, MoySklad's id, or phone@time")
+        fail(no_such_call(enterprise, call))
     return story
 
 
-def _story_json(story: Story) -> bytes:
+def _story_json(story: Story | ClickStory) -> bytes:
     return orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
+
+
+@main.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--into", "enterprise", required=True, help="As whose calls: an enterprise's number.")
+@click.option("--settings", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Under these, as JSON.")
+@click.option("--keep", is_flag=True, help="Put it into the database, which must be empty, to be looked at in the pages.")
+@click.option("--json", "as_json", is_flag=True, help="The same for programs, a line for each call.")
+def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | None, keep: bool, as_json: bool) -> None:
+    """Play old logs (integration_logs, a PBX's log) and tell what would have happened. No request is sent."""
+    env = environment()
+    told = Told(lines=imported_lines, as_json=imported_json, echo=click.echo, complain=complain, json=as_json)
+    limits = Limits(call_max_ms=env.call_max_s * 1_000)
+    place = partial(opened, env) if keep else None
+    raise SystemExit(
+        run(import_logs(files, enterprise, settings, told, zone=ZoneInfo(env.timezone), limits=limits, opened=place))
+    )
 
 
 @main.command("parked")
@@ -406,7 +498,7 @@ def retry_command(enterprise: str | None, call: str | None, everybody: bool, rea
 async def _retry_call(service: Service, enterprise: str, name: str, by: str, reason: str) -> str:
     call = await resolve(service.pool, enterprise, name, service.options.zone)
     if call is None:
-        fail(f"enterprise {enterprise} has no call {name}; name it by UniqueId, MoySklad's id, or phone@time")
+        fail(no_such_call(enterprise, name))
     return f"{enterprise} {call}: {await service.parked.retry_call(enterprise, call, by=by, reason=reason)}"
 
 
@@ -454,10 +546,18 @@ def demo_command(once: bool, speed: float) -> None:
     raise SystemExit(run(demo.play_demo(once=once, speed=speed, echo=click.echo)))
 
 
+@main.command("pbx-demo")
+@click.option("--once", is_flag=True, help="End when the calls are made instead of staying for a look.")
+@click.option("--asterisk", "version", default=16, show_default=True, type=click.Choice([16, 22]), help="Which one to fetch.")
+def pbx_demo_command(once: bool, version: int) -> None:
+    """Make real calls on a real Asterisk beside a sandbox, and show what MoySklad then has. Fetches Asterisk (once)."""
+    raise SystemExit(run(pbx_demo.play_pbx_demo(once=once, version=version, echo=click.echo)))
+
+
 @main.command("start")
 def start_command() -> None:
     """Start as a daemon; returns once it is ready."""
-    env = environment()
+    env = ready_environment()
     raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
 
 
@@ -470,7 +570,7 @@ def stop_command() -> None:
 @main.command("restart")
 def restart_command() -> None:
     """Stop and start again; nothing is lost."""
-    env = environment()
+    env = ready_environment()
     if status := daemon.stop(env, click.echo):
         raise SystemExit(status)
     raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))

@@ -16,7 +16,9 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from adapters.admin_password import AdminPassword
-from adapters.postgres.database import load_sql
+from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
+from adapters.settings_store import is_outage
+from core.errors import StoreUnavailable
 
 IDLE_S: Final = 12 * 3_600
 LIFE_S: Final = 7 * 86_400
@@ -112,14 +114,20 @@ class Access:
         return id_, Session(enterprise=row["enterprise"], link=row["id"], name=row["name"])
 
     async def find(self, id_: str) -> Session | None:
-        """The session with this id, if it is alive. Raises a database error, TimeoutError among them."""
+        """The session with this id, if it is alive. Raises StoreUnavailable while the database is away or hangs."""
         mark = self._mark(id_)
-        async with asyncio.timeout(PATIENCE_S):
-            row = await self._pool.fetchrow(_FIND, mark, IDLE_S, SEEN_EVERY_S)
-            if row is None:
-                return None
-            if row["stale"]:
-                await self._pool.execute("UPDATE sessions SET seen_at = now() WHERE id_hash = $1", mark)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                row = await self._pool.fetchrow(_FIND, mark, IDLE_S, SEEN_EVERY_S)
+                if row is None:
+                    return None
+                if row["stale"]:
+                    await self._pool.execute("UPDATE sessions SET seen_at = now() WHERE id_hash = $1", mark)
+        except DATABASE_ERRORS as error:
+            still_wanted(error)
+            if not is_outage(error):
+                raise
+            raise StoreUnavailable("nobody can say whether this session is alive") from error
         return Session(enterprise=row["enterprise"], link=row["link"], name=row["name"] or "")
 
     async def log_out(self, id_: str) -> bool:

@@ -25,15 +25,18 @@ from core.effects import (
     Admission,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     Deferred,
     FindContact,
     Gateway,
     Refused,
     Turn,
     Unavailable,
+    Way,
     encode_effect,
-    is_about_contact,
     is_write,
+    way_of,
 )
 from core.errors import StoreUnavailable, VersionConflict
 from core.events import (
@@ -54,10 +57,11 @@ from core.events import (
     decode,
     encode,
 )
-from core.plan import Step, plan, urgency
+from core.plan import plan, urgency
 from core.ports import Append, EventStore, NewEvent, StreamId
 from core.remote import is_news
 from core.settings import Settings
+from core.steps import Step
 from core.values import Urgency
 
 log = structlog.get_logger("reactor")
@@ -201,6 +205,10 @@ class Counters:
     """Calls whose record became final here: each is counted once, over all instances."""
     clients: int = 0
     """Clients created at MoySklad."""
+    orders: int = 0
+    """Customer orders created there."""
+    tasks: int = 0
+    """Tasks created there to call somebody back."""
 
 
 def new_event(event: Event, id_: UUID | None = None) -> NewEvent:
@@ -271,7 +279,7 @@ class Attendant:
             return Again()
         settings, account = await self._settings.for_call(stream.enterprise, call.settings_revision)
         planned = plan(call, settings, now, self._limits)
-        rank = urgency(call, now)
+        rank = urgency(call, now, planned.step)
         if planned.step is None or planned.step.not_before_ms is not None:
             return await self._rest(stream, call, planned.wake_ms, rank)
         if rank > turn:
@@ -307,7 +315,7 @@ class Attendant:
         """There is room: plan again, for it may have been long in coming, and perform what is right now."""
         call = (await self._load(stream)).call
         step = plan(call, settings, self.now_ms(), self._limits).step
-        if step is None or step.not_before_ms is not None or is_about_contact(step.effect) != is_about_contact(admitted.effect):
+        if step is None or step.not_before_ms is not None or way_of(step.effect) is not way_of(admitted.effect):
             return False
         version = call.version
         if is_write(step.effect):
@@ -318,7 +326,7 @@ class Attendant:
         # The request goes out: whatever is heard meanwhile, its outcome belongs to the history.
         outcome = await self._outcome(call, step, admission)
         await self._record(stream, version, outcome)
-        return isinstance(outcome, EffectDone)
+        return isinstance(outcome, EffectDone) and way_of(step.effect) is not Way.HOUSE
 
     async def _defer(self, stream: StreamId, call: Call, step: Step, account: Account, error: Deferred) -> Progress:
         """MoySklad is away or has no room: say so once in the history, and come back when it may be otherwise."""
@@ -339,7 +347,7 @@ class Attendant:
             # Due since it was owed, so that the age of the backlog is honest.
             owed_ms = call.settled_ms or call.last_heard_ms or now
             return Held(until_ms=until) if await self.store.set_due(stream, call.version, min(owed_ms, now), rank) else Again()
-        if is_about_contact(effect) and rank is not Urgency.LIVE and call.remote.call is not None:
+        if way_of(effect) is Way.JSON and rank is not Urgency.LIVE and call.remote.call is not None:
             until = max(until, now + int(UNHURRIED_MS * self._jitter()))
         return await self._rest(stream, call, until + int((until - now) * 0.2 * self._jitter()), rank)
 
@@ -408,7 +416,7 @@ class Attendant:
         try:
             performed = await admission.perform(step.effect)
         except Refused as error:
-            return self._refusal(step, error)
+            return self._refusal(step, error, started=is_write(step.effect))
         except Unavailable as error:
             self.counters.failed += 1
             now = self.now_ms()
@@ -423,8 +431,10 @@ class Attendant:
                 retry_ms=now + wait,
                 exchanges=error.exchanges,
             )
-        self.counters.performed += 1
+        self.counters.performed += way_of(step.effect) is not Way.HOUSE
         self.counters.clients += step.effect.type == CreateContact.type
+        self.counters.orders += step.effect.type == CreateOrder.type and bool(performed.result.get("order"))
+        self.counters.tasks += step.effect.type == CreateTask.type and not performed.result.get("existed")
         log.info("effect_done", effect=step.effect.type, step=step.key)
         return EffectDone(
             key=step.key,
@@ -434,7 +444,7 @@ class Attendant:
             exchanges=performed.exchanges,
         )
 
-    def _refusal(self, step: Step, error: Refused) -> EffectRefused:
+    def _refusal(self, step: Step, error: Refused, *, started: bool = False) -> EffectRefused:
         self.counters.refused += 1
         log.warning("effect_refused", effect=step.effect.type, step=step.key, code=error.code)
         return EffectRefused(
@@ -445,6 +455,7 @@ class Attendant:
             remedy=error.remedy,
             code=error.code,
             exchanges=error.exchanges,
+            started=started,
         )
 
     def _backoff_ms(self, call: Call) -> int:

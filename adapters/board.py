@@ -34,6 +34,9 @@ MAX_CALLS: Final = 2_000
 """Calls at once on one board: more than anybody reads; the board says that there are more."""
 
 MAX_LISTENERS: Final = 200
+MAX_OF_ONE: Final = 40
+"""Of one enterprise alone: whoever was given its link must not be able to keep everybody else from the board."""
+
 MAX_WAITING: Final = 100
 """Messages that a listener may be behind: half a minute of a busy board. Then it is let go, and starts over with a snapshot."""
 
@@ -100,6 +103,9 @@ class Board:
         """How many watch."""
         return len(self._listeners)
 
+    def _listeners_of(self, enterprise: str) -> int:
+        return sum(listener.enterprise == enterprise for listener in self._listeners)
+
     async def snapshot(self, enterprise: str | None) -> dict[str, Any]:
         """Everything that is to be seen now, of one enterprise or of all."""
         if self._watcher is None:
@@ -109,7 +115,7 @@ class Board:
     @contextlib.asynccontextmanager
     async def listening(self, enterprise: str | None) -> AsyncIterator[Listener]:
         """Watch: a snapshot is the first message, and no change after it is missed. Raises :class:`TooManyListeners`."""
-        if len(self._listeners) >= MAX_LISTENERS:
+        if len(self._listeners) >= MAX_LISTENERS or (enterprise is not None and self._listeners_of(enterprise) >= MAX_OF_ONE):
             raise TooManyListeners
         if self._watcher is None:
             await self._catch_up()

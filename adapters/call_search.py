@@ -103,6 +103,11 @@ async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | 
     return next((str(row["call"]) for row in rows if same_number(row["number"], phone)), None)
 
 
+def no_such_call(enterprise: str, name: str) -> str:
+    """What to tell whoever named a call that :func:`resolve` does not find."""
+    return f"enterprise {enterprise} has no call {name}; name it by UniqueId, MoySklad's id, or phone@time"
+
+
 def _limit(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= LIMIT:
         raise ValueError("limit", f"a number from 1 to {LIMIT}")

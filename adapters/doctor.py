@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from adapters.asterisk.trial import cautions, try_login
 from adapters.backlog import Backlog, measure
 from adapters.environment import Environment
 from adapters.service import Service
-from adapters.status import account_words, backlog_words, living_nodes, reported
+from adapters.status import account_words, backlog_words, living_nodes, pbx_states, pbx_words, reported
 
 Echo = Callable[[str], None]
 
@@ -39,6 +40,7 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     good &= _line(echo, "work", backlog_words(backlog.as_json()), bad=backlog.oldest_s > LATE_S)
     good &= await _parked(service, echo, backlog)
     good &= await _enterprises(service, echo)
+    good &= await _pbxes(service, echo, now_ms)
     await _rejected(pool, echo)
     return good
 
@@ -86,6 +88,26 @@ async def _enterprises(service: Service, echo: Echo) -> bool:
     good = _line(echo, "enterprises", f"{enabled} enabled of {len(numbers)}, {len(problems)} problems", bad=bool(problems))
     for problem in problems[: SHOWN * 2]:
         echo(f"                  {problem}")
+    return good
+
+
+async def _pbxes(service: Service, echo: Echo, now_ms: int) -> bool:
+    """Whether each Asterisk lets us in, tried now; and how its connection is, as whoever keeps it says."""
+    if not service.options.pbxes:
+        return True
+    nodes = await living_nodes(service.pool)
+    kept = {str(each.get("name")): each for each in pbx_states((), (node.report for node in nodes))}
+    good = True
+    for config in service.options.pbxes:
+        name = config.pbx.name
+        tried, problem = await try_login(config, service.options.now_ms)
+        if await service.settings.current(config.pbx.enterprise) is None:
+            problem = problem or f"enterprise {config.pbx.enterprise} is unknown here: create it, or correct MS_PBX_FILE"
+        good &= _line(echo, f"pbx {name}", problem or tried, bad=bool(problem))
+        for warning in cautions(config):
+            echo(f"                  {warning}")
+        if name in kept:
+            echo(f"                  {pbx_words(kept[name], now_ms)}")
     return good
 
 

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 PHONE_API_URL: Final = "https://api.moysklad.ru/api/phone/1.0"
 MAIN_API_URL: Final = "https://api.moysklad.ru/api/remap/1.2"
+ASTERISK_API_URL: Final = "http://localhost:8018"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 SECRET_KEY_FILE: Final = "secret.key"
 MIN_PASSPHRASE_CHARACTERS: Final = 8
@@ -69,7 +70,8 @@ class Environment:
         ipaddress.ip_network("127.0.0.0/8"),
         ipaddress.ip_network("::1/128"),
     )
-    asterisk_api_url: str | None = None
+    asterisk_api_url: str = ASTERISK_API_URL
+    pbx_file: Path | None = None
     log_level: str = "info"
     call_max_s: int = 7200
 
@@ -207,6 +209,15 @@ def _directory(name: str, text: str) -> Path:
     return path
 
 
+def _file(name: str, text: str) -> Path:
+    if "\0" in text:
+        raise BadEnvironment(name, "holds a NUL character", "give a file's path")
+    path = Path(text).absolute()
+    if not path.is_file():
+        raise BadEnvironment(name, f"{str(path)!r} is not a file", "give the path of a file, or leave it out")
+    return path
+
+
 def _url(name: str, text: str) -> str:
     remedy = "give http:// or https:// with a host, such as https://ms.example.org"
     try:
@@ -280,6 +291,7 @@ _FIELDS: Final[dict[str, tuple[str, Callable[[str, str], object]]]] = {
     "MS_INTERNAL_TOKEN": ("internal_token", _secret),
     "MS_INTERNAL_NETWORKS": ("internal_networks", _networks),
     "MS_ASTERISK_API_URL": ("asterisk_api_url", _url),
+    "MS_PBX_FILE": ("pbx_file", _file),
     "MS_LOG_LEVEL": ("log_level", _log_level),
     "MS_CALL_MAX_S": ("call_max_s", _integer(1, 7 * 86_400, "a number of seconds")),
 }

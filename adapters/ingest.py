@@ -25,7 +25,7 @@ from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import HangupObserved
 from core.ports import Append, Appended, EventStore, StreamId
 from core.settings import Settings, SettingsError
-from core.signals import REPEAT_WINDOW_MS, Envelope, SignalError, Wire, derived_call_ids, envelope, parse, redact
+from core.signals import REPEAT_WINDOW_MS, Envelope, Heard, SignalError, Wire, derived_call_ids, envelope, parse, redact
 
 log = structlog.get_logger("ingest")
 
@@ -138,13 +138,14 @@ class Ingest:
         if _needs_a_name(signal):
             signal = await self._name_short_form(signal, enterprise, heard_ms)
         heard = parse(signal, heard_ms=heard_ms, country=settings.country, zone=self._zone_of(settings))
-        append = Append(
-            stream=StreamId(enterprise=enterprise, name=heard.stream),
-            events=(new_event(replace(heard.event, settings_revision=revision)),),
-            digest=heard.digest,
-            due_ms=heard_ms + SAFETY_NET_MS if heard.stream.startswith("call/") else None,
-        )
-        return Prepared(append=append, enabled=settings.enabled)
+        return _prepared(enterprise, heard, revision, settings, heard_ms)
+
+    async def prepare_heard(self, enterprise: str, heard: Heard) -> Prepared:
+        """The same for what another way in has read already (AMI). Raises UnknownEnterprise, StoreUnavailable."""
+        current = await self._settings.current(enterprise)
+        if current is None:
+            raise UnknownEnterprise("the enterprise is unknown", "enterprise_number", "create it, or correct the number")
+        return _prepared(enterprise, heard, current.revision, current.settings, self._now_ms())
 
     async def prepare_some(self, wire: Wire, bodies: Sequence[object]) -> list[Prepared | SignalError]:
         """Prepare as many of these, in order, as one commit can take: at least one. Refusals are results, and not kept yet.
@@ -307,6 +308,16 @@ class Ingest:
             return ZoneInfo(settings.timezone)
         except (ZoneInfoNotFoundError, ValueError):
             return self._zone
+
+
+def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, now_ms: int) -> Prepared:
+    append = Append(
+        stream=StreamId(enterprise=enterprise, name=heard.stream),
+        events=(new_event(replace(heard.event, settings_revision=revision)),),
+        digest=heard.digest,
+        due_ms=now_ms + SAFETY_NET_MS if heard.stream.startswith("call/") else None,
+    )
+    return Prepared(append=append, enabled=settings.enabled)
 
 
 def _needs_a_name(signal: Envelope) -> bool:

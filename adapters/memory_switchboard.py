@@ -6,10 +6,12 @@ Every method runs to its end without giving way, and what is read comes in one o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
+from adapters.click_joiner import NearClicks
 from adapters.switchboard import HOLD_MS, Changes, Near
+from core.click_joining import KnownClick
 from core.errors import StoreUnavailable
 from core.legs import KnownCall, Legs
 from core.ports import EventStore, StreamId
@@ -28,6 +30,7 @@ class _Enterprise:
     calls: dict[str, KnownCall] = field(default_factory=dict)
     members: dict[str, dict[str, tuple[bool, int]]] = field(default_factory=dict)
     links: dict[str, dict[str, _Link]] = field(default_factory=dict)
+    clicks: dict[str, KnownClick] = field(default_factory=dict)
 
     def copy(self) -> _Enterprise:
         links = {
@@ -35,7 +38,10 @@ class _Enterprise:
             for leg, calls in self.links.items()
         }
         return _Enterprise(
-            calls=dict(self.calls), members={bridge: dict(inside) for bridge, inside in self.members.items()}, links=links
+            calls=dict(self.calls),
+            members={bridge: dict(inside) for bridge, inside in self.members.items()},
+            links=links,
+            clicks=dict(self.clicks),
         )
 
 
@@ -85,6 +91,7 @@ class MemorySwitchboardState:
         """See ``SwitchboardState.forget``."""
         for known in self._known.values():
             known.calls = {id_: call for id_, call in known.calls.items() if call.first_ms >= before_ms}
+            known.clicks = {id_: click for id_, click in known.clicks.items() if click.started_ms >= before_ms}
             for inside in known.members.values():
                 for channel in [channel for channel, (_, heard_ms) in inside.items() if heard_ms < before_ms]:
                     del inside[channel]
@@ -154,6 +161,20 @@ class MemorySwitchboardBatch:
         link = self._known(enterprise).links.get(leg, {}).get(call)
         if link is not None:
             link.relayed = max(link.relayed, version)
+
+    async def clicks(self, enterprise: str, near: NearClicks) -> dict[str, KnownClick]:
+        """See ``ClickMemory.clicks``."""
+        return {
+            id_: click
+            for id_, click in sorted(self._known(enterprise).clicks.items())
+            if (click.extension in near.extensions and click.started_ms >= near.since_ms)
+            or click.channel_id in near.calls
+            or (click.call and click.call in near.calls)
+        }
+
+    async def save_clicks(self, enterprise: str, clicks: Sequence[KnownClick]) -> None:
+        """See ``ClickMemory.save_clicks``."""
+        self._known(enterprise).clicks.update({click.id: click for click in clicks})
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
         """See ``SwitchboardBatch.move``."""

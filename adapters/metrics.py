@@ -69,6 +69,40 @@ class Streams(Protocol):
     errors: int
 
 
+class PbxState(Protocol):
+    """How one AMI connection is (``adapters/asterisk/source.py``)."""
+
+    @property
+    def name(self) -> str:
+        """Which."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """``connected``, or not."""
+        ...
+
+    @property
+    def messages(self) -> int:
+        """Heard since this instance keeps it."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """Made since then."""
+        ...
+
+    @property
+    def closed(self) -> int:
+        """Calls that a resync found to be over."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to be recorded."""
+        ...
+
+
 def _none() -> tuple[()]:
     return ()
 
@@ -95,6 +129,10 @@ def pool_use(pool: Any) -> PoolUse:
     return PoolUse(open=pool.get_size(), idle=pool.get_idle_size(), limit=pool.get_max_size())
 
 
+def _no_counts() -> Mapping[str, int]:
+    return {}
+
+
 def _no_latency() -> Latency | None:
     return None
 
@@ -105,7 +143,10 @@ def _no_pool() -> PoolUse | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there."""
+    """Where the figures come from, beside ingest and reactor. The defaults stand for parts that are not there.
+
+    ``more``: families of another room's own.
+    """
 
     backlog: Callable[[], Backlog | None] = _unknown
     nodes: Callable[[], Sequence[Node]] = _none
@@ -115,6 +156,10 @@ class Figures:
     latency: Callable[[], Latency | None] = _no_latency
     pool: Callable[[], PoolUse | None] = _no_pool
     listeners: Callable[[], int] = int
+    pbxes: Callable[[], Sequence[PbxState]] = _none
+    deliveries: Callable[[], Mapping[str, int]] = _no_counts
+    clicks: Callable[[], Mapping[str, int]] = _no_counts
+    more: Callable[[], Iterable[Any]] = _none
 
 
 class Collector:
@@ -140,13 +185,18 @@ class Collector:
         yield effects
         yield CounterMetricFamily("ms_calls", "Customers' calls whose record became final", value=counters.calls)
         yield CounterMetricFamily("ms_clients_created", "Clients created at MoySklad", value=counters.clients)
+        yield CounterMetricFamily("ms_orders_created", "Customer orders created at MoySklad", value=counters.orders)
+        yield CounterMetricFamily("ms_tasks_created", "Tasks created at MoySklad to call somebody back", value=counters.tasks)
         yield GaugeMetricFamily("ms_calls_attended", "Calls the reactor works on now", value=self._reactor.attending)
         yield from self._streams()
+        yield from self._pbxes()
         yield GaugeMetricFamily("ms_nodes", "Instances that live, as this one last heard", value=len(self._figures.nodes()))
         yield from self._backlog()
         yield self._accounts()
         yield from self._traffic()
         yield from self._database()
+        yield from self._clicks()
+        yield from self._figures.more()
 
     def _streams(self) -> Iterator[Any]:
         streams = self._figures.streams
@@ -161,6 +211,24 @@ class Collector:
         lines.add_metric(["acknowledged"], streams.events)
         lines.add_metric(["error"], streams.errors)
         yield lines
+
+    def _pbxes(self) -> Iterator[Any]:
+        """The AMI connections that this instance keeps."""
+        states = self._figures.pbxes()
+        if not states:
+            return
+        connected = GaugeMetricFamily("ms_pbx_connected", "Whether the AMI connection is there (1)", labels=["pbx"])
+        waiting = GaugeMetricFamily("ms_pbx_waiting_messages", "AMI messages that wait to be recorded", labels=["pbx"])
+        messages = CounterMetricFamily("ms_pbx_messages", "AMI messages heard", labels=["pbx"])
+        connections = CounterMetricFamily("ms_pbx_connections", "AMI connections made", labels=["pbx"])
+        closed = CounterMetricFamily("ms_pbx_calls_closed", "Calls that had ended while nobody listened", labels=["pbx"])
+        for each in states:
+            connected.add_metric([each.name], each.state == "connected")
+            waiting.add_metric([each.name], each.waiting)
+            messages.add_metric([each.name], each.messages)
+            connections.add_metric([each.name], each.connections)
+            closed.add_metric([each.name], each.closed)
+        yield from (connected, waiting, messages, connections, closed)
 
     def _backlog(self) -> Iterator[Any]:
         """Of all instances together; nothing before the first look."""
@@ -194,6 +262,18 @@ class Collector:
             yield connections
             yield GaugeMetricFamily("ms_pool_limit", "Connections to the database that there may be", value=pool.limit)
         yield GaugeMetricFamily("ms_board_listeners", "Pages that watch the live board", value=self._figures.listeners())
+
+    def _clicks(self) -> Iterator[Any]:
+        deliveries = CounterMetricFamily(
+            "ms_click_deliveries", "Clicks as MoySklad delivered them, by how they were answered", labels=["result"]
+        )
+        for result, count in self._figures.deliveries().items():
+            deliveries.add_metric([result], count)
+        yield deliveries
+        clicks = CounterMetricFamily("ms_clicks", "Clicks attended to here, by what became of them", labels=["outcome"])
+        for outcome, count in sorted(self._figures.clicks().items()):
+            clicks.add_metric([outcome], count)
+        yield clicks
 
     def _accounts(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily("ms_accounts", "Accounts this instance speaks for, by how they stand", labels=["api", "state"])

@@ -181,6 +181,11 @@ class Ownership:
         """The id of this instance now; empty: it takes no part."""
         return self._me.id
 
+    @property
+    def certain(self) -> bool:
+        """Whether nobody can have taken this instance for gone yet."""
+        return self._me.certain
+
     async def run(self) -> None:
         """Beat and deal until cancelled."""
         async with asyncio.TaskGroup() as group:

@@ -17,7 +17,9 @@ from uuid import UUID, uuid4
 import structlog
 
 from adapters.agenda import PLACES, Agenda, Places
-from adapters.attendant import Again, Attendant, CallSettings, Counters, Held, Ownership, Rests, Yields
+from adapters.attendant import Again, Attendant, CallSettings, Counters, Held, Ownership, Progress, Rests, Waits, Yields
+from adapters.click_caller import ClickCaller
+from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
 from core.effects import Gateway
 from core.errors import StoreUnavailable
@@ -75,8 +77,10 @@ class Reactor:
         new_id: Callable[[], UUID] = uuid4,
         stop_s: float = STOP_S,
         joined_until: Callable[[], int] | None = None,
+        clicks: ClickCaller | None = None,
     ) -> None:
-        """``places``: how many calls are attended to at once. ``stop_s``: how long requests under way may take to end.
+        """``clicks``: attends to the streams of clicks. ``places``: how many calls are attended to at once. ``stop_s``: how long
+        requests under way may take to end.
 
         The rest is the attendant's: see :class:`adapters.attendant.Attendant`.
         """
@@ -91,6 +95,7 @@ class Reactor:
             new_id=new_id,
             joined_until=joined_until,
         )
+        self._clicks = clicks
         self._store = store
         self._now_ms = now_ms
         self._ownership = self._attendant.ownership
@@ -172,7 +177,7 @@ class Reactor:
             for _ in range(MAX_STEPS):
                 if self._stopping or not self._ownership.owns(stream.enterprise):
                     return
-                match await self._attendant.advance(stream, turn):
+                match await self._advance(stream, turn):
                     case Again(performed=performed):
                         if performed:
                             self._agenda.release(stream.enterprise)
@@ -186,8 +191,16 @@ class Reactor:
                     case _:
                         pass
                 return
-            await self._attendant.put_off(stream, turn)
+            if not stream.name.startswith(CLICKS):
+                await self._attendant.put_off(stream, turn)
+            elif self._clicks is not None:
+                await self._clicks.put_off(stream)
             log.warning("call_has_many_steps", steps=MAX_STEPS)
+
+    async def _advance(self, stream: StreamId, turn: Urgency) -> Progress:
+        if not stream.name.startswith(CLICKS):
+            return await self._attendant.advance(stream, turn)
+        return Waits() if self._clicks is None else await self._clicks.advance(stream)
 
     async def _poll(self) -> None:
         """Take up what is due; what waits or is attended to already stays where it is."""

@@ -17,8 +17,10 @@ import structlog
 from adapters.attendant import new_event
 from adapters.parked import at_version
 from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
+from core.call import Call
 from core.errors import StoreUnavailable, VersionConflict
 from core.events import RetryRequested
+from core.follow_up_plan import waits_for_tasks
 from core.plan import parked
 from core.ports import Append, EventStore, StreamId
 from core.values import Urgency
@@ -145,7 +147,7 @@ class RetryWorker:
             history = await self._store.read(stream)
             state = at_version(stream, history)
             asked = any(each.type == RetryRequested.type and each.position > order["position"] for each in history)
-            if asked or parked(state) is None or parked(at_version(stream, history, order["position"])) is None:
+            if asked or not _waits(state) or not _waits(at_version(stream, history, order["position"])):
                 return False
             now = self._now_ms()
             event = RetryRequested(at_ms=now, by=order["by"], reason=order["reason"])
@@ -161,3 +163,8 @@ class RetryWorker:
             return True
         log.warning("retry_left_out", call=call, enterprise=order["enterprise"], tries=TRIES)
         return False
+
+
+def _waits(call: Call) -> bool:
+    """Whether asking again can help: MoySklad refused something for good, or nothing was asked because another call's was."""
+    return parked(call) is not None or waits_for_tasks(call)

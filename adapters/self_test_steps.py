@@ -18,8 +18,9 @@ from core.effects import (
     Refused,
     RegisterCall,
     UpdateCall,
+    Way,
     decode_effect,
-    is_about_contact,
+    way_of,
 )
 from core.events import (
     DialObserved,
@@ -263,7 +264,7 @@ def _open(key: str, title: str, last: Outcome | None) -> Step:
 
 
 def _words(event: EffectFailed | EffectRefused | EffectDeferred) -> str:
-    api = Api.JSON if is_about_contact(decode_effect(event.effect)) else Api.PHONE
+    api = Api.JSON if way_of(decode_effect(event.effect)) is Way.JSON else Api.PHONE
     if isinstance(event, EffectDeferred):
         return "МойСклад сейчас недоступен или исчерпан предел запросов: запрос отложен."
     status = next((each.status for each in reversed(event.exchanges) if each.status is not None), None)

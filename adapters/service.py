@@ -5,27 +5,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, Final
 
 import structlog
 
 from adapters import access, audit
+from adapters.asterisk.config import PbxConfig
+from adapters.asterisk.duty import Duty
+from adapters.asterisk.originate import AmiOriginator
+from adapters.asterisk.recorder import LogRecorder
+from adapters.asterisk.source import State
 from adapters.backlog import BacklogMeter
+from adapters.callbacks import WithCallbacks
+from adapters.click_book import PostgresClickBook
+from adapters.click_caller import ClickCaller
+from adapters.click_desk import ClickDesk
+from adapters.directory.memory import Memory
+from adapters.directory.wiring import Directory, build_directory
+from adapters.environment import ASTERISK_API_URL
 from adapters.ingest import Ingest
 from adapters.moysklad.errors import Api
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.wiring import MoySklad, build_moysklad
 from adapters.ownership import Ownership
 from adapters.parked import ParkedWork
+from adapters.postgres import callbacks
+from adapters.postgres.callbacks import PostgresCallbacks
 from adapters.postgres.database import DATABASE_ERRORS, close_pool, create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.leases import PostgresLeases
 from adapters.postgres.notices import Notices
+from adapters.postgres.pbx import PostgresClaims
 from adapters.postgres.projections import ProjectionRunner
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
+from adapters.provider_api import ProviderApi, opened_session
 from adapters.reactor import Reactor
 from adapters.retries import RetryWorker
 from adapters.self_test import SelfTests
@@ -35,6 +51,7 @@ from adapters.switchboard import Switchboard
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.errors import StoreUnavailable
+from core.origination import Originator
 from core.ports import Projection, StreamId
 
 STORE_PATIENCE_S: Final = 2.5
@@ -61,7 +78,9 @@ class ServiceOptions:
     """What the service is told from outside. ``zone`` is the PBX's, ``api_zone`` MoySklad's.
 
     ``address``: what the other instances call this one; empty for a tool or a test, which takes no part among them and attends
-    to whatever it is told to. ``known_limits``: those of a process that knows what it asked before (tests).
+    to whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
+    For tests: ``ways`` of ordering calls instead of those of the same names; ``known_limits`` of a process that knows what it
+    asked before.
     """
 
     dsn: str
@@ -75,6 +94,9 @@ class ServiceOptions:
     now_ms: Callable[[], int]
     version: str = ""
     address: str = ""
+    asterisk_api_url: str = ASTERISK_API_URL
+    pbxes: tuple[PbxConfig, ...] = ()
+    ways: Mapping[str, Originator] = field(default_factory=dict)
     known_limits: LimitsRegistry | None = None
 
 
@@ -89,6 +111,8 @@ class Service:
     moysklad: MoySklad
     self_tests: SelfTests
     ingest: Ingest
+    clicks: ClickDesk
+    caller: ClickCaller
     reactor: Reactor
     switchboard: Switchboard
     runner: ProjectionRunner
@@ -98,6 +122,8 @@ class Service:
     sources: Sources
     ownership: Ownership | None
     notices: Notices | None
+    duty: Duty | None
+    directory: Directory
 
     async def run(self) -> None:
         """Follow the log, work on calls, keep the read models, until cancelled.
@@ -120,10 +146,13 @@ class Service:
             self.runner.run(),
             self.retries.run(),
             self.backlog.run(),
+            self.directory.run(),
             self._prune(),
         ]
         if self.ownership is not None and self.notices is not None:
             parts += [self.notices.run(), self._share_the_address(self.ownership)]
+        if self.duty is not None:
+            parts.append(self.duty.run())
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
@@ -142,6 +171,9 @@ class Service:
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
                 await audit.prune(self.pool)
+                await self.clicks.prune()
+                await callbacks.prune(self.pool)
+                await self.directory.table.prune()
             except UNAVAILABLE as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)
@@ -155,8 +187,7 @@ async def assembled(
     """The parts; nothing runs yet. They are closed at the end of the block. ``streams_open``: connections that deliver events."""
 
     def mended(api: Api, enterprise: str) -> None:
-        if api is Api.PHONE:  # the calls themselves: nothing is parked for want of a client
-            retries.mended(enterprise)
+        retries.mended(enterprise)
 
     def foreign(stream: StreamId) -> bool:
         return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
@@ -167,46 +198,40 @@ async def assembled(
         if ownership is not None:
             ownership.look()
 
+    def connections() -> Sequence[State]:
+        return duty.states() if duty is not None else ()
+
     async def forget_refusals(enterprise: str) -> None:
         if (current := await settings.current(enterprise)) is not None:
             moysklad.gateway.forget(current.account)
 
     async with contextlib.AsyncExitStack() as stack:
-        pool = await create_pool(options.dsn)
-        stack.push_async_callback(close_pool, pool)
-        moysklad = build_moysklad(
-            phone_url=options.phone_api_url,
-            main_url=options.main_api_url,
-            zone=options.api_zone,
-            now_ms=options.now_ms,
-            limits=options.known_limits,
-            mended=mended,
-        )
-        stack.push_async_callback(moysklad.close)
-        store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
-        settings = SettingsStore(pool, options.vault, public_url=options.public_url)
+        memory = Memory(options.now_ms)
+        ground = await _ground(options, stack, mended, memory)
+        pool, moysklad, store, settings = ground.pool, ground.moysklad, ground.store, ground.settings
         backlog = BacklogMeter(pool, now_ms=options.now_ms)
         ownership: Ownership | None = None
         if options.address:
-            ownership = Ownership(
-                leases=await stack.enter_async_context(PostgresLeases(options.dsn)),
-                address=options.address,
-                account_key=lambda enterprise: account_key(settings, enterprise),
-                busy=lambda enterprise: reactor.is_busy(enterprise),
-                now_ms=options.now_ms,
-                report=lambda: report(sources),
-                on_claimed=lambda enterprise: reactor.claimed(enterprise),
-                on_lost=lambda enterprise: reactor.lost(enterprise),
-            )
-        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open)
+            ownership = await _ownership(options, stack, settings, lambda: report(sources), lambda: reactor)
+        duty: Duty | None = None
+        directory = _directory(options, ground, memory, ownership)
+        stack.push_async_callback(directory.close)
+        sources = _sources(options, pool, backlog, moysklad, ownership, streams_open, connections, directory)
+        session = await stack.enter_async_context(opened_session())
+        # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
+        ami = AmiOriginator(options.pbxes, now_ms=options.now_ms)
+        http = ProviderApi(session, options.asterisk_api_url, settings.secret_of)
+        ways: dict[str, Originator] = {"ami": ami, "http": http, **options.ways}
+        caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         reactor = Reactor(
             store=store,
             settings=settings,
-            gateway=moysklad.gateway,
+            gateway=WithCallbacks(moysklad.gateway, PostgresCallbacks(pool)),
             now_ms=options.now_ms,
             limits=options.limits,
             ownership=ownership,
             joined_until=lambda: switchboard.position,
+            clicks=caller,
         )
         switchboard = Switchboard(
             state=PostgresSwitchboardState(pool),
@@ -217,6 +242,10 @@ async def assembled(
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
+        if ownership is not None and options.pbxes:
+            duty = _duty(options, stack, ownership, ingest, ground)
+        book, wake = PostgresClickBook(pool), reactor.wake
+        clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
         yield Service(
@@ -227,6 +256,8 @@ async def assembled(
             moysklad=moysklad,
             self_tests=self_tests,
             ingest=ingest,
+            clicks=clicks,
+            caller=caller,
             reactor=reactor,
             switchboard=switchboard,
             runner=ProjectionRunner(pool, store, projections),
@@ -236,7 +267,67 @@ async def assembled(
             sources=sources,
             ownership=ownership,
             notices=Notices(options.dsn, heard) if ownership is not None else None,
+            duty=duty,
+            directory=directory,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What everything else stands on."""
+
+    pool: Any
+    moysklad: MoySklad
+    store: PostgresEventStore
+    settings: SettingsStore
+
+
+async def _ground(
+    options: ServiceOptions, stack: contextlib.AsyncExitStack, mended: Callable[[Api, str], None], memory: Memory
+) -> _Ground:
+    pool = await create_pool(options.dsn)
+    stack.push_async_callback(close_pool, pool)
+    moysklad = build_moysklad(
+        phone_url=options.phone_api_url,
+        main_url=options.main_api_url,
+        zone=options.api_zone,
+        now_ms=options.now_ms,
+        limits=options.known_limits,
+        mended=mended,
+        memory=memory,
+    )
+    stack.push_async_callback(moysklad.close)
+    store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
+    settings = SettingsStore(pool, options.vault, public_url=options.public_url)
+    return _Ground(pool=pool, moysklad=moysklad, store=store, settings=settings)
+
+
+async def _ownership(
+    options: ServiceOptions,
+    stack: contextlib.AsyncExitStack,
+    settings: SettingsStore,
+    say: Callable[[], Mapping[str, Any]],
+    reactor: Callable[[], Reactor],
+) -> Ownership:
+    return Ownership(
+        leases=await stack.enter_async_context(PostgresLeases(options.dsn)),
+        address=options.address,
+        account_key=lambda enterprise: account_key(settings, enterprise),
+        busy=lambda enterprise: reactor().is_busy(enterprise),
+        now_ms=options.now_ms,
+        report=say,
+        on_claimed=lambda enterprise: reactor().claimed(enterprise),
+        on_lost=lambda enterprise: reactor().lost(enterprise),
+    )
+
+
+def _duty(
+    options: ServiceOptions, stack: contextlib.AsyncExitStack, ownership: Ownership, ingest: Ingest, ground: _Ground
+) -> Duty:
+    claims = PostgresClaims(options.dsn)
+    stack.push_async_callback(claims.close)
+    recorder = LogRecorder(ingest, ground.store, ground.settings, claims.open_calls)
+    return Duty(options.pbxes, claims, recorder, ownership, now_ms=options.now_ms)
 
 
 async def account_key(settings: SettingsStore, enterprise: str) -> str:
@@ -249,6 +340,21 @@ async def account_key(settings: SettingsStore, enterprise: str) -> str:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() if key else f"enterprise {enterprise}"
 
 
+def _directory(
+    options: ServiceOptions, ground: _Ground, memory: Memory, ownership: Ownership | None
+) -> Directory:
+    return build_directory(
+        pool=ground.pool,
+        settings=ground.settings,
+        moysklad=ground.moysklad,
+        memory=memory,
+        ownership=ownership,
+        now_ms=options.now_ms,
+        public_url=options.public_url,
+        main_url=options.main_api_url,
+    )
+
+
 def _sources(
     options: ServiceOptions,
     pool: Any,
@@ -256,6 +362,8 @@ def _sources(
     moysklad: MoySklad,
     ownership: Ownership | None,
     streams_open: Callable[[], int],
+    connections: Callable[[], Sequence[State]],
+    directory: Directory,
 ) -> Sources:
     sources = Sources(
         version=options.version,
@@ -264,6 +372,9 @@ def _sources(
         now_ms=options.now_ms,
         accounts=moysklad.limits.snapshot,
         streams_open=streams_open,
+        pbxes=connections,
+        configured_pbxes=tuple(config.pbx.name for config in options.pbxes),
+        directory=directory.report,
     )
     if ownership is None:
         return sources

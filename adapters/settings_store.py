@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import asyncpg
@@ -23,6 +23,7 @@ import orjson
 
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.vault import Vault, is_encrypted
+from adapters.webhook_addresses import WebhookAddresses
 from core.effects import Account
 from core.errors import StoreUnavailable
 from core.settings import (
@@ -52,7 +53,7 @@ CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000
 
 _READ, _LOCK = load_sql("settings_read"), load_sql("settings_lock")
-_BY_WEBHOOK, _LIST = load_sql("settings_by_webhook"), load_sql("enterprises_list")
+_WEBHOOKS_OF_ALL, _LIST = load_sql("settings_webhooks"), load_sql("enterprises_list")
 _REVISION: Final = "SELECT settings FROM settings_revisions WHERE enterprise = $1 AND revision = $2 AND NOT inline"
 _LAST, _ADD = load_sql("settings_last_revision"), load_sql("settings_add_revision")
 _ORDER_RETRY: Final = load_sql("retry_order_make")
@@ -98,7 +99,7 @@ class SettingsStore:
         self._looking: dict[str, asyncio.Task[Current | None]] = {}
         self._revisions: OrderedDict[tuple[str, int], tuple[Settings, Account, bool]] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
-        self._webhooks: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
+        self._webhooks = WebhookAddresses(self._all_webhooks, monotonic_s)
 
     async def current(self, enterprise: str) -> Current | None:
         """The settings in force, at most two seconds old; None for an enterprise nobody knows."""
@@ -118,6 +119,14 @@ class SettingsStore:
         self._keep(self._current, enterprise, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
 
+    def last_known(self, enterprise: str) -> Current | None:
+        """The settings as they were last seen, however long ago, for whoever cannot wait for the database."""
+        return self._current.get(enterprise, (0.0, None))[1]
+
+    async def account_at(self, enterprise: str, revision: int) -> Account:
+        """The credentials of one revision: to clean up with a key that is no longer in force."""
+        return (await self._at(enterprise, revision))[1]
+
     async def by_token(self, token: str) -> str | None:
         """The enterprise whose secret this is; None for nobody's."""
         known = self._tokens.get(token)
@@ -130,20 +139,27 @@ class SettingsStore:
         self._keep(self._tokens, token, (self._monotonic_s() + FRESH_S, number), CACHED_ENTERPRISES)
         return None if number is None else str(number)
 
-    async def by_webhook(self, uuid: str) -> str | None:
-        """The enterprise whose webhook address holds this UUID (PRODUCT E5); None for nobody's."""
-        try:
-            wanted = str(UUID(uuid))
-        except ValueError:
-            return None
-        known = self._webhooks.get(wanted)
-        if known is not None and known[0] > self._monotonic_s():
-            return known[1]
+    async def secret_of(self, enterprise: str) -> str:
+        """The enterprise's secret at the provider (``enterprises.secret``), as it is now; empty where there is none."""
+        with _outage_as("the enterprise's secret cannot be read"):
+            found = await self._pool.fetchval("SELECT secret FROM public.enterprises WHERE number = $1", enterprise)
+        return str(found or "")
+
+    async def of_webhook(self, uuid: str) -> Current | None:
+        """The settings in force of the enterprise whose webhook address holds this UUID (PRODUCT E5); None for nobody's."""
+        for anew in (False, True):
+            enterprise = await self._webhooks.find(uuid, anew=anew)
+            if enterprise is None:
+                return None
+            current = await self.current(enterprise)
+            if current is not None and is_same_uuid(uuid, str(current.config.get("webhook_uuid") or "")):
+                return current
+        return None
+
+    async def _all_webhooks(self) -> list[tuple[str, str]]:
         with _outage_as("the settings cannot be read"):
-            rows = await self._pool.fetch(_BY_WEBHOOK, wanted)
-        found = next((str(row["number"]) for row in rows if is_same_uuid(wanted, _webhook_of(row["integrations_config"]))), None)
-        self._keep(self._webhooks, wanted, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
-        return found
+            rows = await self._pool.fetch(_WEBHOOKS_OF_ALL)
+        return [(str(row["uuid"]), str(row["number"])) for row in rows]
 
     async def listing(self, wanted: str, only: str | None, limit: int) -> list[tuple[str, str, dict[str, Any]]]:
         """Enterprises by number: number, name, and the ``ms`` object as it is stored. ``wanted``: a part of number or name."""
@@ -407,10 +423,6 @@ def _outage_as(words: str) -> Iterator[None]:
         raise StoreUnavailable(words) from error
 
 
-def _webhook_of(whole: object) -> str:
-    return str(read_object(read_object(whole).get("ms")).get("webhook_uuid") or "").lower()
-
-
 def _settings(config: Mapping[str, Any]) -> Settings:
     """The settings, without the secrets that another key encrypted: calls go on, and the administrator is told."""
     lost = sorted(name for name, value in config.items() if is_encrypted(value))
@@ -425,6 +437,8 @@ def _account(enterprise: str, config: Mapping[str, Any]) -> Account:
         enterprise=enterprise,
         phone_key=str(phone_key or "").strip(),
         api_token=str(api_token or "").strip(),
+        organization=str(config.get("organization") or "").strip(),
+        assignee=str(config.get("task_assignee") or "").strip(),
     )
 
 

@@ -67,6 +67,14 @@ class AccountState(Protocol):
         ...
 
 
+class PbxState(Protocol):
+    """How one AMI connection is (``adapters/asterisk/source.py``)."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is reported."""
+        ...
+
+
 def _none() -> tuple[()]:
     return ()
 
@@ -77,6 +85,8 @@ class Sources:
 
     ``node``: this instance's id; ``nodes``: the living ones, as of the last beat; ``owned``: the enterprises this one attends
     to; ``accounts``: as its gateway has them, those asked last at the end; ``streams_open``: connections that deliver events now.
+    ``pbxes``: the AMI connections this one keeps, of the ``configured_pbxes`` that some instance should; ``directory``: what
+    it knows of numbers.
     """
 
     version: str
@@ -88,6 +98,9 @@ class Sources:
     owned: Callable[[], Collection[str]] = _none
     accounts: Callable[[], Iterable[AccountState]] = _none
     streams_open: Callable[[], int] = int
+    pbxes: Callable[[], Sequence[PbxState]] = _none
+    configured_pbxes: tuple[str, ...] = ()
+    directory: Callable[[], Mapping[str, Any]] = dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +149,7 @@ def report(sources: Sources) -> dict[str, Any]:
         "accounts_in_trouble": len(found),
         "owned": len(sources.owned()),
         "streams_open": sources.streams_open(),
+        "pbxes": [state.as_json() for state in sources.pbxes()],
     }
 
 
@@ -165,7 +179,9 @@ async def gather(sources: Sources) -> dict[str, Any]:
             [*own["accounts"], *reported(node.report for node in others)], key=lambda each: int(each.get("since_ms") or 0)
         ),
         "followers": [{"name": name, "behind": behind} for name, behind in database.followers.items()],
+        "directory": dict(sources.directory()),
         "streams_open": own["streams_open"] + sum(int(node.report.get("streams_open") or 0) for node in others),
+        "pbxes": pbx_states(sources.configured_pbxes, [own, *(node.report for node in others)]),
     }
 
 
@@ -189,6 +205,14 @@ def reported(reports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [dict(each) for report in reports for each in report.get("accounts") or () if isinstance(each, Mapping)]
 
 
+def pbx_states(configured: Collection[str], reports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every PBX that is configured here or connected somewhere, as whoever keeps it says; ``state`` ``free``: nobody does."""
+    found = {str(each.get("name")): dict(each) for report in reports for each in report.get("pbxes") or ()}
+    for name in configured:
+        found.setdefault(name, {"name": name, "state": "free"})
+    return [found[name] for name in sorted(found)]
+
+
 def _told(node: Node, report: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": node.id, "address": node.address, "started_ms": node.started_ms, "report": dict(report)}
 
@@ -210,6 +234,11 @@ def in_words(status: Mapping[str, Any]) -> Iterator[str]:
     if (backlog := status.get("backlog")) is not None:
         yield f"backlog    {backlog_words(backlog)}"
     yield from account_lines(status.get("accounts") or (), now_ms)
+    for each in status.get("pbxes") or ():
+        yield f"pbx        {pbx_words(each, now_ms)}"
+    refused = ((status.get("directory") or {}).get("webhooks") or {}).get("refused", 0)
+    if refused:
+        yield f"webhooks   MoySklad tells of no changes for {refused} of the enterprises: the connection test says why"
     if (parked := status.get("parked")) is not None and parked["calls"]:
         yield f"parked     {parked['calls']} of the calls need a person: ./ms.sh parked"
 
@@ -244,6 +273,26 @@ def account_words(account: Mapping[str, Any], now_ms: int) -> str:
     reason = f" ({account['reason']})" if account.get("reason") else ""
     since = span((now_ms - int(account.get("since_ms") or now_ms)) / 1000)
     return f"{account.get('enterprise') or '?'}, {account.get('api')} API: MoySklad {what} for {since}{reason}{waiting}{again}"
+
+
+def pbx_words(pbx: Mapping[str, Any], now_ms: int) -> str:
+    """One AMI connection, in words."""
+    name = f"{pbx.get('name')} ({pbx.get('enterprise') or '?'}, {pbx.get('where') or '?'})"
+    if pbx.get("state") == "free":
+        return f"{pbx.get('name')}: no instance keeps its connection yet"
+    since = span((now_ms - int(pbx.get("since_ms") or now_ms)) / 1000)
+    more = f"; {pbx['connections'] - 1} reconnections" if int(pbx.get("connections") or 0) > 1 else ""
+    if pbx.get("closed"):
+        more += f"; {pbx['closed']} calls had ended unheard"
+    if pbx.get("waiting"):
+        more += f"; {pbx['waiting']} messages wait to be recorded"
+    if pbx.get("state") == "connected":
+        heard_ms = pbx.get("heard_ms")
+        last = f", last heard {span((now_ms - heard_ms) / 1000)} ago" if heard_ms is not None else ""
+        return f"{name}: connected for {since}{last}{more}"
+    remedy = f"; {pbx['remedy']}" if pbx.get("remedy") else ""
+    reason = f": {pbx['reason']}{remedy}" if pbx.get("reason") else ""
+    return f"{name}: not connected for {since}{reason}{more}"
 
 
 def span(seconds: float) -> str:

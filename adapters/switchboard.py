@@ -20,10 +20,14 @@ import msgspec
 import structlog
 
 from adapters.attendant import new_event
+from adapters.click_joiner import ClickMemory, find_joinings, new_click_event, order_given
+from core.click_joining import Joining, KnownClick
+from core.clicks import STREAM as CLICKS
+from core.clicks import ClickMatched
 from core.errors import StoreUnavailable
 from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, UnknownEventType, decode
 from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, KnownCall, Legs, Link, customer_digits, hear
-from core.ports import Append, EventStore, RecordedEvent, StreamId
+from core.ports import Append, EventStore, NewEvent, RecordedEvent, StreamId
 
 log = structlog.get_logger("switchboard")
 
@@ -77,7 +81,7 @@ class Changes:
     heard_ms: int
 
 
-class SwitchboardBatch(Protocol):
+class SwitchboardBatch(ClickMemory, Protocol):
     """The switchboard's memory while a batch has it alone. Every method may raise StoreUnavailable: then nothing of it stays."""
 
     async def load(self, enterprise: str, near: Near) -> Legs:
@@ -211,17 +215,19 @@ class Switchboard:
 
     async def _take_in(self, memory: SwitchboardBatch, batch: Sequence[RecordedEvent]) -> list[StreamId]:
         touched: dict[StreamId, None] = {}
-        heard: dict[str, list[tuple[RecordedEvent, AnyObservation]]] = {}
+        heard: dict[str, list[tuple[RecordedEvent, AnyObservation | KnownClick]]] = {}
         for recorded in batch:
-            event = _observation(recorded)
-            if event is None:
-                continue
-            if recorded.stream.name.startswith("call/"):
+            is_click = recorded.stream.name.startswith(CLICKS)
+            event = order_given(recorded) if is_click else _observation(recorded)
+            if is_click or (event is not None and recorded.stream.name.startswith("call/")):
                 touched[recorded.stream] = None
-            heard.setdefault(recorded.stream.enterprise, []).append((recorded, event))
-        for enterprise, observations in heard.items():
-            for stream in await self._enterprise(memory, enterprise, observations):
-                touched[stream] = None
+            if event is not None:
+                heard.setdefault(recorded.stream.enterprise, []).append((recorded, event))
+        for enterprise, events in heard.items():
+            if observations := [(recorded, event) for recorded, event in events if not isinstance(event, KnownClick)]:
+                touched |= dict.fromkeys(await self._enterprise(memory, enterprise, observations))
+            for joining in await find_joinings(memory, enterprise, events):
+                touched |= dict.fromkeys(await self._join(enterprise, joining))
         return list(touched)
 
     async def _enterprise(
@@ -284,11 +290,29 @@ class Switchboard:
         await self._store.append_many(items)
         return [leg, into]
 
+    async def _join(self, enterprise: str, joining: Joining) -> list[StreamId]:
+        """Say in the call's stream of which click it came, and in the click's which call came of it."""
+        call = StreamId(enterprise=enterprise, name=f"call/{joining.call}")
+        click = StreamId(enterprise=enterprise, name=f"{CLICKS}{joining.click.id}")
+        now = self._now_ms()
+        source = f"{joining.click.id}:{joining.call}:{joining.own_leg}"
+        matched = ClickMatched(at_ms=now, call=joining.call, own_leg=joining.own_leg)
+        await self._store.append_many(
+            [
+                self._copy(call, f"click-joined:{source}", joining.event(now)),
+                self._named(click, f"click-matched:{source}", lambda id_: new_click_event(matched, id_)),
+            ]
+        )
+        return [call, click]
+
     def _copy(self, target: StreamId, source: str, event: Event) -> Append:
+        return self._named(target, source, lambda id_: new_event(event, id_))
+
+    def _named(self, target: StreamId, source: str, event: Callable[[UUID], NewEvent]) -> Append:
         digest = hashlib.sha256(f"relay\0{target.name}\0{source}".encode()).digest()
         # Named by what it copies, like the digest, and for ever: a copy needs no chance.
         id_ = UUID(bytes=hashlib.sha256(f"{target.enterprise}\0".encode() + digest).digest()[:16], version=5)
-        return Append(stream=target, events=(new_event(event, id_),), digest=digest, due_ms=self._now_ms())
+        return Append(stream=target, events=(event(id_),), digest=digest, due_ms=self._now_ms())
 
 
 def _still_wanted(error: BaseException) -> None:

@@ -24,6 +24,7 @@ from core.events import (
     CallSettled,
     CallWrittenOff,
     CardRequested,
+    ClickJoined,
     ConsultationObserved,
     DialObserved,
     EffectDeferred,
@@ -105,6 +106,7 @@ class Call:
     hangup: HangupObserved | None = None
     hangup_ms: int | None = None
     consultations: tuple[ConsultationObserved, ...] = ()
+    click: ClickJoined | None = None
     recordings: tuple[str, ...] = ()
     absorbed_into: str = ""
     settled_ms: int | None = None
@@ -117,6 +119,9 @@ class Call:
         """The direction that the strongest evidence names: trunk evidence beats CallType 2 (quirks 1 and 2)."""
         if self.arrival_ms is not None:
             return Direction.INCOMING
+        if self.click is not None:
+            # Whatever rang before the customer was dialled was the telephone of whoever clicked (quirk 10).
+            return Direction.OUTGOING if self.is_dialled_out else Direction.INTERNAL
         for dial in self.dials:
             if dial.direction is not Direction.INTERNAL:
                 return dial.direction
@@ -131,7 +136,15 @@ class Call:
     @property
     def is_rewritten(self) -> bool:
         """Whether a transfer rewrote the final hangup: CallType 2 on a customer's call (CONTRACT-ASTERISK, quirk 1)."""
-        return self.hangup is not None and self.hangup.direction is Direction.INTERNAL and self.direction is not Direction.INTERNAL
+        if self.hangup is None or _is_own_telephone(self.hangup, self.click):
+            return False
+        return self.hangup.direction is Direction.INTERNAL and self.direction is not Direction.INTERNAL
+
+    @property
+    def is_dialled_out(self) -> bool:
+        """Whether it was heard that a customer was dialled."""
+        ended_out = self.hangup is not None and self.hangup.direction is Direction.OUTGOING
+        return ended_out or any(dial.direction is Direction.OUTGOING for dial in self.dials)
 
     @property
     def is_doubtful(self) -> bool:
@@ -148,7 +161,7 @@ class Call:
                 return dial.extensions[0]
         if self.hangup is not None and self.hangup.extensions:
             return self.hangup.extensions[0]
-        return ""
+        return self.click.extension if self.click is not None else ""
 
     @property
     def rung(self) -> tuple[str, ...]:
@@ -185,6 +198,7 @@ class Call:
             number=self.number,
             dialled=tuple(extension for dial in self.dials for extension in dial.extensions),
             caller=self.caller,
+            clicked=self.click is not None,
         )
 
     @property
@@ -240,7 +254,7 @@ def _outcome(state: Call, event: AnyOutcome) -> Call:
 
 
 def _heard(state: Call, event: Observation) -> Call:
-    if isinstance(event, LegAbsorbed | ConsultationObserved):
+    if isinstance(event, LegAbsorbed | ConsultationObserved | ClickJoined):
         return replace(state, last_heard_ms=max(state.last_heard_ms or 0, event.heard_ms))  # a conclusion, not a signal
     downloaded = isinstance(event, HangupObserved) and event.downloaded
     return replace(
@@ -292,6 +306,8 @@ def _observe(state: Call, event: AnyObservation) -> Call:
             return replace(moved, absorbed_into=event.into) if moved.phase is Phase.ABSORBED else moved
         case RingEnded():
             return replace(state, stopped=(*state.stopped, *((each, event.heard_ms) for each in event.extensions)))
+        case ClickJoined():
+            return _clicked(state, event)
         case CallerIdObserved() | BridgeOpened() | HandoverObserved():
             return state  # who is in a bridge is told by its own events
 
@@ -304,6 +320,41 @@ def _on_its_own(before: Call, state: Call) -> Call:
     return _move(state, Trigger.HANG_UP) if state.hangup is not None else state
 
 
+def _clicked(state: Call, event: ClickJoined) -> Call:
+    """What is known turns out to be of a click: what rang before the customer was dialled was only the employee's telephone."""
+    if state.arrival_ms is not None or (event.own_leg and state.is_dialled_out):
+        return state  # it came in from outside itself, or is known for the call: whoever took it for a leg had not heard that
+    known = replace(
+        state,
+        click=event,
+        dials=tuple(_own_dial(dial, event) for dial in state.dials),
+        hangup=_own_hangup(state.hangup, event),
+        number=state.number if is_external_number(state.number) else event.number,
+    )
+    if known.hangup is None:
+        known = replace(known, hangup_ms=None)
+    if known.direction is not Direction.OUTGOING:
+        return _move(known, Trigger.ABSORB)
+    return known if known.talks else _move(known, Trigger.UNSAY_TALK)
+
+
+def _own_dial(dial: Dial, click: ClickJoined | None) -> Dial:
+    """Of a click nothing comes in: what looks so is the employee's telephone, with the customer's number on its display."""
+    return dial if click is None or dial.direction is Direction.OUTGOING else replace(dial, direction=Direction.INTERNAL)
+
+
+def _own_hangup(hangup: HangupObserved | None, click: ClickJoined) -> HangupObserved | None:
+    """The employee's own picking up is no answer of the customer's, and the end of that ringing no end of the call."""
+    if hangup is None or not _is_own_telephone(hangup, click):
+        return hangup
+    return None if click.own_leg else replace(hangup, answered=False)
+
+
+def _is_own_telephone(hangup: HangupObserved, click: ClickJoined | None) -> bool:
+    """Whether a clicked call's hangup tells of nothing but the telephone of whoever clicked."""
+    return click is not None and hangup.direction is not Direction.OUTGOING and set(hangup.extensions) <= {click.extension}
+
+
 def _dialled(state: Call, event: DialObserved) -> Call:
     step = Dial(
         direction=event.direction,
@@ -312,7 +363,8 @@ def _dialled(state: Call, event: DialObserved) -> Call:
         trunk=event.trunk,
         exact=is_ami(event),
     )
-    internal = event.direction is Direction.INTERNAL
+    step = _own_dial(step, state.click)
+    internal = step.direction is Direction.INTERNAL
     known = replace(
         state,
         dials=state.dials if _is_echo(state, step) else (*state.dials, step),
@@ -337,6 +389,11 @@ def is_ami(event: Observation) -> bool:
 
 
 def _hung_up(state: Call, event: HangupObserved) -> Call:
+    if state.click is not None:
+        own = _own_hangup(event, state.click)
+        if own is None:
+            return state
+        event = own
     best = event if state.hangup is None else _better_hangup(state.hangup, event)
     known = replace(
         state,

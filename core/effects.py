@@ -46,14 +46,17 @@ class CardEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindContact:
-    """Look the customer up in the JSON API by number (PRODUCT C5). Result: ``contact`` (uuid or None), ``name``, ``rule``.
+    """Look the customer up in the JSON API by number (PRODUCT C5). Result: ``contact`` (uuid or None), ``name``, ``rule``,
+    ``owner`` (the responsible employee's uuid or None).
 
-    ``deadline_ms``: when to give up because a card must not wait longer (None: no hurry).
+    ``deadline_ms``: when to give up because a card must not wait longer (None: no hurry). ``purpose``: what cannot be made
+    without the customer (``order``, ``task``); empty for the call itself.
     """
 
     type: ClassVar[str] = "find_contact"
     number: str
     deadline_ms: int | None = None
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ class CreateContact:
     sync_id: str
     owner: str = ""
     deadline_ms: int | None = None
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,8 @@ class RegisterCall:
     """POST /call (CONTRACT-MOYSKLAD 1.3): the call with its first cards, or complete once it is over.
 
     ``number`` is E.164, digits or ANONYMOUS; ``contact`` and ``employee`` are uuids; empty and None are left out of the request.
-    Result: ``call`` (uuid), ``contact`` (uuid or None: whom MoySklad linked), ``existed`` (the external id was there already).
+    Result: ``call`` (uuid), ``contact`` (uuid or None: whom MoySklad linked), ``owner`` (his responsible employee, where it says
+    so), ``existed`` (the external id was there already).
     """
 
     type: ClassVar[str] = "register_call"
@@ -128,7 +133,8 @@ class UpdateCall:
 class ConfirmCall:
     """Find out whether a POST /call of unknown fate took effect: PUT /call/extid with nothing to change (CONTRACT-MOYSKLAD 1.9).
 
-    Result: ``call`` (uuid, or None when MoySklad does not know the external id), ``contact``, ``recordings``.
+    Result: ``call`` (uuid, or None when MoySklad does not know the external id), ``contact``, ``owner``,
+    ``recordings``.
     """
 
     type: ClassVar[str] = "confirm_call"
@@ -146,10 +152,127 @@ class InspectCall:
     call: str
 
 
-Effect = FindContact | FindEmployees | CreateContact | RegisterCall | UpdateCall | ConfirmCall | InspectCall
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateOrder:
+    """POST /entity/customerorder for one call (PRODUCT C6, CONTRACT-MOYSKLAD 2.7); ``sync_id`` makes a repeat harmless.
+
+    ``contact`` and ``owner`` (the employee who talked; may be empty) are uuids. ``state``: a state's name or id, empty for the
+    account's own first one. ``source``: a sales channel's name, found or made, and the first words of the description.
+    ``unless_open``: not while the customer has an order that is neither successful nor lost. Whose legal entity it is for, the
+    account says.
+
+    Result: ``order`` (uuid, or None), ``name``, ``open`` (the name of the open order that was there instead, or None),
+    ``organization``, ``state``, ``channel`` (names), ``without`` (what the order had to do without, in words).
+    """
+
+    type: ClassVar[str] = "create_order"
+    sync_id: str
+    contact: str
+    number: str
+    incoming: bool
+    start_ms: int
+    owner: str = ""
+    state: str = ""
+    source: str = ""
+    unless_open: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTask:
+    """POST /entity/task: call this customer back (PRODUCT C11). Tasks have no ``syncId``: ``mark`` stands in the description.
+
+    ``contact`` may be empty. ``assignee``: an employee's uuid; empty: whoever the account names. ``rang``: whose phones rang.
+    ``look``: an earlier try may have made it, so look for the mark first.
+
+    Result: ``task`` (uuid), ``existed`` (the mark was found), ``assignee`` (uuid).
+    """
+
+    type: ClassVar[str] = "create_task"
+    mark: str
+    number: str
+    missed_ms: int
+    due_ms: int
+    name: str = ""
+    contact: str = ""
+    assignee: str = ""
+    rang: tuple[str, ...] = ()
+    look: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteTask:
+    """PUT /entity/task/{id}: the customer has been talked with. Result: ``gone`` (somebody deleted the task)."""
+
+    type: ClassVar[str] = "complete_task"
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimCallback:
+    """May this missed call have the task? Asked of the house's own memory of who is to be called back, not of MoySklad.
+
+    ``missed_ms``: when the call began. Result: ``granted``; else ``by`` (the call whose task it is) or ``talked_ms`` (somebody
+    talked with the customer until then). ``held_by``: granted, but the account takes no tasks, as that call was told.
+    """
+
+    type: ClassVar[str] = "claim_callback"
+    call: str
+    number: str
+    missed_ms: int
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepTask:
+    """Remember the claimed call's task. Result: ``open``: False when the customer was talked with meanwhile."""
+
+    type: ClassVar[str] = "keep_task"
+    call: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldTasks:
+    """Remember that the account takes no tasks. Result: ``told_by``: the call with which a person was told so."""
+
+    type: ClassVar[str] = "hold_tasks"
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseCallback:
+    """Somebody talked with this customer until ``talked_ms``. Result: ``tasks`` (uuids): what is done with by that."""
+
+    type: ClassVar[str] = "close_callback"
+    call: str
+    number: str
+    talked_ms: int
+    contact: str = ""
+
+
+FollowUp = CreateOrder | CreateTask | CompleteTask | ClaimCallback | KeepTask | HoldTasks | CloseCallback
+"""What comes after a call's record: the order and the task."""
+
+Effect = FindContact | FindEmployees | CreateContact | RegisterCall | UpdateCall | ConfirmCall | InspectCall | FollowUp
 
 EFFECT_TYPES: Final[Mapping[str, type[Effect]]] = {
-    kind.type: kind for kind in (FindContact, FindEmployees, CreateContact, RegisterCall, UpdateCall, ConfirmCall, InspectCall)
+    kind.type: kind
+    for kind in (
+        FindContact,
+        FindEmployees,
+        CreateContact,
+        RegisterCall,
+        UpdateCall,
+        ConfirmCall,
+        InspectCall,
+        CreateOrder,
+        CreateTask,
+        CompleteTask,
+        ClaimCallback,
+        KeepTask,
+        HoldTasks,
+        CloseCallback,
+    )
 }
 
 
@@ -167,27 +290,49 @@ def decode_effect(data: Mapping[str, Any]) -> Effect:
     return effect
 
 
-def is_about_contact(effect: Effect) -> bool:
-    """Whether the JSON API is asked; everything else goes to the Phone API, which has limits and troubles of its own."""
-    return effect.type in CONTACT_EFFECTS
+class Way(StrEnum):
+    """Who is asked: the two APIs have limits and troubles of their own, and the house has its own database."""
+
+    PHONE = "phone"
+    JSON = "json"
+    HOUSE = "house"
 
 
-CONTACT_EFFECTS: Final = frozenset({FindContact.type, CreateContact.type})
-"""The types of those effects, as a failed one is remembered by its type."""
+_WAYS: Final[Mapping[str, Way]] = {
+    **dict.fromkeys((kind.type for kind in (FindContact, CreateContact, CreateOrder, CreateTask, CompleteTask)), Way.JSON),
+    **dict.fromkeys((kind.type for kind in (ClaimCallback, KeepTask, HoldTasks, CloseCallback)), Way.HOUSE),
+}
+
+
+def way_of(effect: Effect) -> Way:
+    """Who is asked by an effect."""
+    return way_of_type(effect.type)
+
+
+def way_of_type(type_: str) -> Way:
+    """The same by the effect's type: a failed one is remembered by that."""
+    return _WAYS.get(type_, Way.PHONE)
 
 
 def is_write(effect: Effect) -> bool:
     """Whether MoySklad changes by it: such an effect is recorded as started before it is attempted."""
-    return isinstance(effect, CreateContact | RegisterCall | UpdateCall)
+    return isinstance(effect, CreateContact | RegisterCall | UpdateCall | CreateOrder | CreateTask | CompleteTask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Whose MoySklad it is: the credentials in force now. Never printed, logged or stored with an event."""
+    """Whose MoySklad it is: the credentials in force now. Never printed, logged or stored with an event.
+
+    What is chosen there belongs to it too, so that what was refused for want of a choice can be done once it is made:
+    ``organization`` (id or name: for whom orders are made, where the account has several legal entities) and ``assignee``
+    (an employee's uuid or an extension: who gets the tasks that are nobody's else).
+    """
 
     enterprise: str
     phone_key: str = field(repr=False, default="")
     api_token: str = field(repr=False, default="")
+    organization: str = ""
+    assignee: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

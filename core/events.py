@@ -203,6 +203,22 @@ class ConsultationObserved(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClickJoined(Observation):
+    """This call is what came of a click in MoySklad (``core/clicks.py``): ``extension`` asked to call ``number``.
+
+    ``own_leg``: it is only the ringing of that employee's own telephone; the call itself comes under another id, or later.
+    """
+
+    type: ClassVar[str] = "click_joined"
+    click: str
+    extension: str
+    number: str
+    uid: str = ""
+    clicked_ms: int = 0
+    own_leg: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallSettled:
     """Nothing that is still under way can change what is said of the ended call: it may be written for good."""
 
@@ -281,7 +297,10 @@ class EffectFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectRefused:
-    """MoySklad said no for good: repeating the same request cannot help. ``remedy`` says what a person can do."""
+    """MoySklad said no for good: repeating the same request cannot help. ``remedy`` says what a person can do.
+
+    ``started``: this try was recorded as started, so if no request of it left (no ``exchanges``), none did.
+    """
 
     type: ClassVar[str] = "effect_refused"
     key: str
@@ -291,6 +310,7 @@ class EffectRefused:
     remedy: str = ""
     code: int | None = None
     exchanges: tuple[Exchange, ...] = ()
+    started: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +352,7 @@ AnyObservation = (
     | CardRequested
     | LegAbsorbed
     | ConsultationObserved
+    | ClickJoined
 )
 TimeFact = CallSettled | CallOverdue | CallWrittenOff
 AnyOutcome = EffectStarted | EffectDone | EffectFailed | EffectRefused | EffectDeferred
@@ -351,6 +372,7 @@ OBSERVATIONS: Final[tuple[type[AnyObservation], ...]] = (
     CardRequested,
     LegAbsorbed,
     ConsultationObserved,
+    ClickJoined,
 )
 TIME_FACTS: Final[tuple[type[TimeFact], ...]] = (CallSettled, CallOverdue, CallWrittenOff)
 OUTCOMES: Final[tuple[type[AnyOutcome], ...]] = (EffectStarted, EffectDone, EffectFailed, EffectRefused, EffectDeferred)

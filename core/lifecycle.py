@@ -46,6 +46,7 @@ class Trigger(StrEnum):
     DIAL_INTERNAL = "dial_internal"
     ANSWER = "answer"
     PART = "part"
+    UNSAY_TALK = "unsay_talk"
     HANG_UP = "hang_up"
     HANG_UP_INTERNAL = "hang_up_internal"
     SETTLE = "settle"
@@ -91,6 +92,10 @@ TABLE: Final[Mapping[tuple[Phase, Trigger], Phase]] = {
     (P.TRANSFERRING, T.HANG_UP): P.ENDING,
     (P.TRANSFERRING, T.EXPIRE): P.OVERDUE,
     (P.TRANSFERRING, T.ABSORB): P.ABSORBED,
+    # what was taken for the customer was the exchange's own channel, making the call for somebody who clicked
+    (P.TALKING, T.UNSAY_TALK): P.RINGING,
+    (P.ON_HOLD, T.UNSAY_TALK): P.RINGING,
+    (P.TRANSFERRING, T.UNSAY_TALK): P.RINGING,
     # hung up; a straggler may still change what is said of the call
     (P.ENDING, T.SETTLE): P.SETTLED,
     (P.ENDING, T.ABSORB): P.ABSORBED,
@@ -120,6 +125,7 @@ STAYS: Final[Mapping[Trigger, str]] = {
     T.DIAL_INTERNAL: "a service leg with CallType 2 does not make an external call internal",
     T.ANSWER: "heard after the end, or before the direction is known: it counts for attribution only",
     T.PART: "only somebody who talks can stop talking",
+    T.UNSAY_TALK: "only a talk can turn out to have been none",
     T.HANG_UP: "the end is known already; a repeated or downloaded hangup only adds what was missing",
     T.HANG_UP_INTERNAL: "the end is known already, or the call is known to be external",
     T.SETTLE: "only an ended call settles, and only once",

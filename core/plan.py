@@ -11,51 +11,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
-from uuid import UUID, uuid5
 
 from core import call as calls
+from core.attempts import Attempt
 from core.call import Call
-from core.cards import Note, Wanted, card_changes, employee_of, mixture_refused, wanted_cards
+from core.cards import Note, Wanted, card_changes, mixture_refused, wanted_cards
+from core.contact_plan import KNOWN, contact_deadline_ms, contact_steps, no_contact_because, waited_for_contact
 from core.decisions import Limits, next_deadline
-from core.effects import (
-    CONTACT_EFFECTS,
-    CardEvent,
-    ConfirmCall,
-    CreateContact,
-    Effect,
-    FindContact,
-    FindEmployees,
-    IdempotencyKey,
-    InspectCall,
-    RegisterCall,
-    UpdateCall,
-    is_about_contact,
-)
+from core.effects import CardEvent, ConfirmCall, FindEmployees, InspectCall, RegisterCall, UpdateCall
+from core.follow_up import FOLLOW_UPS
+from core.follow_up_plan import follow_up, refused_for_good
 from core.lifecycle import FINAL, LIVE, Phase
-from core.phone import looks_like_extension
+from core.naming import external_id
 from core.record import Record, final_record
-from core.remote import Attempt, Card, Refusal, Remote
+from core.remote import Card, Refusal, Remote
 from core.self_test import COMMENT, is_test
 from core.settings import Settings
-from core.values import ANONYMOUS, Direction, Urgency
+from core.steps import Step, content, due_ms, look, write
+from core.values import Direction, Urgency
 
 TURNED_AWAY_WAITS_MS: Final = (15_000, 60_000, 300_000, 1_800_000)
 """Between two tries to hide the cards of a call whose account is refused altogether; the last one repeats."""
 
 ENDED_FRESH_MS: Final = 60_000
 """A call that ended longer ago is backlog: whoever waits for its record has waited already."""
-
-_CONTACT_NAMESPACE: Final = UUID("6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One effect to perform, under which key, why, and not before when (None: now)."""
-
-    effect: Effect
-    key: IdempotencyKey
-    why: str
-    not_before_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +63,19 @@ def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     reason = parked_reason(call)
     if found is None:
         return Plan(notes=tuple(notes), wake_ms=wake, parked=reason)
-    due = max(found.not_before_ms or 0, _retry_ms(call, found.effect))
+    due = due_ms(call, found)
     step = replace(found, not_before_ms=due if due > now_ms else None)
     impatient = getattr(found.effect, "deadline_ms", None) if step.not_before_ms is not None else None
     return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=reason)
 
 
-def urgency(call: Call, now_ms: int) -> Urgency:
-    """Whose turn it is when MoySklad's limits do not let everybody through (PRODUCT C8): screens before records before backlog."""
+def urgency(call: Call, now_ms: int, step: Step | None = None) -> Urgency:
+    """Whose turn it is when MoySklad's limits do not let everybody through (PRODUCT C8): screens before records before backlog.
+
+    ``step``: what is to be done next; an order or a task takes no place that a record could have.
+    """
+    if step is not None and isinstance(step.effect, FOLLOW_UPS):
+        return Urgency.BACKLOG
     if call.is_live or call.remote.open_cards:
         return Urgency.LIVE
     fresh = now_ms - (call.last_heard_ms or 0) < ENDED_FRESH_MS
@@ -99,31 +83,11 @@ def urgency(call: Call, now_ms: int) -> Urgency:
     return Urgency.ENDED if fresh and not downloaded else Urgency.BACKLOG
 
 
-def _retry_ms(call: Call, effect: Effect) -> int:
-    """When the effect may be tried after a failure of the same API: trouble with contacts never holds a card back."""
-    remote = call.remote
-    same = is_about_contact(effect) == (remote.retry_of in CONTACT_EFFECTS)
-    return remote.retry_ms or 0 if same else 0
-
-
-def external_id(call: Call) -> str:
-    """The call's stable name at MoySklad: the same for every attempt, on every instance, after every restart (PRODUCT C1)."""
-    return f"{path_safe(call.enterprise)}-{call.id}"
-
-
-def path_safe(text: str) -> str:
-    """An enterprise number as it may stand in a URL path."""
-    return "".join(char if char.isalnum() and char.isascii() else "~" for char in text) or "inline"
-
-
-def contact_sync_id(enterprise: str, number: str) -> str:
-    """The ``syncId`` under which one number of one enterprise becomes one client, however often it is asked for."""
-    return str(uuid5(_CONTACT_NAMESPACE, f"{enterprise}:{number}"))
-
-
 def _not_ours(call: Call) -> Note | None:
     if call.remote.call is not None or call.remote.attempt is not None:
         return None
+    if call.click is not None and call.direction is Direction.INTERNAL:
+        return Note(about="call", text="only the telephone of whoever clicked rings: the customer has not been dialled")
     match call.phase:
         case Phase.INTERNAL | Phase.INTERNAL_ENDED:
             return Note(about="call", text="an internal call is kept in the history and not sent")
@@ -143,17 +107,22 @@ def _steps(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: 
     yield from _resolve_doubt(call)
     if wanted.unknown:
         deadline = now_ms + limits.contact_wait_ms
-        yield _step(call, FindEmployees(extensions=wanted.unknown, deadline_ms=deadline), "the settings do not say who has them")
+        yield look(call, FindEmployees(extensions=wanted.unknown, deadline_ms=deadline), "the settings do not say who has them")
     if call.remote.call is None:
         yield from _register(call, settings, wanted, now_ms, limits, notes)
-        return
-    yield from _update(call, settings, wanted, notes)
+        if call.phase not in FINAL or call.remote.refused(RegisterCall, with_cards=False) is None:
+            return
+    else:
+        yield from _update(call, settings, wanted, notes)
     if call.phase in FINAL:
         # Not before: a slow look-up must hold up no card event of a call that goes on, least of all the hiding.
-        yield from _contact(call, settings, notes)
-    elif (reason := _no_contact_because(call, settings)) not in ("", _KNOWN):
+        yield from contact_steps(call, settings, notes)
+    elif (reason := no_contact_because(call, settings)) not in ("", KNOWN):
         notes.append(Note(about="contact", text=reason))
-    yield from _look_for_recordings(call, notes)
+    last = [*_look_for_recordings(call, notes)]
+    if call.phase in FINAL and (after := follow_up(call, settings, notes)) is not None:
+        last.append(after)
+    yield from sorted(last, key=lambda step: due_ms(call, step))
 
 
 def _in_doubt_for_good(call: Call) -> str:
@@ -172,20 +141,20 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
         return
     match attempt.effect:
         case RegisterCall() if attempt.in_doubt:
-            yield _step(
+            yield look(
                 call,
                 ConfirmCall(external_id=attempt.effect.external_id),
                 "the answer to the registration never came: MoySklad may have the call",
             )
         case RegisterCall() if _may_be_under_way(call, attempt):
-            again = _step(
+            again = look(
                 call,
                 ConfirmCall(external_id=attempt.effect.external_id),
                 "the first registration may still be under way: look once more before repeating it",
             )
             yield replace(again, not_before_ms=attempt.at_ms + attempt.guard_ms(hurried=call.is_live))
         case UpdateCall() if attempt.in_doubt and attempt.effect.recordings and call.remote.refused(InspectCall) is None:
-            yield _step(
+            yield look(
                 call,
                 InspectCall(call=attempt.effect.call),
                 "a recording sent twice would be listed twice: see whether it arrived",
@@ -205,8 +174,8 @@ def _look_for_recordings(call: Call, notes: list[Note]) -> Iterator[Step]:
     remote = call.remote
     if remote.late and remote.refused(InspectCall) is None:
         notes.append(Note(about="recording", text="its request may still arrive, and a recording sent twice is listed twice"))
-        look = _step(call, InspectCall(call=remote.call or ""), "see once more whether the recording arrived")
-        yield replace(look, not_before_ms=remote.late_until_ms)
+        look_again = look(call, InspectCall(call=remote.call or ""), "see once more whether the recording arrived")
+        yield replace(look_again, not_before_ms=remote.late_until_ms)
 
 
 def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: Limits, notes: list[Note]) -> Iterator[Step]:
@@ -215,11 +184,11 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
         return
     final = call.phase in FINAL
     if call.is_live and settings.cards_for(call.direction):
-        yield from _contact(call, settings, notes, deadline_ms=_contact_deadline(call, limits), now_ms=now_ms)
-    elif final and _waited_for_contact(call, now_ms, limits):
+        yield from contact_steps(call, settings, notes, deadline_ms=contact_deadline_ms(call, limits), now_ms=now_ms)
+    elif final and waited_for_contact(call, now_ms, limits):
         notes.append(Note(about="contact", text="the record did not wait longer for it"))
     elif final:
-        yield from _contact(call, settings, notes, deadline_ms=now_ms + limits.record_wait_ms, now_ms=now_ms)
+        yield from contact_steps(call, settings, notes, deadline_ms=now_ms + limits.record_wait_ms, now_ms=now_ms)
     if not final and not wanted.cards:
         notes.append(Note(about="call", text=_why_not_yet(call)))
         return
@@ -234,7 +203,7 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
         comment=COMMENT if is_test(call.id) else "",
     )
     if not final:
-        yield _write(call, effect, f"the card belongs on a screen: {describe_cards(cards)}")
+        yield write(call, effect, f"the card belongs on a screen: {describe_cards(cards)}")
         return
     record = final_record(call, settings)
     notes.append(_attributed(record))
@@ -246,7 +215,7 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
         comment=record.comment,
         recordings=record.recordings,
     )
-    yield _write(call, effect, f"the call is over ({call.phase}) and MoySklad does not have it: register it complete")
+    yield write(call, effect, f"the call is over ({call.phase}) and MoySklad does not have it: register it complete")
 
 
 def _update(call: Call, settings: Settings, wanted: Wanted, notes: list[Note]) -> Iterator[Step]:
@@ -257,12 +226,12 @@ def _update(call: Call, settings: Settings, wanted: Wanted, notes: list[Note]) -
         if not call.remote.open_cards:
             return
     effect, reasons, said = _update_from(call, settings, wanted, call.remote.cards_by_extension)
-    if attempt is not None and attempt.in_doubt and (not reasons or _content(effect) != _content(attempt.effect)):
+    if attempt is not None and attempt.in_doubt and (not reasons or content(effect) != content(attempt.effect)):
         # Not the one in doubt again: whatever that one may have shown counts as standing.
         effect, reasons, said = _update_from(call, settings, wanted, call.remote.doubtful_cards)
     notes.extend(said)
     if reasons:
-        step = _write(call, effect, "; ".join(reasons))
+        step = write(call, effect, "; ".join(reasons))
         # A card may stand on a screen: that is asked for again by itself, ever more rarely, whatever the account is refused.
         yield replace(step, not_before_ms=_after_turned_away_ms(call.remote)) if turned_away else step
 
@@ -333,77 +302,6 @@ def _attributed(record: Record) -> Note:
     return Note(about="attribution", text=f"{record.extension or 'nobody'}: {record.attributed}")
 
 
-def _contact(
-    call: Call, settings: Settings, notes: list[Note], *, deadline_ms: int | None = None, now_ms: int = 0
-) -> Iterator[Step]:
-    """The customer, found or created. The contact comes before the call, but a card waits only until ``deadline_ms``."""
-    remote = call.remote
-    if reason := _no_contact_because(call, settings):
-        if reason != _KNOWN:
-            notes.append(Note(about="contact", text=reason))
-        return
-    if deadline_ms is not None and call.is_live and (now_ms >= deadline_ms or remote.contact.gave_up):
-        notes.append(Note(about="contact", text="the card did not wait longer for it"))
-        return
-    if not remote.contact.searched:
-        yield _step(
-            call,
-            FindContact(number=call.number, deadline_ms=deadline_ms),
-            "MoySklad links a call to a contact only when the call is created",
-        )
-    elif is_test(call.id):
-        notes.append(Note(about="contact", text="a test call makes no client"))
-    elif not settings.create_client(call.direction):
-        notes.append(Note(about="contact", text="not in MoySklad, and the settings do not create clients for this direction"))
-    else:
-        owner = employee_of(remote, settings, call.caller) if call.caller else None
-        effect = CreateContact(
-            number=call.number,
-            sync_id=contact_sync_id(call.enterprise, call.number),
-            owner=owner or "",
-            deadline_ms=deadline_ms,
-        )
-        yield _write(call, effect, "the number is in nobody's card, and the settings ask for a client")
-
-
-_KNOWN: Final = "known"
-
-
-def _no_contact_because(call: Call, settings: Settings) -> str:
-    remote = call.remote
-    if remote.contact.id is not None or remote.linked is not None:
-        return _KNOWN
-    if call.number == ANONYMOUS:
-        return "a hidden caller is nobody's contact"
-    if not settings.has_main_api:
-        return "no main API token in the settings: MoySklad matches the number by itself"
-    if looks_like_extension(call.number.lstrip("+")):
-        return "an extension is nobody's contact"
-    if refusal := remote.refused(FindContact) or remote.refused(CreateContact):
-        return f"MoySklad refused the contact: {refusal.error}"
-    if call.remote.call is not None and not settings.create_client(call.direction):
-        return _KNOWN  # too late to link, and nobody asked for a client
-    if remote.contact.exhausted and remote.call is None:
-        return f"it failed too often for the record to wait: {remote.contact.exhausted}"
-    return ""
-
-
-def _waited_for_contact(call: Call, now_ms: int, limits: Limits) -> bool:
-    """Whether a record that waits for nothing else has waited for its contact, and in vain, for as long as it may.
-
-    It counts from when the look-up was tried, not from the end of the call: after an outage nobody has tried it yet.
-    """
-    failed_ms = call.remote.contact.failed_ms
-    if failed_ms is None or failed_ms < (call.settled_ms or 0):
-        return False
-    return bool(call.remote.contact.gave_up) or now_ms >= failed_ms + limits.record_wait_ms
-
-
-def _contact_deadline(call: Call, limits: Limits) -> int:
-    rung = min((step.heard_ms for step in call.steps), default=None)
-    return (rung if rung is not None else call.first_heard_ms or 0) + limits.contact_wait_ms
-
-
 def _why_not_yet(call: Call) -> str:
     if call.phase in (Phase.ENDING, Phase.OVERDUE):
         return "it is registered complete, in one request, once its record is settled"
@@ -429,6 +327,8 @@ def parked(call: Call) -> Parked | None:
     elif not reason:
         refusal = remote.refused(UpdateCall, with_cards=False)
         refusal = None if refusal is not None and _named_somebody(refusal) else refusal
+    if refusal is None:
+        refusal = refused_for_good(call)
     if refusal is None or _not_ours(call) is not None:
         return None
     return Parked(reason=reason or refusal.error, remedy=refusal.remedy, since_ms=refusal.at_ms, code=refusal.code)
@@ -443,27 +343,6 @@ def parked_reason(call: Call) -> str:
 def describe_cards(cards: tuple[CardEvent, ...]) -> str:
     """The card events in words a person reads: ``SHOW 101, HIDE 102``."""
     return ", ".join(f"{card.action} {card.extension}".strip() for card in cards)
-
-
-def _step(call: Call, effect: Effect, why: str) -> Step:
-    return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.version}"), why=why)
-
-
-def _write(call: Call, effect: RegisterCall | UpdateCall | CreateContact, why: str) -> Step:
-    """A write; when the same one was attempted before, that attempt again: same key, same sequence numbers."""
-    attempt = call.remote.attempt
-    if attempt is not None and _content(attempt.effect) == _content(effect):
-        again = effect if isinstance(effect, CreateContact) else attempt.effect  # its deadline moves on
-        return Step(effect=again, key=IdempotencyKey(attempt.key), why=f"again: {why}")
-    return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.remote.started + 1}"), why=why)
-
-
-def _content(effect: Effect) -> Effect:
-    if isinstance(effect, RegisterCall | UpdateCall):
-        return replace(effect, cards=tuple(replace(card, sequence=0) for card in effect.cards))
-    if isinstance(effect, CreateContact):
-        return replace(effect, deadline_ms=None)
-    return effect
 
 
 def _soonest(*times: int | None) -> int | None:

@@ -239,6 +239,51 @@ class LeaseStore(Protocol):
         ...
 
 
+HOLD_MS: Final = 3_600_000
+"""How long it is believed that an account takes no tasks; then the next missed call tries whether it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """Whether a missed call may have the task of its customer. ``talked_ms``: no, somebody talked with him until then; ``by``:
+    no, it is that call's; ``held_by``: yes, but the account takes none, as that call was told."""
+
+    granted: bool
+    by: str = ""
+    talked_ms: int | None = None
+    held_by: str = ""
+
+
+class Callbacks(Protocol):
+    """Which customers are to be called back, each by one task, whichever of his calls was missed (PRODUCT C11).
+
+    A *matter* begins with the first missed call of a customer that is granted the task, and ends with a talk. ``clients`` are
+    the names under which a customer is known (his number, his contact): one in common is enough. It is what calls of
+    different streams tell each other; the callers of one enterprise have their turns one after another, on whichever
+    instance. Every method may be repeated: it answers the same. All may raise StoreUnavailable.
+    ``tests/contracts/callbacks.py`` states this as tests.
+    """
+
+    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int) -> Claimed:
+        """May this call, missed at that time, have the task?"""
+        ...
+
+    async def keep(self, enterprise: str, call: str, task: str) -> bool:
+        """The claimed task is there. False: its matter has ended meanwhile.
+
+        The account takes tasks, so: whoever waits for that (``hold``) is asked again.
+        """
+        ...
+
+    async def hold(self, enterprise: str, call: str) -> str:
+        """The account takes no tasks. Which call was told so first, and shall be the one that tells a person."""
+        ...
+
+    async def close(self, enterprise: str, call: str, clients: Sequence[str], talked_ms: int) -> tuple[str, ...]:
+        """Somebody talked with this customer until then: his matters end, unless he was missed since. Their tasks."""
+        ...
+
+
 class ProjectionDb(Protocol):
     """What a projection may do with the database: its statements run in the transaction that moves its checkpoint."""
 

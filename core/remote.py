@@ -12,11 +12,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from core import follow_up
+from core.attempts import Attempt
 from core.effects import (
     CardAction,
     CardEvent,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
     Effect,
     FindContact,
     FindEmployees,
@@ -27,6 +30,7 @@ from core.effects import (
     is_write,
 )
 from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted
+from core.follow_up import FOLLOW_UPS, After
 
 ACCOUNT_CODES: Final = frozenset({1056, 1061, 55008})
 """What MoySklad says when it refuses the credential, not the request (CONTRACT-MOYSKLAD 1.8, 2.3)."""
@@ -35,18 +39,8 @@ CONTACT_ATTEMPTS: Final = 4
 """How often a contact that a finished call waits for may fail before the call is recorded without it."""
 
 
-REPOST_GUARD_MS: Final = 2_000
-"""A POST (or a recording) whose connection broke is looked for again this long after it was sent before it is repeated."""
-
-ORPHAN_GUARD_MS: Final = 6_000
-"""The same where nobody saw the connection end (the process died, or another instance took over): a machine that was cut off
-goes on sending for as long as its kernel is told to try (five seconds, ``adapters/moysklad/sending.py``)."""
-
-UNHURRIED_GUARD_MS: Final = 25_000
-"""The same where nobody waits: a record, or a recording, may as well come when even a slow MoySklad must have acted."""
-
-SLOW_GUARD: Final = 4
-"""A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
+NOT_FOUND: Final = 1021
+"""What MoySklad says of an object that is not there (CONTRACT-MOYSKLAD 2.3)."""
 
 
 class Card(StrEnum):
@@ -70,28 +64,6 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not.
-
-    ``ended_ms``: when we gave it up; None while nobody has said so.
-    ``doubted``: an earlier try of the same may have, whatever becomes of this one.
-    """
-
-    key: str
-    effect: Effect
-    at_ms: int
-    in_doubt: bool = True
-    ended_ms: int | None = None
-    doubted: bool = False
-
-    def guard_ms(self, *, hurried: bool) -> int:
-        """How long after it was sent it may still take effect, whatever a look tells before that. ``hurried``: a card waits."""
-        least_ms = REPOST_GUARD_MS if self.ended_ms is not None else ORPHAN_GUARD_MS
-        took_ms = 0 if self.ended_ms is None else self.ended_ms - self.at_ms
-        return max(least_ms if hurried else UNHURRIED_GUARD_MS, SLOW_GUARD * took_ms)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Something MoySklad refused for good. ``code``: MoySklad's own number for the reason, where it gave one.
 
@@ -109,7 +81,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there.
+    """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there. ``owner``: the responsible employee.
 
     ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
     ``failed_ms``: when it last did.
@@ -117,6 +89,7 @@ class Contact:
 
     id: str | None = None
     name: str = ""
+    owner: str = ""
     searched: bool = False
     gave_up: str = ""
     exhausted: str = ""
@@ -127,14 +100,16 @@ class Contact:
 class Remote:
     """MoySklad's side of one call, folded from outcomes.
 
-    ``deferred``: why it was not asked lately, where nothing else happened since. ``late``: recordings that were sent, were not
-    there when we looked, and may still arrive until ``late_until_ms``.
+    ``linked``: whom MoySklad took the number for, and ``linked_owner`` his responsible employee. ``deferred``: why it was not
+    asked lately, where nothing else happened since. ``late``: recordings that were sent, were not there when we looked, and
+    may still arrive until ``late_until_ms``. ``after``: the order and the task that come after the record.
     """
 
     call: str | None = None
     registered_ms: int | None = None
     start_ms: int | None = None
     linked: str | None = None
+    linked_owner: str = ""
     written: Written = field(default_factory=Written)
     cards: tuple[tuple[str, Card], ...] = ()
     contact: Contact = field(default_factory=Contact)
@@ -151,6 +126,7 @@ class Remote:
     late: tuple[str, ...] = ()
     late_until_ms: int | None = None
     refusals: tuple[Refusal, ...] = ()
+    after: After = follow_up.NOTHING_YET
 
     @property
     def cards_by_extension(self) -> dict[str, Card]:
@@ -209,6 +185,8 @@ def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
     if isinstance(event, EffectDeferred):
         return _deferred(remote, event, effect)
     remote = replace(remote, deferred="")
+    if isinstance(effect, FOLLOW_UPS):
+        remote = replace(remote, after=follow_up.apply(remote.after, event, effect))
     match event:
         case EffectStarted():
             return _started(remote, event, effect)
@@ -229,8 +207,11 @@ def is_news(remote: Remote, event: EffectDeferred) -> bool:
 def forgiven(remote: Remote) -> Remote:
     """MoySklad's side once what it refused may be asked again: whatever is in doubt stays so, and no wait is left.
 
-    What stood in for an answer while there was none goes as well: a contact given up, extensions without their employees.
+    What stood in for an answer while there was none goes as well: a contact given up, extensions without their employees; and
+    a customer who may be the one that an order could not be made for, because he was deleted meanwhile.
     """
+    if any(isinstance(refusal.effect, CreateOrder) and refusal.code == NOT_FOUND for refusal in remote.refusals):
+        remote = replace(remote, contact=Contact(), linked=None)
     return replace(
         remote,
         refusals=(),
@@ -240,6 +221,7 @@ def forgiven(remote: Remote) -> Remote:
         deferred="",
         contact=replace(remote.contact, gave_up="", exhausted="", failed_ms=None),
         employees=tuple((extension, employee) for extension, employee in remote.employees if employee),
+        after=follow_up.forgiven(remote.after),
     )
 
 
@@ -262,6 +244,8 @@ def _is_too_late(effect: FindContact | CreateContact | FindEmployees, at_ms: int
 
 
 def _started(remote: Remote, event: EffectStarted, effect: Effect) -> Remote:
+    if isinstance(effect, FOLLOW_UPS):
+        return replace(remote, started=remote.started + 1)
     earlier = remote.attempt
     again = earlier is not None and earlier.key == event.key
     if not again:
@@ -287,7 +271,8 @@ def _done(remote: Remote, event: EffectDone, effect: Effect) -> Remote:
     result = event.result
     match effect:
         case FindContact():
-            contact = Contact(id=result.get("contact"), name=result.get("name") or "", searched=True)
+            owner = result.get("owner") or ""
+            contact = Contact(id=result.get("contact"), name=result.get("name") or "", owner=owner, searched=True)
             return replace(remote, contact=contact)
         case FindEmployees():
             return replace(remote, employees=_employees(remote, result.get("employees")))
@@ -301,6 +286,8 @@ def _done(remote: Remote, event: EffectDone, effect: Effect) -> Remote:
             return _confirmed(remote, event.at_ms, result)
         case InspectCall():
             return _inspected(remote, event.at_ms, result)
+        case _:
+            return remote  # what comes after the record is folded beside it
 
 
 def _employees(remote: Remote, found: Any) -> tuple[tuple[str, str | None], ...]:
@@ -318,6 +305,7 @@ def _registered(remote: Remote, at_ms: int, effect: RegisterCall, result: Mappin
         registered_ms=at_ms,
         start_ms=effect.start_ms,
         linked=result.get("contact") or effect.contact or None,
+        linked_owner=result.get("owner") or "",
         attempt=None,
     )
     if result.get("existed"):
@@ -420,7 +408,7 @@ def _left_of(attempt: Attempt | None, event: EffectRefused, effect: Effect) -> A
     to be revoked): a write that may have taken effect stays in doubt. A client in doubt is no matter: his ``syncId``
     makes a repeat harmless.
     """
-    if attempt is None or not is_write(effect):
+    if attempt is None or not is_write(effect) or isinstance(effect, FOLLOW_UPS):
         return attempt
     in_doubt = attempt.doubted or (attempt.in_doubt and not event.exchanges)
     return replace(attempt, in_doubt=True) if in_doubt and not isinstance(attempt.effect, CreateContact) else None

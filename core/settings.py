@@ -14,7 +14,7 @@ import orjson
 import phonenumbers
 
 from core.settings_secrets import MASK, SECRET_FIELDS, fingerprint, is_masked, is_secret_field, map_secrets, mask, masked
-from core.settings_update import MAX_TASK_MINUTES, SettingsError, merge_update, restored
+from core.settings_update import MAX_TASK_MINUTES, ORDERS, SettingsError, merge_update, restored
 from core.values import Direction
 
 __all__ = [
@@ -51,10 +51,12 @@ class EmployeeRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actions:
-    """What to do on calls of one direction (PRODUCT C5, C6, C11)."""
+    """What to do on calls of one direction (PRODUCT C5, C6, C11). ``order_source``: a sales channel's name; ``order_state``: a
+    state's name or id; ``order_unanswered``: an order also where nobody talked with the client."""
 
     create_client: bool = False
     create_order: str = "none"
+    order_unanswered: bool = False
     order_source: str = ""
     order_state: str = ""
     create_task: str = "none"
@@ -75,6 +77,8 @@ class Settings:
     outgoing: Actions = field(default_factory=Actions)
     employees: tuple[tuple[str, EmployeeRef], ...] = ()
     unrecognized_extension: str = ""
+    organization: str = ""
+    task_assignee: str = ""
     country: str = DEFAULT_COUNTRY
     timezone: str = ""
     webhook_uuid: str = ""
@@ -129,6 +133,8 @@ def parse_settings(stored: object) -> Settings:
         outgoing=_actions(config, "outgoing_call_actions", problems),
         employees=_employees(config.get("employee_mapping"), problems),
         unrecognized_extension=_first_text(config, *_UNRECOGNISED),
+        organization=_first_text(config, "organization"),
+        task_assignee=_first_text(config, "task_assignee"),
         country=_country(config, problems),
         timezone=_first_text(config, "timezone"),
         webhook_uuid=_first_text(config, "webhook_uuid"),
@@ -176,7 +182,8 @@ def _actions(config: Mapping[str, Any], key: str, problems: list[str]) -> Action
         minutes = DEFAULT_TASK_MINUTES
     return Actions(
         create_client=_truth(client, default=False),
-        create_order=_choice(order, ("none", "always"), f"{key}.create_order", problems),
+        create_order=_choice(order, ORDERS, f"{key}.create_order", problems),
+        order_unanswered=_truth(actions.get("order_unanswered"), default=False),
         order_source=_text(actions.get("order_source")),
         order_state=_text(actions.get("order_state")),
         create_task=_choice(task, ("none", "on_missed"), f"{key}.create_task", problems),

@@ -27,6 +27,11 @@ DEPTH_LIMIT: Final = 6
 NAME_LIMIT: Final = 100
 FIELDS_LIMIT: Final = 500
 MAX_TASK_MINUTES: Final = 10_080
+NAME_CHARS: Final = 255
+"""What MoySklad takes as a name (CONTRACT-MOYSKLAD 2.5)."""
+
+ORDERS: Final = ("none", "always", "unless_open")
+"""Whether a call gets an order: never, always, or only if its client has none that is open."""
 
 _OWNED: Final = ("webhook_uuid", "webhook_url", "phone_api_url", "revision", "problems", "enterprise_number")
 """What the service itself says in its answers; when it comes back it changes nothing."""
@@ -37,6 +42,7 @@ _SECTIONS: Final = ("notifications", "incoming_call_actions", "outgoing_call_act
 _ODD: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _TOKEN: Final = re.compile(r"[!-~]*")
 _EXTENSION: Final = re.compile(r"\+?[0-9]{0,20}")
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+/-]{0,64}")
 
 Check = Callable[[str, Any], None]
@@ -134,6 +140,19 @@ def _text(key: str, value: Any) -> None:
         raise SettingsError(f"{key} is not a text", key, "Здесь нужна строка.")
 
 
+def _name(key: str, value: Any) -> None:
+    _text(key, value)
+    if len(value.strip()) > NAME_CHARS or "\n" in value.strip():
+        raise SettingsError(f"{key} is not a name", key, f"Укажите название в одну строку, не длиннее {NAME_CHARS} символов.")
+
+
+def _person(key: str, value: Any) -> None:
+    """An employee's uuid, or an extension."""
+    _text(key, value)
+    if not (_EXTENSION.fullmatch(value.strip()) or _UUID.fullmatch(value.strip())):
+        raise SettingsError(f"{key} is not an employee", key, "Выберите сотрудника или укажите добавочный номер, например 151.")
+
+
 def _secret(key: str, value: Any) -> None:
     _text(key, value)
     if not _TOKEN.fullmatch(value.strip()):
@@ -200,9 +219,10 @@ def _mapping(key: str, value: Any) -> None:
 
 _ACTIONS: Final[Mapping[str, Check]] = {
     "create_client": _yes_or_no,
-    "create_order": _one_of("none", "always"),
-    "order_source": _text,
-    "order_state": _text,
+    "create_order": _one_of(*ORDERS),
+    "order_unanswered": _yes_or_no,
+    "order_source": _name,
+    "order_state": _name,
     "create_task": _one_of("none", "on_missed"),
     "task_minutes": _minutes,
 }
@@ -219,6 +239,8 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "outgoing_call_actions": _section(_ACTIONS),
     "employee_mapping": _mapping,
     "unrecognized_extension": _extension,
+    "organization": _name,
+    "task_assignee": _person,
     "country": _country,
     "timezone": _zone,
     "webhook_signature": _one_of("log", "enforce"),

@@ -109,13 +109,17 @@ def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parties:
-    """What tells the customer's channel from an employee's: the call's own channel, direction, number, who was dialled."""
+    """What tells the customer's channel from an employee's: the call's own channel, direction, number, who was dialled.
+
+    ``clicked``: the exchange was asked to make the call; a ``Local`` channel with the customer's number is its own then.
+    """
 
     anchor: str
     direction: Direction
     number: str
     dialled: tuple[str, ...] = ()
     caller: str = ""
+    clicked: bool = False
 
     def is_customer(self, stay: Stay) -> bool:
         """Whether this stay is the customer's: the call's own channel when incoming, the trunk's when outgoing.
@@ -124,6 +128,8 @@ class Parties:
         """
         if self.direction is Direction.INCOMING:
             return stay.channel == self.anchor
+        if self._is_exchange(stay):
+            return False
         outside = not looks_like_extension(strip_technology(stay.channel_name))
         theirs = self.number != ANONYMOUS and same_number(stay.caller_id, self.number)
         if stay.channel == self.anchor:
@@ -134,6 +140,8 @@ class Parties:
         """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""
         if self.direction is Direction.OUTGOING and stay.channel == self.anchor and self.caller:
             return self.caller
+        if self._is_exchange(stay):
+            return self.caller
         peer = strip_technology(stay.channel_name)
         if looks_like_extension(peer):
             return peer
@@ -141,6 +149,9 @@ class Parties:
             return stay.caller_id
         said = digits(stay.caller_id)
         return next((number for number in self.dialled if said and digits(number) == said), "")
+
+    def _is_exchange(self, stay: Stay) -> bool:
+        return self.clicked and stay.channel_name.startswith("Local/")
 
 
 def customer_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -56,7 +57,7 @@ def is_same_uuid(shown: str, stored: str) -> bool:
 
 
 def _texts(raw: bytes) -> Iterator[tuple[Reading, bytes]]:
-    values = _values(raw)
+    values = values_of(raw)
     named = [values.get(name, "") for name in ("srcNumber", "destNumber", "uid")]
     yield Reading.BODY_ORDER, _octets("".join(values.values()))
     yield Reading.NAMED_ORDER, _octets("".join(named))
@@ -65,16 +66,24 @@ def _texts(raw: bytes) -> Iterator[tuple[Reading, bytes]]:
     yield Reading.RAW_BODY, raw
 
 
-def _values(raw: bytes) -> Mapping[str, str]:
-    """The body's values as texts, in its order; of a body that is no JSON object none."""
+def values_of(raw: bytes) -> dict[str, str]:
+    """The body's values as texts, in its order: of a JSON object or of a form (contract 1.10), whatever it calls itself."""
     try:
         body: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return {}
+        return _form(raw)
     if not isinstance(body, dict):
         return {}
     first = list(body.items())[:MAX_VALUES]
     return {name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in first}
+
+
+def _form(raw: bytes) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_VALUES)
+    except ValueError:  # not ASCII, or too many
+        return {}
+    return dict(pairs)
 
 
 def _octets(text: str) -> bytes:

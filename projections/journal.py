@@ -1,7 +1,8 @@
 """``integration_logs``: the table that people and scripts have always read (PRODUCT F5), now a read model of the events.
 
 One row per fact that concerns MoySklad: each dial and hangup of a call, each answer with its requests, each failure and
-refusal, what was put off and what was ordered again, and when the call was settled or overdue. The rest of the history is
+refusal, what was put off and what was ordered again, and when the call was settled or overdue; and what became of each click
+in MoySklad that asked for a call. The rest of the history is
 left to the replay. A row is named by the event's place in the log, so it is written exactly once; rows of other integrations
 are left alone. The columns, and ``status`` ``success`` or ``error``, are those of the script that this service replaced;
 ``phone`` is in the clear.
@@ -16,6 +17,16 @@ from typing import Any, Final
 
 import orjson
 
+from core.clicks import (
+    ClickEvent,
+    ClickExpired,
+    ClickRefused,
+    ClickUnmatched,
+    OriginateDone,
+    OriginateFailed,
+    decode_click,
+)
+from core.effects import Way, way_of_type
 from core.events import (
     CallOverdue,
     CallSettled,
@@ -36,6 +47,8 @@ _SQL: Final = Path(__file__).parent / "sql"
 _INSERT: Final = (_SQL / "journal_insert.sql").read_text()
 _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _RESET: Final = (_SQL / "journal_reset.sql").read_text()
+CLICK: Final = "click_to_call"
+"""The ``event_type`` of what became of a click in MoySklad."""
 
 
 class Journal:
@@ -45,7 +58,7 @@ class Journal:
 
     async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
         """Write the rows of one batch of the log; repeating a batch writes nothing new."""
-        rows = [row for recorded in events if recorded.stream.name.startswith("call/") and (row := _row(recorded)) is not None]
+        rows = [row for recorded in events if (row := _row(recorded)) is not None]
         if rows:
             await db.executemany(_INSERT, rows)
 
@@ -56,16 +69,20 @@ class Journal:
 
 def _row(recorded: RecordedEvent) -> tuple[Any, ...] | None:
     """The row in the order of ``journal_insert.sql``; None for a fact that gets none."""
-    event = decode(recorded.type, recorded.schema, recorded.data)
-    told = _tell(event)
+    kind, _, name = recorded.stream.name.partition("/")
+    if kind == "call":
+        told = _tell(decode(recorded.type, recorded.schema, recorded.data))
+    elif kind == "click":
+        told = _click(decode_click(recorded.type, recorded.data))
+    else:
+        return None
     if told is None:
         return None
     event_type, request, response, error = told
-    call = recorded.stream.name.removeprefix("call/")
     return (
         recorded.stream.enterprise,
         event_type,
-        _jsonb({"call": call, **request}),
+        _jsonb({kind: name, **request}),
         None if response is None else _jsonb(response),
         "error" if error else "success",
         error or None,
@@ -99,6 +116,8 @@ def _tell(event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
             if event.verdict:
                 heard |= {"verdict": event.verdict, "hung_up_by": event.hung_up_by, "cause": event.cause}
             return "hangup", heard, None, ""
+        case EffectDone() if way_of_type(str(event.effect.get("type"))) is Way.HOUSE:
+            return None  # MoySklad was not asked
         case EffectDone():
             return str(event.effect.get("type")), _requests(event.exchanges), _answers(event), ""
         case EffectFailed() | EffectRefused():
@@ -116,6 +135,30 @@ def _tell(event: Event) -> tuple[str, dict[str, Any], Any, str] | None:
             return "call_settled", {"reason": event.reason}, None, ""
         case _:
             return None
+
+
+def _click(event: ClickEvent | None) -> tuple[str, dict[str, Any], Any, str] | None:
+    """The same for a click in MoySklad: what became of it."""
+    match event:
+        case OriginateDone() | OriginateFailed() | ClickExpired() | ClickUnmatched() | ClickRefused():
+            asked = {"phone": event.number, "extension": event.extension}
+        case _:
+            return None
+    match event:
+        case OriginateDone():
+            return CLICK, asked, {"duration_ms": event.took_ms}, ""
+        case OriginateFailed(ambiguous=True):
+            return CLICK, asked, None, _words(f"it may ring all the same: {event.error}", event.remedy)
+        case OriginateFailed() | ClickRefused():
+            return CLICK, asked, None, _words(event.error, event.remedy)
+        case ClickExpired():
+            return CLICK, asked, None, "it could not be dialled in time, so it was not dialled at all"
+        case ClickUnmatched():
+            return CLICK, asked, None, "no call came of it: nobody picked up, or the exchange rang nobody"
+
+
+def _words(error: str, remedy: str) -> str:
+    return f"{error}; {remedy}" if remedy else error
 
 
 def _requests(exchanges: tuple[Exchange, ...]) -> dict[str, Any]:

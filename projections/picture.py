@@ -91,6 +91,8 @@ def draw(story: Story, history: Sequence[RecordedEvent], settings: Settings) -> 
     begin = min([*times, *(request.from_ms for request in requests)], default=0)
     if story.start_ms is not None:
         begin = min(begin, story.start_ms)
+    if state.click is not None and state.click.clicked_ms:
+        begin = min(begin, state.click.clicked_ms)
     names = _names(history, settings)
     return Picture(
         from_ms=begin,
@@ -172,7 +174,7 @@ def _phone(state: Call, extension: str) -> Iterator[Bar]:
 def _rings(state: Call, extension: str, over_ms: int | None) -> Iterator[Bar]:
     """From each step that rang this phone until somebody answered, it stopped, the next step left it out, or the call was over."""
     steps = sorted(state.steps, key=lambda step: step.heard_ms)
-    last: Bar | None = None
+    last = _rung_by_click(state, extension, [*(step.heard_ms for step in steps), *(talk.start_ms for talk in state.talks)], over_ms)
     for index, step in enumerate(steps):
         if extension not in (state.rung if state.direction is Direction.OUTGOING else step.extensions):
             continue
@@ -196,6 +198,16 @@ def _rings(state: Call, extension: str, over_ms: int | None) -> Iterator[Bar]:
         last = bar
     if last is not None:
         yield last
+
+
+def _rung_by_click(state: Call, extension: str, heard_ms: Iterable[int], over_ms: int | None) -> Bar | None:
+    """The employee's own telephone rings from the click on, until the customer is dialled."""
+    click = state.click
+    if click is None or not click.clicked_ms or click.extension != extension:
+        return None
+    ends = [*heard_ms, *([over_ms] if over_ms is not None else [])]
+    to_ms = min(ends, default=None)
+    return Bar(from_ms=click.clicked_ms, to_ms=to_ms if to_ms is None else max(to_ms, click.clicked_ms), state="ringing")
 
 
 def _leaving_out(later: Iterable[Dial], extension: str, state: Call) -> Iterator[Dial]:

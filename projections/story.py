@@ -15,11 +15,18 @@ from core.call import Call, evolve, initial
 from core.cards import Note
 from core.decisions import Limits
 from core.effects import (
+    ClaimCallback,
+    CloseCallback,
+    CompleteTask,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     FindContact,
     FindEmployees,
+    HoldTasks,
     InspectCall,
+    KeepTask,
     RegisterCall,
     UpdateCall,
     decode_effect,
@@ -35,6 +42,7 @@ from core.events import (
     CallSettled,
     CallWrittenOff,
     CardRequested,
+    ClickJoined,
     ConsultationObserved,
     DialObserved,
     EffectDeferred,
@@ -91,7 +99,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has.
+    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has; ``click``: of which click it came.
 
     ``hung_up_by``: ``external`` (the customer), an extension, or ``pbx``; empty, like ``cause`` (Asterisk's), where only the PBX's
     script told of the call.
@@ -115,6 +123,7 @@ class Story:
     moysklad: dict[str, Any]
     open_cards: tuple[str, ...]
     parked: str
+    click: str
     entries: tuple[Entry, ...]
 
 
@@ -162,9 +171,13 @@ def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry
             "end_ms": remote.written.end_ms,
             "comment": remote.written.comment,
             "recordings": list(remote.written.recordings),
+            "order": remote.after.order.id or None,
+            "order_name": remote.after.order.name,
+            "task": remote.after.task.id or None,
         },
         open_cards=remote.open_cards,
         parked=plan(state, settings, state.last_heard_ms or 0, limits).parked,
+        click=state.click.click if state.click is not None else "",
         entries=entries,
     )
 
@@ -250,6 +263,10 @@ def _tell(event: Event, state: Call) -> tuple[str, str, str]:
             return "time", "no hangup within the maximum: the cards go, the end stays open", ""
         case CallWrittenOff():
             return "time", "no hangup even after the long grace: recorded with what is known", ""
+        case ClickJoined():
+            title = "only the telephone of whoever clicked rings" if event.own_leg else "this call came of a click in MoySklad"
+            # Not by which login: a replay may be handed on without names.
+            return "heard", title, f"{event.extension} asked to call {event.number}: click {event.click}"
         case _:
             return "heard", _heard(event, state), ""
 
@@ -356,6 +373,20 @@ def _ask(effect: dict[str, Any]) -> str:
             return "ask whether MoySklad has the call"
         case InspectCall():
             return "read which recordings the call has"
+        case CreateOrder():
+            return f"create an order for client {known.contact}"
+        case CreateTask():
+            return f"create a task to call {known.number} back"
+        case CompleteTask():
+            return f"mark task {known.task} as done"
+        case ClaimCallback():
+            return "see whether the client waits already"
+        case KeepTask():
+            return "remember whose the task is"
+        case HoldTasks():
+            return "remember that the account takes no tasks"
+        case CloseCallback():
+            return "see whether the client waits for a call"
         case RegisterCall() | UpdateCall():
             parts = [f"cards {describe_cards(known.cards)}"] if known.cards else []
             parts += [f"extension {known.extension}"] if known.extension else []
@@ -385,8 +416,34 @@ def _answer(effect: dict[str, Any], result: dict[str, Any]) -> str:
             return f"yes, call {result['call']}" if result.get("call") else "no"
         case InspectCall.type:
             return f"{len(result.get('recordings') or ())} recording(s)"
+        case CreateOrder.type | CreateTask.type | CompleteTask.type | ClaimCallback.type | HoldTasks.type | CloseCallback.type:
+            return _answer_after(str(effect.get("type")), result)
         case _:
             return "done"
+
+
+def _answer_after(type_: str, result: dict[str, Any]) -> str:
+    """The same for what comes after the record."""
+    match type_:
+        case CreateOrder.type if result.get("open"):
+            return f"order {result['open']} is open: no second one"
+        case CreateOrder.type:
+            made = f"order {result.get('name') or result.get('order')}"
+            return f"{made}; without {result['without']}" if result.get("without") else made
+        case CreateTask.type:
+            return f"task {result.get('task')}" + (" (it was there before)" if result.get("existed") else "")
+        case CompleteTask.type:
+            return "somebody has deleted it" if result.get("gone") else "done"
+        case ClaimCallback.type if result.get("granted"):
+            return f"no, but the account takes no tasks, as call {result['held_by']} was told" if result.get("held_by") else "no"
+        case ClaimCallback.type if result.get("by"):
+            return f"yes, the task of call {result['by']} is his"
+        case ClaimCallback.type:
+            return "no, and somebody has talked with him since"
+        case HoldTasks.type:
+            return f"call {result.get('told_by')} is the one to tell a person"
+        case _:
+            return f"yes, {len(result['tasks'])} task(s)" if result.get("tasks") else "no"
 
 
 def _colleague(employee: Any) -> str:

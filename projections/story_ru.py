@@ -35,6 +35,8 @@ _ABOUT: Final[Mapping[str, str]] = {
     "recording": "запись разговора",
     "extension": "добавочный",
     "attribution": "чей звонок",
+    "order": "заказ",
+    "task": "задача",
 }
 
 

@@ -102,6 +102,10 @@ def _moysklad(story: Story) -> str:
         parts.append(f"extension {story.moysklad['extension']}")
     if story.moysklad["comment"]:
         parts.append(f"«{story.moysklad['comment']}»")
+    if story.moysklad["order"]:
+        parts.append(f"order {story.moysklad['order_name'] or story.moysklad['order']}")
+    if story.moysklad["task"]:
+        parts.append(f"task {story.moysklad['task']}")
     parts.append(f"open cards: {', '.join(story.open_cards) or 'none'}")
     return ", ".join(parts)
 

@@ -86,3 +86,44 @@ async def unnamed(page: Page) -> list[str]:
         }).map((each) => each.outerHTML.slice(0, 120))"""
     )
     return found
+
+
+async def too_faint(page: Page) -> list[str]:
+    """Texts with less contrast than WCAG AA asks for (4.5 to 1; large ones 3 to 1), as they are drawn now."""
+    found: list[str] = await page.evaluate(_TOO_FAINT)
+    return found
+
+
+_TOO_FAINT: Final = """() => {
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const parsed = (text) => {
+        canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+    };
+    const over = (top, below, share) => [0, 1, 2].map((each) => top[each] * share + below[each] * (1 - share));
+    const light = (colour) => {
+        const [r, g, b] = colour.map((each) => (each <= 10 ? each / 255 / 12.92 : ((each / 255 + .055) / 1.055) ** 2.4));
+        return .2126 * r + .7152 * g + .0722 * b;
+    };
+    const ground = (element) => {
+        const layers = [];
+        for (let each = element; each; each = each.parentElement) {
+            const colour = parsed(getComputedStyle(each).backgroundColor);
+            if (colour[3] > 0) layers.push(colour);
+            if (colour[3] === 1) break;
+        }
+        return layers.reverse().reduce((below, layer) => over(layer, below, layer[3]), [255, 255, 255]);
+    };
+    const found = new Set(), texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const text = texts.currentNode.textContent.trim(), element = texts.currentNode.parentElement;
+        if (!text || !element.checkVisibility() || element.closest("svg, option, .sr, :disabled")) continue;
+        const style = getComputedStyle(element), below = ground(element), colour = parsed(style.color);
+        const [one, other] = [light(over(colour, below, colour[3])), light(below)].sort((a, b) => b - a);
+        const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+        const ratio = (one + .05) / (other + .05);
+        if (ratio < (large ? 3 : 4.5)) found.add(`${text.slice(0, 40)}: ${ratio.toFixed(2)}`);
+    }
+    return [...found];
+}"""

@@ -11,9 +11,11 @@ import orjson
 from aiohttp import web
 
 from adapters.http.described import SHAPES, describe
+from projections.click_story import ClickStory
+from projections.difference_text import DifferenceShown
 from projections.picture import Replay
 
-SHAPES_OF_READ_MODELS: dict[str, type] = {"Replay": Replay}
+SHAPES_OF_READ_MODELS: dict[str, type] = {"Replay": Replay, "ClickStory": ClickStory, "Difference": DifferenceShown}
 
 
 def held_to_description(app: web.Application) -> web.Application:

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from core.effects import (
     CardAction,
     CardEvent,
+    ClaimCallback,
+    CloseCallback,
+    CompleteTask,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     Effect,
     FindContact,
     FindEmployees,
+    HoldTasks,
     InspectCall,
+    KeepTask,
     Performed,
     Refused,
     RegisterCall,
@@ -68,8 +76,41 @@ class Row:
 
 
 @dataclass(slots=True)
+class Order:
+    """One customer order. ``open``: nobody has ended it yet."""
+
+    id: str
+    sync_id: str
+    contact: str
+    owner: str = ""
+    state: str = ""
+    source: str = ""
+    open: bool = True
+
+
+@dataclass(slots=True)
+class Task:
+    """One task."""
+
+    id: str
+    mark: str
+    number: str
+    contact: str
+    assignee: str
+    due_ms: int
+    done: bool = False
+
+
+NO_CRM: Final = 1043
+
+
+@dataclass(slots=True)
 class MoySkladModel:
-    """The account: its calls, its contacts, who has which extension."""
+    """The account: its calls, its contacts, who has which extension; its orders and tasks.
+
+    ``order_refusal``, ``task_refusal``: (words, code) with which every new one is refused. ``fallback``: who gets the tasks that
+    nobody is named for.
+    """
 
     repeated: Repeated = Repeated.REFUSED
     employees: dict[str, str] = field(default_factory=dict)
@@ -77,6 +118,11 @@ class MoySkladModel:
     contacts: dict[str, str] = field(default_factory=dict)
     by_sync_id: dict[str, str] = field(default_factory=dict)
     requests: list[Effect] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    order_refusal: tuple[str, int] | None = None
+    task_refusal: tuple[str, int] | None = None
+    fallback: str = "fallback"
 
     def perform(self, effect: Effect) -> Performed:
         """Carry the effect out. Raises Refused where MoySklad would say no for good."""
@@ -104,6 +150,54 @@ class MoySkladModel:
                 return Performed(result=result)
             case InspectCall():
                 return Performed(result={"recordings": list(self._by_id(effect.call).recordings)})
+            case CreateOrder():
+                return Performed(result=self._order(effect))
+            case CreateTask():
+                return Performed(result=self._task(effect))
+            case CompleteTask():
+                for task in self.tasks:
+                    task.done = task.done or task.id == effect.task
+                return Performed(result={"gone": all(task.id != effect.task for task in self.tasks)})
+            case ClaimCallback() | KeepTask() | HoldTasks() | CloseCallback():
+                raise TypeError(f"{effect.type} is asked of the house")
+
+    def _order(self, effect: CreateOrder) -> dict[str, object]:
+        if self.order_refusal is not None:
+            raise Refused(self.order_refusal[0], code=self.order_refusal[1])
+        standing = next((order for order in self.orders if order.contact == effect.contact and order.open), None)
+        if effect.unless_open and standing is not None and standing.sync_id != effect.sync_id:
+            return {"order": None, "name": "", "open": standing.id}
+        known = next((order for order in self.orders if order.sync_id == effect.sync_id), None)
+        if known is None:
+            known = Order(
+                id=f"order-{len(self.orders) + 1}",
+                sync_id=effect.sync_id,
+                contact=effect.contact,
+                owner=effect.owner,
+                state=effect.state,
+                source=effect.source,
+            )
+            self.orders.append(known)
+        return {"order": known.id, "name": known.id, "open": None}
+
+    def _task(self, effect: CreateTask) -> dict[str, object]:
+        if effect.look and (known := next((task for task in self.tasks if task.mark == effect.mark), None)):
+            return {"task": known.id, "existed": True, "assignee": known.assignee}
+        if self.task_refusal is not None:
+            raise Refused(self.task_refusal[0], code=self.task_refusal[1])
+        assignee = effect.assignee or self.fallback
+        if not assignee:
+            raise Refused("nobody can be named for the task")
+        task = Task(
+            id=f"task-{len(self.tasks) + 1}",
+            mark=effect.mark,
+            number=effect.number,
+            contact=effect.contact,
+            assignee=assignee,
+            due_ms=effect.due_ms,
+        )
+        self.tasks.append(task)
+        return {"task": task.id, "existed": False, "assignee": assignee}
 
     def _register(self, effect: RegisterCall) -> Performed:
         known = self._by_external_id(effect.external_id)

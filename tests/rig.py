@@ -6,9 +6,10 @@ itself: ``settle`` lets the switchboard, the reactor and the read models come to
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from adapters.access import Access
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import resolve, search
+from adapters.histories import Histories
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
@@ -29,9 +31,13 @@ from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOption
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import gather
 from adapters.vault import Vault
+from adapters.what_ifs import WhatIfs
 from core.decisions import Limits
+from core.origination import Originator
 from core.ports import Projection
 from projections.calls import Calls
+from projections.clicks import Clicks
+from projections.difference_text import Tally, as_json
 from projections.journal import Journal
 from projections.statistics import Statistics, quantile_ms
 from tests.described import held_to_description
@@ -117,6 +123,7 @@ async def running(
     limits: Limits | None = None,
     clock: Clock | None = None,
     projections: Sequence[Projection] | None = None,
+    ways: Mapping[str, Originator] | None = None,
 ) -> AsyncIterator[Rig]:
     """A service on this database beside a fresh sandbox with one enterprise, 0367, whose settings are in force."""
     clock = clock or Clock()
@@ -125,7 +132,7 @@ async def running(
         sandbox_client = await stack.enter_async_context(TestClient(TestServer(sandbox)))
         address = str(sandbox_client.make_url("")).rstrip("/")
         service = await stack.enter_async_context(
-            service_beside(dsn, address, clock, limits=limits, projections=projections)
+            service_beside(dsn, address, clock, limits=limits, projections=projections, ways=ways)
         )
         app = held_to_description(build_app(Holder(_parts(service)), _guard()))
         http = await stack.enter_async_context(TestClient(TestServer(app)))
@@ -149,6 +156,7 @@ async def service_beside(
     *,
     limits: Limits | None = None,
     projections: Sequence[Projection] | None = None,
+    ways: Mapping[str, Originator] | None = None,
 ) -> AsyncIterator[Service]:
     """The service's parts, told to use a sandbox at this address."""
     options = ServiceOptions(
@@ -161,9 +169,10 @@ async def service_beside(
         vault=Vault([KEY]),
         limits=limits or Limits(),
         now_ms=clock,
+        ways=ways or {},
         known_limits=LimitsRegistry(known_ms=3_600_000),
     )
-    async with assembled(options, (Calls(), Journal(), Statistics()) if projections is None else projections) as service:
+    async with assembled(options, (Calls(), Clicks(), Journal(), Statistics()) if projections is None else projections) as service:
         yield service
 
 
@@ -175,8 +184,14 @@ def _parts(service: Service) -> Services:
     async def no_replay(enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
         return None
 
+    async def no_story(enterprise: str, click: str, *, russian: bool) -> dict[str, Any] | None:
+        return None
+
     return Services(
         ingest=service.ingest,
+        clicks=service.clicks,
+        click_story=no_story,
+        russian=str,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, None),
@@ -187,9 +202,19 @@ def _parts(service: Service) -> Services:
         pool=service.pool,
         quantile=quantile_ms,
         self_tests=service.self_tests,
+        what_if=WhatIfs(
+            Histories(service.pool, service.options.vault, limits=service.options.limits, now_ms=service.options.now_ms),
+            as_json=partial(as_json, russian=True),
+            tally=Tally,
+            zone=MINSK,
+        ),
         search=lambda query: search(service.pool, query, MINSK),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
         parked=service.parked,
+        desk=service.directory.desk,
+        hooks=service.directory.hooks,
+        keeper=service.directory.keeper,
+        integrations=service.directory.integrations,
         status=lambda: gather(service.sources),
         metrics=lambda: exposition(service.ingest, service.reactor),
         now_ms=service.options.now_ms,

@@ -31,12 +31,19 @@ from core.call import Call, fold, initial
 from core.decisions import Limits
 from core.effects import (
     CardEvent,
+    ClaimCallback,
+    CloseCallback,
+    CompleteTask,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     Effect,
     FindContact,
     FindEmployees,
+    HoldTasks,
     InspectCall,
+    KeepTask,
     Performed,
     Refused,
     RegisterCall,
@@ -262,6 +269,26 @@ def describe(effect: Effect) -> str:
             return f"find employees {' '.join(effect.extensions)}"
         case CreateContact():
             return f"create contact {effect.number}" + (f" owner={effect.owner}" if effect.owner else "")
+        case CreateOrder():
+            words = [f"create order {effect.contact}"]
+            words += [f"owner={effect.owner}"] if effect.owner else []
+            words += ["unless open"] if effect.unless_open else []
+            return " ".join(words)
+        case CreateTask():
+            words = [f"create task {effect.number} for {effect.assignee or 'whoever is named'}"]
+            words += [f"contact={effect.contact}"] if effect.contact else []
+            words += [f"due={seconds(effect.due_ms)}", *(["look"] if effect.look else [])]
+            return " ".join(words)
+        case CompleteTask():
+            return f"complete {effect.task}"
+        case ClaimCallback():
+            return "claim"
+        case KeepTask():
+            return f"keep {effect.task}"
+        case HoldTasks():
+            return "hold"
+        case CloseCallback():
+            return "close"
         case ConfirmCall():
             return "confirm"
         case InspectCall():

@@ -42,9 +42,13 @@ def settings_with(
     main_api: bool = True,
     mapped: tuple[str, ...] = EXTENSIONS,
     unrecognized: str = "",
+    order: str = "none",
+    order_unanswered: bool = False,
+    task: str = "none",
 ) -> Settings:
     """Settings like :data:`SETTINGS`, except for what is named."""
     mapping = MS_CONFIG["employee_mapping"]
+    both = {"create_order": order, "order_unanswered": order_unanswered}
     return parse_settings(
         {
             **MS_CONFIG,
@@ -55,8 +59,8 @@ def settings_with(
                 "notify_incoming": notify_incoming,
                 "notify_outgoing": notify_outgoing,
             },
-            "incoming_call_actions": {"create_client": create_incoming, "create_order": "none"},
-            "outgoing_call_actions": {"create_client": create_outgoing, "create_order": "none"},
+            "incoming_call_actions": {"create_client": create_incoming, **both, "create_task": task},
+            "outgoing_call_actions": {"create_client": create_outgoing, **both},
             "employee_mapping": {extension: mapping[extension] for extension in mapped},
             "unrecognized_extension": unrecognized,
         }

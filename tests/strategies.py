@@ -34,6 +34,7 @@ from core.events import (
     HangupObserved,
     RingEnded,
 )
+from core.history_file import HistoryFile
 from core.values import ANONYMOUS, Direction
 from tests.world import Fault
 
@@ -404,3 +405,15 @@ def disordered(draw: st.DrawFn, history: History) -> tuple[Heard, ...]:
 def faults() -> st.SearchStrategy[dict[int, Fault]]:
     """What goes wrong with which write (0 is the first)."""
     return st.dictionaries(st.integers(0, 8), st.sampled_from(list(Fault)), max_size=4)
+
+
+def parts_of(history: HistoryFile) -> st.SearchStrategy[HistoryFile]:
+    """A recorded history without some of its events; Hypothesis shrinks towards fewer.
+
+    ``hypothesis.find(parts_of(history), is_wrong)`` is the shortest one that is still wrong.
+    """
+    mostly_kept = st.integers(0, 15)  # 0, towards which it shrinks, leaves one out
+    choices = st.tuples(*(mostly_kept for _ in history.stored))
+    return choices.map(
+        lambda kept: replace(history, stored=tuple(each for each, keep in zip(history.stored, kept, strict=True) if keep))
+    )

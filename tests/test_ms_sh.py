@@ -88,7 +88,7 @@ def test_usage_lists_every_command_and_installs_nothing(run: Run, checkout: Path
     assert done.returncode == 0
     for command in (
         "demo", "test", "serve", "start", "stop", "restart", "status", "logs",
-        "sandbox", "migrate", "replay", "parked", "retry", "rebuild", "doctor", "export",
+        "sandbox", "migrate", "replay", "parked", "retry", "rebuild", "doctor", "export", "bench",
     ):  # fmt: skip
         assert command in done.stdout.replace(",", " ").split()
     assert not (checkout / ".venv").exists()
@@ -154,6 +154,22 @@ def test_only_test_installs_the_tools_and_they_serve_for_everything(run: Run, ch
     assert pip_calls(checkout)[0].endswith("/requirements-dev.lock")
     run("status")
     assert len(pip_calls(checkout)) == 1
+
+
+def test_bench_has_an_environment_of_its_own(run: Run, checkout: Path) -> None:
+    (checkout / "requirements-bench.lock").write_text(LOCK + "four==4.0\n")
+    (checkout / "bench").mkdir()
+    (checkout / "bench/__main__.py").write_text("import sys\nprint('bench', *sys.argv[1:])\nsys.exit(3)\n")
+    (checkout / "bench/__init__.py").write_text("")
+    run("test")
+    stamp = (checkout / ".venv/ms.stamp").read_text()
+    done = run("bench", "append", "--quick")
+    assert (done.stdout, done.returncode) == ("bench append --quick\n", 3)
+    assert "installing up to 3 packages from requirements-bench.lock" in done.stderr
+    assert (checkout / ".venv-bench/ms.stamp").read_text().startswith("bench ")
+    assert (checkout / ".venv/ms.stamp").read_text() == stamp
+    assert run("bench").stderr == ""
+    assert run("status").stderr == "", "the other one is still good"
 
 
 def test_test_fails_when_a_step_fails_and_sums_up_in_one_line(run: Run, checkout: Path) -> None:

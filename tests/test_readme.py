@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapters.http import access, admin, board, calls, internal, pages, status
+from adapters.asterisk.config import Originate, Tls, load
+from adapters.http import access, admin, board, calls, directory, hooks, integrations, internal, pages, status, what_if
 from core.events import DialObserved
 from core.lifecycle import Phase
 from core.settings import merge_update, parse_settings
@@ -26,10 +27,11 @@ ROOT = Path(__file__).parent.parent
 TOP = [ROOT / "README.md", ROOT / "README.ru.md", ROOT / "CHANGELOG.md"]
 PAGES = [*TOP, *sorted((ROOT / "docs").rglob("*.md"))]
 OPERATIONS = ROOT / "docs" / "operations.md"
+ASTERISK = ROOT / "docs" / "asterisk.md"
 HISTORY = ROOT / "docs" / "history.md"
 NOT_YET = re.compile(r"^## (?:What is not there yet|Чего пока нет)$.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
-COMMAND = re.compile(r"\./ms\.sh ([a-z]+)([^`\n;&|)]*)")
+COMMAND = re.compile(r"\./ms\.sh ([a-z][a-z-]*)([^`\n;&|)]*)")
 OPTION = re.compile(r"(?<!\S)--?[a-z][a-z-]*")
 
 
@@ -48,7 +50,7 @@ def told_commands() -> dict[str, set[str]]:
 
 
 def commands_of_server() -> set[str]:
-    return set(re.findall(r'@main\.command\("([a-z]+)"\)', (ROOT / "server.py").read_text()))
+    return set(re.findall(r'@main\.command\("([a-z-]+)"\)', (ROOT / "server.py").read_text()))
 
 
 def commands_of_script() -> set[str]:
@@ -93,7 +95,7 @@ def test_every_variable_is_documented_once_and_no_other() -> None:
 
 
 def test_every_address_that_is_told_is_served() -> None:
-    rooms = (internal, admin, status, access, calls, board, pages)
+    rooms = (internal, admin, status, access, calls, board, pages, directory, integrations, hooks, what_if)
     served = {re.sub(r"\{\w+\}", "*", route.path) for each in rooms for route in each.routes()}
     for page in PAGES:
         for address in re.findall(r"/(?:internal/ms|ms-admin)/[\w{}/*-]+", text_of(page)):
@@ -138,7 +140,7 @@ def test_the_history_page_names_every_phase_mark_and_event() -> None:
         named = {word for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for word in re.findall(r"`(\w+)`", row)}
         assert named - {"outcome"} == {word.value for word in words}
     assert dict(re.findall(r"^\| `(.)` \| `(\w+)` \|", page, re.MULTILINE)) == {mark: kind for kind, mark in MARKS.items()}
-    source = (ROOT / "core" / "events.py").read_text()
+    source = "".join((ROOT / "core" / name).read_text() for name in ("events.py", "clicks.py"))
     types = set(re.findall(r'^    type: ClassVar\[str\] = "(\w+)"', source, re.MULTILINE))
     events = page.partition("## The events")[2]
     assert {name for name in re.findall(r"`([a-z_]+)`", events) if "_" in name} == types
@@ -148,6 +150,28 @@ def links(page: Path) -> Iterator[str]:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if not re.match(r"[a-z]+://", target):
             yield target
+
+
+def test_the_file_of_pbxes_is_understood(tmp_path: Path) -> None:
+    page = ASTERISK.read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "main.secret").write_text("fictional\n")
+    path = tmp_path / "pbx.toml"
+    path.write_text(example)
+    (found,) = load(path)
+    assert (found.pbx.name, found.pbx.trunks, found.secret) == ("main", ("trunk-alpha", "trunk-beta"), "fictional")
+    assert found.originate == Originate(), "what is shown is the default"
+    path.write_text(re.sub(r"^# (extensions|tls)", r"\1", example, flags=re.MULTILINE).replace('ca = "asterisk.pem", ', ""))
+    (whole,) = load(path)
+    assert (whole.pbx.extensions, whole.tls) == ("^1[0-9]{2}$", Tls(name="asterisk"))
+
+
+def test_the_user_of_manager_conf_may_do_what_the_tests_use() -> None:
+    (example,) = re.findall(r"```ini\n(.*?)```", ASTERISK.read_text(), re.DOTALL)
+    tried = (ROOT / "adapters" / "lab" / "etc" / "manager.conf").read_text()
+    for key in ("read", "write", "timestampevents"):
+        told, used = (re.findall(rf"^{key} = ([a-z,]+)", text, re.MULTILINE) for text in (example, tried))
+        assert told == used != []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -172,7 +196,7 @@ def room(module: str) -> str:
 
 def imports() -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
-    files = [path for name in ("core", "adapters", "projections") for path in (ROOT / name).rglob("*.py")]
+    files = [path for name in ("core", "adapters", "projections", "bench") for path in (ROOT / name).rglob("*.py")]
     for path in [*files, ROOT / "server.py"]:
         here = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for node in ast.walk(ast.parse(path.read_text())):
@@ -183,7 +207,8 @@ def imports() -> set[tuple[str, str]]:
                     modules = [alias.name for alias in names]
                 case _:
                     continue
-            ours = {room(module) for module in modules if module.partition(".")[0] in ("core", "adapters", "projections", "server")}
+            rooms = ("core", "adapters", "projections", "bench", "server")
+            ours = {room(module) for module in modules if module.partition(".")[0] in rooms}
             found |= {(here, there) for there in ours if there != here}
     return found
 

@@ -8,13 +8,16 @@ goes wrong with the n-th write: see :class:`Fault`.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from adapters.callbacks import answer
+from adapters.memory_callbacks import MemoryCallbacks
 from core.call import Call, evolve, fold, initial
 from core.decisions import Limits, decide
-from core.effects import Refused, encode_effect, is_write
+from core.effects import Effect, Performed, Refused, Way, encode_effect, is_write, way_of
 from core.events import (
     AnyObservation,
     ConsultationObserved,
@@ -29,10 +32,13 @@ from core.events import (
     RetryRequested,
     encode,
 )
+from core.follow_up_plan import waits_for_tasks
 from core.legs import Absorb, Legs, Link, hear
-from core.plan import Plan, Step, parked_reason, plan
+from core.plan import Plan, parked_reason, plan
 from core.settings import Settings
+from core.steps import Step
 from tests.moysklad_model import MoySkladModel
+from tests.simulation.loop import drive
 
 ENTERPRISE = "0367"
 MAX_STEPS = 200
@@ -58,7 +64,7 @@ class World:
     """One enterprise, its calls and its MoySklad.
 
     ``deferrals``: before which steps (0 is the first) nothing was sent for a while. ``revoked``: the account is known to be
-    refused, so that nothing is sent at all.
+    refused, so that nothing is sent at all. ``troubled``: what goes wrong with the first tries of an effect, by its type.
     """
 
     settings: Settings
@@ -75,6 +81,13 @@ class World:
     writes: int = 0
     steps: int = 0
     now_ms: int = 0
+    callbacks: MemoryCallbacks = field(init=False)
+    again: list[str] = field(default_factory=list)
+    troubled: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
+    tried: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.callbacks = MemoryCallbacks(lambda: self.now_ms, lambda enterprise, call: self.again.append(call))
 
     def hear(self, stream: str, event: AnyObservation, *, digest: bytes | None = None, at_ms: int | None = None) -> bool:
         """Take in one signal from its own stream; False for a duplicate. Time moves to when it was heard."""
@@ -191,19 +204,25 @@ class World:
         if self.steps - 1 in self.deferrals:
             self._append(stream, EffectDeferred(at_ms=now, effect=effect, reason="the limits are used up", until_ms=now + 1_500))
             return
-        if self.revoked:
+        if self.revoked and way_of(step.effect) is not Way.HOUSE:
             self._append(stream, EffectRefused(key=step.key, at_ms=now, effect=effect, error="key revoked", code=1056))
             return
         if is_write(step.effect):
             fault = self.faults.get(self.writes)
+            if self.tried[step.effect.type] < len(of_these := self.troubled.get(step.effect.type, ())):
+                fault = of_these[self.tried[step.effect.type]]
+            self.tried[step.effect.type] += 1
             self.writes += 1
             self._append(stream, EffectStarted(key=step.key, at_ms=now, effect=effect, why=step.why))
         if fault in (None, Fault.LOST_AFTER, Fault.CRASH_AFTER):
             try:
-                performed = self.moysklad.perform(step.effect)
+                performed = self._ask(step.effect)
             except Refused as error:
                 answers = (Exchange(status=400),)
-                self._append(stream, EffectRefused(key=step.key, at_ms=now, effect=effect, error=error.error, exchanges=answers))
+                refused = EffectRefused(
+                    key=step.key, at_ms=now, effect=effect, error=error.error, code=error.code, exchanges=answers
+                )
+                self._append(stream, refused)
                 return
             if fault is None:
                 self._append(stream, EffectDone(key=step.key, at_ms=now, effect=effect, result=performed.result))
@@ -220,6 +239,20 @@ class World:
             retry_ms=now + 1_000,
         )
         self._append(stream, failed)
+
+
+    def _ask(self, effect: Effect) -> Performed:
+        if way_of(effect) is Way.HOUSE:
+            return Performed(result=drive(answer(self.callbacks, ENTERPRISE, effect)))
+        return self.moysklad.perform(effect)
+
+    def ask_again(self) -> None:
+        """What the house ordered to be asked again, as the worker for such orders does."""
+        while self.again:
+            call = self.again.pop(0)
+            if parked_reason(self.calls[call]) or waits_for_tasks(self.calls[call]):
+                self._append(f"call/{call}", RetryRequested(at_ms=self.now_ms, by="the service"))
+                self.attend(call)
 
 
 def _digest(stream: str, event: AnyObservation) -> bytes:

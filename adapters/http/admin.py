@@ -28,6 +28,7 @@ from adapters.http.shapes import (
     Done,
     Employees,
     OrderStates,
+    Organizations,
     Retried,
     SelfTestBegun,
     SelfTestShown,
@@ -61,6 +62,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/ms-admin/test/{enterprise}", test_connection),
         web.get("/ms-admin/api/employees/{enterprise}", get_employees),
         web.get("/ms-admin/api/order-states/{enterprise}", get_order_states),
+        web.get("/ms-admin/api/organizations/{enterprise}", get_organizations),
         web.post("/ms-admin/api/test-manager/{enterprise}", test_manager),
         web.post("/ms-admin/api/self-test/{enterprise}", begin_self_test),
         web.get("/ms-admin/api/self-test/{enterprise}/{test}", get_self_test),
@@ -156,13 +158,16 @@ async def get_history(request: web.Request) -> web.Response:
 @described("checks", Connection)
 async def test_connection(request: web.Request) -> web.Response:
     """Try both APIs and say in words what is right and what is wrong."""
-    current, accounts = await _known(request), services(request).moysklad.accounts
+    parts = services(request)
+    current, accounts = await _known(request), parts.moysklad.accounts
     phone, main = await asyncio.gather(
-        accounts.check_phone_api(current.account), accounts.check_json_api(current.account)
+        accounts.check_phone_api(current.account), accounts.check_json_api(current.account, current.settings)
     )
+    told, words = parts.keeper.in_words(current.enterprise, current.settings)
     verdicts = {
         "phone_api": {"ok": phone.ok, "text": phone.text, "details": dict(phone.details)},
         "main_api": {"ok": main.ok, "text": main.text, "details": dict(main.details)},
+        "changes": {"ok": told, "text": words, "details": {}},
     }
     return answer({"success": phone.ok and main.ok, **verdicts, "problems": list(current.settings.problems)})
 
@@ -173,6 +178,7 @@ async def get_employees(request: web.Request) -> web.Response:
     current, parts = await _known(request), services(request)
     if request.query.get("refresh"):
         parts.moysklad.gateway.directory.forget(current.account)
+        parts.desk.lookups.extensions(current.account)
     found = await parts.moysklad.accounts.list_employees(current.account)
     mapping = {number: employee.id for number, employee in current.settings.employees}
     return answer(
@@ -199,6 +205,14 @@ async def get_order_states(request: web.Request) -> web.Response:
     current = await _known(request)
     states, problem = await services(request).moysklad.accounts.order_states(current.account)
     return answer({"states": list(states), "problem": problem})
+
+
+@described("checks", Organizations)
+async def get_organizations(request: web.Request) -> web.Response:
+    """The legal entities of the account, by name: for one of them orders are made."""
+    current = await _known(request)
+    names, problem = await services(request).moysklad.accounts.organizations(current.account)
+    return answer({"organizations": list(names), "problem": problem})
 
 
 @described("checks", TestCardShown, body=TestCardWanted, also={502: TestCardShown})

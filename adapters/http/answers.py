@@ -110,6 +110,27 @@ def shown(raw: bytes) -> str:
     return raw[:SHOWN_BYTES].decode("utf-8", "replace")
 
 
+def is_somebody_reading(request: web.Request) -> bool:
+    """Whether a browser asks for something to be looked at: JSON would tell its reader nothing."""
+    return request.method == "GET" and "text/html" in request.headers.get("Accept", "") and "/api/" not in request.path
+
+
+_NO_SUCH_PAGE: Final = """<!doctype html>
+<html lang="ru">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Такой страницы нет</title><link rel="stylesheet" href="/ms-admin/static/base.css"></head>
+<body><main class="gate"><div class="panel"><div class="panel-body">
+<h1>Такой страницы нет</h1><p>Проверьте адрес: возможно, он скопирован не целиком.</p>
+<a class="btn primary" href="/ms-admin/">На главную</a>
+</div></div></main></body>
+</html>
+"""
+def asked(request: web.Request) -> str:
+    """What was asked for, as the router writes it: an address may itself be a secret (a webhook's), and no log needs it."""
+    resource = request.match_info.route.resource
+    return "an unknown address" if resource is None else resource.canonical
+
+
 @web.middleware
 async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error leaves as JSON in words; a bug is a 500 that names nothing, with its place in the log."""
@@ -120,17 +141,19 @@ async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         if error.status < 400:
             raise
+        if error.status == 404 and is_somebody_reading(request):
+            return web.Response(text=_NO_SUCH_PAGE, status=404, content_type="text/html")
         hint = "see /openapi.json for what exists" if error.status in (404, 405) else ""
         return answer({"error": error.reason.lower(), "field": "", "hint": hint}, error.status)
     except Exception as error:  # the edge of the process: what escapes here is a bug, and the caller must still get an answer
         if isinstance(error, StoreUnavailable) or is_outage(error):
             return _unavailable(request, error)
-        log.error("request_failed", path=request.path, error=type(error).__name__, exc_info=error)
+        log.error("request_failed", path=asked(request), error=type(error).__name__, exc_info=error)
         return answer({"error": "internal error", "field": "", "hint": "see the service's log"}, 500)
 
 
 def _unavailable(request: web.Request, error: Exception) -> web.Response:
     reason = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
-    log.warning("database_unavailable", path=request.path, reason=reason)
+    log.warning("database_unavailable", path=asked(request), reason=reason)
     body = {"error": "the event store is unavailable", "field": "", "hint": "send it again: a repeat is recognised"}
     return answer(body, 503, headers={"Retry-After": "1"})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
 
-from adapters.http import access, admin, board, calls, internal, pages, status
+from adapters.http import access, admin, board, calls, clicks, directory, hooks, integrations, internal, pages, status, what_if
 from adapters.http.answers import BODY_LIMIT, Problem, answer, errors_in_words
 from adapters.http.described import SHAPES, describe, described
 from adapters.http.guard import GUARD, Guard, guarded
@@ -25,11 +26,13 @@ def build_app(holder: Holder, guard: Guard, shapes: Mapping[str, type] | None = 
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[errors_in_words, guarded(guard)])
     app[SERVICES] = holder
     app[calls.LOOKED] = {}
+    app[clicks.UNKNOWN] = OrderedDict()
     app[GUARD] = guard
     app[SHAPES] = dict(shapes or {})
     app.on_response_prepare.append(_send_away)
     app.on_response_prepare.append(pages.fenced(guard.secure))
-    app.add_routes([*internal.routes(), *admin.routes(), *calls.routes(), *board.routes(), *status.routes()])
+    app.add_routes([*internal.routes(), *admin.routes(), *calls.routes(), *clicks.routes(), *board.routes(), *status.routes()])
+    app.add_routes([*directory.routes(), *integrations.routes(), *hooks.routes(), *what_if.routes()])
     app.add_routes([*access.routes(), *pages.routes()])
     app.add_routes(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from aiohttp import web
 from adapters.board import Listener, TooManyListeners
 from adapters.board import message as encode
 from adapters.http.answers import Problem, answer
-from adapters.http.bodies import EnterpriseQuery
+from adapters.http.bodies import EnterpriseQuery, StatusQuery
 from adapters.http.described import described
 from adapters.http.guard import still_welcome
 from adapters.http.services import SERVICES, services
@@ -91,10 +92,19 @@ async def _stream(request: web.Request, listener: Listener) -> web.StreamRespons
     return response
 
 
-@described("board", dict[str, Any])
+@described("board", dict[str, Any], query=StatusQuery)
 async def get_status(request: web.Request) -> web.Response:
     """Instances, backlog, accounts in trouble, parked calls, followers of the log; 200 also while the database is away."""
-    return answer(await services(request).status())
+    parts = services(request)
+    told = await parts.status()
+    if request.query.get("lang") == "ru":
+        told = {**told, **{part: [_told_in(parts.in_russian, each) for each in told[part]] for part in ("accounts", "pbxes")}}
+    return answer(told)
+
+
+def _told_in(words: Callable[[str], str], each: dict[str, Any]) -> dict[str, Any]:
+    """What keeps an account or a PBX away, and what helps, in those words."""
+    return {**each, **{key: words(each[key]) for key in ("reason", "remedy") if each.get(key)}}
 
 
 def _asked(request: web.Request) -> str | None:

@@ -79,6 +79,22 @@ class SettingsUpdate(Body, frozen=True, kw_only=True):
     revision: Revision | None = None
 
 
+class WhatIfWanted(Body, frozen=True, kw_only=True):
+    """Settings to try: ``revision`` to begin with (0: the newest; absent: the call's own), which ``ms`` changes.
+
+    Neither: the same settings, by today's code.
+    """
+
+    ms: Annotated[dict[str, Any], Meta(description="as in a PUT of the settings")] | None = None
+    revision: Annotated[int, Meta(ge=0, le=MAX_REVISION)] | None = None
+
+
+class WhatIfDayWanted(WhatIfWanted, frozen=True, kw_only=True):
+    """And the day whose calls are tried: YYYY-MM-DD, of the PBX's time zone."""
+
+    day: Annotated[str, Meta(max_length=10)]
+
+
 class PbxBody(Body, frozen=True, kw_only=True):
     """The PBX's own body, as far as it is looked at; anything else is kept with the call."""
 
@@ -126,6 +142,14 @@ class LoggedCall(Signal, frozen=True, kw_only=True):
     answered: bool | None = None
 
 
+class Click(Body, frozen=True, kw_only=True):
+    """What MoySklad sends when somebody clicks a number, as JSON or as a form; signed by ``Lognex-Content-MD5``."""
+
+    srcNumber: Annotated[str, Meta(description="the employee's extension")] = ""
+    destNumber: Annotated[str, Meta(description="the number to call")] = ""
+    uid: Annotated[str, Meta(description="the login of whoever clicked")] = ""
+
+
 # -- queries: they describe; the handlers read them -----------------------------------------------------------------
 
 
@@ -141,6 +165,12 @@ class EnterpriseQuery(Body, frozen=True, kw_only=True):
     enterprise: str = ""
 
 
+class StatusQuery(Body, frozen=True, kw_only=True):
+    """``lang=ru``: what kept MoySklad's answers away, for a page."""
+
+    lang: str = ""
+
+
 class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
     """``before``: an entry's id; ``action``: several by commas."""
 
@@ -149,7 +179,7 @@ class AuditQuery(EnterpriseQuery, frozen=True, kw_only=True):
 
 
 class ParkedQuery(EnterpriseQuery, frozen=True, kw_only=True):
-    """How many calls to name; ``lang=ru``: what helps, for a page."""
+    """How many calls to name; ``lang=ru``: reasons in Russian."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
     lang: str = ""
@@ -186,6 +216,14 @@ class ReplayQuery(Body, frozen=True, kw_only=True):
     lang: str = ""
 
 
+class ClicksQuery(Body, frozen=True, kw_only=True):
+    """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing; ``lang=ru``: reasons in Russian."""
+
+    before: Annotated[str, Meta(pattern=r"^[0-9]{0,17}$")] = ""
+    bad: str = ""
+    lang: str = ""
+
+
 class MissedQuery(Body, frozen=True, kw_only=True):
     """How far back."""
 
@@ -193,12 +231,11 @@ class MissedQuery(Body, frozen=True, kw_only=True):
 
 
 class ReportQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``; ``zone``: whose days, an IANA name (else: the service's)."""
+    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``."""
 
     since: str = ""
     until: str = ""
     by: str = "day"
-    zone: str = ""
 
 
 class LeadQuery(Body, frozen=True, kw_only=True):
@@ -214,6 +251,7 @@ _HINTS: Final = {
     "days": f"Срок: от 1 до {MAX_LINK_DAYS} дней.",
     "restore": "Отправьте номер редакции.",
     "revision": "Отправьте номер редакции, которую вы видели.",
+    "day": "Укажите день: ГГГГ-ММ-ДД.",
     "extension": "Укажите добавочный номер сотрудника цифрами, например 151.",
 }
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`$")

@@ -147,7 +147,7 @@ def _told(
     ]
     if operation.query is not None:
         parameters += _query(schema_of[operation.query], components)
-    if method != "get" and not is_internal(path):
+    if method != "get" and path.startswith("/ms-admin/"):
         header = {"name": PAGE_HEADER, "in": "header", "required": False, "schema": {"type": "string"}}
         parameters.append({**header, "description": "needed with a session, any value; not with a token"})
     if parameters:

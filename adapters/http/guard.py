@@ -24,10 +24,10 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiohttp.web_urldispatcher import MatchInfoError
 
-from adapters.http.answers import Handler, Problem
+from adapters.http.answers import Handler, Problem, is_somebody_reading
 from adapters.http.services import StartingUp, services
 from adapters.http.who import FOR_LINKS, WHO, Kind, Who, address_of, not_yours, peer, who
-from adapters.postgres.database import DATABASE_ERRORS, still_wanted
+from core.errors import StoreUnavailable
 
 OPEN: Final = frozenset(
     {
@@ -45,9 +45,13 @@ OPEN: Final = frozenset(
         "/ms-admin/api/login",
         "/ms-admin/api/enter",
         "/ms/webhook/{uuid}",
+        "/ms/hooks/{uuid}",
     }
 )
 """What anybody may ask for, as the router writes it: it tells nothing, or has a check of its own."""
+
+INTERNAL_AT_ROOT: Final = frozenset({"/customer-by-phone", "/responsible-extension"})
+"""For the rest of the telephony as well, which has always asked there."""
 
 LOGIN: Final = "/ms-admin/login"
 COOKIE: Final = "ms_session"
@@ -60,7 +64,7 @@ PAGE_HEADER: Final = "X-Requested-With"
 SAFE: Final = ("GET", "HEAD")
 PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 BROWSER_HEADERS: Final = ("Origin", "Sec-Fetch-Site")
-_NOBODY_KNOWS: Final[tuple[type[Exception], ...]] = (*DATABASE_ERRORS, StartingUp)
+_NOBODY_KNOWS: Final = (StoreUnavailable, StartingUp)
 """Who asks is in the database, and that is away, or not there yet."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
@@ -174,8 +178,7 @@ async def still_welcome(request: web.Request) -> bool:
     """
     try:
         asker = await request.app[GUARD].identify(request)
-    except DATABASE_ERRORS as error:
-        still_wanted(error)
+    except StoreUnavailable:
         return True
     return asker is not None and asker.enterprise == who(request).enterprise
 
@@ -192,7 +195,7 @@ def _target(request: web.Request) -> str:
 
 def is_internal(target: str) -> bool:
     """Whether an address is for the rest of the telephony."""
-    return target.startswith("/internal/") or target == "/metrics"
+    return target.startswith("/internal/") or target == "/metrics" or target.rstrip("/") in INTERNAL_AT_ROOT
 
 
 def _is_page(request: web.Request) -> bool:
@@ -226,18 +229,19 @@ def guarded(guard: Guard) -> Middleware:
             return await handler(request)
         try:
             asker = await guard.identify(request)
-        except _NOBODY_KNOWS as error:
-            still_wanted(error)
+        except _NOBODY_KNOWS:
             if not _is_page(request):
                 raise
             return await handler(request)  # nobody can say who asks; a page without data tells that in words, JSON would not
         if asker is None:
-            if isinstance(request.match_info, MatchInfoError) and not target.startswith(("/internal", "/ms-admin")):
+            is_unknown = isinstance(request.match_info, MatchInfoError)
+            ours = is_internal(target) or target.startswith(("/internal", "/ms-admin"))
+            if is_unknown and not ours:
                 return await handler(request)  # there is nothing to be protected
-            if _is_page(request):
+            if _is_page(request) or (is_unknown and not is_internal(target) and is_somebody_reading(request)):
                 raise web.HTTPSeeOther(f"{LOGIN}?next={quote(request.path_qs, safe='')}")
             raise Problem(
-                403 if target.startswith("/internal/") else 401,
+                403 if is_internal(target) and target != "/metrics" else 401,
                 "this caller may not use this address",
                 hint="log in, call from the service's own host, or send Authorization: Bearer with the configured token",
             )

@@ -63,6 +63,7 @@ PAGES: Final = (
     Page(path="/ms-admin/live", title="Сейчас", script="live.js", style="live.css"),
     Page(path="/ms-admin/calls", title="Звонки", script="calls.js", style="calls.css"),
     Page(path="/ms-admin/calls/{enterprise}/{call}", title="Звонок", script="replay.js", style="replay.css"),
+    Page(path="/ms-admin/clicks", title="Нажатия", script="clicks.js", style="calls.css"),
     Page(path="/ms-admin/missed", title="Пропущенные", script="missed.js", style="calls.css"),
     Page(path="/ms-admin/reports", title="Отчёты", script="reports.js", style="reports.css"),
     Page(path="/ms-admin/status", title="Состояние", script="status.js", style="live.css"),

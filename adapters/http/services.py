@@ -13,6 +13,11 @@ from adapters.access import Access
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import Found
+from adapters.click_desk import ClickDesk
+from adapters.directory.desk import Desk
+from adapters.directory.hooks import Hooks
+from adapters.directory.integrations import Integrations
+from adapters.directory.keeper import Keeper
 from adapters.http.answers import Problem
 from adapters.http.stream import Streams
 from adapters.ingest import Ingest
@@ -21,6 +26,7 @@ from adapters.parked import ParkedWork
 from adapters.reports import Quantile
 from adapters.self_test import SelfTests
 from adapters.settings_store import SettingsStore
+from adapters.what_ifs import WhatIfs
 
 
 class Replay(Protocol):
@@ -31,6 +37,14 @@ class Replay(Protocol):
     """
 
     def __call__(self, enterprise: str, name: str, *, disguised: bool, russian: bool) -> Awaitable[dict[str, Any] | None]:
+        """See above."""
+        ...
+
+
+class ClickStory(Protocol):
+    """Tells one click in MoySklad as JSON; None for one that nobody knows. ``russian``: its sentences for a page."""
+
+    def __call__(self, enterprise: str, click: str, *, russian: bool) -> Awaitable[dict[str, Any] | None]:
         """See above."""
         ...
 
@@ -47,9 +61,12 @@ Status = Callable[[], Awaitable[dict[str, Any]]]
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The service's parts as the edge sees them."""
+    """The service's parts as the edge sees them. ``in_russian``: a sentence of the history, for a page."""
 
     ingest: Ingest
+    clicks: ClickDesk
+    click_story: ClickStory
+    russian: Callable[[str], str]
     settings: SettingsStore
     moysklad: MoySklad
     access: Access
@@ -57,12 +74,17 @@ class Services:
     replay: Replay
     in_russian: Callable[[str], str]
     self_tests: SelfTests
+    what_if: WhatIfs
     search: Search
     board: Board
     pool: Any
     quantile: Quantile
     find_call: FindCall
     parked: ParkedWork
+    desk: Desk
+    hooks: Hooks
+    keeper: Keeper
+    integrations: Integrations
     status: Status
     metrics: Callable[[], bytes]
     now_ms: Callable[[], int]

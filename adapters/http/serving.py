@@ -73,6 +73,7 @@ class Server:
             self._holder.streams.close()
             if self._holder.parts is not None:
                 self._holder.parts.board.close()
+                self._holder.parts.integrations.close()
             await self._until_gone()
         if self._watching is not None:
             self._watching.cancel()

@@ -153,11 +153,12 @@ class VerdictShown(Shape, frozen=True, kw_only=True):
 
 
 class Connection(Shape, frozen=True, kw_only=True):
-    """What the connection test found."""
+    """What the connection test found. ``changes``: whether MoySklad tells of changed clients; everything works without it."""
 
     success: bool
     phone_api: VerdictShown
     main_api: VerdictShown
+    changes: VerdictShown
     problems: list[str]
 
 
@@ -183,6 +184,13 @@ class OrderStates(Shape, frozen=True, kw_only=True):
     """Names of states, or why there are none, in Russian words."""
 
     states: list[str]
+    problem: str
+
+
+class Organizations(Shape, frozen=True, kw_only=True):
+    """Names of legal entities, or why there are none, in Russian words."""
+
+    organizations: list[str]
     problem: str
 
 
@@ -225,7 +233,7 @@ class SelfTestShown(Shape, frozen=True, kw_only=True):
 
 
 class CallRow(Shape, frozen=True, kw_only=True):
-    """A call as the index has it."""
+    """A call as the index has it; ``clicked``: somebody asked for it by a click in MoySklad."""
 
     enterprise: str
     call: str
@@ -245,6 +253,7 @@ class CallRow(Shape, frozen=True, kw_only=True):
     failures: int
     parked: str
     remedy: str
+    clicked: bool
     link: str
 
 
@@ -253,6 +262,86 @@ class CallsFound(Shape, frozen=True, kw_only=True):
 
     calls: list[CallRow]
     after: str | None
+
+
+class ClickTaken(Shape, frozen=True, kw_only=True):
+    """The click is durable; the telephone rings next."""
+
+    success: Literal[True]
+
+
+class ClickRow(Shape, frozen=True, kw_only=True):
+    """A click in MoySklad. ``stage``: how far it came; ``signature``: the reading that fitted, ``absent`` or ``wrong``; ``way``:
+    ``ami`` or ``http``; ``ambiguous``: it may have rung; ``call``: what came of it; ``repeats``: further deliveries."""
+
+    click: str
+    at_ms: Ms
+    stage: Literal["waiting", "ordering", "ordered", "doubted", "joined", "silent", "failed", "expired", "refused", "unheard"]
+    extension: str
+    number: str
+    uid: str
+    signature: str
+    way: str
+    error: str
+    remedy: str
+    ambiguous: bool
+    call: str
+    repeats: int
+    link: str
+
+
+class SignatureSeen(Shape, frozen=True, kw_only=True):
+    """How MoySklad signs: the reading that fitted last, and the verdict on the last click; null: there was none."""
+
+    fitted: str | None
+    fitted_ms: Ms | None
+    last: str | None
+    last_ms: Ms | None
+
+
+class ClicksFound(Shape, frozen=True, kw_only=True):
+    """Clicks, newest first. ``before``: asks for older ones; null: there are none. ``names``: extension -> employee."""
+
+    clicks: list[ClickRow]
+    before: int | None
+    signature: SignatureSeen
+    names: dict[str, str]
+
+
+class WhatIfSettings(Shape, frozen=True, kw_only=True):
+    """Settings as they were stored, without secrets."""
+
+    ms: dict[str, Any]
+
+
+class WhatIfGroup(Shape, frozen=True, kw_only=True):
+    """One kind of difference: what, why, how many calls, a few of them."""
+
+    what: str
+    because: str
+    calls: int
+    examples: list[dict[str, str]]
+
+
+class WhatIfFound(Shape, frozen=True, kw_only=True):
+    """Many calls as a sum. ``anyway``: calls with differences that are not the settings' doing."""
+
+    calls: int
+    differing: int
+    anyway: int
+    unreadable: int
+    groups: list[WhatIfGroup]
+
+
+class WhatIfDayShown(Shape, frozen=True, kw_only=True):
+    """A day that is run again: how far it has come (``done`` of ``whole`` calls), and what was found."""
+
+    id: str
+    day: str
+    state: Literal["running", "done", "cancelled", "failed"]
+    done: int
+    whole: int
+    found: WhatIfFound
 
 
 class MissedShown(Shape, frozen=True, kw_only=True):

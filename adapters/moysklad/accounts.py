@@ -11,12 +11,20 @@ from adapters.moysklad.errors import Api, ApiRefusal
 from adapters.moysklad.explain import explain_failure_ru
 from adapters.moysklad.json_api import Employee, JsonApi
 from adapters.moysklad.phone_api import PhoneApi, PhoneEmployee, update_body
+from adapters.moysklad.terms import Named, chosen, named
 from adapters.moysklad.transport import Trail
 from core.effects import Account, CardAction, CardEvent, Refused, RegisterCall, Unavailable, UpdateCall
 from core.self_test import NUMBER
+from core.settings import Settings
 
 TEST_COMMENT: Final = "Проверка карточки из настроек интеграции. Это не настоящий звонок."
 SOLUTION_TOKEN: Final = 55006
+
+CRM: Final = "tariff_crm"
+"""The permission that tells of the CRM option, without which there are no tasks (2.6, 2.7)."""
+
+MANY: Final = 100
+"""Legal entities offered to choose from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,14 @@ class TestCard:
     start_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _User:
+    """Whoever the token speaks for; ``crm``: whether the account has that option (None: it does not say)."""
+
+    name: str = ""
+    crm: bool | None = None
+
+
 class Accounts:
     """The administrator's questions, over the same clients and limits as the calls."""
 
@@ -91,8 +107,8 @@ class Accounts:
             details=details,
         )
 
-    async def check_json_api(self, account: Account) -> Verdict:
-        """Whether the main token works and what it lacks for customers and orders. Asks as :meth:`check_phone_api` does."""
+    async def check_json_api(self, account: Account, settings: Settings) -> Verdict:
+        """Whether the main token works, and what it lacks for what the settings ask. Asks as :meth:`check_phone_api` does."""
         token, trail = account.api_token, Trail(enterprise=account.enterprise)
         self._json.transport.forget(token)
         try:
@@ -101,33 +117,39 @@ class Accounts:
         except (Refused, Unavailable) as failure:
             return _bad(failure, Api.JSON)
         organizations, for_customers, for_orders = await asyncio.gather(
-            self._look("/entity/organization", token, (("limit", "1"),)),
+            self._look("/entity/organization", token, (("limit", str(MANY)),)),
             self._look("/entity/counterparty/metadata", token, (("expand", "attributes"),)),
             self._look("/entity/customerorder/metadata", token, (("expand", "attributes"),)),
         )
-        warnings = [*_required("контрагента", for_customers), *_required("заказа", for_orders)]
-        if isinstance(organizations, str):
-            warnings.append(f"Юридические лица недоступны, заказы создать не получится. {organizations}")
-        elif _count(organizations) == 0:
-            warnings.append("В МоёмСкладе нет юридического лица: заказы создать не получится.")
+        warnings = [
+            *_required("контрагента", for_customers),
+            *_required("заказа", for_orders),
+            *_for_whom(organizations, account, settings),
+            *_states_missing(for_orders, settings),
+            *_for_tasks(user, account, settings),
+        ]
         details = {
-            "user": user,
+            "user": user.name,
             "counterparties": _count(customers),
             "organizations": None if isinstance(organizations, str) else _count(organizations),
             "warnings": warnings,
         }
-        who = f" Пользователь: {user}." if user else ""
+        who = f" Пользователь: {user.name}." if user.name else ""
         return Verdict(ok=True, text=" ".join([f"Токен основного API принят.{who}", *warnings]), details=details)
 
-    async def _user(self, token: str, trail: Trail) -> str:
-        """Who the token speaks for; empty for a solution's token, which has no user (2.6)."""
+    async def _user(self, token: str, trail: Trail) -> _User:
+        """Who the token speaks for; nobody for a solution's token, which has no user (2.6)."""
         try:
             body = await self._json.get("/context/employee", token, trail)
         except ApiRefusal as refusal:
             if SOLUTION_TOKEN in refusal.codes:
-                return ""
+                return _User()
             raise
-        return str(body.get("name") or body.get("uid") or "") if isinstance(body, dict) else ""
+        if not isinstance(body, dict):
+            return _User()
+        permissions = body.get("permissions")
+        crm = CRM in permissions if isinstance(permissions, dict) else None
+        return _User(name=str(body.get("name") or body.get("uid") or ""), crm=crm)
 
     async def _look(self, path: str, token: str, query: tuple[tuple[str, str], ...]) -> Any:
         """The answer, or Russian words why there is none: what is looked at here is wanted, not needed."""
@@ -154,8 +176,14 @@ class Accounts:
         if isinstance(answer, str):
             return (), answer
         states = answer.get("states") if isinstance(answer, dict) else None
-        names = [each.get("name") for each in states if isinstance(each, dict)] if isinstance(states, list) else []
-        return tuple(str(name) for name in names if name), ""
+        return tuple(each.name for each in named(states if isinstance(states, list) else []) if each.name), ""
+
+    async def organizations(self, account: Account) -> tuple[tuple[str, ...], str]:
+        """The names of the account's legal entities, and Russian words if they cannot be had."""
+        answer = await self._look("/entity/organization", account.api_token, (("limit", str(MANY)),))
+        if isinstance(answer, str):
+            return (), answer
+        return tuple(each.name for each in _rows_of(answer) if each.name), ""
 
     async def _extensions(self, account: Account) -> tuple[PhoneEmployee, ...] | str:
         try:
@@ -234,6 +262,58 @@ def _bad(failure: Refused | Unavailable, api: Api) -> Verdict:
         text=explain_failure_ru(failure, api),
         details={"error": failure.error, "code": code, "status": getattr(failure, "status", None)},
     )
+
+
+def _asks_for_orders(settings: Settings) -> bool:
+    return any(actions.create_order != "none" for actions in (settings.incoming, settings.outgoing))
+
+
+def _rows_of(body: Any) -> tuple[Named, ...]:
+    rows = body.get("rows") if isinstance(body, dict) else None
+    return named(rows if isinstance(rows, list) else [])
+
+
+def _for_whom(organizations: Any, account: Account, settings: Settings) -> list[str]:
+    """Warnings about the legal entity that orders are made for."""
+    if isinstance(organizations, str):
+        return [f"Юридические лица недоступны, заказы создать не получится. {organizations}"]
+    rows = _rows_of(organizations)
+    if not rows:
+        return ["В МоёмСкладе нет юридического лица: заказы создать не получится."]
+    if len(rows) == 1 or not _asks_for_orders(settings) or chosen(rows, account.organization):
+        return []
+    if account.organization:
+        return [f"Юридического лица «{account.organization}» в МоёмСкладе нет: выберите другое, иначе заказы не создаются."]
+    names = ", ".join(row.name for row in rows[:5])
+    return [f"Юридических лиц несколько ({names}), а для заказов не выбрано ни одно: выберите, иначе заказы не создаются."]
+
+
+def _states_missing(metadata: Any, settings: Settings) -> list[str]:
+    """A warning for each chosen state that orders cannot have: they are made without it."""
+    states = metadata.get("states") if isinstance(metadata, dict) else None
+    if isinstance(metadata, str):
+        return []
+    known = named(states if isinstance(states, list) else [])
+    wanted = {
+        actions.order_state: None
+        for actions in (settings.incoming, settings.outgoing)
+        if actions.create_order != "none" and actions.order_state and not chosen(known, actions.order_state)
+    }
+    return [f"Статуса заказа «{state}» в МоёмСкладе нет: заказы создаются без него." for state in wanted]
+
+
+def _for_tasks(user: _User, account: Account, settings: Settings) -> list[str]:
+    """Warnings about tasks, where the settings ask for them."""
+    if settings.incoming.create_task == "none":
+        return []
+    found = []
+    if user.crm is False:
+        found.append("В тарифе МоегоСклада нет опции CRM: задачи «Перезвонить» ставить нельзя. Подключите её или отключите задачи.")
+    if not (account.assignee or settings.unrecognized_extension):
+        found.append(
+            "Не выбрано, кому ставить задачу, когда у клиента нет ответственного, а звонило у нескольких: выберите сотрудника."
+        )
+    return found
 
 
 def _count(body: Any) -> int | None:

@@ -75,6 +75,12 @@ class ApiRefusal(Refused):
         self.parameters = parameters
         self.kind = kind
 
+    def is_about(self, field: str) -> bool:
+        """Whether it concerns one field: it names it, or it says "not found" and names nothing."""
+        if self.parameters:
+            return any(name == field or name.startswith(field + ".") for name in self.parameters)
+        return 1021 in self.codes
+
     def again(self) -> ApiRefusal:
         """The same, to be raised once more."""
         return ApiRefusal(

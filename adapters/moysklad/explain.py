@@ -54,6 +54,15 @@ _OUTAGE: Final = "МойСклад сейчас не отвечает как н�
 _NO_CONNECTION: Final = "Нет связи с МоимСкладом ({api}): {why}. Проверьте доступ сервера в интернет и адрес API."
 _NO_ANSWER: Final = "МойСклад ({api}) не ответил вовремя. Повторите; если повторится, проверьте сеть сервера."
 _AWAY: Final = "МойСклад ({api}) не отвечает, и сервис сейчас проверяет, не вернулся ли он. Повторите через несколько секунд."
+_NO_ROOM: Final = "Предел запросов этого предприятия к МоемуСкладу ({api}) исчерпан. Повторите через несколько секунд."
+_NOT_SENT: Final[Mapping[str, str]] = {
+    Trouble.UNANSWERED: "МойСклад ({api}) ещё не ответил на прежние запросы этого предприятия: новый пока не отправлен. "
+    "Повторите через несколько секунд.",
+    Trouble.GUARDED: "Слишком много запросов этого предприятия кончились неудачей, а МойСклад блокирует того, кто продолжает: "
+    "запрос не отправлен. Устраните причину неудач и повторите через минуту.",
+    Trouble.REPEATED: "Одно и то же менялось слишком часто, а МойСклад блокирует того, кто продолжает: запрос не отправлен. "
+    "Повторите через минуту.",
+}
 _WHY: Final[Mapping[str, str]] = {
     Trouble.NO_NAME: "имя сервера не находится",
     Trouble.NO_TLS: "не удалось установить защищённое соединение",
@@ -94,6 +103,6 @@ def explain_failure_ru(failure: Refused | Unavailable, api: Api) -> str:
         case Deferred() if failure.error.startswith(Trouble.AWAY):
             return _AWAY.format(api=_NAMES[api])
         case Deferred():
-            return _STATUSES[429]
+            return _NOT_SENT.get(failure.error, _NO_ROOM).format(api=_NAMES[api])
         case _:
             return _NO_ANSWER.format(api=_NAMES[api])

@@ -7,29 +7,40 @@ and a smaller request can still do the job (a customer deleted meanwhile must no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, assert_never
 
+from adapters.moysklad.contacts import Contacts, Memory, NoMemory, as_result
 from adapters.moysklad.directory import Directory
 from adapters.moysklad.errors import ApiRefusal, ApiUnavailable
-from adapters.moysklad.json_api import JsonApi, contact_persons, owner_of
+from adapters.moysklad.json_api import JsonApi
 from adapters.moysklad.limits import Clock, wall_ms
 from adapters.moysklad.moments import to_moscow
-from adapters.moysklad.numbers import NumberKey, number_key
+from adapters.moysklad.numbers import number_key
+from adapters.moysklad.orders import Orders
 from adapters.moysklad.phone_api import NOTHING_TO_CHANGE, PhoneApi, RemoteCall, update_body
+from adapters.moysklad.tasks import Tasks
 from adapters.moysklad.transport import Trail, Transport
+from core.contacts import Owner
 from core.effects import (
     Account,
     Admission,
+    ClaimCallback,
+    CloseCallback,
+    CompleteTask,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     Deferred,
     Effect,
     FindContact,
     FindEmployees,
+    HoldTasks,
     InspectCall,
+    KeepTask,
     Performed,
     Refused,
     RegisterCall,
@@ -40,11 +51,8 @@ from core.effects import (
 )
 
 Result = dict[str, Any]
-Row = Mapping[str, Any]
 
 EXISTS: Final = 3006
-NOT_FOUND: Final = 1021
-RULE: Final = "own phone before contact person, not archived, most recently updated, smallest id"
 
 
 class _Admitted:
@@ -63,11 +71,16 @@ class _Admitted:
 class MoySkladGateway:
     """The port of :class:`core.effects.Gateway` to the two APIs."""
 
-    def __init__(self, phone: PhoneApi, json: JsonApi, *, now_ms: Clock = wall_ms) -> None:
+    def __init__(self, phone: PhoneApi, json: JsonApi, *, now_ms: Clock = wall_ms, memory: Memory | None = None) -> None:
+        """``memory``: what the rest of the telephony asked lately; calls use it and teach it."""
         self._phone = phone
         self._json = json
         self._now_ms = now_ms
+        self._memory: Memory = NoMemory() if memory is None else memory
+        self.contacts = Contacts(json)
         self.directory = Directory(phone, json, now_ms=now_ms)
+        self._orders = Orders(json, zone=phone.zone, now_ms=now_ms)
+        self._tasks = Tasks(json, self.directory, zone=phone.zone)
 
     def is_away(self, effect: Effect, account: Account) -> bool:
         """See :class:`core.effects.Gateway`."""
@@ -84,8 +97,7 @@ class MoySkladGateway:
         trail = Trail(turn=turn, enterprise=account.enterprise)
         if (way := self._first_request(effect, account)) is not None:
             transport, credential = way
-            entity = effect.external_id if isinstance(effect, UpdateCall | ConfirmCall) else ""
-            await transport.take_place(credential, trail, most_ms=self._left_ms(effect), entity=entity)
+            await transport.take_place(credential, trail, most_ms=self._left_ms(effect), entity=_put(effect))
         try:
             yield _Admitted(self, account, trail)
         finally:
@@ -94,6 +106,7 @@ class MoySkladGateway:
     def forget(self, account: Account) -> None:
         """Believe nothing of this account any more: its settings changed, or a person asks to try it again."""
         self.directory.forget(account)
+        self._orders.terms.forget(account)
         self._phone.transport.forget(account.phone_key)
         self._json.transport.forget(account.api_token)
 
@@ -108,11 +121,17 @@ class MoySkladGateway:
         match effect:
             case _ if left_ms is not None and left_ms <= 0:
                 return None
+            case FindContact() if self._memory.for_call(account, effect.number) is not None:
+                return None
             case FindContact() | CreateContact():
                 return (self._json.transport, account.api_token) if account.api_token and number_key(effect.number) else None
             case FindEmployees() if self.directory.knows(account, effect.extensions):
                 return None
             case UpdateCall() if not update_body(effect, self._phone.zone):
+                return None
+            case CreateOrder() | CreateTask() | CompleteTask():
+                return (self._json.transport, account.api_token) if account.api_token else None
+            case ClaimCallback() | KeepTask() | HoldTasks() | CloseCallback():
                 return None
             case RegisterCall() | UpdateCall() | ConfirmCall() | InspectCall() | FindEmployees():
                 return self._phone.transport, account.phone_key
@@ -169,7 +188,15 @@ class MoySkladGateway:
                 found = await self._by_external_id(effect.external_id, account, trail)
                 if found is None:
                     return {"call": None, "contact": None, "recordings": []}
-                return {"call": found.id, "contact": found.contact, "recordings": list(found.recordings)}
+                return {**_told(found), "recordings": list(found.recordings)}
+            case CreateOrder():
+                return await self._create_order(effect, account, trail)
+            case CreateTask():
+                return await self._tasks.create(effect, account, trail)
+            case CompleteTask():
+                return await self._tasks.complete(effect, account, trail)
+            case ClaimCallback() | KeepTask() | HoldTasks() | CloseCallback():
+                raise TypeError(f"{effect.type} is asked of the house, not of MoySklad")
             case InspectCall():
                 call = await self._phone.read(effect.call, account.phone_key, trail)
                 return {"recordings": list(call.recordings)}
@@ -190,8 +217,11 @@ class MoySkladGateway:
                 raise ApiUnavailable(
                     "MoySklad says that the external id is taken, and does not find the call by it", ambiguous=True
                 ) from refusal
-            return {"call": existing.id, "contact": existing.contact, "existed": True}
-        result: Result = {"call": call.id, "contact": call.contact}
+            return {**_told(existing), "existed": True}
+        if call.contact:
+            owner = Owner(id=call.owner, extension=call.owner_extension, extension_ms=self._now_ms()) if call.owner else None
+            self._memory.registered(account, effect.number, call.contact, owner)
+        result: Result = _told(call)
         # A server that returns the existing row instead of refusing gives itself away when that row began at another time.
         if call.start and call.start[:19] != to_moscow(effect.start_ms, self._phone.zone)[:19]:
             result["existed"] = True
@@ -201,9 +231,10 @@ class MoySkladGateway:
         try:
             return await self._phone.register(effect, account.phone_key, trail)
         except ApiRefusal as refusal:
-            if not effect.contact or not _is_about(refusal, "counterparty"):
+            if not effect.contact or not refusal.is_about("counterparty"):
                 raise
         # The customer was deleted since we found it: the call is worth more than the link.
+        self._memory.gone(account, effect.contact)
         return await self._phone.register(replace(effect, contact=""), account.phone_key, trail)
 
     async def _by_external_id(self, external_id: str, account: Account, trail: Trail) -> RemoteCall | None:
@@ -221,73 +252,49 @@ class MoySkladGateway:
     # -- customers -------------------------------------------------------------------------------------------
 
     async def _find_contact(self, effect: FindContact, account: Account, trail: Trail) -> Result:
-        key = number_key(effect.number)
-        if key is None:
-            return {"contact": None, "name": None, "matches": 0, "rule": "no number to search by", "owner": None}
-        if not account.api_token:
-            raise Refused("no main API token", remedy="enter the main API token in the integration's settings")
-        rows = await self._search(key, (key.digits,), account, trail)
-        if not rows:
-            # A server that compares text instead of digits (6.10) needs the end of the number as somebody typed it.
-            rows = await self._search(key, tuple(tail for tail in key.tails if tail != key.digits), account, trail)
-        return choose(key, rows)
+        if (remembered := self._memory.for_call(account, effect.number)) is not None:
+            return {**as_result(remembered), "asked_ms": remembered.asked_ms}
+        looked = await self.contacts.look_up(effect.number, account, trail, now_ms=self._now_ms())
+        self._memory.learn(account, looked.known)
+        return as_result(looked.known)
 
-    async def _search(self, key: NumberKey, texts: tuple[str, ...], account: Account, trail: Trail) -> list[Row]:
-        found = await _all(
-            self._json.search_counterparties(text, account.api_token, trail, verified=lambda row: holds(key, row)) for text in texts
-        )
-        return list({str(row.get("id")): row for rows in found for row in rows if row.get("id")}.values())
+    async def _create_order(self, effect: CreateOrder, account: Account, trail: Trail) -> Result:
+        try:
+            return await self._orders.create(effect, account, trail)
+        except ApiRefusal as refusal:
+            if refusal.is_about("agent"):
+                self._memory.gone(account, effect.contact)  # so that who asks again finds whoever has the number now
+            raise
 
     async def _create_contact(self, effect: CreateContact, account: Account, trail: Trail) -> str:
         if number_key(effect.number) is None:
             raise Refused("a hidden number cannot become a customer")
         if not account.api_token:
             raise Refused("no main API token", remedy="enter the main API token in the integration's settings")
+        owner = effect.owner
         try:
-            return await self._json.create_counterparty(effect.number, effect.sync_id, account.api_token, trail, owner=effect.owner)
+            contact = await self._json.create_counterparty(effect.number, effect.sync_id, account.api_token, trail, owner=owner)
         except ApiRefusal as refusal:
-            if not effect.owner or not _is_about(refusal, "owner"):
+            if not owner or not refusal.is_about("owner"):
                 raise
-        # The employee is gone or may not own customers: a customer without this owner is better than none.
-        return await self._json.create_counterparty(effect.number, effect.sync_id, account.api_token, trail)
+            # The employee is gone or may not own customers: a customer without this owner is better than none.
+            owner = ""
+            contact = await self._json.create_counterparty(effect.number, effect.sync_id, account.api_token, trail)
+        self._memory.created(account, effect.number, contact, owner)
+        return contact
 
 
-def _is_about(refusal: ApiRefusal, field: str) -> bool:
-    """Whether a refusal concerns one field: it names it, or it says "not found" and names nothing."""
-    if refusal.parameters:
-        return any(name == field or name.startswith(field + ".") for name in refusal.parameters)
-    return NOT_FOUND in refusal.codes
+def _told(call: RemoteCall) -> Result:
+    """A call, whom MoySklad linked, and who is responsible for him, where it says so."""
+    return {"call": call.id, "contact": call.contact} | ({"owner": call.owner} if call.owner else {})
 
 
-def holds(key: NumberKey, row: Row) -> bool:
-    """Whether a counterparty, or one of its contact persons, has this number."""
-    return key.is_in(row.get("phone")) or any(key.is_in(person.get("phone")) for person in contact_persons(row))
-
-
-def choose(key: NumberKey, rows: list[Row]) -> Result:
-    """One of several customers with the same number, by :data:`RULE`."""
-    if not rows:
-        return {"contact": None, "name": None, "matches": 0, "rule": "nobody has this number", "owner": None}
-    ordered = sorted(rows, key=lambda row: str(row["id"]))
-    ordered.sort(key=lambda row: str(row.get("updated") or ""), reverse=True)
-    ordered.sort(key=lambda row: (not key.is_in(row.get("phone")), row.get("archived") is True))
-    best = ordered[0]
-    where = "own phone" if key.is_in(best.get("phone")) else "contact person's phone"
-    return {
-        "contact": str(best["id"]),
-        "name": str(best.get("name") or ""),
-        "matches": len(rows),
-        "rule": where if len(rows) == 1 else f"{where}; of {len(rows)}: {RULE}",
-        "owner": owner_of(best),
-    }
-
-
-async def _all(requests: Any) -> list[list[Row]]:
-    """Everything at once; the first failure ends the others and is raised as itself."""
-    pending: list[Coroutine[Any, Any, list[Row]]] = list(requests)
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(request) for request in pending]
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
+def _put(effect: Effect) -> str:
+    """What an effect PUTs, as the guard counts it."""
+    match effect:
+        case UpdateCall() | ConfirmCall():
+            return effect.external_id
+        case CompleteTask():
+            return effect.task
+        case _:
+            return ""

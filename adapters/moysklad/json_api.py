@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from adapters.moysklad.errors import ApiUnavailable
 from adapters.moysklad.phone_api import flat_meta, linked_id
@@ -14,6 +15,8 @@ MAIN_API_URL: Final = "https://api.moysklad.ru/api/remap/1.2"
 
 PAGE: Final = 100
 """``expand`` is silently ignored above this limit (2.4)."""
+EXPANDED: Final = "contactpersons,owner"
+"""A search then names who is responsible as well, and whether he is archived, without a request more (2.5)."""
 MAX_PAGES: Final = 3
 EMPLOYEE_PAGE: Final = 1000
 MAX_EMPLOYEE_PAGES: Final = 10
@@ -29,6 +32,21 @@ class Employee:
     email: str
     login: str
     archived: bool
+
+
+DIFF_TYPE: Final = "FIELDS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """One of the account's webhooks (2.8)."""
+
+    id: str
+    url: str
+    entity_type: str
+    action: str
+    enabled: bool
+    diff_type: str = ""
 
 
 class JsonApi:
@@ -52,12 +70,12 @@ class JsonApi:
 
         found: list[Mapping[str, Any]] = []
         for page in range(MAX_PAGES):
-            query = [("search", text), ("expand", "contactpersons"), ("limit", str(PAGE))]
+            query = [("search", text), ("expand", EXPANDED), ("limit", str(PAGE))]
             if page:
                 query.append(("offset", str(page * PAGE)))
             outgoing = Outgoing(method="GET", path="/entity/counterparty", query=tuple(query), digest=digest)
             body = await self.transport.send(outgoing, token, trail)
-            rows = _listed(body)
+            rows = listed(body)
             found.extend(row for row in rows if verified(row))
             if not rows or _size(body, rows) <= (page + 1) * PAGE:
                 break
@@ -65,12 +83,47 @@ class JsonApi:
 
     async def create_counterparty(self, number: str, sync_id: str, token: str, trail: Trail, *, owner: str = "") -> str:
         """POST /entity/counterparty; a repeat with the same ``sync_id`` returns the first one (2.5). The new uuid."""
-        outgoing = Outgoing(method="POST", path="/entity/counterparty", body=counterparty_body(number, sync_id, owner))
+        made = await self.create("counterparty", counterparty_body(number, sync_id, owner), token, trail)
+        return str(made["id"])
+
+    async def create(self, kind: str, body: Mapping[str, Any], token: str, trail: Trail) -> Mapping[str, Any]:
+        """POST /entity/{kind}: what was made, with its ``id``."""
+        made = await self.transport.send(Outgoing(method="POST", path=f"/entity/{kind}", body=body), token, trail)
+        found = made.get("id") if isinstance(made, dict) else None
+        if not isinstance(made, dict) or not isinstance(found, str) or not found:
+            raise ApiUnavailable(f"the answer names no {kind}", ambiguous=True)
+        return made
+
+    async def counterparty(self, contact: str, token: str, trail: Trail) -> Mapping[str, Any]:
+        """GET /entity/counterparty/{id}, contact persons and owner inside; the history keeps only that it was there."""
+        path = f"/entity/counterparty/{quote(contact, safe='')}"
+        outgoing = Outgoing(method="GET", path=path, query=(("expand", EXPANDED),), digest=lambda _: {"id": contact})
         body = await self.transport.send(outgoing, token, trail)
-        found = body.get("id") if isinstance(body, dict) else None
-        if not isinstance(found, str) or not found:
-            raise ApiUnavailable("the answer names no counterparty", ambiguous=True)
-        return found
+        if not isinstance(body, Mapping) or not isinstance(body.get("id"), str):
+            raise ApiUnavailable("the answer names no counterparty", ambiguous=False)
+        return body
+
+    async def webhooks(self, token: str, trail: Trail) -> tuple[Webhook, ...]:
+        """GET /entity/webhook: all of the account, whoever made them (2.8)."""
+        body = await self.get("/entity/webhook", token, trail, query=(("limit", str(EMPLOYEE_PAGE)),))
+        return tuple(_webhook(row) for row in listed(body) if isinstance(row.get("id"), str))
+
+    async def create_webhook(self, url: str, entity_type: str, action: str, token: str, trail: Trail) -> None:
+        """POST /entity/webhook; an UPDATE names the fields that changed."""
+        body: dict[str, Any] = {"url": url, "action": action, "entityType": entity_type, "enabled": True}
+        if action == "UPDATE":
+            body["diffType"] = DIFF_TYPE
+        await self.transport.send(Outgoing(method="POST", path="/entity/webhook", body=body), token, trail)
+
+    async def mend_webhook(self, webhook: Webhook, token: str, trail: Trail) -> None:
+        """PUT /entity/webhook/{id}: on again, and with the fields that changed."""
+        body: dict[str, Any] = {"enabled": True} | ({"diffType": DIFF_TYPE} if webhook.action == "UPDATE" else {})
+        path = f"/entity/webhook/{quote(webhook.id, safe='')}"
+        await self.transport.send(Outgoing(method="PUT", path=path, body=body, entity=webhook.id), token, trail)
+
+    async def delete_webhook(self, id_: str, token: str, trail: Trail) -> None:
+        """DELETE /entity/webhook/{id}."""
+        await self.transport.send(Outgoing(method="DELETE", path=f"/entity/webhook/{quote(id_, safe='')}"), token, trail)
 
     async def employees(self, token: str, trail: Trail) -> tuple[Employee, ...]:
         """GET /entity/employee, all pages within the bound."""
@@ -78,7 +131,7 @@ class JsonApi:
         for page in range(MAX_EMPLOYEE_PAGES):
             query = [("limit", str(EMPLOYEE_PAGE))] + ([("offset", str(page * EMPLOYEE_PAGE))] if page else [])
             body = await self.get("/entity/employee", token, trail, query=tuple(query))
-            rows = _listed(body)
+            rows = listed(body)
             found.extend(_employee(row) for row in rows if isinstance(row.get("id"), str))
             if not rows or _size(body, rows) <= (page + 1) * EMPLOYEE_PAGE:
                 break
@@ -107,6 +160,17 @@ def owner_of(row: Mapping[str, Any]) -> str | None:
     return linked_id(row.get("owner"))
 
 
+def _webhook(row: Mapping[str, Any]) -> Webhook:
+    return Webhook(
+        id=str(row["id"]),
+        url=str(row.get("url") or ""),
+        entity_type=str(row.get("entityType") or ""),
+        action=str(row.get("action") or ""),
+        enabled=row.get("enabled") is not False,
+        diff_type=str(row.get("diffType") or ""),
+    )
+
+
 def _employee(row: Mapping[str, Any]) -> Employee:
     return Employee(
         id=str(row["id"]),
@@ -122,7 +186,8 @@ def _rows(body: Any) -> list[Mapping[str, Any]]:
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
-def _listed(body: Any) -> list[Mapping[str, Any]]:
+def listed(body: Any) -> list[Mapping[str, Any]]:
+    """The rows of a list answer. Raises ApiUnavailable for an answer that is none."""
     if not isinstance(body, Mapping) or not isinstance(body.get("rows"), list):
         raise ApiUnavailable("the answer holds no list", ambiguous=False)
     return _rows(body)

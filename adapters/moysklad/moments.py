@@ -11,3 +11,8 @@ def to_moscow(at_ms: int, zone: tzinfo) -> str:
     """``at_ms`` (Unix epoch, UTC) as ``yyyy-MM-dd HH:mm:ss.SSS`` in ``zone``."""
     local = (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone)
     return f"{local:%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03d}"
+
+
+def to_people(at_ms: int, zone: tzinfo) -> str:
+    """The same as a Russian reader writes it, to the minute."""
+    return f"{(_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone):%d.%m.%Y %H:%M}"

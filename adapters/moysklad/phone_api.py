@@ -86,12 +86,14 @@ def _rest(effect: RegisterCall | UpdateCall, zone: tzinfo) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteCall:
-    """A call as MoySklad answers it. ``contact`` is a uuid or None, ``start`` its local text."""
+    """A call as MoySklad answers it. ``contact`` and ``owner``, who is responsible, are uuids or None; ``start`` is local."""
 
     id: str
     contact: str | None
     recordings: tuple[str, ...]
     start: str
+    owner: str | None = None
+    owner_extension: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +176,15 @@ class PhoneApi:
             contact=linked_id(answer.get("counterparty")),
             recordings=tuple(str(url) for url in urls),
             start=str(answer.get("startTime") or ""),
+            owner=linked_id(answer.get("counterpartyowner")),
+            owner_extension=_owner_extension(answer.get("counterpartyowner")),
         )
+
+
+def _owner_extension(owner: Any) -> str:
+    """``extention`` as the API spells it here (1.4)."""
+    extension = owner.get("extention") if isinstance(owner, Mapping) else None
+    return str(extension) if isinstance(extension, str | int) and not isinstance(extension, bool) else ""
 
 
 def linked_id(link: Any) -> str | None:

@@ -7,6 +7,7 @@ from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
 from adapters.moysklad.accounts import Accounts
+from adapters.moysklad.contacts import Memory
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import MAIN_API_URL, JsonApi
@@ -45,6 +46,7 @@ def build_moysklad(
     limits: LimitsRegistry | None = None,
     mended: Mended = nobody,
     timeout_s: float = 15.0,
+    memory: Memory | None = None,
 ) -> MoySklad:
     """Build the clients.
 
@@ -53,6 +55,7 @@ def build_moysklad(
         zone: MS_API_TIMEZONE, in which MoySklad reads times; Moscow by default (CONTRACT-MOYSKLAD 1.7).
         now_ms: the clock that ``deadline_ms`` of effects is compared with.
         mended: told when an enterprise's API answers again (``registry.py``); with ``limits`` given, theirs is told.
+        memory: what is remembered of customers, for calls and look-ups together.
     """
     limits = LimitsRegistry(now_ms=now_ms, mended=mended) if limits is None else limits
     phone_way = Transport(api=Api.PHONE, base_url=phone_url, limits=limits, timeout_s=timeout_s)
@@ -60,7 +63,7 @@ def build_moysklad(
     phone = PhoneApi(phone_way, zone=zone or ZoneInfo("Europe/Moscow"))
     json = JsonApi(json_way)
     return MoySklad(
-        gateway=MoySkladGateway(phone, json, now_ms=now_ms),
+        gateway=MoySkladGateway(phone, json, now_ms=now_ms, memory=memory),
         accounts=Accounts(phone, json),
         phone=phone,
         json=json,

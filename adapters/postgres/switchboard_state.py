@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from typing import Any, Final
 
 import asyncpg
 import orjson
 
+from adapters.click_joiner import NearClicks
 from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, load_sql, still_wanted
 from adapters.switchboard import HOLD_MS, Changes, Near
+from core.click_joining import KnownClick
 from core.errors import StoreUnavailable
 from core.legs import Kind, KnownCall, Legs
 from core.ports import StreamId
@@ -27,11 +29,13 @@ _HOLD: Final = load_sql("switchboard_hold")
 _HASTEN: Final = load_sql("hasten")
 _NOTIFY: Final = load_sql("notify_calls")
 _CALLS: Final = load_sql("switchboard_calls")
+_CLICKS: Final = load_sql("switchboard_clicks")
 _LINKS: Final = load_sql("switchboard_links")
 _MEMBERS: Final = load_sql("switchboard_members")
 _PRUNE: Final = load_sql("switchboard_prune")
 _RELAYED: Final = load_sql("switchboard_relayed")
 _SAVE_CALL: Final = load_sql("switchboard_save_call")
+_SAVE_CLICK: Final = load_sql("switchboard_save_click")
 _SAVE_LINK: Final = load_sql("switchboard_save_link")
 _SAVE_MEMBER: Final = load_sql("switchboard_save_member")
 _SET_RELAYED: Final = load_sql("switchboard_set_relayed")
@@ -122,6 +126,32 @@ class PostgresSwitchboardBatch:
     async def set_relayed(self, enterprise: str, leg: str, call: str, version: int) -> None:
         """See ``SwitchboardBatch.set_relayed``."""
         await self._connection.execute(_SET_RELAYED, enterprise, leg, call, version)
+
+    async def clicks(self, enterprise: str, near: NearClicks) -> dict[str, KnownClick]:
+        """See ``ClickMemory.clicks``."""
+        rows = await self._connection.fetch(_CLICKS, enterprise, near.extensions, near.since_ms, near.calls)
+        return {row["id"]: KnownClick(**dict(row)) for row in rows}
+
+    async def save_clicks(self, enterprise: str, clicks: Sequence[KnownClick]) -> None:
+        """See ``ClickMemory.save_clicks``."""
+        await self._connection.executemany(
+            _SAVE_CLICK,
+            [
+                (
+                    enterprise,
+                    click.id,
+                    click.extension,
+                    click.number,
+                    click.uid,
+                    click.channel_id,
+                    click.requested_ms,
+                    click.started_ms,
+                    click.call,
+                    click.own_leg,
+                )
+                for click in clicks
+            ],
+        )
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
         """See ``SwitchboardBatch.move``. What others wait for comes last: between it and the commit there is nothing."""

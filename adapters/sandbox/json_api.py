@@ -19,6 +19,7 @@ def list_of(kind: str) -> Handler:
     """GET /entity/{kind}."""
 
     def handle(state: State, ask: Ask, params: tuple[str, ...]) -> Answer:
+        _check_right(ask, kind, "view")
         page = lists.page_of(ask.query)
         expand = lists.expand_of(ask.query, page)
         found = lists.select(state, ask.account, kind, ask.query)
@@ -33,7 +34,7 @@ def create_of(kind: str) -> Handler:
     """POST /entity/{kind}: one object, or an array of them, each answered by the entity or its errors (2.3)."""
 
     def handle(state: State, ask: Ask, params: tuple[str, ...]) -> Answer:
-        _check_tariff(ask, kind)
+        _check_right(ask, kind, "create")
         value = read_json(state, ask)
         if isinstance(value, dict):
             return Answer(body=_create(state, ask, kind, value))
@@ -62,6 +63,7 @@ def one_of(kind: str) -> Handler:
     """GET /entity/{kind}/{id}; expand always works here."""
 
     def handle(state: State, ask: Ask, params: tuple[str, ...]) -> Answer:
+        _check_right(ask, kind, "view")
         found = _find(state, ask, kind, params[0])
         expand = lists.expand_of(ask.query, None)
         return Answer(body=Renderer(state, ask.account).entity(found, expand))
@@ -73,7 +75,7 @@ def update_of(kind: str) -> Handler:
     """PUT /entity/{kind}/{id}."""
 
     def handle(state: State, ask: Ask, params: tuple[str, ...]) -> Answer:
-        _check_tariff(ask, kind)
+        _check_right(ask, kind, "edit")
         found = _find(state, ask, kind, params[0])
         body = read_object(state, ask)
         changed = entities.update(state, ask.account, ask.user, found, body, now_ms=ask.now_ms)
@@ -86,6 +88,7 @@ def delete_of(kind: str) -> Handler:
     """DELETE /entity/{kind}/{id}: 200 with an empty body."""
 
     def handle(state: State, ask: Ask, params: tuple[str, ...]) -> Answer:
+        _check_right(ask, kind, "delete")
         found = _find(state, ask, kind, params[0])
         entities.remove(state, ask.account, ask.user, found, now_ms=ask.now_ms)
         return Answer()
@@ -199,9 +202,18 @@ def _check_id(entity_id: str) -> None:
         raise refuse(1052)
 
 
-def _check_tariff(ask: Ask, kind: str) -> None:
-    if kind == "task" and not ask.account.crm:
-        raise refuse(1043)
+_RIGHTS = {"view": 1016, "create": 1045, "edit": 1017, "delete": 1018}
+
+
+def _check_right(ask: Ask, kind: str, right: str) -> None:
+    """What the user may not do, and what the tariff lets nobody do (2.3, 2.7). Webhooks are the administrator's alone (2.8)."""
+    if right != "view":
+        if kind == "task" and not ask.account.crm:
+            raise refuse(1043)
+        if (kind, "tariff") in ask.account.denied:
+            raise refuse(1070)
+    if (kind, right) in ask.account.denied or (kind == "webhook" and ask.user.id != ask.account.admin_id):
+        raise refuse(_RIGHTS[right])
 
 
 def _directory(kind: str, *, writable: bool, deletable: bool = False) -> list[tuple[str, dict[str, Handler]]]:

@@ -45,6 +45,8 @@ def select(state: State, account: Account, kind: str, query: Mapping[str, str]) 
     schema = SCHEMAS[kind]
     renderer = Renderer(state, account)
     conditions = _conditions(schema, query.get("filter"), state.options.href_origin)
+    if kind == "task" and not state.switches.task_text_filter and any(one.field == "description" for one in conditions):
+        raise refuse(1034, "неизвестное поле фильтрации description", parameter="filter")
     found: Iterable[Entity] = account.of_type(kind).values()
     if not state.switches.search_includes_archived and all(one.field != "archived" for one in conditions):
         found = (one for one in found if not one.fields.get("archived", False))

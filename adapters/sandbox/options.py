@@ -76,6 +76,8 @@ class Switches:
     request_weight: Literal[1, 2, 3, 4] = 3
     # 2.5: POST contactpersons and notes answer an array (docs) or an object (OpenAPI)
     subresource_answer: Literal["array", "object"] = "array"
+    # 2.7: whether tasks can be filtered by their description (1034 if not)
+    task_text_filter: bool = True
     # 2.5: attributes in metadata, inline or as a list envelope that needs expand=attributes
     metadata_attributes: Literal["inline", "envelope"] = "envelope"
 

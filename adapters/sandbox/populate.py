@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.sandbox.seed import AccountSeed, CounterpartySeed, EmployeeSeed
+from adapters.sandbox.seed import AccountSeed, CounterpartySeed, EmployeeSeed, StateSeed
 from adapters.sandbox.state import Account, Employee, Entity, Json, State
 
 
@@ -23,15 +23,16 @@ def populate(state: State, seed: AccountSeed, *, now_ms: int) -> Account:
     elif account.phone_key != seed.phone_key:
         raise BadSeed(f"accounts.{seed.name}.phone_key", "the account has another key")
     account.crm = seed.crm
+    account.denied = frozenset((each.entity, each.right) for each in seed.denied)
     account.phone_solution_installed = seed.phone_solution_installed
     try:
-        state.give_token(account, account.admin_id, seed.api_token, revoke_others=False)
         if seed.login is not None and seed.password is not None:
             state.give_password(account, account.admin_id, seed.login, seed.password)
     except ValueError as error:
         raise BadSeed(f"accounts.{seed.name}", str(error)) from error
     for employee in seed.employees:
         _put_employee(state, account, employee, now_ms)
+    _give_token(state, account, seed)
     for counterparty in seed.counterparties:
         _put_counterparty(state, account, counterparty, now_ms)
     _put_named(state, account, "organization", seed.organizations, {"companyType": "legal"}, now_ms)
@@ -40,6 +41,16 @@ def populate(state: State, seed: AccountSeed, *, now_ms: int) -> Account:
     _put_states(state, account, "counterparty", seed.counterparty_states)
     _put_attributes(state, account, seed)
     return account
+
+
+def _give_token(state: State, account: Account, seed: AccountSeed) -> None:
+    owner = account.employee_at(seed.token_extension)
+    if seed.token_extension is not None and owner is None:
+        raise BadSeed("token_extension", f"nobody has extension {seed.token_extension}")
+    try:
+        state.give_token(account, owner.id if owner is not None else account.admin_id, seed.api_token, revoke_others=False)
+    except ValueError as error:
+        raise BadSeed(f"accounts.{seed.name}", str(error)) from error
 
 
 def _new_account(state: State, seed: AccountSeed, now_ms: int) -> Account:
@@ -156,12 +167,12 @@ def _put_named(state: State, account: Account, kind: str, names: tuple[str, ...]
             _entity(state, account, kind, all_fields, now_ms, links={"owner": ("employee", account.admin_id)})
 
 
-def _put_states(state: State, account: Account, kind: str, names: tuple[str, ...]) -> None:
+def _put_states(state: State, account: Account, kind: str, wanted: tuple[str | StateSeed, ...]) -> None:
     states = account.states.setdefault(kind, [])
     known = {one["name"] for one in states}
-    for name in names:
-        if name not in known:
-            states.append({"id": state.new_id(), "name": name, "color": 15106326, "stateType": "Regular"})
+    for one in (StateSeed(name=each) if isinstance(each, str) else each for each in wanted):
+        if one.name not in known:
+            states.append({"id": state.new_id(), "name": one.name, "color": 15106326, "stateType": one.type})
 
 
 def _put_attributes(state: State, account: Account, seed: AccountSeed) -> None:
@@ -169,6 +180,9 @@ def _put_attributes(state: State, account: Account, seed: AccountSeed) -> None:
         if attribute.entity not in ("customerorder", "counterparty"):
             raise BadSeed("attributes.entity", "customerorder or counterparty")
         known = account.attributes.setdefault(attribute.entity, [])
+        for one in known:
+            if one["name"] == attribute.name:
+                one["required"] = attribute.required
         if all(one["name"] != attribute.name for one in known):
             known.append(
                 {

@@ -6,6 +6,8 @@ extended: employees by extension (or name), counterparties by name and phone. Un
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 SANDBOX_PHONE_KEY = "5a0db0c0ffee00000000000000000000000000a1"
@@ -55,6 +57,24 @@ class AttributeSeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     required: bool = False
 
 
+class StateSeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A state of orders or counterparties: whether whoever has it is still being worked on (contract 2.5)."""
+
+    name: str
+    type: Literal["Regular", "Successful", "Unsuccessful"] = "Regular"
+
+
+Right = Literal["view", "create", "edit", "delete", "tariff"]
+"""What a user may be refused: 1016, 1045, 1017, 1018; by the account's tariff: 1070."""
+
+
+class Denied(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that the account's users may not do."""
+
+    entity: str
+    right: Right
+
+
 class AccountSeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One customer's MoySklad: its credentials for both APIs and what is in it."""
 
@@ -63,6 +83,8 @@ class AccountSeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     api_token: str
     login: str | None = None
     password: str | None = None
+    token_extension: str | None = None
+    """Whose token it is; absent: the administrator's. Anybody else may have no webhooks (contract 2.8)."""
     crm: bool = True
     """The paid CRM option: tasks may be created (contract 2.7)."""
     phone_solution_installed: bool = True
@@ -71,9 +93,12 @@ class AccountSeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     counterparties: tuple[CounterpartySeed, ...] = ()
     organizations: tuple[str, ...] = ()
     sales_channels: tuple[str, ...] = ()
-    order_states: tuple[str, ...] = ()
-    counterparty_states: tuple[str, ...] = ()
+    order_states: tuple[str | StateSeed, ...] = ()
+    counterparty_states: tuple[str | StateSeed, ...] = ()
     attributes: tuple[AttributeSeed, ...] = ()
+    """One that is there already becomes required, or not, as it says here."""
+    denied: tuple[Denied, ...] = ()
+    """Replaces what was denied before."""
 
 
 class SeedRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,6 +140,11 @@ def demo_account() -> AccountSeed:
         ),
         organizations=("ООО «Песочница»", "ИП Песочный А. А."),
         sales_channels=("Телефонный звонок",),
-        order_states=("Новый", "Подтверждён", "Отгружен"),
+        order_states=(
+            "Новый",
+            "Подтверждён",
+            StateSeed(name="Отгружен", type="Successful"),
+            StateSeed(name="Отменён", type="Unsuccessful"),
+        ),
         counterparty_states=("Новый", "Постоянный"),
     )

@@ -127,6 +127,8 @@ class Account:
     crm: bool
     phone_solution_installed: bool
     admin_id: str
+    denied: frozenset[tuple[str, str]] = frozenset()
+    """(entity, right): what its users may not do, see ``adapters.sandbox.seed.Denied``."""
     employees: dict[str, Employee] = field(default_factory=dict)
     by_extension: dict[str, str] = field(default_factory=dict)
     entities: dict[str, dict[str, Entity]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ import pytest
 from adapters import access
 from adapters.access import FAILURES_EACH, FAILURES_OVER_ALL, Access, TooManyLinks, TooManyTries, prune
 from adapters.admin_password import AdminPassword
+from core.errors import StoreUnavailable
 
 PASSWORD = AdminPassword("right")
 HERE = "192.0.2.7"
@@ -36,6 +37,30 @@ async def test_the_password_opens_a_session_that_every_instance_knows(door: Acce
     assert await door.find(id_ + "x") is None
     assert await door.find("") is None
     assert len(id_) >= 43, "256 bits"
+
+
+class Broken:
+    """A pool on a database that hangs, or is gone."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    async def fetchrow(self, *_: Any) -> Any:
+        if self._error is not None:
+            raise self._error
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("error", [None, ConnectionRefusedError(), asyncpg.AdminShutdownError("")])
+async def test_a_database_that_hangs_is_told_soon(error: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "PATIENCE_S", 0.01)
+    with pytest.raises(StoreUnavailable):
+        await Access(Broken(error), PASSWORD).find("somebody")
+
+
+async def test_a_wrong_statement_is_no_outage() -> None:
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await Access(Broken(asyncpg.UndefinedTableError("")), PASSWORD).find("somebody")
 
 
 async def test_the_database_holds_nothing_that_opens_anything(door: Access, pg_pool: asyncpg.Pool) -> None:

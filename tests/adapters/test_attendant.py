@@ -19,8 +19,9 @@ from core.effects import (
     Refused,
     RegisterCall,
     UpdateCall,
+    Way,
     encode_effect,
-    is_about_contact,
+    way_of,
 )
 from core.events import EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted, Event
 from core.plan import ENDED_FRESH_MS
@@ -42,11 +43,11 @@ def away(effect: Effect, nth: int) -> Exception | None:
 
 
 def calls_away(effect: Effect, nth: int) -> Exception | None:
-    return None if is_about_contact(effect) else Deferred("MoySklad is away", retry_after_ms=5_000)
+    return None if way_of(effect) is Way.JSON else Deferred("MoySklad is away", retry_after_ms=5_000)
 
 
 def contacts_away(effect: Effect, nth: int) -> Exception | None:
-    return Deferred("the JSON API is away", retry_after_ms=20_000) if is_about_contact(effect) else None
+    return Deferred("the JSON API is away", retry_after_ms=20_000) if way_of(effect) is Way.JSON else None
 
 
 # -- MoySklad is away -----------------------------------------------------------------------------------------------
@@ -136,7 +137,7 @@ async def test_how_old_the_backlog_is_does_not_depend_on_how_often_it_was_looked
 
 async def test_a_call_that_is_not_registered_yet_does_not_wait_minutes_for_its_contact() -> None:
     soon = Deferred("the JSON API is tried just now", retry_after_ms=3_000)
-    at = bench(door=lambda effect, nth: soon if is_about_contact(effect) else None)
+    at = bench(door=lambda effect, nth: soon if way_of(effect) is Way.JSON else None)
     await at.hear("A", *(event for _, event in heard(ANSWERED)))
     at.now_ms = ms(300)
     await at.settle(StreamId(enterprise="0367", name="call/A"))
@@ -147,10 +148,10 @@ async def test_a_call_that_is_not_registered_yet_does_not_wait_minutes_for_its_c
 
 async def test_an_account_known_to_be_refused_parks_the_call_without_a_request() -> None:
     no = Refused("the key was revoked", remedy="enter a new one", code=1056)
-    at = bench(door=lambda effect, nth: None if is_about_contact(effect) else no)
+    at = bench(door=lambda effect, nth: None if way_of(effect) is Way.JSON else no)
     stream = await at.hear_and_attend("A", ANSWERED)
     await at.let_pass(ms(300))
-    assert [effect for effect in at.gateway.asked if not is_about_contact(effect)] == []
+    assert [effect for effect in at.gateway.asked if way_of(effect) is not Way.JSON] == []
     refused = [event for event in await at.history(stream) if isinstance(event, EffectRefused)]
     assert refused
     assert {(event.error, event.remedy) for event in refused} == {("the key was revoked", "enter a new one")}
@@ -337,7 +338,7 @@ def test_contacts_and_calls_are_told_apart(kind: type[Effect]) -> None:
         RegisterCall: RegisterCall(external_id="e", number="1", incoming=True, start_ms=0),
         UpdateCall: UpdateCall(external_id="e", call="c"),
     }
-    assert is_about_contact(examples[kind]) == (kind in (FindContact, CreateContact))
+    assert (way_of(examples[kind]) is Way.JSON) == (kind in (FindContact, CreateContact))
 
 
 def test_the_alone_own_everything() -> None:

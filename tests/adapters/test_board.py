@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 import pytest
 
-from adapters.board import MAX_LISTENERS, MAX_WAITING, Board, Listener, TooManyListeners, health, message
+from adapters.board import MAX_LISTENERS, MAX_OF_ONE, MAX_WAITING, Board, Listener, TooManyListeners, health, message
 from tests.adapters.test_call_search import BEGAN_MS, add
 
 WELL: dict[str, Any] = {"accounts": [], "backlog": {"calls": 0, "oldest_s": 0, "estimate_s": 0, "enterprises": []}, "parked": None}
@@ -190,6 +190,17 @@ async def test_so_many_may_listen_and_no_more(stage: Stage, monkeypatch: pytest.
                 pass
     async with stage.board.listening(None):
         pass
+
+
+async def test_those_of_one_enterprise_leave_room_for_the_others(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_OF_ONE < MAX_LISTENERS / 2
+    monkeypatch.setattr("adapters.board.MAX_OF_ONE", 1)
+    async with stage.board.listening("0367"):
+        with pytest.raises(TooManyListeners):
+            async with stage.board.listening("0367"):
+                pass
+        async with stage.board.listening(None), stage.board.listening(None), stage.board.listening("0999"):
+            assert stage.board.listeners == 4
 
 
 async def test_everybody_is_let_go_when_the_service_stops(stage: Stage) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from adapters.doctor import examine
 from adapters.environment import Environment
 from adapters.postgres.leases import PostgresLeases
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
+from tests.adapters.asterisk.peer import SECRET, Manager, config_of, listening
 from tests.adapters.test_parked import parked_history, record
 from tests.rig import ENTERPRISE, TOKEN, Rig, running
 
@@ -77,3 +79,17 @@ async def test_calls_that_need_a_person_are_counted_by_reason(database_url: str,
         assert not good
         assert "need a person   2 calls (./ms.sh parked)   <- look at this" in said
         assert f"{ENTERPRISE}, 2 calls: key revoked: enter it again" in said
+
+
+async def test_a_pbx_is_tried_and_what_is_wrong_is_said(database_url: str, tmp_path: Path) -> None:
+    async with running(database_url) as rig, listening(Manager()) as manager, listening(Manager(lets_in=False)) as strict:
+        new = config_of(manager, name="new", enterprise="0999")
+        configs = (config_of(manager, name="main"), config_of(strict, name="strict"), new)
+        rig.service.options = replace(rig.service.options, pbxes=configs)
+        good, said = await told(rig, tmp_path)
+        assert not good
+        assert f"pbx main        127.0.0.1:{manager.port} lets 'ms' in (Asterisk Call Manager/5.0.4); 0 channels are up\n" in said
+        assert "pbx strict      Asterisk at" in said
+        assert "refuses the login of 'ms': Authentication failed; check user and secret here" in said
+        assert "pbx new         enterprise 0999 is unknown here: create it, or correct MS_PBX_FILE   <- look at this" in said
+        assert SECRET not in said

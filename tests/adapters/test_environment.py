@@ -47,6 +47,7 @@ def test_every_variable_is_understood() -> None:
         "MS_INTERNAL_TOKEN": "internal token",
         "MS_INTERNAL_NETWORKS": "127.0.0.1, 10.1.2.3/16,::1",
         "MS_ASTERISK_API_URL": "http://10.0.0.1:8088/ari",
+        "MS_PBX_FILE": __file__,
         "MS_LOG_LEVEL": "DEBUG",
         "MS_CALL_MAX_S": "3600",
     }
@@ -94,6 +95,9 @@ BAD = [
     ("MS_INTERNAL_NETWORKS", "localhost"),
     ("MS_INTERNAL_NETWORKS", "127.0.0.1,,::1"),
     ("MS_INTERNAL_NETWORKS", "10.0.0.0/33"),
+    ("MS_PBX_FILE", "/nowhere/pbx.toml"),
+    ("MS_PBX_FILE", "/dev/null"),
+    ("MS_PBX_FILE", "pbx\0.toml"),
     ("MS_LOG_LEVEL", "loud"),
     ("MS_CALL_MAX_S", "2h"),
     ("MS_CALL_MAX_S", "0"),

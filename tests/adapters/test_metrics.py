@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.asterisk.source import State
+from adapters.directory.figures import families as directory_families
 from adapters.latency import Latency
 from adapters.metrics import Figures, PoolUse, exposition, pool_use
 from core.values import Urgency
@@ -20,7 +23,7 @@ from tests.adapters.test_status import Account, node
 
 INGEST: Any = SimpleNamespace(heard=7, duplicates=2, rejected=1)
 REACTOR: Any = SimpleNamespace(
-    counters=SimpleNamespace(performed=5, failed=4, refused=3, calls=8, clients=2), attending=6
+    counters=SimpleNamespace(performed=5, failed=4, refused=3, calls=8, clients=2, orders=7, tasks=9), attending=6
 )
 LATENCY = Latency(count=3, sum_s=0.9, took=[1, *[0] * 10, 2])
 
@@ -50,6 +53,20 @@ def samples(figures: Figures | None = None) -> dict[tuple[str, ...], float]:
     }
 
 
+PBX = State(
+    name="main", enterprise="0367", where="127.0.0.1:5038", state="connected", messages=90, connections=3, closed=2, waiting=5
+)
+DIRECTORY: Any = SimpleNamespace(
+    desk=SimpleNamespace(
+        counters=SimpleNamespace(answers=Counter({("customer-name", "memory"): 7}), took={"customer-name": LATENCY})
+    ),
+    lookups=SimpleNamespace(counters=SimpleNamespace(ended=Counter(done=3, failed=1), took=LATENCY, turned_away=2)),
+    memory=[1, 2],
+    table=SimpleNamespace(missed=4, dropped=5),
+    hooks=SimpleNamespace(taken=Counter(taken=6)),
+    keeper=SimpleNamespace(states=lambda: {"on": 8}),
+    integrations=SimpleNamespace(listeners=9),
+)
 ALL = Figures(
     backlog=lambda: backlog(lane("0367", 90, late_s=12.5), lane("0367", 3, Urgency.LIVE), a=2, b=3),
     nodes=lambda: (node("n1"), node("n2")),
@@ -58,7 +75,11 @@ ALL = Figures(
     streams=SimpleNamespace(open=2, opened=9, refused=1, cut_off=3, gave_up=4, events=500, errors=6),
     latency=lambda: LATENCY,
     pool=lambda: PoolUse(open=5, idle=2, limit=12),
+    deliveries=lambda: {"taken": 4, "repeated": 2},
+    clicks=lambda: {"ordered": 3, "failed": 1},
     listeners=lambda: 4,
+    pbxes=lambda: [PBX, State(name="spare", enterprise="0367", where="127.0.0.1:5039")],
+    more=lambda: directory_families(DIRECTORY),
 )
 
 
@@ -95,6 +116,14 @@ def test_the_streams_of_events() -> None:
     assert (found["ms_stream_lines_total", "acknowledged"], found["ms_stream_lines_total", "error"]) == (500, 6)
 
 
+def test_connections_to_pbxes() -> None:
+    found = samples(ALL)
+    names = ("connected", "waiting_messages", "messages_total", "connections_total", "calls_closed_total")
+    assert [found[f"ms_pbx_{name}", "main"] for name in names] == [1, 5, 90, 3, 2]
+    assert found["ms_pbx_connected", "spare"] == 0
+    assert not [name for name, *_ in samples() if name.startswith("ms_pbx")]
+
+
 def test_accounts_by_api_and_state() -> None:
     found = samples(ALL)
     assert {key[1:]: value for key, value in found.items() if key[0] == "ms_accounts"} == {
@@ -114,6 +143,7 @@ def test_requests_their_length_and_the_wait_for_room() -> None:
 def test_calls_and_clients() -> None:
     found = samples()
     assert (found["ms_calls_total",], found["ms_clients_created_total",]) == (8, 2)
+    assert (found["ms_orders_created_total",], found["ms_tasks_created_total",]) == (7, 9)
 
 
 def test_the_database_s_latency_and_the_pool() -> None:
@@ -123,6 +153,21 @@ def test_the_database_s_latency_and_the_pool() -> None:
     assert (found["ms_pool_connections", "busy"], found["ms_pool_connections", "idle"], found["ms_pool_limit",]) == (3, 2, 12)
     assert found["ms_board_listeners",] == 4
     assert ("ms_pool_limit",) not in samples()
+
+
+def test_clicks_by_how_they_were_answered_and_what_became_of_them() -> None:
+    found = samples(ALL)
+    assert (found["ms_click_deliveries_total", "taken"], found["ms_click_deliveries_total", "repeated"]) == (4, 2)
+    assert (found["ms_clicks_total", "ordered"], found["ms_clicks_total", "failed"]) == (3, 1)
+def test_questions_about_numbers() -> None:
+    found = samples(ALL)
+    assert found["ms_directory_answers_total", "customer-name", "memory"] == 7
+    assert found["ms_directory_seconds_count", "customer-name"] == 3
+    assert (found["ms_directory_lookups_total", "done"], found["ms_directory_lookups_total", "turned_away"]) == (3, 2)
+    assert (found["ms_directory_numbers",], found["ms_directory_lookup_seconds_count",]) == (2, 3)
+    assert (found["ms_directory_table_total", "not_read"], found["ms_directory_table_total", "not_written"]) == (4, 5)
+    assert (found["ms_hooks_total", "taken"], found["ms_hooks_accounts", "on"]) == (6, 8)
+    assert found["ms_integrations_listeners",] == 9
 
 
 def test_what_a_pool_says_of_itself() -> None:

@@ -143,9 +143,32 @@ async def test_saving_makes_the_row_and_the_webhook_once(store: SettingsStore, p
     assert second.config["phone_api_url"] == PHONE_API_URL
     assert second.account == first.account
     assert not second.settings.enabled
-    assert await store.by_webhook(str(first.config["webhook_uuid"]).upper()) == ENTERPRISE
-    assert await store.by_webhook("6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11") is None
-    assert await store.by_webhook("%") is None
+    assert await store.of_webhook(str(first.config["webhook_uuid"]).upper()) == second
+    assert await store.of_webhook("6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11") is None
+    assert await store.of_webhook("%") is None
+
+
+async def test_a_webhook_is_found_however_the_row_is_stored_and_not_after_it_is_gone(
+    store: SettingsStore, pg_pool: asyncpg.Pool
+) -> None:
+    saved = await store.save(ENTERPRISE, {"ms": UPDATE}, by="Мария", reason="set up")
+    uuid = str(saved.config["webhook_uuid"])
+    await pg_pool.execute(
+        "UPDATE public.enterprises SET integrations_config = to_jsonb(integrations_config::text) WHERE number = $1", ENTERPRISE
+    )
+    found = await store.of_webhook(uuid)
+    assert found is not None
+    assert found.enterprise == ENTERPRISE
+    await store.delete(ENTERPRISE, by="Мария")
+    assert await store.of_webhook(uuid) is None
+
+
+async def test_the_enterprise_s_secret_is_read_as_it_is_now(store: SettingsStore, pg_pool: asyncpg.Pool) -> None:
+    await store.save(ENTERPRISE, {"ms": UPDATE}, by="Мария", reason="set up")
+    assert await store.secret_of(ENTERPRISE) == ""
+    await pg_pool.execute("UPDATE public.enterprises SET secret = 'unit-token' WHERE number = $1", ENTERPRISE)
+    assert await store.secret_of(ENTERPRISE) == "unit-token"
+    assert await store.secret_of("unknown") == ""
 
 
 async def test_tokens_are_encrypted_wherever_they_are_stored(store: SettingsStore, pg_pool: asyncpg.Pool) -> None:

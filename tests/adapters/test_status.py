@@ -21,6 +21,8 @@ from adapters.status import (
     gather,
     in_words,
     living_nodes,
+    pbx_states,
+    pbx_words,
     report,
     reported,
     span,
@@ -218,3 +220,48 @@ def test_an_account_in_words(state: str, words: str) -> None:
 )  # fmt: skip
 def test_a_length_of_time_in_words(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+def test_webhooks_that_moysklad_does_not_allow_are_told() -> None:
+    status = {"directory": {"webhooks": {"on": 3, "refused": 2}}, "database": {"state": "ready"}, "now_ms": 0}
+    assert [line for line in in_words(status) if line.startswith("webhooks")] == [
+        "webhooks   MoySklad tells of no changes for 2 of the enterprises: the connection test says why"
+    ]
+    assert not [line for line in in_words({**status, "directory": {}}) if line.startswith("webhooks")]
+
+
+# -- PBXes ---------------------------------------------------------------------------------------------------------
+
+PBX = {
+    "name": "main", "enterprise": "0367", "where": "127.0.0.1:5038", "state": "connected", "since_ms": NOW_MS - 60_000,
+    "heard_ms": NOW_MS - 1_000, "connections": 3, "closed": 2, "waiting": 0, "reason": "", "remedy": "",
+}  # fmt: skip
+
+
+def test_every_pbx_is_told_once_by_whoever_keeps_it_and_one_that_nobody_keeps_too() -> None:
+    other = {**PBX, "name": "other"}
+    told = pbx_states(("main", "spare"), [{"pbxes": [PBX]}, {"pbxes": [other]}, {}])
+    assert [(each["name"], each["state"]) for each in told] == [("main", "connected"), ("other", "connected"), ("spare", "free")]
+
+
+LATER = {"connections": 1, "closed": 0, "waiting": 7}
+
+
+@pytest.mark.parametrize(
+    ("pbx", "words"),
+    [
+        (
+            PBX,
+            "main (0367, 127.0.0.1:5038): connected for 60 s, last heard 1 s ago; 2 reconnections; 2 calls had ended unheard",
+        ),
+        (
+            {**PBX, "state": "waiting", "reason": "nobody listens", "remedy": "start it", **LATER},
+            "main (0367, 127.0.0.1:5038): not connected for 60 s: nobody listens; start it; 7 messages wait to be recorded",
+        ),
+        ({"name": "spare", "state": "free"}, "spare: no instance keeps its connection yet"),
+    ],
+)
+def test_a_pbx_in_words(pbx: dict[str, Any], words: str) -> None:
+    assert pbx_words(pbx, NOW_MS) == words
+    told = {"now_ms": NOW_MS, "database": READY, "nodes": [], "backlog": None, "parked": None, "accounts": [], "pbxes": [pbx]}
+    assert f"pbx        {words}" in list(in_words(told))

@@ -90,6 +90,7 @@ class DyingBatch:
 
     def __init__(self, batch: SwitchboardBatch) -> None:
         self.load, self.save, self.relayed, self.set_relayed = batch.load, batch.save, batch.relayed, batch.set_relayed
+        self.clicks, self.save_clicks = batch.clicks, batch.save_clicks
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
         """Never comes back."""

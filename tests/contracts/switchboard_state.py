@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
 
+from adapters.click_joiner import NearClicks
 from adapters.switchboard import Changes, Near, SwitchboardBatch, SwitchboardState
+from core.click_joining import KnownClick
 from core.errors import StoreUnavailable
 from core.legs import Kind, KnownCall, Legs
 from core.ports import EventStore, StreamId
@@ -270,3 +273,36 @@ class SwitchboardStateContract:
         await state.forget(1_000 + age_ms)
         found = await recalled(state, near("bridge/b", bridges=("b",), channels=("A",)))
         assert (found == Legs()) == bool(age_ms)
+
+    async def test_clicks_are_found_by_extension_and_by_their_calls(self, instances: Instances) -> None:
+        state = instances.state()
+        first = KnownClick(id="a", extension="101", number="+375290000001", uid="i", channel_id="click-a", started_ms=1_000)
+        second = KnownClick(id="b", extension="102", number="+375290000001", channel_id="click-b", started_ms=5_000)
+        async with batch(state) as taken:
+            await taken.save_clicks(ENTERPRISE, [first, second])
+        async with batch(state) as taken:
+            await taken.save_clicks(ENTERPRISE, [replace(first, call="1.1", own_leg="1.0")])
+        async with batch(state) as taken:
+            found = await taken.clicks(ENTERPRISE, NearClicks(extensions=("101", "102"), calls=(), since_ms=0))
+            assert found == {"a": replace(first, call="1.1", own_leg="1.0"), "b": second}
+            assert set(await taken.clicks(ENTERPRISE, NearClicks(extensions=("101", "102"), calls=(), since_ms=2_000))) == {"b"}
+            assert set(await taken.clicks(ENTERPRISE, NearClicks(extensions=(), calls=("1.1",), since_ms=0))) == {"a"}
+            assert set(await taken.clicks(ENTERPRISE, NearClicks(extensions=(), calls=("click-b",), since_ms=0))) == {"b"}
+            assert await taken.clicks("0999", NearClicks(extensions=("101",), calls=("1.1",), since_ms=0)) == {}
+        await state.forget(2_000)
+        async with batch(state) as taken:
+            assert set(await taken.clicks(ENTERPRISE, NearClicks(extensions=("101", "102"), calls=(), since_ms=0))) == {"b"}
+
+    async def test_clicks_of_a_batch_that_failed_are_not_remembered(self, instances: Instances) -> None:
+        state = instances.state()
+        click = KnownClick(id="a", extension="101", number="+375290000001", started_ms=1_000)
+
+        async def fail() -> None:
+            async with batch(state) as taken:
+                await taken.save_clicks(ENTERPRISE, [click])
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+        async with batch(state) as taken:
+            assert await taken.clicks(ENTERPRISE, NearClicks(extensions=("101",), calls=(), since_ms=0)) == {}

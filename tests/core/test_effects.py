@@ -12,12 +12,19 @@ from core.effects import (
     Account,
     CardAction,
     CardEvent,
+    ClaimCallback,
+    CloseCallback,
+    CompleteTask,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     Effect,
     FindContact,
     FindEmployees,
+    HoldTasks,
     InspectCall,
+    KeepTask,
     Refused,
     RegisterCall,
     Unavailable,
@@ -51,6 +58,19 @@ EVERY: list[Effect] = [
     UpdateCall(external_id="0367-1.1", call="m", cards=CARDS, start_ms=1, end_ms=2, recordings=("https://rec.example/1",)),
     ConfirmCall(external_id="0367-1.1"),
     InspectCall(call="m"),
+    CreateOrder(
+        sync_id="s", contact="c", number="+375290000001", incoming=True, start_ms=1, owner="uuid-101", state="Новый", source="x",
+        unless_open=True,
+    ),
+    CreateTask(
+        mark="(звонок 0367-1.1)", number="+375290000001", missed_ms=1, due_ms=2, name="n", contact="c", assignee="uuid-101",
+        rang=("101", "102"), look=True,
+    ),
+    CompleteTask(task="t"),
+    ClaimCallback(call="1.1", number="+375290000001", missed_ms=1, contact="c"),
+    KeepTask(call="1.1", task="t"),
+    HoldTasks(call="1.1"),
+    CloseCallback(call="1.1", number="+375290000001", talked_ms=1, contact="c"),
 ]
 
 
@@ -79,7 +99,9 @@ def test_an_effect_of_a_newer_service_is_refused() -> None:
 
 
 def test_only_what_changes_moysklad_is_a_write() -> None:
-    assert {effect.type for effect in EVERY if is_write(effect)} == {"create_contact", "register_call", "update_call"}
+    assert {effect.type for effect in EVERY if is_write(effect)} == {
+        "create_contact", "register_call", "update_call", "create_order", "create_task", "complete_task",
+    }
 
 
 def test_there_are_four_card_events() -> None:

@@ -30,6 +30,7 @@ from core.events import (
 from core.values import ANONYMOUS, Direction
 
 STORED_TYPES = {
+    "click_joined",
     "arrival_observed",
     "dial_observed",
     "caller_id_observed",

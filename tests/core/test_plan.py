@@ -10,7 +10,7 @@ from core.call import fold, initial
 from core.decisions import Limits
 from core.effects import CardAction, CardEvent, FindContact, RegisterCall, encode_effect
 from core.events import CallSettled, EffectDeferred, LegAbsorbed
-from core.plan import ENDED_FRESH_MS, Plan, contact_sync_id, external_id, path_safe, plan, urgency
+from core.plan import ENDED_FRESH_MS, Plan, plan, urgency
 from core.settings import Settings
 from core.values import Urgency
 from tests.scenario import NUMBER, Scenario, call_of, done, failed, given, look, ms, seconds, started, step_of
@@ -240,8 +240,6 @@ def test_the_client_of_an_outgoing_call_is_the_callers() -> None:
 def test_two_calls_at_once_from_one_unknown_number_make_one_client() -> None:
     scenario = given("0 A dial 101\n0 B dial 102")
     assert [row.contact for row in scenario.rows] == ["contact-1", "contact-1"]
-    assert contact_sync_id("0367", NUMBER) == contact_sync_id("0367", NUMBER)
-    assert len({contact_sync_id("0367", NUMBER), contact_sync_id("0368", NUMBER), contact_sync_id("0367", "+375290000002")}) == 3
 
 
 def test_without_a_main_api_token_moysklad_matches_the_number_by_itself() -> None:
@@ -451,13 +449,6 @@ def test_a_late_hangup_corrects_the_comment() -> None:
 
 
 # -- names and waking ---------------------------------------------------------------------------------------------
-
-
-def test_the_external_id_is_the_calls_own_and_safe_in_a_path() -> None:
-    assert external_id(initial("0367", "1757840723.6")) == "0367-1757840723.6"
-    assert external_id(initial("a/b?", "1.1")) == "a~b~-1.1"
-    assert external_id(initial("", "1.1")) == "inline-1.1"
-    assert path_safe("день7") == "~~~~7"
 
 
 def test_a_step_that_is_not_due_yet_is_woken_for() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from core.attempts import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD, UNHURRIED_GUARD_MS
 from core.call import fold
+from core.contact_plan import contact_sync_id
 from core.effects import (
     CardAction,
     ConfirmCall,
@@ -18,8 +20,7 @@ from core.effects import (
     decode_effect,
 )
 from core.events import CallSettled, EffectStarted, Event, LegAbsorbed
-from core.plan import Parked, contact_sync_id, parked, parked_reason
-from core.remote import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD, UNHURRIED_GUARD_MS
+from core.plan import Parked, parked, parked_reason
 from core.settings import Settings
 from tests.moysklad_model import MoySkladModel, Repeated
 from tests.scenario import (

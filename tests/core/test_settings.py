@@ -139,6 +139,21 @@ def test_country_zone_and_task_are_the_enterprises_own() -> None:
 # -- changing ------------------------------------------------------------------------------------------------------
 
 
+def test_orders_and_tasks() -> None:
+    update = {
+        "incoming_call_actions": {"create_order": "unless_open", "order_unanswered": True, "order_state": "Новый"},
+        "organization": " ООО «Радуга» ",
+        "task_assignee": UUID,
+    }
+    settings = parse_settings(merge_update(ROW, update))
+    assert settings.problems == ()
+    assert (settings.incoming.create_order, settings.incoming.order_unanswered) == ("unless_open", True)
+    assert (settings.incoming.order_state, settings.incoming.order_source) == ("Новый", "Телефонный звонок")
+    assert not settings.outgoing.order_unanswered
+    assert (settings.organization, settings.task_assignee) == ("ООО «Радуга»", UUID)
+    assert parse_settings(merge_update(ROW, {"task_assignee": "151"})).task_assignee == "151"
+
+
 def test_what_is_absent_stays() -> None:
     current = {**ROW, "unknown": {"a": [1]}}
     assert merge_update(current, {}) == current
@@ -197,6 +212,11 @@ def test_what_the_service_owns_is_not_changed_from_outside() -> None:
         ({"incoming_call_actions": {"create_order": True}}, "incoming_call_actions.create_order"),
         ({"outgoing_call_actions": {"task_minutes": 0}}, "outgoing_call_actions.task_minutes"),
         ({"outgoing_call_actions": {"order_source": ["x"]}}, "outgoing_call_actions.order_source"),
+        ({"outgoing_call_actions": {"order_source": "x" * 256}}, "outgoing_call_actions.order_source"),
+        ({"outgoing_call_actions": {"order_state": "два\nстатуса"}}, "outgoing_call_actions.order_state"),
+        ({"incoming_call_actions": {"order_unanswered": "yes"}}, "incoming_call_actions.order_unanswered"),
+        ({"organization": 7}, "organization"),
+        ({"task_assignee": "Мария"}, "task_assignee"),
         ({"employee_mapping": ["151"]}, "employee_mapping"),
         ({"employee_mapping": {"151": 5}}, "employee_mapping.151"),
         ({"employee_mapping": {"Мария": UUID}}, "employee_mapping.Мария"),

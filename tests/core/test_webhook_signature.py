@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.webhook_signature import Reading, is_admitted, is_same_uuid, reading_of
+from core.webhook_signature import Reading, is_admitted, is_same_uuid, reading_of, values_of
 
 KEY, OTHER = "a-phone-api-key", "a-main-token"
 BODY = b'{"destNumber": "+74959999999", "srcNumber": "100", "uid": "admin@companyname"}'
@@ -63,3 +63,15 @@ def test_uuids_are_compared_whole_and_an_absent_one_is_nobody_s() -> None:
     assert is_same_uuid(stored.upper(), stored)
     assert not is_same_uuid(stored[:-1], stored)
     assert not is_same_uuid("", "")
+
+
+def test_a_form_is_read_in_its_order_too() -> None:
+    raw = b"destNumber=%2B7+495+9999999&srcNumber=100&uid=admin%40companyname"
+    assert values_of(raw) == {"destNumber": "+7 495 9999999", "srcNumber": "100", "uid": "admin@companyname"}
+    assert reading_of(signed(KEY, "+7 495 9999999100admin@companyname"), raw, [KEY]) is Reading.BODY_ORDER
+    assert reading_of(signed(KEY, raw.decode()), raw, [KEY]) is Reading.RAW_BODY
+
+
+@pytest.mark.parametrize("raw", [b"", b"[1]", b"null", b"\xff\xfe", b"&" * 100, b"a=1&" * 50])
+def test_what_is_neither_has_no_values(raw: bytes) -> None:
+    assert values_of(raw) == {}

@@ -25,8 +25,8 @@ from cryptography.fernet import Fernet
 from adapters.embedded_postgres import discard_cluster
 from tests.faults.network import Balancer, Relay, free_port, listening
 from tests.faults.postgres import dsn
-from tests.faults.traffic import Copy, Office, Posts, Stream, offices
-from tests.faults.verdict import Asked, Verdict, judge
+from tests.faults.traffic import WITH_ORDERS, Copy, Office, Posts, Stream, offices
+from tests.faults.verdict import After, Asked, Verdict, judge
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_S = 60.0
@@ -119,7 +119,7 @@ class Instance:
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """Where everything is."""
+    """Where everything is. ``ordering``: the settings ask for orders and tasks."""
 
     http: aiohttp.ClientSession
     sandbox: str
@@ -127,6 +127,7 @@ class Stage:
     offices: list[Office]
     asked: Asked
     balancer: Balancer
+    ordering: bool = False
 
     @property
     def kills(self) -> int:
@@ -185,11 +186,16 @@ class Stage:
         while True:
             began = time.monotonic()
             clients = (await self.look("/sandbox/counterparties"))["counterparties"]
-            verdict, now = judge(copies, await self.calls(), clients), time.monotonic()
+            verdict, now = judge(copies, await self.calls(), clients, await self._after()), time.monotonic()
             good_since = (good_since or now) if verdict.good else 0.0
             if now > deadline or (good_since and now - good_since >= quiet_s):
                 return verdict
             await asyncio.sleep(0.1 + 3 * (now - began))
+
+    async def _after(self) -> After | None:
+        if not self.ordering:
+            return None
+        return After(orders=(await self.look("/sandbox/orders"))["orders"], tasks=(await self.look("/sandbox/tasks"))["tasks"])
 
     def tails(self) -> str:
         """The ends of all logs, for a failure's message."""
@@ -235,12 +241,15 @@ async def staged(
     cuttable: bool = False,
     limits: bool = False,
     settings: Callable[[Office], dict[str, Any]] = lambda _: {},
+    variables: Callable[[int], dict[str, str]] = lambda _: {},
+    ordering: bool = False,
 ) -> AsyncIterator[Stage]:
     """A running sandbox and running instances, with so many enterprises configured, each with a MoySklad account of its own.
 
     ``database``: ports of PostgreSQL (several: primary and standby), or a DSN; None: the one instance's embedded server.
     ``cuttable``: each instance reaches database and MoySklad through relays of its own. ``limits``: MoySklad's are in force.
-    ``settings``: what differs in an enterprise's.
+    ``settings``: what differs in an enterprise's. ``variables``: what else the environment of each instance holds.
+    ``ordering``: they ask for orders and tasks.
     """
     assert database is not None or instances == 1, "several instances need one database"
     sandbox_port, whose = free_port(), offices(enterprises)
@@ -256,12 +265,13 @@ async def staged(
                 await stack.enter_async_context(listening(relay))
             *ports, to_sandbox = [relay.port for relay in relays] or [*ports, sandbox_port]
             where = database if isinstance(database, str) else dsn(*ports) if ports else ""
-            made.append(_instance(f"instance {number}", folder / f"instance{number}", kept, where, to_sandbox, http, relays))
+            own = kept | variables(number)
+            made.append(_instance(f"instance {number}", folder / f"instance{number}", own, where, to_sandbox, http, relays))
         balancer = Balancer([instance.port for instance in made])
         await stack.enter_async_context(listening(balancer))
         await stack.enter_async_context(_sandbox(http, kept, folder, sandbox_port))
         asked = Asked(http, sandbox)
-        stage = Stage(http=http, sandbox=sandbox, instances=made, offices=whose, asked=asked, balancer=balancer)
+        stage = Stage(http=http, sandbox=sandbox, instances=made, offices=whose, asked=asked, balancer=balancer, ordering=ordering)
         await stage.order("PUT", "/sandbox/switches", {"limits_enforced": limits})
         await stage.order("POST", "/sandbox/seed", {"accounts": [msgspec.to_builtins(each.seed()) for each in whose[1:]]})
         await stack.enter_async_context(_running(stage, settings))
@@ -296,7 +306,7 @@ async def _running(stage: Stage, settings: Callable[[Office], dict[str, Any]]) -
         for instance in stage.instances:
             await instance.start()
         for office in stage.offices:
-            await stage.configure(office, **settings(office))
+            await stage.configure(office, **(WITH_ORDERS if stage.ordering else {}), **settings(office))
         yield
         await stage.asked.collect()
     finally:

@@ -50,7 +50,7 @@ async def killed(
 
 async def test_three_kills_change_nothing(tmp_path: Path) -> None:
     seed, began = seeded(), time.monotonic()
-    async with staged(tmp_path, enterprises=4) as stage:
+    async with staged(tmp_path, enterprises=4, ordering=True) as stage:
         rng = random.Random(seed)
         load = Load(stage.offices, [stage.posts()], rng)
         await killed(stage, load, rng, kills=3, calls=2 * len(FEW), per_s=4.0, pause_s=0.6, names=FEW)
@@ -63,7 +63,7 @@ async def test_three_kills_change_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("repeated", SWITCHES)
 async def test_many_kills_change_nothing(tmp_path: Path, repeated: str, faults: bool) -> None:
     seed, began = seeded(), time.monotonic()
-    async with staged(tmp_path, enterprises=6) as stage:
+    async with staged(tmp_path, enterprises=6, ordering=True) as stage:
         await stage.order("PUT", "/sandbox/switches", {"repeated_external_id": repeated})
         if faults:
             await stage.order("POST", "/sandbox/faults", {"rules": A_FIFTH})
@@ -77,7 +77,7 @@ async def test_many_kills_change_nothing(tmp_path: Path, repeated: str, faults: 
 @pytest.mark.slow
 async def test_fifty_kills_in_five_hundred_calls(tmp_path: Path) -> None:
     seed, began = seeded(), time.monotonic()
-    async with staged(tmp_path, enterprises=12) as stage:
+    async with staged(tmp_path, enterprises=12, ordering=True) as stage:
         rng = random.Random(seed)
         load = Load(stage.offices, [stage.posts()], rng)
         await killed(stage, load, rng, kills=50, calls=500, per_s=5.0, pause_s=2.5)

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.faults.traffic import Copy, moved, offices
-from tests.faults.verdict import FAILING_A_MINUTE, MINUTE_MS, PUTS_A_MINUTE, Asked, Verdict, judge
+from tests.faults.verdict import FAILING_A_MINUTE, MINUTE_MS, PUTS_A_MINUTE, After, Asked, Verdict, judge
 
 Rows = list[dict[str, Any]]
 
@@ -77,6 +77,20 @@ def test_a_client_made_twice_is_found() -> None:
     client = {"account": "sandbox", "phone": "+79160000000"}
     assert judge([], [], [client, {**client, "account": "other"}]).good
     assert judge([], [], [client, client]) == Verdict(sent=0, recorded=0, clients_doubled=1)
+
+
+def test_orders_and_tasks_are_counted() -> None:
+    copy = played()
+    answered = [row for row in copy.expected.values() if not row.comment]
+    assert answered
+    orders = [{"account": copy.office.account, "description": f"Звонок. Номер, номер {row.number}."} for row in answered]
+    tasks = [{"description": "Перезвонить (звонок 0367-1)"}, {"description": "Перезвонить (звонок 0367-12)"}]
+    rows = as_it_should_be(copy)
+    assert judge([copy], rows, (), After(orders=orders, tasks=tasks)).good
+    assert judge([copy], rows, (), After(orders=[*orders, orders[0]], tasks=tasks)).orders_wrong == 1
+    assert judge([copy], rows, (), After(orders=orders[1:], tasks=tasks)).orders_wrong == 1
+    assert judge([copy], rows, (), After(orders=orders, tasks=[*tasks, tasks[0]])).tasks_doubled == 1
+    assert not judge([copy], rows, (), After(orders=orders, tasks=[*tasks, tasks[0]])).good
 
 
 async def test_the_worst_minute_is_found() -> None:

@@ -22,7 +22,7 @@ import aiohttp
 import msgspec
 import orjson
 
-from adapters.demo import CONFIG
+from adapters.demo_stage import CONFIG
 from adapters.sandbox.seed import AccountSeed, demo_account
 from tests.moysklad_model import Row
 from tests.playback import NAMES, Line, as_call_event, recording
@@ -43,6 +43,16 @@ GIVE_UP_S = 240.0
 NUMBERS = ("79161234567", "375290000001")
 """The customers of the recordings: each copy that is played gets a number of its own in their place."""
 
+CALLS_ALONE: dict[str, Any] = {
+    "incoming_call_actions": {"create_client": True, "create_order": "none", "create_task": "none"},
+    "outgoing_call_actions": {"create_client": True, "create_order": "none"},
+}
+WITH_ORDERS: dict[str, Any] = {
+    "incoming_call_actions": {"create_client": True, "create_order": "always", "create_task": "on_missed"},
+    "outgoing_call_actions": {"create_client": True, "create_order": "always"},
+}
+"""Settings that ask for whatever may follow a call."""
+
 SPEED = 4.0
 """How much faster than recorded calls go by, unless a test says otherwise."""
 
@@ -61,7 +71,7 @@ class Office:
 
     def config(self, **changes: Any) -> dict[str, Any]:
         """Its settings."""
-        return {**CONFIG, "integration_code": self.phone_key, "api_token": self.api_token, **changes}
+        return {**CONFIG, **CALLS_ALONE, "integration_code": self.phone_key, "api_token": self.api_token, **changes}
 
     def seed(self) -> AccountSeed:
         """Its account: the demo's people under credentials of its own."""

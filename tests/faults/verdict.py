@@ -39,6 +39,8 @@ class Verdict:
     cards_open: int = 0
     out_of_order: int = 0
     clients_doubled: int = 0
+    orders_wrong: int = 0
+    tasks_doubled: int = 0
     wrong: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -52,6 +54,8 @@ class Verdict:
             or self.cards_open
             or self.out_of_order
             or self.clients_doubled
+            or self.orders_wrong
+            or self.tasks_doubled
             or self.wrong
         )
 
@@ -61,12 +65,24 @@ class Verdict:
         return (
             f"calls sent {self.sent}, recorded {self.recorded}, doubled {self.doubled}, lost {self.lost}, "
             f"uncalled for {self.uncalled_for}, cards left open {self.cards_open}, out of order {self.out_of_order}, "
-            f"clients doubled {self.clients_doubled}, wrong {len(self.wrong)}"
+            f"clients doubled {self.clients_doubled}, orders too many or too few {self.orders_wrong}, "
+            f"tasks doubled {self.tasks_doubled}, wrong {len(self.wrong)}"
         )
 
 
-def judge(copies: Iterable[Copy], rows: list[dict[str, Any]], clients: Iterable[dict[str, Any]] = ()) -> Verdict:
-    """Compare, call by call. ``clients``: the counterparties that MoySklad has in the end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """What followed the calls: customer orders and tasks as MoySklad has them in the end."""
+
+    orders: list[dict[str, Any]]
+    tasks: list[dict[str, Any]]
+
+
+def judge(
+    copies: Iterable[Copy], rows: list[dict[str, Any]], clients: Iterable[dict[str, Any]] = (), after: After | None = None
+) -> Verdict:
+    """Compare, call by call. ``clients``: the counterparties that MoySklad has in the end; ``after``: see above (None: nothing
+    was asked for)."""
     expected = {call: (row, copy) for copy in copies for call, row in copy.expected.items()}
     got = [row["external_id"] for row in rows]
     verdict = Verdict(sent=len(expected), recorded=len(rows))
@@ -78,10 +94,21 @@ def judge(copies: Iterable[Copy], rows: list[dict[str, Any]], clients: Iterable[
     verdict.out_of_order = sum(_out_of_order(row["events"]) for row in rows)
     phones = Counter((client["account"], client["phone"]) for client in clients if client.get("phone"))
     verdict.clients_doubled = sum(count - 1 for count in phones.values())
+    if after is not None:
+        verdict.orders_wrong = _orders_wrong(expected.values(), after.orders)
+        marks = Counter(task["description"].rpartition("(")[2] for task in after.tasks)
+        verdict.tasks_doubled = sum(count - 1 for count in marks.values())
     for row in rows:
         if (wanted := expected.get(row["external_id"])) is not None:
             verdict.wrong += [f"{row['external_id']}: {each}" for each in _wrong(row, *wanted)]
     return verdict
+
+
+def _orders_wrong(expected: Iterable[tuple[Row, Copy]], orders: list[dict[str, Any]]) -> int:
+    """Orders too many and too few: each call in which somebody talked with the customer has one (it has no comment then)."""
+    wanted = Counter((copy.office.account, row.number) for row, copy in expected if not row.comment)
+    got = Counter((order["account"], order["description"].rpartition("номер ")[2].rstrip(".")) for order in orders)
+    return sum(abs(wanted[key] - got[key]) for key in wanted.keys() | got.keys())
 
 
 def _out_of_order(events: list[dict[str, Any]]) -> int:

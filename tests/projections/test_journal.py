@@ -8,7 +8,18 @@ from uuid import UUID
 import orjson
 import pytest
 
-from core.effects import FindContact
+from core.clicks import (
+    ClickEvent,
+    ClickExpired,
+    ClickRefused,
+    ClickRepeated,
+    ClickRequested,
+    ClickUnmatched,
+    OriginateDone,
+    OriginateFailed,
+    encode_click,
+)
+from core.effects import ClaimCallback, CreateOrder, CreateTask, FindContact
 from core.events import (
     ArrivalObserved,
     BridgeOpened,
@@ -105,6 +116,14 @@ def test_what_was_put_off_is_an_error_and_says_until_when() -> None:
     assert told(deferred(FIND, 1, until=9, reason=""))[-1] == "not asked yet: no reason"
 
 
+def test_orders_and_tasks_have_their_rows() -> None:
+    order = CreateOrder(sync_id="s", contact="c", number=NUMBER, incoming=True, start_ms=1)
+    assert told(done(order, 1, order="o"))[:1] == ("create_order",)
+    assert told(refused(order, 1, error="Нет прав"))[0] == "create_order_refused"
+    task = CreateTask(mark="m", number=NUMBER, missed_ms=1, due_ms=2)
+    assert told(done(task, 1, task="t"))[0] == "create_task"
+
+
 def test_a_retry_order_says_whose_it_is() -> None:
     ordered = {"call": "A", "by": "anna", "reason": "the key was mended"}
     assert told(retry(5, by="anna")) == ("retry_requested", ordered, None, "success", None)
@@ -125,6 +144,7 @@ def test_what_time_decided_is_told() -> None:
         BridgeOpened(heard_ms=1, bridge="b1"),
         CallWrittenOff(at_ms=1),
         started(FIND, 1),
+        done(ClaimCallback(call="A", number=NUMBER, missed_ms=1), 1, granted=True),  # MoySklad was not asked
     ],
 )
 def test_the_rest_of_the_history_is_left_to_the_replay(event: Event) -> None:
@@ -141,3 +161,46 @@ def test_no_nul_reaches_jsonb_and_a_text_that_only_spells_one_stays(said: str, k
     assert request == {
         "call": "A", "requests": [{"method": "POST", "path": EXCHANGE.path, "body": {kept: kept}}],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        (OriginateDone(at_ms=ms(1), extension="101", number=NUMBER, took_ms=70), None),
+        (OriginateFailed(at_ms=ms(1), error="no", remedy="do", extension="101", number=NUMBER), "no; do"),
+        (
+            OriginateFailed(at_ms=ms(1), error="no", extension="101", number=NUMBER, ambiguous=True),
+            "it may ring all the same: no",
+        ),
+        (ClickRefused(at_ms=ms(1), error="no", remedy="do", extension="101", number=NUMBER), "no; do"),
+        (
+            ClickExpired(at_ms=ms(1), extension="101", number=NUMBER),
+            "it could not be dialled in time, so it was not dialled at all",
+        ),
+        (
+            ClickUnmatched(at_ms=ms(1), extension="101", number=NUMBER),
+            "no call came of it: nobody picked up, or the exchange rang nobody",
+        ),
+    ],
+)
+def test_what_became_of_a_click_is_a_row(event: ClickEvent, error: str | None) -> None:
+    found = click_row(event)
+    assert found is not None
+    _, kind, request, _, status, message, _, _ = found
+    assert (kind, status, message) == ("click_to_call", "error" if error else "success", error)
+    assert orjson.loads(str(request)) == {"click": "a", "phone": NUMBER, "extension": "101"}
+
+
+def test_the_rest_of_a_click_is_left_to_its_story() -> None:
+    assert click_row(ClickRepeated(at_ms=ms(1))) is None
+    assert click_row(ClickRequested(at_ms=ms(1), extension="101", number=NUMBER)) is None
+
+
+def click_row(event: ClickEvent) -> tuple[object, ...] | None:
+    type_, schema, data = encode_click(event)
+    stream = StreamId(enterprise="0367", name="click/a")
+    return journal._row(
+        RecordedEvent(
+            stream=stream, version=1, position=18, id=UUID(int=2), type=type_, schema=schema, data=data, recorded_ms=ms(1)
+        )
+    )

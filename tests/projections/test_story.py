@@ -17,6 +17,7 @@ from core.events import (
     CallOverdue,
     CallSettled,
     CallWrittenOff,
+    ClickJoined,
     ConsultationObserved,
     EffectDone,
     EffectStarted,
@@ -118,6 +119,9 @@ def test_the_head_says_what_became_of_the_call() -> None:
         "end_ms": ms(35),
         "comment": "",
         "recordings": ["https://rec.example/1"],
+        "order": None,
+        "order_name": "",
+        "task": None,
     }
     assert (told.open_cards, told.parked) == ((), "")
 
@@ -208,6 +212,14 @@ REGISTER = RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=
             ("heard", "leg L ended with this customer: 103 took over", ""),
         ),
         (ConsultationObserved(heard_ms=0, leg="L"), ("heard", "leg L ended with this customer: nobody took over", "")),
+        (
+            ClickJoined(heard_ms=0, click="a", extension="101", number=NUMBER, uid="ivanov@demo"),
+            ("heard", "this call came of a click in MoySklad", f"101 asked to call {NUMBER}: click a"),
+        ),
+        (
+            ClickJoined(heard_ms=0, click="a", extension="101", number=NUMBER, own_leg=True),
+            ("heard", "only the telephone of whoever clicked rings", f"101 asked to call {NUMBER}: click a"),
+        ),
         (CallSettled(at_ms=0, reason="so"), ("time", "the record is settled", "so")),
         (CallOverdue(at_ms=0), ("time", "no hangup within the maximum: the cards go, the end stays open", "")),
         (CallWrittenOff(at_ms=0), ("time", "no hangup even after the long grace: recorded with what is known", "")),

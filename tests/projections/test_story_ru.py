@@ -21,6 +21,7 @@ from core.events import (
     CallOverdue,
     CallWrittenOff,
     CardRequested,
+    ClickJoined,
     ConsultationObserved,
     EffectDone,
     Event,
@@ -101,7 +102,12 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
     update = kinds.UpdateCall(external_id="0367-A", call="m-1")
     find, create = kinds.FindContact(number=NUMBER), kinds.CreateContact(number=NUMBER, sync_id="s")
     who, confirm = kinds.FindEmployees(extensions=("101", "102")), kinds.ConfirmCall(external_id="0367-A")
-    for effect in (register, update, find, create, who, confirm, kinds.InspectCall(call="m-1")):
+    order = kinds.CreateOrder(sync_id="s", contact="c-1", number=NUMBER, incoming=True, start_ms=ms(0))
+    task = kinds.CreateTask(mark="m", number=NUMBER, missed_ms=ms(0), due_ms=ms(9))
+    claim, hold = kinds.ClaimCallback(call="A", number=NUMBER, missed_ms=ms(0)), kinds.HoldTasks(call="A")
+    ended = kinds.CloseCallback(call="A", number=NUMBER, talked_ms=ms(9))
+    after = (order, task, claim, hold, ended, kinds.KeepTask(call="A", task="t-1"), kinds.CompleteTask(task="t-1"))
+    for effect in (register, update, find, create, who, confirm, kinds.InspectCall(call="m-1"), *after):
         for trouble in errors.Trouble:
             tried = (started(effect, 1), failed(effect, 2, error=trouble.value))
             yield (*events(RING), *tried, deferred(effect, 3, 9, reason=trouble.value))
@@ -117,6 +123,21 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
         ({"call": "m-1"}, confirm),
         ({"call": None}, confirm),
         ({"recordings": ["r"]}, kinds.InspectCall(call="m-1")),
+        ({"order": "o-1", "name": "00001"}, order),
+        ({"order": "o-1", "name": "", "without": "the owner: Ошибка; the state: Новый is none of the account's"}, order),
+        ({"order": None, "name": "", "open": "00002"}, order),
+        ({"task": "t-1", "existed": True}, task),
+        ({"task": "t-1", "existed": False}, task),
+        ({"granted": True}, claim),
+        ({"granted": True, "held_by": "B-1"}, claim),
+        ({"granted": False, "by": "B-1"}, claim),
+        ({"granted": False, "talked_ms": 5}, claim),
+        ({"told_by": "B-1"}, hold),
+        ({"tasks": ["t-1"]}, ended),
+        ({"tasks": []}, ended),
+        ({"open": True}, kinds.KeepTask(call="A", task="t-1")),
+        ({"gone": True}, kinds.CompleteTask(task="t-1")),
+        ({"gone": False}, kinds.CompleteTask(task="t-1")),
     ):
         yield (*events(RING), EffectDone(key="k", at_ms=ms(2), effect=encode_effect(effect), result=result))
     yield (
@@ -127,6 +148,8 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
         CardRequested(heard_ms=ms(4), extensions=("101",)),
         ConsultationObserved(heard_ms=ms(5), leg="B-1", extensions=("102",)),
         ConsultationObserved(heard_ms=ms(5), leg="B-1"),
+        ClickJoined(heard_ms=ms(6), click="a", extension="101", number=NUMBER, uid="ivanov@demo"),
+        ClickJoined(heard_ms=ms(6), click="a", extension="101", number=NUMBER, own_leg=True),
         CallOverdue(at_ms=ms(7200)),
         CallWrittenOff(at_ms=ms(90_000)),
     )
@@ -169,7 +192,14 @@ TABLES = (
 @pytest.mark.parametrize("table", TABLES, ids=range(len(TABLES)))
 def test_whatever_goes_wrong_is_told_in_russian(table: str) -> None:
     left = set()
-    ways = (SETTINGS, settings_with(enabled=False), settings_with(notify="none"), settings_with(create_incoming=False))
+    ways = (
+        SETTINGS,
+        settings_with(enabled=False),
+        settings_with(notify="none"),
+        settings_with(create_incoming=False),
+        settings_with(order="always", task="on_missed", create_incoming=False, unrecognized="101"),
+        settings_with(order="unless_open", order_unanswered=True, task="on_missed", main_api=False),
+    )
     for settings, fault in product(ways, [None, *Fault]):
         faults = {0: fault, 2: fault} if fault is not None else {}
         scenario = given(table, settings=settings, faults=faults).finished()
@@ -196,7 +226,10 @@ def test_every_remedy_has_its_russian_one(code: int) -> None:
 def test_every_note_of_the_plan_is_in_the_table() -> None:
     """Whoever writes another note in the plan, gives it its Russian words."""
     texts = []
-    for path in ("core/plan.py", "core/cards.py", "core/call.py", "core/decisions.py", "core/record.py"):
+    for path in (
+        "core/plan.py", "core/contact_plan.py", "core/follow_up_plan.py", "core/cards.py", "core/call.py", "core/decisions.py",
+        "core/record.py", "adapters/moysklad/terms.py", "adapters/moysklad/tasks.py",
+    ):
         tree = ast.parse((ROOT / path).read_text())
         docs = {node.value.value for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
         texts += [text for text in literals(path, within=r"^[a-z][^{}]* [^{}]* [^{}]*$") if text not in docs and "``" not in text]

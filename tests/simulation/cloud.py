@@ -39,7 +39,7 @@ ACCIDENTS: Final = (
     Trouble.HANGS,
 )
 
-_TOLD: Final = ("externalId", "extension", "endTime", "comment", "recordUrl", "phone")
+_TOLD: Final = ("externalId", "extension", "endTime", "comment", "recordUrl", "phone", "description", "done")
 
 
 class Cloud:

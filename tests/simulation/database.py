@@ -14,14 +14,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from adapters.click_joiner import NearClicks
+from adapters.memory_callbacks import MemoryCallbacks
 from adapters.memory_leases import MemoryLeaseStore
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardBatch, MemorySwitchboardState
 from adapters.switchboard import Changes, Near
 from adapters.wakeup import Bell, Bells
+from core.click_joining import KnownClick
 from core.errors import StoreUnavailable, VersionConflict
 from core.legs import Legs
-from core.ports import Append, Appended, Claim, Due, Node, RecordedEvent, StreamId
+from core.ports import Append, Appended, Claim, Claimed, Due, Node, RecordedEvent, StreamId
 from core.values import Urgency
 from tests.simulation.loop import ProcessLoop, drive
 
@@ -40,6 +43,7 @@ class Database:
         self.store = MemoryEventStore(now_ms=now_ms)
         self.switchboard = MemorySwitchboardState(self.store, notify=notify, now_ms=now_ms)
         self.leases = MemoryLeaseStore(now_ms, lambda at_ms: [due.stream.enterprise for due in drive(self.store.due(at_ms, 1))])
+        self.callbacks = MemoryCallbacks(now_ms)
         self.up = True
         self.slow_us = 0
 
@@ -211,6 +215,32 @@ class NodeLeases:
         return await self._link.ask(lambda: drive(self._leases.owners()))
 
 
+class NodeCallbacks:
+    """Who is to be called back, as one node asks (``core.ports.Callbacks``): a transaction each time, not asked again by itself."""
+
+    def __init__(self, link: Link, database: Database) -> None:
+        self._link = link
+        self._callbacks = database.callbacks
+
+    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int) -> Claimed:
+        """See ``Callbacks``."""
+        ask = self._callbacks.claim
+        return await self._link.ask(lambda: drive(ask(enterprise, call, clients, missed_ms)), write=True, once=True)
+
+    async def keep(self, enterprise: str, call: str, task: str) -> bool:
+        """See ``Callbacks``."""
+        return await self._link.ask(lambda: drive(self._callbacks.keep(enterprise, call, task)), write=True, once=True)
+
+    async def hold(self, enterprise: str, call: str) -> str:
+        """See ``Callbacks``."""
+        return await self._link.ask(lambda: drive(self._callbacks.hold(enterprise, call)), write=True, once=True)
+
+    async def close(self, enterprise: str, call: str, clients: Sequence[str], talked_ms: int) -> tuple[str, ...]:
+        """See ``Callbacks``."""
+        ask = self._callbacks.close
+        return await self._link.ask(lambda: drive(ask(enterprise, call, clients, talked_ms)), write=True, once=True)
+
+
 class NodeSwitchboard:
     """The switchboard's memory as one node has it (``adapters.switchboard.SwitchboardState``)."""
 
@@ -280,6 +310,14 @@ class _Batch:
     async def set_relayed(self, enterprise: str, leg: str, call: str, version: int) -> None:
         """See ``SwitchboardBatch``."""
         await self._inside().set_relayed(enterprise, leg, call, version)
+
+    async def clicks(self, enterprise: str, near: NearClicks) -> dict[str, KnownClick]:
+        """See ``SwitchboardBatch``."""
+        return await self._inside().clicks(enterprise, near)
+
+    async def save_clicks(self, enterprise: str, clicks: Sequence[KnownClick]) -> None:
+        """See ``SwitchboardBatch``."""
+        await self._inside().save_clicks(enterprise, clicks)
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
         """See ``SwitchboardBatch``."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from core.remote import ORPHAN_GUARD_MS
+from core.attempts import ORPHAN_GUARD_MS
 from tests.moysklad_model import Repeated
 from tests.simulation.scenario import OF_A_NODE, Fault, Kind, Scenario, Script, Transfer, Trouble
 

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from core.call import best_known_end_ms, initial, outcome, start_ms
+from core.follow_up_plan import order_sync_id, task_mark
+from core.phone import same_number
+from core.values import Outcome
 from tests.moysklad_model import Row
 from tests.settings import EXTENSIONS, employee_id
 from tests.simulation.calls import Signal, enterprise_name
@@ -92,9 +96,45 @@ def _account(run: Run, enterprise: str) -> Iterator[str]:
         ):
             # Whoever is refused may be named in time, or not; and without the directory the extension alone must do.
             yield f"{name}: employee {got.employee!r} instead of {named!r}"
+    if run.scenario.after:
+        yield from _after(run, enterprise, signals, undisturbed)
     if not run.scenario.shared:
         numbers = Counter(effect.number for effect in account.model.created)
         yield from (f"{count} contacts of one number" for count in numbers.values() if count > 1)
+
+
+def _after(run: Run, enterprise: str, signals: list[Signal], undisturbed: World) -> Iterator[str]:
+    """Never two orders of one call, never two tasks of a client who waits; and those there are, are as on a quiet day."""
+    model = run.cloud.accounts[enterprise].model
+    calls = {name: initial(enterprise, name) for name in undisturbed.calls}
+    ours = {order_sync_id(call): name for name, call in calls.items()}
+    made = Counter(ours[order.sync_id] for order in model.orders if order.sync_id in ours)
+    yield from (f"{count} orders of {name}" for name, count in made.items() if count > 1)
+    tasks = [task for task in model.tasks if task.mark in {task_mark(call) for call in calls.values()}]
+    yield from (f"{count} tasks {mark}" for mark, count in Counter(task.mark for task in tasks).items() if count > 1)
+    waiting = Counter(task.number for task in tasks if not task.done)
+    yield from (f"{count} open tasks of {number}" for number, count in waiting.items() if count > 1)
+    spread, late = _lateness(run, signals)
+    if spread > TOGETHER_MS or run.scenario.lost:
+        return
+    wanted = {name for name, call in undisturbed.calls.items() if call.remote.after.order.id}
+    if set(made) != wanted:
+        yield f"orders of {sorted(made)} instead of {sorted(wanted)}"
+    waits = {task.number for task in undisturbed.moysklad.tasks if not task.done}
+    doubtful = _close_together(undisturbed, spread + late + 3_000)
+    if set(waiting) - doubtful != waits - doubtful:
+        yield f"tasks for {sorted(waiting)} instead of {sorted(waits)}"
+
+
+def _close_together(world: World, within_ms: int) -> set[str]:
+    """Numbers of which a call was missed about when somebody talked with them: whether before or after may look different."""
+    talks = [(call.number, best_known_end_ms(call)) for call in world.calls.values() if outcome(call) is Outcome.ANSWERED]
+    return {
+        call.number
+        for call in world.calls.values()
+        for number, ended_ms in talks
+        if same_number(call.number, number) and abs(start_ms(call) - ended_ms) <= within_ms
+    }
 
 
 def reference(run: Run, signals: list[Signal]) -> World:

@@ -19,7 +19,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from adapters.moysklad.errors import Api
 from adapters.moysklad.limits import JSON_PERIOD_MS, JSON_UNITS, PHONE_LIMIT
 from adapters.moysklad.phone_api import HREF_BASE, linked_id
-from core.effects import CardAction, CardEvent, CreateContact, Effect, Performed, Refused, RegisterCall, UpdateCall
+from core.effects import (
+    CardAction,
+    CardEvent,
+    CompleteTask,
+    CreateContact,
+    CreateOrder,
+    CreateTask,
+    Effect,
+    Performed,
+    Refused,
+    RegisterCall,
+    UpdateCall,
+)
 from tests.moysklad_model import MoySkladModel, Repeated, Row
 from tests.settings import EXTENSIONS, employee_id
 
@@ -163,8 +175,18 @@ class Account:
         return 200, {}, _call(found_row)
 
     def _json(self, method: str, path: str, query: Mapping[str, list[str]], body: Any) -> Answer:
-        if path == "/entity/employee":
-            return 200, {}, {"meta": {"size": 0}, "rows": []}
+        kind = path.split("/")[2]
+        if kind in ("employee", "saleschannel") and method == "GET":
+            return _rows([])
+        if kind == "organization":
+            return _rows([{"id": "organization-1", "name": "ООО"}])
+        if kind == "saleschannel":
+            return 200, {}, {"id": "channel-1", "name": body["name"]}
+        if kind == "customerorder":
+            order = self.model.perform(_order(body)).result
+            return 200, {}, {"id": order["order"], "name": order["name"]}
+        if kind == "task":
+            return self._task(method, path, query, body)
         if method == "POST":
             done = self.model.perform(CreateContact(number=body["phone"], sync_id=body["syncId"]))
             return 200, {}, {"id": done.result["contact"], "name": body["name"], "phone": body["phone"]}
@@ -173,6 +195,15 @@ class Account:
             {"id": contact, "name": number, "phone": number} for number, contact in self.model.contacts.items() if text in number
         ]
         return 200, {}, {"meta": {"size": len(rows)}, "rows": rows}
+
+    def _task(self, method: str, path: str, query: Mapping[str, list[str]], body: Any) -> Answer:
+        if method == "GET":
+            mark = query["filter"][0].removeprefix("description~")
+            return _rows([{"id": task.id, "description": f"… {mark}"} for task in self.model.tasks if task.mark == mark])
+        if method == "PUT":
+            self.model.perform(CompleteTask(task=path.rpartition("/")[2]))
+            return 200, {}, {"id": path.rpartition("/")[2]}
+        return 200, {}, {"id": self.model.perform(_new_task(body)).result["task"]}
 
     def _by_external_id(self, external_id: str) -> Row | None:
         return next((row for row in self.model.rows if row.external_id == external_id), None)
@@ -234,6 +265,33 @@ def _register(body: Any) -> RegisterCall:
         comment=body.get("comment") or "",
         recordings=tuple(body.get("recordUrl", ())),
     )
+
+
+def _order(body: Any) -> CreateOrder:
+    return CreateOrder(
+        sync_id=body["syncId"],
+        contact=linked_id(body["agent"]) or "",
+        number="",
+        incoming=True,
+        start_ms=0,
+        owner=linked_id(body.get("owner")) or "",
+    )
+
+
+def _new_task(body: Any) -> CreateTask:
+    text = body["description"]
+    return CreateTask(
+        mark=text[text.rindex("(") :],
+        number=text.partition("Перезвонить: ")[2].partition(". ")[0],
+        missed_ms=0,
+        due_ms=_ms(body["dueToDate"]),
+        contact=linked_id(body.get("agent")) or "",
+        assignee=linked_id(body["assignee"]) or "",
+    )
+
+
+def _rows(rows: list[dict[str, Any]]) -> Answer:
+    return 200, {}, {"meta": {"size": len(rows)}, "rows": rows}
 
 
 def _update(row: Row, body: Any) -> UpdateCall:

@@ -11,6 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from adapters.attendant import CallSettings, new_event
+from adapters.callbacks import WithCallbacks
 from adapters.ingest import SAFETY_NET_MS
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway
@@ -25,7 +26,7 @@ from core.decisions import Limits
 from core.errors import StoreUnavailable
 from core.ports import Append, StreamId
 from tests.simulation.calls import Signal
-from tests.simulation.database import Database, Link, NodeLeases, NodeStore, NodeSwitchboard
+from tests.simulation.database import Database, Link, NodeCallbacks, NodeLeases, NodeStore, NodeSwitchboard
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.network import Net, SimTransport
 
@@ -105,7 +106,7 @@ class Node:
         self.reactor = Reactor(
             store=self.store,
             settings=settings,
-            gateway=self.gateway,
+            gateway=WithCallbacks(self.gateway, NodeCallbacks(self.link, around.database)),
             now_ms=now_ms,
             limits=around.limits,
             ownership=self.ownership,

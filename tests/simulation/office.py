@@ -18,7 +18,7 @@ from core.plan import parked
 from core.ports import Append, NewEvent, RecordedEvent, StreamId
 from core.settings import Settings
 from core.values import Urgency
-from tests.settings import SETTINGS, settings_with
+from tests.settings import EXTENSIONS, SETTINGS, settings_with
 from tests.simulation.database import Database
 from tests.simulation.loop import Clock, ProcessLoop, drive
 from tests.simulation.moysklad import Account
@@ -136,7 +136,12 @@ class SeenSettings:
 
 def settings_of(scenario: Scenario) -> Settings:
     """The settings of every enterprise in this scenario."""
-    return settings_with(mapped=("101", "102", "150", "151", "152")) if scenario.unmapped else SETTINGS
+    if not scenario.unmapped and not scenario.after:
+        return SETTINGS
+    mapped = tuple(each for each in EXTENSIONS if each != "103" or not scenario.unmapped)
+    if not scenario.after:
+        return settings_with(mapped=mapped)
+    return settings_with(mapped=mapped, order="always", task="on_missed", unrecognized="150")
 
 
 def _is_parked(stream: StreamId, events: list[RecordedEvent]) -> bool:

@@ -121,7 +121,7 @@ class Scenario:
     ``patience_ms``: the latency of a slow MoySklad. ``backlog``: calls of enterprise 0 that ended before all this, downloaded now.
     ``tight``: MoySklad allows the Phone API a tenth of what it does. ``refused``: nobody may name the employee of extension 103.
     ``unmapped``: that extension is not in the settings, so the directory has to be asked. ``shared``: both enterprises have one
-    MoySklad account. ``skew_ms``: the nodes' clocks are off by up to so much.
+    MoySklad account. ``skew_ms``: the nodes' clocks are off by up to so much. ``after``: the settings ask for orders and tasks.
     """
 
     noise: int = 0
@@ -142,6 +142,7 @@ class Scenario:
     unmapped: bool = False
     shared: bool = False
     skew_ms: int = 0
+    after: bool = False
 
     def __str__(self) -> str:
         """As it is written in Python, without what is as usual."""
@@ -195,6 +196,7 @@ def from_seed(seed: int) -> Scenario:
         unmapped=rng.random() < 0.15,
         shared=enterprises > 1 and rng.random() < 0.3,
         skew_ms=rng.choice((0, 0, 0, 100)),
+        after=rng.random() < 0.5,
     )
 
 
@@ -221,6 +223,7 @@ def _hand_over(rng: random.Random) -> Scenario:
         repeated=rng.choice(list(Repeated)),
         jitter_ms=rng.choice((0, 300)),
         slow_ms=slow_ms,
+        after=rng.random() < 0.5,
     )
 
 
@@ -248,6 +251,7 @@ def _crowd(rng: random.Random) -> Scenario:
         twice=rng.choice((0, 200)),
         backlog=0 if many else rng.randint(15, 50),
         tight=many or rng.random() < 0.7,
+        after=rng.random() < 0.3,
     )
 
 
@@ -336,12 +340,13 @@ def scenarios() -> st.SearchStrategy[Scenario]:
         unmapped=st.booleans(),
         shared=st.booleans(),
         skew_ms=st.sampled_from((0, 100)),
+        after=st.booleans(),
     )
 
 
 _OPTIONAL: Final = (
     "lag_ms", "jitter_ms", "twice", "lost", "broken", "store_broken",
-    "backlog", "tight", "refused", "unmapped", "shared", "skew_ms",
+    "backlog", "tight", "refused", "unmapped", "shared", "skew_ms", "after",
 )  # fmt: skip
 
 

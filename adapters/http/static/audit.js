@@ -5,11 +5,11 @@ import { mount } from "./shell.js";
 const WORDS = {
   logged_in: ["вход", "good"], login_failed: ["неудачный вход", "bad"], logged_out: ["выход", ""],
   settings_saved: ["настройки сохранены", "accent"], settings_restored: ["возвращена прежняя редакция", "accent"], settings_deleted: ["настройки удалены", "bad"],
-  replay_viewed: ["просмотр звонка", ""], replay_exported: ["выгрузка звонка", "info"], retry_ordered: ["повтор отложенного", "accent"],
+  replay_viewed: ["просмотр звонка", ""], replay_exported: ["выгрузка звонка", "info"], what_if_day: ["«а если бы» за день", ""], retry_ordered: ["повтор отложенного", "accent"],
   link_made: ["создана ссылка", "info"], link_revoked: ["отозвана ссылка", "info"], test_card_shown: ["тестовая карточка", ""], self_test: ["проверочный звонок", ""],
 };
 const KINDS = [["", "Все действия"], ["logged_in,login_failed,logged_out", "Входы и выходы"], ["settings_saved,settings_restored,settings_deleted", "Изменения настроек"],
-  ["replay_viewed,replay_exported", "Просмотр звонков"], ["link_made,link_revoked", "Ссылки"], ["test_card_shown,self_test,retry_ordered", "Проверки и повторы"]];
+  ["replay_viewed,replay_exported,what_if_day", "Просмотр звонков"], ["link_made,link_revoked", "Ссылки"], ["test_card_shown,self_test,retry_ordered", "Проверки и повторы"]];
 const DETAILS = { revision: "редакция", restored: "из редакции", days: "дней", calls: "звонков", extension: "номер" };
 
 function Journal({ enterprise }) {

@@ -4,21 +4,25 @@ import { mount } from "./shell.js";
 import { MISSED, OUTCOMES, outcomeOf, Way, Client, People, useNames, callLink } from "./calls-words.js";
 
 const FIELDS = ["phone", "extension", "direction", "outcome", "from", "to", "failed", "parked", "live"];
-const PAGE = 50;
+const PAGE = 50, MOST = 200;
 
 function asked() {
   const all = new URLSearchParams(location.search);
   return Object.fromEntries(FIELDS.map((name) => [name, all.get(name) || ""]));
 }
 
-const query = (wanted, enterprise, after) => {
+/** Where somebody was in the list who comes back to it. */
+const kept = () => (history.state && history.state.calls) || null;
+const keep = (shown, at) => history.replaceState({ calls: { shown, at, scroll: scrollY } }, "");
+
+const query = (wanted, enterprise, after, most = PAGE) => {
   const all = new URLSearchParams();
   for (const name of FIELDS) if (wanted[name]) all.set(name, wanted[name]);
   if (wanted.from) all.set("from", String(new Date(`${wanted.from}T00:00`).getTime()));
   if (wanted.to) all.set("to", String(new Date(`${wanted.to}T00:00`).getTime() + 86_399_999));
   if (enterprise) all.set("enterprise", enterprise);
   if (after) all.set("after", after);
-  all.set("limit", String(PAGE));
+  all.set("limit", String(most));
   return `/ms-admin/api/calls?${all}`;
 };
 
@@ -30,7 +34,8 @@ function useFound(wanted, enterprise) {
     if (turn.current) turn.current.abort();
     const gone = turn.current = new AbortController();
     setFound((was) => ({ ...was, loading: true, error: null }));
-    api(query(wanted, enterprise, after), { signal: gone.signal }).then(
+    const back = after ? null : kept();
+    api(query(wanted, enterprise, after, Math.min(MOST, Math.max(PAGE, back ? back.shown : 0))), { signal: gone.signal }).then(
       (told) => setFound({ calls: [...before, ...told.calls], after: told.after, loading: false, error: null }),
       (error) => { if (!gone.signal.aborted) setFound((was) => ({ ...was, loading: false, error })); });
   }, [JSON.stringify(wanted), enterprise]);
@@ -96,7 +101,7 @@ function Calls({ enterprise }) {
   const byName = wanted.phone && /^[\w-]*\d{9,}\.\d+$|^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(wanted.phone);
   const failed = found.error && !(found.error.status === 400 && ["phone", "from"].includes(found.error.field));
   return html`
-    <div class="page-head"><h1>Звонки</h1></div>
+    <div class="page-head"><h1 class="grow">Звонки</h1><a href=${withParams({ enterprise_number: enterprise }, "/ms-admin/clicks", "")}>Нажатия в МоёмСкладе</a></div>
     <${Form} wanted=${wanted} change=${change} error=${found.error} names=${names} />
     ${byName && enterprise && html`<p class="note">Похоже на имя звонка: <a href=${callLink(enterprise, wanted.phone)}>открыть звонок ${wanted.phone}</a></p>`}
     <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
@@ -113,6 +118,13 @@ function Calls({ enterprise }) {
 
 function Table({ calls, names, all }) {
   const [at, setAt] = useState(0), body = useRef(null);
+  useEffect(() => { // back from a call: the list stands as it was left
+    const back = kept();
+    if (!back || !body.current.children[back.at]) return;
+    setAt(back.at);
+    body.current.children[back.at].focus({ preventScroll: true });
+    scrollTo(0, back.scroll);
+  }, []);
   const go = (index) => {
     const to = Math.max(0, Math.min(calls.length - 1, index));
     setAt(to);
@@ -132,20 +144,20 @@ function Table({ calls, names, all }) {
   return html`<div class="frame"><table class="calls">
     <thead><tr><th scope="col">Начался</th><th scope="col">Клиент</th><th scope="col">Сотрудники</th><th scope="col">Чем кончилось</th><th scope="col" class="right">Разговор</th><th scope="col" class="right">Ждал ответа</th>
       ${all && html`<th scope="col">Предприятие</th>`}<th scope="col">В МоёмСкладе</th></tr></thead>
-    <tbody ref=${body}>${calls.map((call, index) => html`<${Row} key=${call.enterprise + "/" + call.call} call=${call} names=${names} all=${all} tab=${index === at ? 0 : -1} onFocus=${() => setAt(index)} />`)}</tbody>
+    <tbody ref=${body}>${calls.map((call, index) => html`<${Row} key=${call.enterprise + "/" + call.call} call=${call} names=${names} all=${all} tab=${index === at ? 0 : -1} onFocus=${() => setAt(index)} leave=${() => keep(calls.length, index)} />`)}</tbody>
   </table></div>`;
 }
 
-function Row({ call, names, all, tab, onFocus }) {
+function Row({ call, names, all, tab, onFocus, leave }) {
   const [words, kind] = outcomeOf(call), others = call.extensions.filter((each) => each !== call.extension);
-  const open = (event) => { if (event.ctrlKey || event.metaKey || event.button === 1) window.open(call.link, "_blank", "noopener"); else location.assign(call.link); };
+  const open = (event) => { if (event.ctrlKey || event.metaKey || event.button === 1) window.open(call.link, "_blank", "noopener"); else { leave(); location.assign(call.link); } };
   const keys = (event) => { if (event.key === "Enter" && event.target === event.currentTarget) open(event); };
   return html`<tr tabindex=${tab} onFocus=${onFocus} onKeyDown=${keys} onClick=${(event) => { if (!event.target.closest("a") && !String(getSelection())) open(event); }}>
-    <td class="num nowrap when"><a href=${call.link} tabindex="-1">${date(call.started_ms)} <b>${time(call.started_ms)}</b></a></td>
-    <td class="who"><${Way} direction=${call.direction} /> ${call.direction === "internal" && call.number === "anonymous" ? html`<span class="muted">между сотрудниками</span>` : html`<${Client} number=${call.number} name=${call.client} />`}</td>
+    <td class="num nowrap when"><a href=${call.link} tabindex="-1" onClick=${leave}>${date(call.started_ms)} <b>${time(call.started_ms)}</b></a></td>
+    <td class="who"><span class="caller"><${Way} direction=${call.direction} /> ${call.direction === "internal" && call.number === "anonymous" ? html`<span class="muted">между сотрудниками</span>` : html`<${Client} number=${call.number} name=${call.client} />`}</span></td>
     <td class="with">${call.extension ? html`<b class="nowrap" title=${names[call.extension]}>${call.extension}${names[call.extension] ? ` ${names[call.extension]}` : ""}</b>${others.length > 0 && html`<span class="muted">, ${others.join(", ")}</span>`}`
       : html`<${People} extensions=${others} names=${all ? {} : names} none="—" />`}</td>
-    <td class="outcome"><${Tag} kind=${kind}>${words}<//></td>
+    <td class="outcome"><${Tag} kind=${kind}>${words}<//>${call.clicked && html` <${Tag} title="Заказан нажатием на номер в МоёмСкладе">из МоегоСклада<//>`}</td>
     <td class="num right talk"><${Talk} call=${call} /></td>
     <td class="num right wait">${call.wait_ms === null ? html`<span class="faint">—</span>` : waited(call.wait_ms)}</td>
     ${all && html`<td class="num nowrap enterprise">${call.enterprise}</td>`}

@@ -29,6 +29,7 @@ function Clock({ since, skew, alarm }) {
 
 // -- the table ------------------------------------------------------------------------------------------------------
 
+const NOBODY = {}; // always the same one, or every row would be drawn again
 const LATE_RING_MS = 30_000;
 
 function Row({ call, names, skew, all }) {
@@ -83,7 +84,7 @@ function Live({ enterprise }) {
       ${shown.length > 0 && html`<div class="frame"><table class="live">
         <thead><tr><th scope="col">Состояние</th><th scope="col" class="right">Длится</th><th scope="col">Клиент</th><th scope="col">Сотрудники</th><th scope="col">Карточки</th>
           ${!enterprise && html`<th scope="col">Предприятие</th>`}<th scope="col">Начался</th></tr></thead>
-        <tbody>${shown.map((call) => html`<${Row} key=${call.enterprise + "/" + call.call} call=${call} names=${enterprise ? names : {}} skew=${skew} all=${!enterprise} />`)}</tbody></table></div>`}
+        <tbody>${shown.map((call) => html`<${Row} key=${call.enterprise + "/" + call.call} call=${call} names=${enterprise ? names : NOBODY} skew=${skew} all=${!enterprise} />`)}</tbody></table></div>`}
       ${board.ready && !shown.length && html`<p class="empty">${sorted.length ? "Под отбор ничего не подходит." : "Сейчас никто не звонит. Звонки появятся здесь сами."}</p>`}
       ${!board.ready && html`<p class="empty">Загрузка…</p>`}
       ${board.more && html`<p class="empty small">Показаны первые ${counted(sorted.length, "звонок", "звонка", "звонков")}: выберите предприятие.</p>`}

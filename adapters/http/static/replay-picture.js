@@ -3,6 +3,7 @@ import { html, useState, useEffect, useRef, useMemo, duration, time, phone } fro
 import { timesOf, makeScale, longestGap, LONG_GAP_MS } from "./replay-time.js";
 import { PHASES } from "./calls-words.js";
 
+const PRINTED = 600; // of the 718 pixels of a sheet, beside the names
 const LANE = 26, HEAD = 24, AXIS = 26, THIN = 14;
 const STATES = {
   waiting: "ждёт", hold: "на удержании", talking: "разговор", ringing: "звонит", unsure: "отвечен, когда — неизвестно",
@@ -47,7 +48,10 @@ export function Picture({ story, at, choose, now }) {
   useEffect(() => {
     const look = new ResizeObserver(([entry]) => setWidth(Math.max(200, Math.floor(entry.contentRect.width))));
     look.observe(box.current);
-    return () => look.disconnect();
+    const print = () => setWidth(PRINTED), back = () => setWidth(Math.max(200, Math.floor(box.current.clientWidth)));
+    addEventListener("beforeprint", print); // paper is narrower, and nobody looks how wide it is before it is printed
+    addEventListener("afterprint", back);
+    return () => { look.disconnect(); removeEventListener("beforeprint", print); removeEventListener("afterprint", back); };
   }, []);
   const times = useMemo(() => timesOf(story, now), [story, now]);
   const [even, setEven] = useState(null);

@@ -4,6 +4,7 @@ import { mount } from "./shell.js";
 import { outcomeOf, Way, Client, person, callsOf, canCall } from "./calls-words.js";
 import { Picture, KINDS } from "./replay-picture.js";
 import { Step, Moment, clock } from "./replay-step.js";
+import { WhatIf } from "./replay-what-if.js";
 
 const [, , , number, call] = location.pathname.split("/").map(decodeURIComponent);
 const BASE = `/ms-admin/api/calls/${encodeURIComponent(number)}/${encodeURIComponent(call)}`;
@@ -68,13 +69,14 @@ const Missing = ({ error, retry }) => (error.status === 404
   : html`<${Failed} error=${error} retry=${retry} />`);
 
 function Story({ story, now, reload, lost }) {
-  const [at, choose] = useStep(story.entries);
+  const [at, choose] = useStep(story.entries), [asking, setAsking] = useState(false);
   useEffect(() => {
     document.title = [story.direction === "internal" ? "внутренний" : phone(story.number), story.start_ms !== null && when(story.start_ms), story.enterprise].filter(Boolean).join(" · ") + " — звонок";
   }, [story.number, story.start_ms]);
   const count = story.entries.length, entry = story.entries[at];
   return html`
-    <${Head} story=${story} reload=${reload} />
+    <${Head} story=${story} reload=${reload} asking=${asking} ask=${() => setAsking(true)} />
+    ${asking && html`<${WhatIf} number=${number} call=${story.call} story=${story} onClose=${() => setAsking(false)} />`}
     ${lost && html`<p class="note bad">Нет связи с сервисом: на экране то, что было известно.</p>`}
     ${count === 0 ? html`<p class="note">О звонке ещё ничего не записано.</p>` : html`
     <${Picture} story=${story} at=${at} choose=${choose} now=${now} />
@@ -109,7 +111,7 @@ function Steps({ story, at, choose }) {
     })}</ol></section>`;
 }
 
-function Head({ story, reload }) {
+function Head({ story, reload, asking, ask }) {
   const [words, kind] = outcomeOf(story), [busy, setBusy] = useState(false);
   const names = story.picture.names, remote = story.moysklad;
   const copy = async () => {
@@ -127,6 +129,7 @@ function Head({ story, reload }) {
     <div class="page-head replay-head"><h1 class="grow"><${Way} direction=${story.direction} /> ${story.direction === "internal" && story.number === "anonymous" ? "Между сотрудниками"
       : html`<${Client} number=${story.number} name=${story.picture.client} />`} <${Tag} kind=${kind}>${words}<//></h1>
       ${canCall(story.number) && html`<a class="btn small" href=${callsOf(story.enterprise, story.number)} title="Все звонки с этого номера и на него">Все звонки номера</a>`}
+      ${story.entries.length > 0 && html`<button type="button" class="btn small" aria-expanded=${asking} onClick=${ask}>А если бы…</button>`}
       <button type="button" class="btn small" onClick=${copy}>Ссылка на момент</button>
       <a class="btn small" href=${`${BASE}?download=1`} download>Скачать</a>
       <a class="btn small" href=${`${BASE}?download=1&numbers=hide`} download title="Без номеров и имён: можно приложить к заявке">Скачать без номеров</a></div>
@@ -140,7 +143,9 @@ function Head({ story, reload }) {
         story.cause !== null && html` <span class="muted">(причина ${story.cause})</span>`}</dd></div>`}
       ${story.attributed_because && html`<div><dt>Чей звонок</dt><dd>${story.attributed ? person(story.attributed, names) : "ничей"} <span class="muted">— ${story.attributed_because}</span></dd></div>`}
       <div><dt>В МоёмСкладе</dt><dd>${remote.call ? html`есть${remote.contact ? ", привязан к клиенту" : ", без клиента"}${remote.comment && html`, «${remote.comment}»`}${remote.recordings.map((each, index) => html`, <${Recording} key=${each} url=${each} words=${remote.recordings.length > 1 ? `запись ${index + 1}` : "запись разговора"} />`)}` : "нет"}${
+        remote.order && `, заказ ${remote.order_name || remote.order}`}${remote.task && ", задача «Перезвонить»"}${
         story.open_cards.length > 0 && html` <${Tag} kind="accent">карточки: ${story.open_cards.join(", ")}<//>`}</dd></div>
+      ${story.click && html`<div><dt>Откуда</dt><dd><a href=${`/ms-admin/clicks?enterprise_number=${encodeURIComponent(story.enterprise)}#${encodeURIComponent(story.click)}`}>нажатие на номер в МоёмСкладе</a></dd></div>`}
       <div><dt>Предприятие</dt><dd><a href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(story.enterprise)}`}>${story.enterprise}</a> <span class="muted small">звонок <code>${story.call}</code>${story.settings_revision ? `, настройки ред. ${story.settings_revision}` : ""}</span></dd></div>
     </dl>`;
 }

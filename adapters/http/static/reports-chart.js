@@ -38,7 +38,7 @@ export function Chart({ title, note, labels, long, series, stack = false, whole 
     <figcaption><h2>${title}</h2><span class="legend">${series.map((each) => html`<span key=${each.name}><i class=${`swatch ${each.kind}`}></i>${each.name}</span>`)}</span></figcaption>
     <div class="plot" ref=${box}>
       <svg width=${width} height=${HEIGHT} role="img" tabindex="0" aria-label=${`${title}. Числа — в таблице ниже.`} onPointerMove=${point} onPointerLeave=${() => setAt(null)} onKeyDown=${keys} onBlur=${() => setAt(null)}>
-        ${[0, 0.5, 1].map((share) => html`<g key=${share}><line class="grid" x1=${LEFT} x2=${width - RIGHT} y1=${y(top * share)} y2=${y(top * share)} />
+        ${!empty && [0, 0.5, 1].map((share) => html`<g key=${share}><line class="grid" x1=${LEFT} x2=${width - RIGHT} y1=${y(top * share)} y2=${y(top * share)} />
           <text class="axis" x=${LEFT - 6} y=${y(top * share) + 4} text-anchor="end">${unit(top * share)}</text></g>`)}
         ${at !== null && html`<rect class="hover" x=${LEFT + step * at} y=${TOP} width=${step} height=${HEIGHT - TOP - BOTTOM} />`}
         ${labels.map((label, index) => index % every === 0 && html`<text key=${label + index} class="axis" x=${x(index)} y=${HEIGHT - 7} text-anchor="middle">${label}</text>`)}

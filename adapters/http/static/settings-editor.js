@@ -1,16 +1,17 @@
 // One enterprise's settings: loading, changing, saving, and what happens when somebody else saved meanwhile.
-import { html, useState, useEffect, useRef, useCallback, api, ApiError, toast, sayError, param, withParams, Tag, Busy, Failed, Dialog, counted, when } from "./lib.js";
+import { html, useState, useEffect, useRef, useCallback, useData, api, ApiError, toast, sayError, param, withParams, Tag, Busy, Failed, Dialog, counted, when } from "./lib.js";
 import { valuesOf, changedPaths, requestOf, draftLines, differences, problemWords, troubledPaths, FIELD } from "./settings-fields.js";
 import { Section, Diff } from "./settings-parts.js";
 import { Staff, usePeople } from "./settings-staff.js";
 import { Connection, SelfTest } from "./settings-trial.js";
 import { ParkedCalls } from "./settings-parked.js";
 import { History } from "./settings-history.js";
+import { signed } from "./clicks-words.js";
 
 const NOTHING = { ms: {}, revision: 0, problems: [], name: "", primary: "", effective: {
-  enabled: false, notify_mode: "during", notify_incoming: true, notify_outgoing: false, unrecognized_extension: "", country: "BY", timezone: "", webhook_signature: "log",
-  incoming: { create_client: false, create_order: "none", order_source: "", order_state: "", create_task: "none", task_minutes: 30 },
-  outgoing: { create_client: false, create_order: "none", order_source: "", order_state: "", create_task: "none", task_minutes: 30 } } };
+  enabled: false, notify_mode: "during", notify_incoming: true, notify_outgoing: false, unrecognized_extension: "", organization: "", task_assignee: "", country: "BY", timezone: "", webhook_signature: "log",
+  incoming: { create_client: false, create_order: "none", order_unanswered: false, order_source: "", order_state: "", create_task: "none", task_minutes: 30 },
+  outgoing: { create_client: false, create_order: "none", order_unanswered: false, order_source: "", order_state: "", create_task: "none", task_minutes: 30 } } };
 
 export function Editor({ me, number }) {
   const where = `/ms-admin/api/config/${encodeURIComponent(number)}`;
@@ -18,6 +19,7 @@ export function Editor({ me, number }) {
   const [base, setBase] = useState(null), [draft, setDraft] = useState(null);
   const [errors, setErrors] = useState({}), [saving, setSaving] = useState(false), [conflict, setConflict] = useState(null);
   const [tab, setTab] = useState(param("tab") === "history" ? "history" : "form");
+  const [waiting, setWaiting] = useState(0); // calls that MoySklad refused
   const form = useRef(null), found = usePeople(number, told, isNew);
   const take = useCallback((fresh) => {
     setTold((before) => ({ ...NOTHING, name: before ? before.name : "", primary: before ? before.primary : "", ...fresh }));
@@ -80,8 +82,8 @@ export function Editor({ me, number }) {
   const show = (name) => { setTab(name); history.replaceState(null, "", withParams({ tab: name === "form" ? "" : name })); };
   if (failed) return html`<${Failed} error=${failed} retry=${load} />`;
   if (!told) return html`<${Busy} />`;
-  const field = { draft, base, errors, set, told, number };
-  const state = !told.effective.enabled ? ["", isNew ? "не настроена" : "выключена"] : told.problems.length || !told.effective.has_phone_api ? ["warn", "нужно внимание"] : ["good", "включена"];
+  const field = { draft, base, errors, set, told, number, people: found.data ? found.data.employees : [] };
+  const state = !told.effective.enabled ? ["", isNew ? "не настроена" : "выключена"] : told.problems.length || !told.effective.has_phone_api || waiting ? ["warn", "нужно внимание"] : ["good", "включена"];
   return html`
     <div class="page-head">
       <h1 class="who">${number} ${told.name}</h1><${Tag} kind=${state[0]}>${state[1]}<//>
@@ -102,6 +104,7 @@ export function Editor({ me, number }) {
           <${Section} id="incoming" title="Входящие звонки" field=${field} paths=${Object.keys(FIELD).filter((path) => path.startsWith("incoming_"))} />
           <${Section} id="outgoing" title="Исходящие звонки" field=${field} paths=${Object.keys(FIELD).filter((path) => path.startsWith("outgoing_"))} />
         </div>
+        <${Section} id="after" title="Заказы и задачи" field=${field} paths=${["organization", "task_assignee"]} />
         <${Staff} field=${field} isNew=${isNew} found=${found} />
         <${Section} id="rest" title="Прочее" field=${field} paths=${["unrecognized_extension", "country", "timezone", "webhook_signature"]}><${Primary} told=${told} /><//>
         <div class=${`save-bar ${dirty ? "dirty" : ""}`} role="region" aria-label="Сохранение">
@@ -115,7 +118,7 @@ export function Editor({ me, number }) {
       <aside class="stack" aria-label="Проверки">
         <${Connection} number=${number} dirty=${dirty} isNew=${isNew} hasMain=${told.effective.has_main_api} />
         <${SelfTest} number=${number} told=${told} dirty=${dirty} people=${found.data ? found.data.employees : []} />
-        <${ParkedCalls} number=${number} />
+        <${ParkedCalls} number=${number} onTold=${setWaiting} />
       </aside>
     </div>`}
     ${conflict && html`<${Conflict} conflict=${conflict} told=${told} base=${base} draft=${draft} saving=${saving}
@@ -153,9 +156,15 @@ function Addresses({ told, isNew }) {
       ${isNew || !url ? html`<p class="muted" id="webhook">Появится после сохранения.</p>` : html`
       <div class="with-button"><input id="webhook" ref=${box} class="mono" readonly value=${url} onFocus=${(event) => event.target.select()} />
         <button type="button" class="btn" onClick=${copy}><span aria-live="polite">${copied ? "Скопировано" : "Копировать"}</span></button></div>`}
-      <span class="hint">Вставьте его в МоёмСкладе, в настройках решения телефонии, в поле «Адрес провайдера телефонии». Никому больше не сообщайте.</span></div>
+      <span class="hint">Вставьте его в МоёмСкладе, в настройках решения телефонии, в поле «Адрес провайдера телефонии». Никому больше не сообщайте.</span>
+      ${!isNew && url && html`<${Signed} enterprise=${told.enterprise_number} />`}</div>
     <div class="field"><span class="label">Адрес Phone API</span><span class="mono">${told.ms.phone_api_url || "https://api.moysklad.ru/api/phone/1.0"}</span>
       <span class="hint">Постоянный, менять его не нужно.</span></div>`;
+}
+
+function Signed({ enterprise }) {
+  const { data } = useData(`/ms-admin/api/clicks/${encodeURIComponent(enterprise)}?lang=ru`);
+  return html`<span class="hint">${data && signed(data.signature)} <a href=${`/ms-admin/clicks?enterprise_number=${encodeURIComponent(enterprise)}`}>Все нажатия</a></span>`;
 }
 
 /** The arrows go from one tab to the other, as in every list of tabs. */

@@ -6,10 +6,13 @@ const YES_NO = { true: "да", false: "нет" };
 const actions = (section, of) => [
   { path: `${section}.create_client`, label: "Создавать контрагента", kind: "check", words: YES_NO, from: (e) => e[of].create_client,
     hint: "Когда номера нет ни у кого: имя — номер, метка «Создан автоматически»." },
-  { path: `${section}.create_order`, label: "Заказ покупателя", kind: "choice", from: (e) => e[of].create_order, hint: SOON,
-    options: [["none", "не создавать"], ["always", "создавать на каждый звонок"]] },
-  { path: `${section}.order_source`, label: "Источник заказа", kind: "text", from: (e) => e[of].order_source, needs: `${section}.create_order`, placeholder: of === "incoming" ? "Телефонный звонок" : "Исходящий звонок" },
-  { path: `${section}.order_state`, label: "Статус заказа", kind: "state", from: (e) => e[of].order_state, needs: `${section}.create_order`, placeholder: "как принято в МоёмСкладе" },
+  { path: `${section}.create_order`, label: "Заказ покупателя", kind: "choice", from: (e) => e[of].create_order,
+    options: [["none", "не создавать"], ["always", "создавать на каждый звонок"], ["unless_open", "создавать, если у клиента нет открытого"]],
+    hint: "Один на звонок, после разговора. Если контрагента нет, он создаётся: без него заказа не бывает." },
+  { path: `${section}.order_unanswered`, label: "И когда никто не ответил", kind: "check", words: YES_NO, from: (e) => e[of].order_unanswered, needs: `${section}.create_order` },
+  { path: `${section}.order_source`, label: "Источник заказа", kind: "text", from: (e) => e[of].order_source, needs: `${section}.create_order`, placeholder: of === "incoming" ? "Телефонный звонок" : "Исходящий звонок",
+    hint: "Канал продаж с таким названием найдётся или создастся; то же — в комментарии к заказу." },
+  { path: `${section}.order_state`, label: "Статус заказа", kind: "offered", offers: ["order-states", "states"], from: (e) => e[of].order_state, needs: `${section}.create_order`, placeholder: "как принято в МоёмСкладе" },
 ];
 
 /** In the order in which they are shown. `from` reads the value in force out of `effective`; secrets are shown masked. */
@@ -25,10 +28,15 @@ export const FIELDS = [
   { path: "notifications.notify_outgoing", label: "На исходящих звонках", kind: "check", words: YES_NO, from: (e) => e.notify_outgoing, needs: "notifications.call_notify_mode",
     hint: "Только у того сотрудника, который звонит." },
   ...actions("incoming_call_actions", "incoming"),
-  { path: "incoming_call_actions.create_task", label: "Пропущенный звонок", kind: "choice", from: (e) => e.incoming.create_task, hint: SOON,
-    options: [["none", "задачу не ставить"], ["on_missed", "поставить задачу «Перезвонить»"]] },
+  { path: "incoming_call_actions.create_task", label: "Пропущенный звонок", kind: "choice", from: (e) => e.incoming.create_task,
+    options: [["none", "задачу не ставить"], ["on_missed", "поставить задачу «Перезвонить»"]],
+    hint: "Одна на клиента, пока с ним не поговорят; тогда отмечается выполненной. Нужна опция CRM в тарифе МоегоСклада." },
   { path: "incoming_call_actions.task_minutes", label: "Перезвонить за, минут", kind: "number", from: (e) => e.incoming.task_minutes, needs: "incoming_call_actions.create_task", min: 1, max: 10080 },
   ...actions("outgoing_call_actions", "outgoing"),
+  { path: "organization", label: "Юридическое лицо для заказов", kind: "offered", offers: ["organizations", "organizations"], from: (e) => e.organization, placeholder: "единственное в МоёмСкладе",
+    hint: "Нужно, когда в МоёмСкладе их несколько." },
+  { path: "task_assignee", label: "Кому задача, если больше некому", kind: "person", from: (e) => e.task_assignee,
+    hint: "Задачу получает ответственный за клиента; без него — тот, у кого одного звонило, затем номер для нераспознанных звонков, затем этот сотрудник." },
   { path: "employee_mapping", label: "Сотрудники и номера", kind: "mapping" },
   { path: "unrecognized_extension", label: "Номер для нераспознанных звонков", kind: "text", from: (e) => e.unrecognized_extension, inputmode: "numeric", placeholder: "например, 101",
     hint: "На этот добавочный номер записывается звонок, когда нельзя понять, кто говорил." },
@@ -36,7 +44,8 @@ export const FIELDS = [
     hint: "Двумя буквами: BY, RU, KZ. По ней читаются номера без кода страны." },
   { path: "timezone", label: "Часовой пояс АТС", kind: "text", from: (e) => e.timezone, placeholder: "Europe/Minsk", hint: "Пусто: как задано для всего сервиса." },
   { path: "webhook_signature", label: "Подпись вызовов из МоегоСклада", kind: "choice", from: (e) => e.webhook_signature,
-    options: [["log", "только проверять и записывать"], ["enforce", "без верной подписи отказывать"]], hint: SOON },
+    options: [["log", "только проверять и записывать"], ["enforce", "без верной подписи отказывать"]],
+    hint: "Вид подписи МойСклад не описывает. Отказывать включайте, когда в «Нажатиях» видно, какой вариант подошёл." },
 ];
 export const FIELD = Object.fromEntries(FIELDS.map((each) => [each.path, each]));
 const SERVICE_OWN = ["webhook_uuid", "webhook_url", "phone_api_url"];

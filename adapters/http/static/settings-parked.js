@@ -1,9 +1,10 @@
 // Calls of the enterprise that MoySklad refused: why, what helps, and asking again once the reason is gone.
-import { html, useState, useData, api, toast, sayError, counted, when } from "./lib.js";
+import { html, useState, useEffect, useData, api, toast, sayError, counted, when } from "./lib.js";
 
-export function ParkedCalls({ number }) {
+export function ParkedCalls({ number, onTold }) {
   const { data, error, reload } = useData(`/ms-admin/api/parked?lang=ru&limit=5&enterprise=${encodeURIComponent(number)}`);
   const [busy, setBusy] = useState(false);
+  useEffect(() => { if (data) onTold(data.total); }, [data]);
   if (error || !data || !data.total) return null;
   const again = async () => {
     setBusy(true);
@@ -17,7 +18,7 @@ export function ParkedCalls({ number }) {
       setBusy(false);
     }
   };
-  return html`<section class="panel" aria-labelledby="parked-title">
+  return html`<section class="panel parked" aria-labelledby="parked-title">
     <div class="panel-head"><h2 id="parked-title">Ждут человека: ${counted(data.total, "звонок", "звонка", "звонков")}</h2>
       <button type="button" class="btn small" disabled=${busy || data.orders.length > 0} onClick=${again}>${data.orders.length ? "Повторяются…" : "Повторить все"}</button></div>
     <div class="panel-body">

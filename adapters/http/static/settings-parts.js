@@ -31,7 +31,8 @@ export function Field({ path, field }) {
     control = html`<select ...${input} value=${draft[path]} onChange=${(event) => set(path, event.target.value)}>
       ${about.options.map(([value, words]) => html`<option key=${value} value=${value}>${words}</option>`)}</select>`;
   } else if (about.kind === "secret") control = html`<${Secret} input=${input} path=${path} field=${field} />`;
-  else if (about.kind === "state") control = html`<${OrderState} input=${input} path=${path} field=${field} about=${about} />`;
+  else if (about.kind === "offered") control = html`<${Offered} input=${input} path=${path} field=${field} about=${about} />`;
+  else if (about.kind === "person") control = html`<${Person} input=${input} path=${path} field=${field} />`;
   else if (about.kind === "number") {
     control = html`<input ...${input} type="number" min=${about.min} max=${about.max} step="1" value=${draft[path]}
       onInput=${(event) => set(path, event.target.value === "" ? null : Number(event.target.value))} />`;
@@ -52,15 +53,24 @@ function Secret({ input, path, field: { draft, told, set } }) {
   </div>`;
 }
 
-/** The account's own names of states, offered once the field is entered; anything may be typed while MoySklad is away. */
-function OrderState({ input, path, about, field: { draft, set, number } }) {
-  const [states, setStates] = useState(null), [asked, setAsked] = useState(false), list = useId();
+/** The account's own names, offered once the field is entered; anything may be typed while MoySklad is away. */
+function Offered({ input, path, about, field: { draft, set, number } }) {
+  const [names, setNames] = useState([]), [asked, setAsked] = useState(false), list = useId(), [from, name] = about.offers;
   useEffect(() => {
-    if (asked) api(`/ms-admin/api/order-states/${encodeURIComponent(number)}`).then((told) => setStates(told.states), () => setStates([]));
+    if (asked) api(`/ms-admin/api/${from}/${encodeURIComponent(number)}`).then((told) => setNames(told[name]), () => setNames([]));
   }, [asked]);
   return html`<input ...${input} type="text" list=${list} value=${draft[path]} placeholder=${about.placeholder} autocomplete="off"
       onFocus=${() => setAsked(true)} onInput=${(event) => set(path, event.target.value)} />
-    <datalist id=${list}>${(states || []).map((each) => html`<option key=${each} value=${each} />`)}</datalist>`;
+    <datalist id=${list}>${names.map((each) => html`<option key=${each} value=${each} />`)}</datalist>`;
+}
+
+/** One of the account's people; who is stored stays to be seen while MoySklad is away. */
+function Person({ input, path, field: { draft, set, people } }) {
+  const value = draft[path] || "", known = [...new Map(people.map((each) => [each.employee_id, each])).values()].sort((a, b) => (a.name || "").localeCompare(b.name || ""));
+  return html`<select ...${input} value=${value} onChange=${(event) => set(path, event.target.value)}>
+    <option value="">не выбран</option>
+    ${value && !known.some((each) => each.employee_id === value) && html`<option value=${value}>${value}</option>`}
+    ${known.map((each) => html`<option key=${each.employee_id} value=${each.employee_id}>${each.name || each.login || each.employee_id}</option>`)}</select>`;
 }
 
 export function Diff({ lines }) {

@@ -22,7 +22,8 @@ export function Connection({ number, dirty, isNew, hasMain }) {
       <button type="button" class="btn small" disabled=${busy || isNew} onClick=${check}>Проверить</button></div>
     <div class="panel-body" aria-live="polite">
       ${busy ? html`<${Busy} words="Спрашиваем МойСклад…" />` : told ? html`
-        <${Verdict} name="Phone API" verdict=${told.phone_api} />${hasMain ? html`<${Verdict} name="Основной API" verdict=${told.main_api} />`
+        <${Verdict} name="Phone API" verdict=${told.phone_api} />${hasMain ? html`<${Verdict} name="Основной API" verdict=${told.main_api} />
+          <div class="verdict ${told.changes.ok ? "good" : ""}"><b>Изменения в МоёмСкладе: ${told.changes.ok ? "видны сразу" : "видны с задержкой"}</b><p>${told.changes.text}</p></div>`
           : html`<div class="verdict"><b>Основной API: токен не задан</b><p>Звонки записываются и без него, но контрагентов не создать, а имена сотрудников не видны.</p></div>`}`
         : html`<p class="muted">${isNew ? "Сначала сохраните настройки." : "Проверим оба ключа и скажем словами, что не так и что сделать."}</p>`}
       ${dirty && !isNew && html`<p class="small muted">Проверяются сохранённые настройки, без того, что ещё не сохранено.</p>`}

@@ -1,7 +1,8 @@
 -- $2, $3: the last digits of the number, turned round: from $2 on, and before $3 (null: exactly $2). $13 to $15: after this
 -- place, where the last page ended.
 SELECT enterprise, call, phase, direction, outcome, number, client, extensions, extension, started_ms, ended_ms, talk_ms, wait_ms,
-       moysklad_call, open_cards, failures, parked, remedy
+       moysklad_call, open_cards, failures, parked, remedy,
+       EXISTS (SELECT 1 FROM clicks WHERE clicks.enterprise = calls.enterprise AND clicks.call = calls.call) AS clicked
 FROM calls
 WHERE ($1::text IS NULL OR enterprise = $1)
   AND ($2::text IS NULL OR digits <> '' AND CASE WHEN $3::text IS NULL THEN tail = $2 ELSE tail >= $2 AND tail < $3 END)

@@ -17,6 +17,7 @@ from adapters.http.app import build_app
 from adapters.http.guard import COOKIE, OPEN, SECURE_COOKIE, Guard, still_welcome
 from adapters.http.services import Holder
 from adapters.http.who import FOR_LINKS
+from core.errors import StoreUnavailable
 from tests.adapters.http.support import SECRET, dial, edge, everything, parts
 from tests.described import SHAPES_OF_READ_MODELS
 from tests.rig import ENTERPRISE, Rig
@@ -75,7 +76,7 @@ class Away(Access):
     """Sessions are in a database that does not answer."""
 
     async def find(self, id_: str) -> Session | None:
-        raise TimeoutError
+        raise StoreUnavailable("away")
 
 
 @pytest.mark.parametrize("cookie", [f"{COOKIE}=somebody", ""])
@@ -240,7 +241,7 @@ async def test_an_administrator_gets_nothing_of_others(administrator: Browser) -
         if canonical in OPEN or getattr(handler, "is_page", False):
             continue  # a page's shell tells nothing: what it shows it has to ask for
         for number in (OTHER, "7777"):
-            path = canonical.format(enterprise=number, call="1", link="1", test="1", name="base.css")
+            path = canonical.format(enterprise=number, call="1", link="1", test="1", click="1", day="1", name="base.css")
             status, told = await administrator.ask(method, path, {} if method in ("POST", "PUT") else None)
             assert (status, told["hint"]) == (403, "Ваша ссылка открывает только своё предприятие."), (method, path)
             tried += 1

@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, expect
 from adapters.http.guard import Guard
 from adapters.sandbox import SANDBOX_PHONE_KEY
 from tests.adapters.http.support import SECRET, edge
-from tests.browser import chromium, fits, page_of, unnamed
+from tests.browser import chromium, fits, page_of, too_faint, unnamed
 from tests.rig import ENTERPRISE, Rig, running
 
 SETTINGS = f"/ms-admin/?enterprise_number={ENTERPRISE}"
@@ -153,6 +153,37 @@ async def test_what_was_not_understood_is_told_and_mended(house: House) -> None:
     assert (current.settings.problems, current.config["country"]) == ((), "BY")
 
 
+async def test_orders_and_tasks_are_asked_for_with_what_the_account_has(house: House) -> None:
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page)
+        incoming = page.locator("#incoming")
+        await expect(incoming.get_by_label("Статус заказа")).to_be_disabled()
+        await incoming.get_by_label("Заказ покупателя").select_option("unless_open")
+        await incoming.get_by_label("И когда никто не ответил").check()
+        async with page.expect_response("**/order-states/**"):
+            await incoming.get_by_label("Статус заказа").focus()
+        await expect(incoming.locator("datalist option")).to_have_count(4)
+        await incoming.get_by_label("Статус заказа").fill("Подтверждён")
+        await incoming.get_by_label("Пропущенный звонок").select_option("on_missed")
+        await incoming.get_by_label("Перезвонить за, минут").fill("0")
+        after = page.locator("#after")
+        async with page.expect_response("**/organizations/**"):
+            await after.get_by_label("Юридическое лицо").focus()
+        await expect(after.locator("datalist option")).to_have_count(2)
+        await after.get_by_label("Юридическое лицо").fill("ИП Песочный А. А.")
+        await after.get_by_label("Кому задача").select_option("Дарья Орлова")
+        await page.get_by_role("button", name="Сохранить", exact=True).click()
+        await expect(incoming.get_by_text("Укажите целое число минут")).to_be_visible()
+        await incoming.get_by_label("Перезвонить за, минут").fill("20")
+        await page.get_by_role("button", name="Сохранить", exact=True).click()
+        await expect(page.get_by_text("Сохранено: редакция")).to_be_visible()
+    told = (await house.api("GET", f"/ms-admin/api/config/{ENTERPRISE}"))["effective"]
+    assert (told["incoming"]["create_order"], told["incoming"]["order_unanswered"]) == ("unless_open", True)
+    assert (told["incoming"]["order_state"], told["incoming"]["task_minutes"]) == ("Подтверждён", 20)
+    assert told["organization"] == "ИП Песочный А. А."
+    assert len(told["task_assignee"]) == 36
+
+
 async def test_employees_are_mapped_and_tried(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page)
@@ -256,3 +287,4 @@ async def test_pages_fit_can_be_named_and_stand_a_moysklad_that_hangs(house: Hou
             await page.wait_for_load_state("networkidle")
             assert await fits(page), where
             assert await unnamed(page) == [], where
+            assert await too_faint(page) == [], where

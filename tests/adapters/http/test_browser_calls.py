@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from adapters.http.app import build_app
 from adapters.http.services import SERVICES, Holder
@@ -16,7 +16,8 @@ from tests.adapters.http.support import PHONE, UNIQUE_ID, dial, hangup
 from tests.adapters.http.support import parts as parts_of
 from tests.adapters.http.test_browser import EVIL, STRICT, House, browser, house, log_in
 from tests.adapters.test_call_search import add
-from tests.browser import fits, page_of, unnamed
+from tests.adapters.test_status import PBX
+from tests.browser import fits, page_of, too_faint, unnamed
 from tests.described import SHAPES_OF_READ_MODELS
 from tests.rig import ENTERPRISE, TOKEN, Rig
 
@@ -38,8 +39,9 @@ async def played(rig: Rig, *, answered: bool = True) -> None:
 
 
 async def looks_right(page: Page) -> None:
-    """Nothing sticks out at either width, everything has a name, and no foreign text became markup."""
+    """Nothing sticks out at either width, everything has a name and can be read, and no foreign text became markup."""
     assert await unnamed(page) == []
+    assert await too_faint(page) == []
     for width in (1440, 390):
         await page.set_viewport_size({"width": width, "height": 844})
         assert await fits(page), width
@@ -58,7 +60,6 @@ async def test_a_call_is_found_by_its_last_digits_opened_by_keys_and_stepped(hou
         rows = page.locator("table.calls tbody tr")
         await expect(rows).to_have_count(1)
         await page.wait_for_url(re.compile(rf"phone={PHONE[-4:]}"))
-        await page.keyboard.press("Escape")
         await page.get_by_role("heading", name="Звонки").click()
         await page.keyboard.press("ArrowDown")
         await expect(rows.first).to_be_focused()
@@ -84,8 +85,12 @@ async def test_a_call_is_found_by_its_last_digits_opened_by_keys_and_stepped(hou
         async with page.expect_download() as saved:
             await page.get_by_role("link", name="Скачать без номеров").click()
         assert PHONE.lstrip("+") not in (await (await saved.value).path()).read_text()
+        await page.get_by_role("link", name="Все звонки номера").click()
+        await expect(page.get_by_label("Номер")).to_have_value(PHONE)
+        await page.go_back()
         await page.go_back()
         await expect(page.get_by_label("Номер")).to_have_value(PHONE[-4:])
+        await expect(rows.first).to_be_focused()
 
 
 async def test_a_wrong_search_says_what_is_wrong_beside_the_form(house: House) -> None:
@@ -155,6 +160,9 @@ async def test_the_list_of_missed_calls_empties_itself(house: House) -> None:
         row = page.get_by_role("row").filter(has_text="+375 29 000-00-01")
         await expect(row).to_contain_text("Дарья Орлова")
         await expect(row).to_contain_text("1 мин назад")
+        await expect(row.get_by_role("link", name="Позвонить на")).to_have_attribute("href", f"tel:{PHONE}")
+        await expect(row.get_by_role("link", name="все звонки")).to_have_attribute("href", re.compile(r"phone=%2B375290000001$"))
+        await expect(page.get_by_text("Время — этого устройства: UTC+3, Europe/Minsk.")).to_be_visible()
         await looks_right(page)
         await add(
             rig.service.pool, "back", direction="out", outcome="answered", number=PHONE, started_ms=9_000_000_000_000
@@ -179,6 +187,28 @@ async def test_reports_and_state_show_what_there_is(house: House) -> None:
         await looks_right(page)
         await page.goto(f"/ms-admin/status?{OF}")
         await expect(page.get_by_text("Ничего не ждёт: всё отправлено в МойСклад.")).to_be_visible()
+
+
+async def test_the_state_shows_each_connection_to_a_pbx(house: House) -> None:
+    lost = {**PBX, "name": "spare", "state": "waiting", "reason": EVIL, "remedy": "start it", "waiting": 7}
+
+    async def with_pbxes(route: Route) -> None:
+        answer = await route.fetch()
+        told = {**await answer.json(), "pbxes": [PBX, lost, {"name": "new", "state": "free"}]}
+        await route.fulfill(response=answer, json=told)
+
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, "/ms-admin/status")
+        await expect(page.get_by_role("heading", name="Экземпляры")).to_be_visible()
+        await page.route("**/ms-admin/api/status*", with_pbxes)
+        await page.goto("/ms-admin/status")
+        panel = page.locator("section", has=page.get_by_role("heading", name="АТС (AMI)"))
+        await expect(panel.get_by_text("2 АТС без связи")).to_be_visible()
+        await expect(panel.get_by_role("row", name=re.compile("main.*на связи"))).to_be_visible()
+        await expect(panel.get_by_text(f"{EVIL}: start it")).to_be_visible()
+        await expect(panel.get_by_text("ждут записи: 7 сообщений")).to_be_visible()
+        await expect(panel.get_by_role("row", name=re.compile("new.*никто не подключён"))).to_be_visible()
+        await looks_right(page)
 
 
 async def test_an_administrator_s_link_shows_his_calls_and_nothing_else(house: House) -> None:

@@ -55,6 +55,11 @@ async def test_states_of_orders_by_name(http: Any) -> None:
     assert all(isinstance(each, str) for each in told["states"])
 
 
+async def test_legal_entities_by_name(http: Any) -> None:
+    status, told = await ask(http, "GET", f"/ms-admin/api/organizations/{ENTERPRISE}")
+    assert (status, told) == (200, {"organizations": ["ООО «Песочница»", "ИП Песочный А. А."], "problem": ""})
+
+
 async def test_without_a_good_token_the_states_are_words(http: Any) -> None:
     await ask(http, "PUT", CONFIG, {"api_token": "a-wrong-token-of-some-length"})
     _, told = await ask(http, "GET", f"/ms-admin/api/order-states/{ENTERPRISE}")

@@ -115,3 +115,24 @@ def test_our_modules_make_no_markup_out_of_text_and_ask_no_other_host(path: Path
     assert len(text.splitlines()) <= 300
     for module in re.findall(r'from "([^"]+)"', text):
         assert (path.parent / module).is_file(), module
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "status", "media"),
+    [
+        ("/nothing", "text/html,*/*", 404, "text/html"),
+        ("/nothing", "*/*", 404, "application/json"),
+        ("/ms-admin/nothing", "text/html,*/*", 303, None),  # to the log-in, and then it is said
+        ("/ms-admin/nothing", "*/*", 401, "application/json"),
+        ("/ms-admin/api/nothing", "text/html,*/*", 401, "application/json"),
+        ("/internal/nothing", "text/html,*/*", 403, "application/json"),
+    ],
+)
+async def test_what_there_is_not_is_told_to_a_person_as_a_page(
+    http: Any, path: str, accept: str, status: int, media: str | None
+) -> None:
+    headers = {"Accept": accept, "Origin": "https://elsewhere.example"}
+    async with http.get(path, headers=headers, allow_redirects=False) as answer:
+        assert answer.status == status
+        assert media is None or answer.content_type == media
+        assert media != "text/html" or not re.search(r"<script|style=|\son\w+=", await answer.text())

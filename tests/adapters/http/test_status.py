@@ -31,7 +31,7 @@ async def test_how_the_service_is(rig: Rig) -> None:
     assert (told["version"], told["database"]["state"]) == (rig.service.options.version, "ready")
     assert set(told) == {
         "version", "node", "now_ms", "database", "nodes", "enterprises", "backlog", "parked", "accounts", "followers",
-        "streams_open",
+        "directory", "streams_open", "pbxes",
     }  # fmt: skip
     assert told["parked"] == {"calls": 0, "enterprises": {}}
     assert list(in_words(told))[-1] == "accounts   all well"

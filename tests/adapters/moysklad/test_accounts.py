@@ -18,16 +18,25 @@ from adapters.sandbox.faults import FaultRule
 from adapters.sandbox.populate import populate
 from adapters.sandbox.seed import AccountSeed, AttributeSeed, CounterpartySeed, EmployeeSeed
 from core.effects import Account, Deferred, Refused
+from core.settings import Settings, parse_settings
 from tests.adapters.moysklad.support import KEY, NOW_MS, Responder, Rig, complains, facing_sandbox, says, scripted
 
 MOSCOW = ZoneInfo("Europe/Moscow")
+
+NONE = Settings()
+ASKING = parse_settings(
+    {
+        "incoming_call_actions": {"create_order": "always", "order_state": "Подтверждён", "create_task": "on_missed"},
+        "outgoing_call_actions": {"create_order": "unless_open", "order_state": "Космос"},
+    }
+)
 
 
 async def test_both_apis_work(rig: Rig) -> None:
     phone = await rig.accounts.check_phone_api(rig.account)
     assert (phone.ok, phone.details) == (True, {"employees_with_extension": 6})
     assert "6" in phone.text
-    main = await rig.accounts.check_json_api(rig.account)
+    main = await rig.accounts.check_json_api(rig.account, NONE)
     assert main.ok
     assert main.details["warnings"] == []
     assert (main.details["organizations"], main.details["counterparties"]) == (2, 5)
@@ -36,13 +45,13 @@ async def test_both_apis_work(rig: Rig) -> None:
 
 async def test_wrong_and_missing_credentials(rig: Rig) -> None:
     wrong = replace(rig.account, phone_key="wrong", api_token="wrong")
-    phone, main = await rig.accounts.check_phone_api(wrong), await rig.accounts.check_json_api(wrong)
+    phone, main = await rig.accounts.check_phone_api(wrong), await rig.accounts.check_json_api(wrong, NONE)
     assert (phone.ok, phone.details["code"], phone.text) == (False, 1056, explain_ru(1056, Api.PHONE))
     assert (main.ok, main.details["code"], main.text) == (False, 1056, explain_ru(1056, Api.JSON))
     assert phone.text != main.text
     missing = Account(enterprise="0367")
     assert "не указан" in (await rig.accounts.check_phone_api(missing)).text
-    assert "Токен" in (await rig.accounts.check_json_api(missing)).text
+    assert "Токен" in (await rig.accounts.check_json_api(missing, NONE)).text
 
 
 async def test_the_telephony_solution_is_not_installed(rig: Rig) -> None:
@@ -57,7 +66,7 @@ async def test_nobody_has_an_extension_and_nothing_is_there_for_orders() -> None
         phone = await rig.accounts.check_phone_api(rig.account)
         assert phone.ok
         assert "добавочные номера" in phone.text
-        main = await rig.accounts.check_json_api(rig.account)
+        main = await rig.accounts.check_json_api(rig.account, NONE)
         assert main.ok
         assert any("юридического лица" in warning for warning in main.details["warnings"])
 
@@ -77,7 +86,7 @@ async def test_required_fields_are_warned_of(shape: str) -> None:
             ),
         )
         populate(rig.world.state, seed, now_ms=NOW_MS)
-        verdict = await rig.accounts.check_json_api(Account(enterprise="1", phone_key="strict-key", api_token="strict-token"))
+        verdict = await rig.accounts.check_json_api(Account(enterprise="1", phone_key="strict-key", api_token="strict-token"), NONE)
         assert verdict.ok
         assert "Источник" in verdict.text
         assert "Класс" in verdict.text
@@ -116,7 +125,7 @@ async def test_no_connection_is_told_in_words() -> None:
     url = f"http://127.0.0.1:{unused_port()}"
     moysklad = build_moysklad(phone_url=url, main_url=url)
     account = Account(enterprise="0367", phone_key=KEY, api_token=KEY)
-    for verdict in (await moysklad.accounts.check_phone_api(account), await moysklad.accounts.check_json_api(account)):
+    for verdict in (await moysklad.accounts.check_phone_api(account), await moysklad.accounts.check_json_api(account, NONE)):
         assert not verdict.ok
         assert "соединение не устанавливается" in verdict.text
     everybody = await moysklad.accounts.list_employees(account)
@@ -135,17 +144,17 @@ async def test_silence_is_told_in_words() -> None:
 
 async def test_a_solutions_token_is_good_enough(rig: Rig) -> None:
     rig.break_with(FaultRule(action="status", api="remap", path_regex="^/context/employee", status=403, code=55006))
-    verdict = await rig.accounts.check_json_api(rig.account)
+    verdict = await rig.accounts.check_json_api(rig.account, NONE)
     assert (verdict.ok, verdict.details["user"]) == (True, "")
 
 
 async def test_a_missing_right_is_a_failure_for_customers_and_a_warning_for_orders(rig: Rig) -> None:
     rig.break_with(FaultRule(action="status", api="remap", path_regex="^/entity/organization", status=403, code=1016))
-    verdict = await rig.accounts.check_json_api(rig.account)
+    verdict = await rig.accounts.check_json_api(rig.account, NONE)
     assert verdict.ok
     assert explain_ru(1016, Api.JSON) in verdict.text
     rig.break_with(FaultRule(action="status", api="remap", path_regex=r"^/entity/counterparty\?", status=403, code=1016))
-    verdict = await rig.accounts.check_json_api(rig.account)
+    verdict = await rig.accounts.check_json_api(rig.account, NONE)
     assert (verdict.ok, verdict.text) == (False, explain_ru(1016, Api.JSON))
 
 
@@ -227,18 +236,46 @@ async def test_a_check_really_asks_and_what_waited_for_the_account_is_told(rig: 
 async def test_a_check_asks_in_the_middle_of_an_outage_too(rig: Rig) -> None:
     rig.break_with(FaultRule(action="status", status=503, code=1074, api="remap", times=4))
     for _ in range(4):
-        verdict = await rig.accounts.check_json_api(rig.account)
+        verdict = await rig.accounts.check_json_api(rig.account, NONE)
         assert (verdict.ok, verdict.text) == (False, explain_ru(1074, Api.JSON))
-    assert (await rig.accounts.check_json_api(rig.account)).ok
+    assert (await rig.accounts.check_json_api(rig.account, NONE)).ok
 
 
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
         (f"{Trouble.AWAY}: HTTP 503 with an empty body", "не отвечает"),
-        (Trouble.BUSY, "Подождите"),
-        (Trouble.GUARDED, "Подождите"),
+        (Trouble.BUSY, "исчерпан. Повторите через несколько секунд"),
+        (Trouble.UNANSWERED, "ещё не ответил на прежние запросы"),
+        (Trouble.GUARDED, "Устраните причину неудач"),
+        (Trouble.REPEATED, "менялось слишком часто"),
     ],
 )
 def test_what_was_not_sent_is_explained_too(reason: str, words: str) -> None:
     assert words in explain_failure_ru(Deferred(reason, retry_after_ms=1_000), Api.PHONE)
+
+
+async def test_what_the_settings_ask_for_and_the_account_lacks_is_warned_of(rig: Rig) -> None:
+    verdict = await rig.accounts.check_json_api(rig.account, ASKING)
+    assert verdict.details["warnings"] == [
+        "Юридических лиц несколько (ООО «Песочница», ИП Песочный А. А.), а для заказов не выбрано ни одно: "
+        "выберите, иначе заказы не создаются.",
+        "Статуса заказа «Космос» в МоёмСкладе нет: заказы создаются без него.",
+        "Не выбрано, кому ставить задачу, когда у клиента нет ответственного, а звонило у нескольких: выберите сотрудника.",
+    ]
+    account = replace(rig.account, organization="Рога и копыта", assignee="101")
+    rig.inside.crm = False
+    warnings = (await rig.accounts.check_json_api(account, ASKING)).details["warnings"]
+    assert warnings[0] == "Юридического лица «Рога и копыта» в МоёмСкладе нет: выберите другое, иначе заказы не создаются."
+    assert warnings[2].startswith("В тарифе МоегоСклада нет опции CRM: ")
+    assert len(warnings) == 3
+
+    account = replace(account, organization="ооо «песочница»")
+    assert len((await rig.accounts.check_json_api(account, NONE)).details["warnings"]) == 0
+
+
+async def test_legal_entities_are_offered_by_name(rig: Rig) -> None:
+    assert await rig.accounts.organizations(rig.account) == (("ООО «Песочница»", "ИП Песочный А. А."), "")
+    names, problem = await rig.accounts.organizations(replace(rig.account, api_token="wrong-token-wrong-token"))
+    assert names == ()
+    assert "Токен основного API не принят" in problem

@@ -21,8 +21,11 @@ from adapters.moysklad.transport import Trail
 from core.effects import (
     Account,
     Admission,
+    CompleteTask,
     ConfirmCall,
     CreateContact,
+    CreateOrder,
+    CreateTask,
     Deferred,
     Effect,
     FindContact,
@@ -102,12 +105,18 @@ async def stage(wait_ms: int = 0) -> AsyncIterator[Stage]:
 
 
 def test_it_is_the_port() -> None:
-    gateway: Gateway = MoySkladGateway(None, None)  # type: ignore[arg-type]
+    gateway: Gateway = MoySkladGateway(PhoneApi(None, zone=ZoneInfo("UTC")), JsonApi(None))  # type: ignore[arg-type]
     assert callable(gateway.admitted)
 
 
 PHONE_EFFECTS: list[Effect] = [REGISTER, UPDATE, ConfirmCall(external_id="0367-1"), InspectCall(call="c1"), EMPLOYEES]
-JSON_EFFECTS: list[Effect] = [CONTACT, CREATE]
+JSON_EFFECTS: list[Effect] = [
+    CONTACT,
+    CREATE,
+    CreateOrder(sync_id="s", contact="c", number="1", incoming=True, start_ms=1),
+    CreateTask(mark="m", number="1", missed_ms=1, due_ms=2),
+    CompleteTask(task="t"),
+]
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ async def test_a_call_from_ring_to_end(rig: Rig) -> None:
     assert registered.result == {
         "call": rig.calls()[0].id,
         "contact": rig.counterparty_id("ИП Смирнова О. В."),
+        "owner": rig.employee_id("102"),
     }
     assert rig.cards() == {"101": 1, "102": 1}
     call = registered.result["call"]
@@ -149,6 +150,7 @@ async def test_a_lost_post_is_in_doubt_until_asked_for(switch: str, action: Any,
             assert confirmed.result == {
                 "call": row.id,
                 "contact": rig.counterparty_id("ИП Смирнова О. В."),
+                "owner": rig.employee_id("102"),
                 "recordings": [],
             }
         else:

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapters.moysklad.contacts import choose
 from adapters.moysklad.errors import Api
-from adapters.moysklad.gateway import MoySkladGateway, choose
+from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import CREATED_TAG, MAX_EMPLOYEE_PAGES, MAX_PAGES, JsonApi
 from adapters.moysklad.moments import to_moscow
 from adapters.moysklad.numbers import NumberKey, number_key
@@ -99,7 +100,7 @@ async def test_the_history_holds_no_customers_it_has_nothing_to_do_with() -> Non
         (exchange,) = (await rig.perform(FindContact(number="+79161234567"))).exchanges
     assert (exchange.response["size"], exchange.response["received"]) == (2, 2)
     assert [one["name"] for one in exchange.response["matching"]] == ["Нужный"]
-    assert exchange.path.startswith("/api/remap/1.2/entity/counterparty?search=9161234567&expand=contactpersons&limit=100")
+    assert exchange.path.startswith("/api/remap/1.2/entity/counterparty?search=9161234567&expand=contactpersons%2Cowner&limit=100")
 
 
 async def test_who_of_several_is_chosen() -> None:
@@ -121,24 +122,31 @@ def row(name: str, *, phone: str = "+79161234567", updated: str = "2026-01-01 00
     return {"id": name, "name": name, "phone": phone, "updated": updated, "archived": archived}
 
 
+def person(name: str, *, updated: str = "2026-01-01 00:00:00.000") -> Any:
+    """A firm one of whose people has the number."""
+    people = {"rows": [{"id": "p", "name": "Игорь", "phone": "89161234567"}]}
+    return {**row(name, phone="", updated=updated), "contactpersons": people}
+
+
 @pytest.mark.parametrize(
     ("rows", "best"),
     [
         ([row("b"), row("a")], "a"),
         ([row("a"), row("b", updated="2026-01-02 00:00:00.000")], "b"),
         ([row("a", updated="2026-01-02 00:00:00.000", archived=True), row("b")], "b"),
-        (
-            [
-                {**row("a", phone="", updated="2027-01-01 00:00:00.000"), "contactpersons": {"rows": [{"phone": "89161234567"}]}},
-                row("b", archived=True),
-            ],
-            "b",
-        ),
+        ([person("a", updated="2027-01-01 00:00:00.000"), row("b")], "b"),
+        ([person("a"), row("b", archived=True)], "a"),
+        ([row("+7 916 123-45-67", updated="2027-01-01 00:00:00.000"), row("b")], "b"),
+        ([row("Клиент 89161234567"), person("b")], "b"),
+        ([{**person("a"), "name": "9161234567"}, row("+79161234567")], "a"),
     ],
 )
 def test_the_rule_step_by_step(rows: list[Any], best: str) -> None:
     key = key_of("+79161234567")
-    assert choose(key, rows)["contact"] == choose(key, rows[::-1])["contact"] == best
+    for order in (rows, rows[::-1]):
+        chosen = choose("+79161234567", key, order, now_ms=NOW_MS).known.contact
+        assert chosen is not None
+        assert chosen.id == best
 
 
 @pytest.mark.parametrize("number", ["anonymous", ""])

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from adapters.sandbox import SANDBOX_LOGIN, SANDBOX_PASSWORD, AccountSeed
+from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_LOGIN, SANDBOX_PASSWORD, SANDBOX_PHONE_KEY, AccountSeed
 from adapters.sandbox.seed import AttributeSeed
 from tests.adapters.sandbox.support import ORIGIN, REMAP, Json, Rig, flat, link, running
 
@@ -338,3 +338,66 @@ async def test_webhook_fields_and_echo_suppression(rig: Rig, receiver: Receiver)
     _, _, body = await receiver.next()
     assert body["events"][0]["updatedFields"] == ["phone", "email"]
     assert receiver.got.empty()
+
+
+# -- what an account does not let its users do ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("right", "method", "code"),
+    [("view", "GET", 1016), ("create", "POST", 1045), ("edit", "PUT", 1017), ("delete", "DELETE", 1018), ("tariff", "POST", 1070)],
+)
+async def test_a_right_that_is_denied(rig: Rig, right: str, method: str, code: int) -> None:
+    task = {"description": "x", "assignee": link("employee", rig.account.by_extension["101"])}
+    made = (await rig.remap("POST", "/entity/task", task)).body
+    denied = frozenset({("task", right)})
+    rig.account.denied = denied
+    path = "/entity/task" if method in ("GET", "POST") else f"/entity/task/{made['id']}"
+    assert (await rig.remap(method, path, task if method in ("POST", "PUT") else None)).error == (403, [code])
+    assert (await rig.remap("GET", "/entity/customerorder")).status == 200
+    rig.account.denied = frozenset()
+    assert (await rig.remap(method, path, task if method in ("POST", "PUT") else None)).status == 200
+
+
+async def test_rights_and_required_fields_are_switched_by_a_seed(rig: Rig) -> None:
+    base = {"name": "sandbox", "phone_key": SANDBOX_PHONE_KEY, "api_token": SANDBOX_API_TOKEN}
+    required = {"attributes": [{"name": "Откуда", "required": True}]}
+    for seed, codes in (
+        ({"denied": [{"entity": "customerorder", "right": "create"}]}, [1045]),
+        (required, [3000]),
+        ({"attributes": [{"name": "Откуда", "required": False}]}, []),
+    ):
+        assert (await rig.tool("POST", "/seed", {"accounts": [{**base, **seed}]})) is not None
+        reply = await rig.remap("POST", "/entity/customerorder", await order_body(rig))
+        assert (reply.codes if codes else [reply.status]) == (codes or [200])
+
+
+async def test_states_tell_whether_an_order_is_done_with(rig: Rig) -> None:
+    states = (await rig.remap("GET", "/entity/customerorder/metadata")).body["states"]
+    assert {each["name"]: each["stateType"] for each in states} == {
+        "Новый": "Regular", "Подтверждён": "Regular", "Отгружен": "Successful", "Отменён": "Unsuccessful",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_tasks_are_filtered_by_their_text_or_not_at_all(rig: Rig, allowed: bool) -> None:
+    await rig.switch(task_text_filter=allowed)
+    assignee = link("employee", rig.account.by_extension["101"])
+    for text in ("Перезвонить (звонок 1)", "Перезвонить (звонок 12)"):
+        await rig.remap("POST", "/entity/task", {"description": text, "assignee": assignee})
+    reply = await rig.remap("GET", "/entity/task", params={"filter": "description~(звонок 1)"})
+    if allowed:
+        assert [each["description"] for each in reply.body["rows"]] == ["Перезвонить (звонок 1)"]
+    else:
+        assert reply.error == (412, [1034])
+
+
+async def test_webhooks_are_the_administrator_s_alone(rig: Rig) -> None:
+    employee = {"name": "Анна", "extension": "701"}
+    seed = {"name": "staff", "phone_key": "d" * 40, "api_token": "e" * 40, "token_extension": "701", "employees": [employee]}
+    await rig.tool("POST", "/seed", {"accounts": [seed]})
+    hers = {"Authorization": f"Bearer {'e' * 40}"}
+    assert (await rig.remap("GET", "/entity/webhook", headers=hers)).error == (403, [1016])
+    body = {"url": "https://x.example", "action": "CREATE", "entityType": "counterparty"}
+    assert (await rig.remap("POST", "/entity/webhook", body, headers=hers)).error == (403, [1045])
+    assert (await rig.remap("GET", "/entity/counterparty", headers=hers)).status == 200

@@ -1,0 +1,42 @@
+"""An enterprise's recent clicks and what became of them, from the read model (PRODUCT E5)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from adapters.postgres.database import DATABASE_ERRORS, load_sql
+from adapters.settings_store import is_outage
+from core.errors import StoreUnavailable
+
+PAGE: Final = 50
+FOREVER_MS: Final = 2**62
+
+_LIST, _SIGNED = load_sql("clicks_list"), load_sql("clicks_signed")
+
+
+async def recent_clicks(
+    pool: Any, enterprise: str, *, before_ms: int = FOREVER_MS, bad: bool = False, limit: int = PAGE
+) -> dict[str, Any]:
+    """Clicks, newest first: ``clicks``, and ``before``: asks for older ones (None: there are none); ``bad``: only those that came
+    to nothing. Raises StoreUnavailable."""
+    try:
+        rows = await pool.fetch(_LIST, enterprise, before_ms, bad, limit)
+    except DATABASE_ERRORS as error:
+        if not is_outage(error):
+            raise
+        raise StoreUnavailable("the clicks cannot be read") from error
+    clicks = [dict(row) for row in rows]
+    return {"clicks": clicks, "before": clicks[-1]["at_ms"] if len(clicks) == limit else None}
+
+
+async def signature_seen(pool: Any, enterprise: str) -> dict[str, Any]:
+    """What is known of MoySklad's signature: the reading that ``fitted`` last and when, the verdict on the ``last`` click and when.
+
+    Raises StoreUnavailable.
+    """
+    try:
+        return dict(await pool.fetchrow(_SIGNED, enterprise))
+    except DATABASE_ERRORS as error:
+        if not is_outage(error):
+            raise
+        raise StoreUnavailable("the clicks cannot be read") from error

@@ -1,0 +1,64 @@
+"""What the commands for people share: one line for a mistake, an exit status, and no traceback for what a person can mend."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Any, NoReturn
+
+import click
+import msgspec
+import orjson
+
+from adapters.asterisk.config import load as load_pbxes
+from adapters.embedded_postgres import EmbeddedPostgresError
+from adapters.environment import BadEnvironment, Environment
+from adapters.postgres.migrations import MigrationError
+from adapters.vault import WrongKey
+from core.errors import StoreUnavailable
+
+
+def complain(line: str) -> None:
+    """Tell a person something that is not the answer: it goes to standard error."""
+    click.echo(line, err=True)
+
+
+def fail(line: str, status: int = 1) -> NoReturn:
+    """End with one line on standard error."""
+    complain(line)
+    raise SystemExit(status)
+
+
+def environment() -> Environment:
+    """The environment, or one line and exit status 2 for a value that cannot be understood."""
+    try:
+        return Environment.from_env(os.environ)
+    except BadEnvironment as error:
+        fail(str(error), 2)
+
+
+def ready_environment() -> Environment:
+    """The same for whatever starts the service: the file of PBXes is understood too."""
+    env = environment()
+    try:
+        load_pbxes(env.pbx_file)
+    except BadEnvironment as error:
+        fail(str(error), 2)
+    return env
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a command to its end. What a person can do something about is one line; a bug keeps its traceback in the log."""
+    try:
+        return asyncio.run(work)
+    except BadEnvironment as error:
+        fail(str(error), 2)
+    except (msgspec.ValidationError, orjson.JSONDecodeError):
+        raise  # ValueErrors that are bugs: the last resort tells them
+    except (EmbeddedPostgresError, MigrationError, WrongKey, StoreUnavailable, ValueError) as error:
+        fail(": ".join(str(part) for part in error.args))
+    except OSError as error:
+        fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

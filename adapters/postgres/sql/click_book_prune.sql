@@ -1,0 +1,1 @@
+DELETE FROM click_book WHERE at_ms < $1

@@ -1,0 +1,1 @@
+SELECT roster FROM directory_rosters WHERE account = $1

@@ -1,0 +1,1 @@
+SELECT enterprise, secret FROM directory_hooks WHERE secret = $1

@@ -1,0 +1,1 @@
+SELECT number::text AS number, ctid::text || ' ' || xmin::text AS version FROM public.enterprises

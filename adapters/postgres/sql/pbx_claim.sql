@@ -1,0 +1,1 @@
+SELECT name FROM pbx_claim($1, $2) AS c (name)

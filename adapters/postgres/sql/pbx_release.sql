@@ -1,0 +1,1 @@
+DELETE FROM pbx_claims WHERE node = $1

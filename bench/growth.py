@@ -1,0 +1,247 @@
+"""What append, plan, replay and search cost behind a long history, beside a short one; how fast read models are derived anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final
+
+from adapters.call_search import resolve, search
+from adapters.missed import missed_calls
+from adapters.postgres.database import create_pool
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.projections import ProjectionRunner
+from bench import history
+from bench.append import as_append, keep_appending, observation
+from bench.figures import Figure, Spread, number, quantile, ratio, spread
+from bench.ground import Child, Ground, child
+from bench.history import Kept
+from bench.parts import projections
+from bench.sizes import Size
+from bench.stage import running
+from bench.work import PBX_ZONE, enterprise_name, settings
+from core.call import fold, initial
+from core.decisions import Limits
+from core.events import decode
+from core.plan import plan
+from core.ports import StreamId
+from core.settings import parse_settings
+from projections.picture import draw
+from projections.story import tell
+
+ROW: Final = "growth"
+SAME: Final = 1.15
+CALLERS: Final = 32
+BIG: Final = enterprise_name(0)
+SMALL: Final = enterprise_name(7)
+PAGE: Final = 5_000
+REBUILD_PER_S: Final = 100_000.0
+
+_BASES = count(1)
+
+
+@dataclass(slots=True, kw_only=True)
+class Look:
+    """A history opened for looking."""
+
+    kept: Kept
+    pool: Any
+    store: PostgresEventStore
+    chance: random.Random
+
+    def some_call(self) -> tuple[str, str, str]:
+        """Any call: enterprise, id, number."""
+        return self.kept.name(self.chance.randrange(self.kept.made.calls))
+
+
+@contextlib.asynccontextmanager
+async def looking(kept: Kept) -> AsyncIterator[Look]:
+    """The history, with the service's pool and store. The same calls are chosen in every run."""
+    pool = await create_pool(kept.dsn)
+    try:
+        async with PostgresEventStore(pool, kept.dsn) as store:
+            yield Look(kept=kept, pool=pool, store=store, chance=random.Random(8023))
+    finally:
+        await pool.close()
+
+
+async def append_cost(look: Look, size: Size) -> float:
+    """Microseconds an event, with many callers."""
+    data, base = observation(), next(_BASES) * 1_000_000_000
+    took = await keep_appending(lambda nth: look.store.append(as_append(base + nth, data)), CALLERS, size.side_s)
+    return 1e6 / took.per_s
+
+
+async def plan_cost(look: Look, size: Size) -> float:
+    """Milliseconds (median) to read, fold and plan any call, as the attendant does for one that it does not remember."""
+    limits, own = Limits(), parse_settings(settings(0))
+
+    async def one() -> None:
+        enterprise, call, _ = look.some_call()
+        read = await look.store.read(StreamId(enterprise=enterprise, name=f"call/{call}"))
+        assert read, "a call of the history is not there"
+        state = fold(initial(enterprise, call), (decode(each.type, each.schema, each.data) for each in read))
+        plan(state, own, history.ENDS_MS, limits)
+
+    return await median_ms(one, size.looks)
+
+
+async def replay_cost(look: Look, size: Size) -> float:
+    """Milliseconds (median) to find a call by its id and tell and draw it, as the replay page asks."""
+    limits, own = Limits(), parse_settings(settings(0))
+
+    async def one() -> None:
+        enterprise, call, _ = look.some_call()
+        found = await resolve(look.pool, enterprise, call, PBX_ZONE)
+        assert found == call, "a call of the history is not found"
+        read = await look.store.read(StreamId(enterprise=enterprise, name=f"call/{found}"))
+        draw(tell(enterprise, found, read, own, limits), read, own)
+
+    return await median_ms(one, size.looks)
+
+
+ASKED: Final[tuple[tuple[str, Callable[[Look], dict[str, str]]], ...]] = (
+    ("newest of all", lambda look: {}),
+    ("newest of a large enterprise", lambda look: {"enterprise": BIG}),
+    ("newest of a small one", lambda look: {"enterprise": SMALL}),
+    ("a whole number", lambda look: {"phone": look.some_call()[2]}),
+    ("the end of a number", lambda look: {"phone": look.some_call()[2][-5:]}),
+    ("an extension of a large enterprise", lambda look: {"enterprise": BIG, "extension": "102"}),
+    ("missed of a large enterprise", lambda look: {"enterprise": BIG, "outcome": "missed,abandoned"}),
+    ("failures", lambda look: {"enterprise": BIG, "failed": "1"}),
+    ("live", lambda look: {"live": "1"}),
+)
+
+
+async def search_costs(look: Look, size: Size) -> dict[str, float]:
+    """Milliseconds (median) for the first page of each kind of question."""
+    found: dict[str, float] = {}
+    for name, query in ASKED:
+
+        async def one(query: Callable[[Look], dict[str, str]] = query) -> None:
+            await search(look.pool, query(look), PBX_ZONE)
+
+        found[name] = await median_ms(one, max(3, size.looks // 10))
+
+    async def missed() -> None:
+        await missed_calls(look.pool, SMALL, days=14, now_ms=history.ENDS_MS)
+
+    found["missed and not called back"] = await median_ms(missed, max(3, size.looks // 10))
+    return found
+
+
+async def median_ms(one: Callable[[], Awaitable[None]], times: int) -> float:
+    """How long it takes, one after another; the first is not counted."""
+    took = []
+    for _ in range(times + 1):
+        began = time.perf_counter()
+        await one()
+        took.append((time.perf_counter() - began) * 1000)
+    return quantile(took[1:], 0.5)
+
+
+async def measure(place: Ground, size: Size) -> list[Figure]:
+    """The same questions to a long and to a short history, in turn."""
+    sides = {"large": await history.kept(place, size.history, size), "small": await history.kept(place, size.history_small, size)}
+    costs: dict[str, dict[str, list[float]]] = {}
+
+    def note(what: str, side: str, cost: float) -> None:
+        costs.setdefault(what, {}).setdefault(side, []).append(cost)
+
+    async with contextlib.AsyncExitStack() as stack:
+        looks = {name: await stack.enter_async_context(looking(kept)) for name, kept in sides.items()}
+        for nth in range(size.rounds):
+            for side, look in list(looks.items())[:: 1 if nth % 2 == 0 else -1]:
+                note("append (µs an event, 32 callers)", side, await append_cost(look, size))
+                note("plan of any call (ms: read, fold, plan)", side, await plan_cost(look, size))
+                note("replay of any call (ms)", side, await replay_cost(look, size))
+                for name, cost in (await search_costs(look, size)).items():
+                    note(f"search: {name} (ms)", side, cost)
+    return [_grown(what, each, size) for what, each in costs.items()]
+
+
+def _grown(what: str, cost: dict[str, list[float]], size: Size) -> Figure:
+    return Figure(
+        row=ROW,
+        what=f"{what}: {size.history} events / {size.history_small}",
+        value=ratio(cost["large"], cost["small"]),
+        unit="×",
+        target=SAME,
+        at_most=True,
+        beside={side: number(spread(each).median) for side, each in cost.items()},
+    )
+
+
+# -- read models ----------------------------------------------------------------------------------------------------
+
+
+async def rebuild(place: Ground, size: Size) -> list[Figure]:
+    """Derive every read model anew from the large history while an instance takes events in; for so long at most each."""
+    kept = await history.kept(place, size.history, size)
+    rates: dict[str, float] = {}
+    steps = 0
+    async with (
+        child(place, "senders") as senders,
+        child(place, "local_api") as api,
+        running(place, kept.dsn, (await api.ask("port"))["port"]) as (made,),
+        looking(kept) as look,
+    ):
+        reading = await read_rate(look, min(2.0, size.rebuild_s / 2))
+        calm = await _answers(senders, made.port, "ra", size)
+        for projection in projections():
+            runner = ProjectionRunner(look.pool, look.store, projections())
+            busy = asyncio.create_task(_answers(senders, made.port, f"r{projection.name[0]}", size))
+            rates[projection.name], told = await _rebuilt(runner, projection.name, size.rebuild_s)
+            steps += told
+            meanwhile = await busy
+    together = 1 / sum(1 / each for each in rates.values())
+    return [
+        Figure(
+            row="rebuild",
+            what=f"all read models one after another, from {size.history} events (so far as {number(size.rebuild_s)} s each go)",
+            value=Spread(median=together, low=together, high=together, rounds=1),
+            unit="events/s",
+            target=REBUILD_PER_S,
+            beside={name: f"{number(each)}/s" for name, each in rates.items()}
+            | {"progress was told": f"{steps} times", "answers to posts, calm": calm, "while rebuilding": meanwhile},
+            limit=f"only reading the log with the service's own store, in pages of {PAGE}: {number(reading)} events/s",
+        )
+    ]
+
+
+async def read_rate(look: Look, seconds: float) -> float:
+    """Events a second when the log is only read: no read model is derived faster by one reader."""
+    began = time.perf_counter()
+    position = done = 0
+    while (took := time.perf_counter() - began) < seconds:
+        page = await look.store.read_log(position, PAGE)
+        done += len(page)
+        position = page[-1].position if len(page) == PAGE else 0
+    return done / took
+
+
+async def _rebuilt(runner: ProjectionRunner, name: str, most_s: float) -> tuple[float, int]:
+    """Events a second, and how often progress was told; it is stopped when its time is over (the instance goes on with it)."""
+    told: list[tuple[float, int]] = []
+
+    def progress(done: int, _: int) -> None:
+        told.append((time.perf_counter(), done))
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(most_s):
+            await runner.rebuild(name, progress)
+    (began, _), (ended, done) = told[0], told[-1]
+    return done / max(ended - began, 1e-9), len(told)
+
+
+async def _answers(senders: Child, port: int, mark: str, size: Size) -> str:
+    seconds: float = min(5.0, size.rebuild_s / 2)
+    answer = await senders.ask("closed", ports=[port], senders=2, enterprises=size.enterprises, seconds=seconds, mark=f"{mark}x")
+    took: Sequence[float] = [each / 1e6 for each in answer["took_ns"]]
+    refused = sum(answer["answers"].values()) - answer["answers"].get("200", 0)
+    return f"p50 {number(quantile(took, 0.5))}, p99 {number(quantile(took, 0.99))} ms, {refused} refused"

@@ -1,0 +1,43 @@
+"""A write whose fate may be unknown, and how long after it was sent it may still take effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from core.effects import Effect
+
+REPOST_GUARD_MS: Final = 2_000
+"""A POST (or a recording) whose connection broke is looked for again this long after it was sent before it is repeated."""
+
+ORPHAN_GUARD_MS: Final = 6_000
+"""The same where nobody saw the connection end (the process died, or another instance took over): a machine that was cut off
+goes on sending for as long as its kernel is told to try (five seconds, ``adapters/moysklad/sending.py``)."""
+
+UNHURRIED_GUARD_MS: Final = 25_000
+"""The same where nobody waits: a record, or a recording, may as well come when even a slow MoySklad must have acted."""
+
+SLOW_GUARD: Final = 4
+"""A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not.
+
+    ``ended_ms``: when we gave it up; None while nobody has said so.
+    ``doubted``: an earlier try of the same may have, whatever becomes of this one.
+    """
+
+    key: str
+    effect: Effect
+    at_ms: int
+    in_doubt: bool = True
+    ended_ms: int | None = None
+    doubted: bool = False
+
+    def guard_ms(self, *, hurried: bool) -> int:
+        """How long after it was sent it may still take effect, whatever a look tells before that. ``hurried``: a card waits."""
+        least_ms = REPOST_GUARD_MS if self.ended_ms is not None else ORPHAN_GUARD_MS
+        took_ms = 0 if self.ended_ms is None else self.ended_ms - self.at_ms
+        return max(least_ms if hurried else UNHURRIED_GUARD_MS, SLOW_GUARD * took_ms)

@@ -1,0 +1,110 @@
+"""The customer, found or created (PRODUCT C5): before the call where a card or a record can wait so long, else after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from uuid import UUID, uuid5
+
+from core.call import Call
+from core.cards import Note, employee_of
+from core.decisions import Limits
+from core.effects import CreateContact, FindContact
+from core.phone import looks_like_extension
+from core.self_test import is_test
+from core.settings import Settings
+from core.steps import Step, look, write
+from core.values import ANONYMOUS
+
+KNOWN: Final = "known"
+"""No contact is looked for, and there is nothing to say about it."""
+
+_CONTACT_NAMESPACE: Final = UUID("6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11")
+
+
+def contact_sync_id(enterprise: str, number: str) -> str:
+    """The ``syncId`` under which one number of one enterprise becomes one client, however often it is asked for."""
+    return str(uuid5(_CONTACT_NAMESPACE, f"{enterprise}:{number}"))
+
+
+def contact_steps(
+    call: Call, settings: Settings, notes: list[Note], *, deadline_ms: int | None = None, now_ms: int = 0
+) -> Iterator[Step]:
+    """Find the customer, or create him where the settings say so. A card waits only until ``deadline_ms``."""
+    remote = call.remote
+    if reason := no_contact_because(call, settings):
+        if reason != KNOWN:
+            notes.append(Note(about="contact", text=reason))
+        return
+    if deadline_ms is not None and call.is_live and (now_ms >= deadline_ms or remote.contact.gave_up):
+        notes.append(Note(about="contact", text="the card did not wait longer for it"))
+        return
+    if not remote.contact.searched:
+        yield look(
+            call,
+            FindContact(number=call.number, deadline_ms=deadline_ms),
+            "MoySklad links a call to a contact only when the call is created",
+        )
+    elif is_test(call.id):
+        notes.append(Note(about="contact", text="a test call makes no client"))
+    elif not settings.create_client(call.direction):
+        notes.append(Note(about="contact", text="not in MoySklad, and the settings do not create clients for this direction"))
+    else:
+        yield create_contact(call, settings, "the number is in nobody's card, and the settings ask for a client", deadline_ms)
+
+
+def create_contact(call: Call, settings: Settings, why: str, deadline_ms: int | None = None, purpose: str = "") -> Step:
+    """Make the customer: the same one, however often and by whichever call it is asked for."""
+    owner = employee_of(call.remote, settings, call.caller) if call.caller else None
+    effect = CreateContact(
+        number=call.number,
+        sync_id=contact_sync_id(call.enterprise, call.number),
+        owner=owner or "",
+        deadline_ms=deadline_ms,
+        purpose=purpose,
+    )
+    return write(call, effect, why)
+
+
+def nobodys_number(call: Call) -> str:
+    """Why there can be no customer behind the call's number; empty when there can."""
+    if call.number == ANONYMOUS:
+        return "a hidden caller is nobody's contact"
+    return "an extension is nobody's contact" if looks_like_extension(call.number.lstrip("+")) else ""
+
+
+def no_contact_because(call: Call, settings: Settings) -> str:
+    """Why no contact is looked for: in words, or :data:`KNOWN`; empty when one is."""
+    remote = call.remote
+    if remote.contact.id is not None or remote.linked is not None:
+        return KNOWN
+    if call.number == ANONYMOUS:
+        return nobodys_number(call)
+    if not settings.has_main_api:
+        return "no main API token in the settings: MoySklad matches the number by itself"
+    if reason := nobodys_number(call):
+        return reason
+    if refusal := remote.refused(FindContact) or remote.refused(CreateContact):
+        return f"MoySklad refused the contact: {refusal.error}"
+    if call.remote.call is not None and not settings.create_client(call.direction):
+        return KNOWN  # too late to link, and nobody asked for a client
+    if remote.contact.exhausted and remote.call is None:
+        return f"it failed too often for the record to wait: {remote.contact.exhausted}"
+    return ""
+
+
+def waited_for_contact(call: Call, now_ms: int, limits: Limits) -> bool:
+    """Whether a record that waits for nothing else has waited for its contact, and in vain, for as long as it may.
+
+    It counts from when the look-up was tried, not from the end of the call: after an outage nobody has tried it yet.
+    """
+    failed_ms = call.remote.contact.failed_ms
+    if failed_ms is None or failed_ms < (call.settled_ms or 0):
+        return False
+    return bool(call.remote.contact.gave_up) or now_ms >= failed_ms + limits.record_wait_ms
+
+
+def contact_deadline_ms(call: Call, limits: Limits) -> int:
+    """Until when a card waits for the contact."""
+    rung = min((step.heard_ms for step in call.steps), default=None)
+    return (rung if rung is not None else call.first_heard_ms or 0) + limits.contact_wait_ms

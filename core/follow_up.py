@@ -1,0 +1,166 @@
+"""What is known of a call's order and of its task, as far as the recorded outcomes tell (PRODUCT C6, C11).
+
+``core.follow_up_plan`` compares it with what the settings ask for. An order in doubt may simply be asked for again: its
+``syncId`` makes that harmless. A task has none, so the next try looks for its mark, and not before the first one can no
+longer arrive. Whose the task of a customer is, and that he was talked with, is the house's own memory
+(:class:`core.ports.Callbacks`); its answers are kept here like MoySklad's, so that a replay needs neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from core.attempts import Attempt
+from core.effects import (
+    ClaimCallback,
+    CloseCallback,
+    CompleteTask,
+    CreateOrder,
+    CreateTask,
+    FollowUp,
+    HoldTasks,
+    KeepTask,
+)
+from core.events import EffectDone, EffectFailed, EffectRefused, EffectStarted
+
+FOLLOW_UPS: Final = (CreateOrder, CreateTask, CompleteTask, ClaimCallback, KeepTask, HoldTasks, CloseCallback)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The call's order. ``done`` without ``id``: none was needed, because ``open`` (its name) was there already.
+
+    ``without``: what it had to do without, in words.
+    """
+
+    done: bool = False
+    id: str = ""
+    name: str = ""
+    open: str = ""
+    without: str = ""
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The call's task, and what the call means for the tasks of others.
+
+    ``asked``: the house was asked whose the task is; ``granted``: it is this call's; ``by``: it is that call's; ``talked``: none
+    is needed, somebody talked with the customer. ``held_by``: the account takes no tasks, as that call was told; ``told_by``
+    the same, learned by a refusal of its own. ``kept``: the house knows ``id``. ``closed``: the customer's matter is closed;
+    ``ended``: the tasks that are done with by that, ``completed``: those that MoySklad knows to be.
+    """
+
+    asked: bool = False
+    granted: bool = False
+    by: str = ""
+    talked: bool = False
+    held_by: str = ""
+    told_by: str = ""
+    id: str = ""
+    attempt: Attempt | None = None
+    kept: bool = False
+    closed: bool = False
+    ended: tuple[str, ...] = ()
+    completed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """What comes after the record: the order and the task."""
+
+    order: Order = field(default_factory=Order)
+    task: Task = field(default_factory=Task)
+
+
+NOTHING_YET: Final = After()
+
+
+def apply(after: After, event: EffectStarted | EffectDone | EffectFailed | EffectRefused, effect: FollowUp) -> After:
+    """Fold one outcome of a follow-up. Total."""
+    match event:
+        case EffectDone():
+            return _done(after, effect, event.result)
+        case EffectStarted():
+            return _attempted(after, effect, lambda earlier: _started(earlier, event, effect))
+        case EffectFailed():
+            return _attempted(after, effect, lambda attempt: _failed(attempt, event))
+        case EffectRefused():
+            return _attempted(after, effect, lambda attempt: _refused(attempt, event))
+
+
+def forgiven(after: After) -> After:
+    """The same once what was refused may be asked again: the house is asked anew whether the task is still needed.
+
+    A task that is there, or that may be, stays the call's whatever anybody is told.
+    """
+    task = after.task
+    if task.id or (task.attempt is not None and (task.attempt.in_doubt or task.attempt.doubted)):
+        return replace(after, task=replace(task, held_by="", told_by=""))
+    return replace(after, task=replace(task, asked=False, granted=False, by="", talked=False, held_by="", told_by="", attempt=None))
+
+
+def _attempted(after: After, effect: FollowUp, change: Any) -> After:
+    match effect:
+        case CreateOrder():
+            return replace(after, order=replace(after.order, attempt=change(after.order.attempt)))
+        case CreateTask():
+            return replace(after, task=replace(after.task, attempt=change(after.task.attempt)))
+        case _:
+            return after  # asking the house, or ending a task, may be repeated at will
+
+
+def _started(earlier: Attempt | None, event: EffectStarted, effect: FollowUp) -> Attempt:
+    doubted = earlier is not None and (earlier.in_doubt or earlier.doubted)
+    return Attempt(key=event.key, effect=effect, at_ms=event.at_ms, doubted=doubted)
+
+
+def _failed(attempt: Attempt | None, event: EffectFailed) -> Attempt | None:
+    return None if attempt is None else replace(attempt, in_doubt=event.ambiguous, ended_ms=event.at_ms)
+
+
+def _refused(attempt: Attempt | None, event: EffectRefused) -> Attempt | None:
+    """What a refusal leaves: where it was known beforehand it settles nothing, and an earlier try may have been carried out."""
+    if attempt is None:
+        return None
+    in_doubt = attempt.in_doubt and not event.started and not event.exchanges
+    return replace(attempt, in_doubt=in_doubt, ended_ms=event.at_ms) if in_doubt or attempt.doubted else None
+
+
+def _done(after: After, effect: FollowUp, result: dict[str, Any]) -> After:
+    order, task = after.order, after.task
+    match effect:
+        case CreateOrder():
+            order = Order(
+                done=True,
+                id=str(result.get("order") or ""),
+                name=str(result.get("name") or ""),
+                open=str(result.get("open") or ""),
+                without=str(result.get("without") or ""),
+            )
+        case ClaimCallback():
+            task = replace(
+                task,
+                asked=True,
+                granted=bool(result.get("granted")),
+                by=str(result.get("by") or ""),
+                talked=result.get("talked_ms") is not None,
+                held_by=str(result.get("held_by") or ""),
+            )
+        case CreateTask():
+            task = replace(task, id=str(result.get("task") or ""), attempt=None)
+        case KeepTask():
+            ended = task.ended if result.get("open", True) else _with(task.ended, effect.task)
+            task = replace(task, kept=True, ended=ended)
+        case HoldTasks():
+            task = replace(task, told_by=str(result.get("told_by") or ""))
+        case CloseCallback():
+            task = replace(task, closed=True, ended=_with(task.ended, *(str(each) for each in result.get("tasks") or ())))
+        case CompleteTask():
+            task = replace(task, completed=_with(task.completed, effect.task))
+    return After(order=order, task=task)
+
+
+def _with(known: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *more)))

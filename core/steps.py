@@ -1,0 +1,66 @@
+"""One thing to do next, under which key, and why: what ``core.plan`` and its parts hand out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from core.attempts import Attempt
+from core.call import Call
+from core.effects import (
+    CreateContact,
+    CreateOrder,
+    CreateTask,
+    Effect,
+    IdempotencyKey,
+    RegisterCall,
+    UpdateCall,
+    way_of,
+    way_of_type,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One effect to perform, under which key, why, and not before when (None: now)."""
+
+    effect: Effect
+    key: IdempotencyKey
+    why: str
+    not_before_ms: int | None = None
+
+
+def look(call: Call, effect: Effect, why: str) -> Step:
+    """A question: it may be asked again at will."""
+    return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.version}"), why=why)
+
+
+def write(call: Call, effect: RegisterCall | UpdateCall | CreateContact, why: str) -> Step:
+    """A write; when the same one was attempted before, that attempt again: same key, same sequence numbers."""
+    attempt = call.remote.attempt
+    if attempt is not None and content(attempt.effect) == content(effect):
+        again = effect if isinstance(effect, CreateContact) else attempt.effect  # its deadline moves on
+        return Step(effect=again, key=IdempotencyKey(attempt.key), why=f"again: {why}")
+    return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.remote.started + 1}"), why=why)
+
+
+def write_after(call: Call, effect: CreateOrder | CreateTask, attempt: Attempt | None, why: str) -> Step:
+    """A write that comes after the record: it has a place of its own for an attempt of unknown fate."""
+    if attempt is not None:
+        return Step(effect=effect, key=IdempotencyKey(attempt.key), why=f"again: {why}")
+    return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.remote.started + 1}"), why=why)
+
+
+def content(effect: Effect) -> Effect:
+    """What an effect asks for, whenever it is asked."""
+    if isinstance(effect, RegisterCall | UpdateCall):
+        return replace(effect, cards=tuple(replace(card, sequence=0) for card in effect.cards))
+    if isinstance(effect, CreateContact):
+        return replace(effect, deadline_ms=None)
+    return effect
+
+
+def due_ms(call: Call, step: Step) -> int:
+    """When it may be done. After a failure whoever asks the same API waits: trouble with contacts never holds a card back."""
+    remote = call.remote
+    failed = remote.retry_ms is not None and way_of(step.effect) is way_of_type(remote.retry_of)
+    return max(step.not_before_ms or 0, remote.retry_ms or 0 if failed else 0)

@@ -1,0 +1,83 @@
+"""Made histories: the log is as the service would have written it, and what is derived from it agrees with what was copied."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.postgres.database import create_pool
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.projections import ProjectionRunner
+from bench import history
+from bench.ground import Ground, ground
+from core.call import fold, initial
+from core.events import decode
+from core.lifecycle import Phase
+from core.ports import StreamId
+from projections.calls import Calls
+
+
+@contextlib.asynccontextmanager
+async def standing(server: str) -> AsyncIterator[Ground]:
+    async with ground(lambda _: None, server) as place:
+        yield place
+
+
+GAPS = """
+SELECT count(*) FROM (SELECT position - lag(position, 1, 0::bigint) OVER (ORDER BY position) AS step FROM events) AS s
+WHERE step <> 1
+"""
+TORN = """
+SELECT count(*) FROM (
+    SELECT version - lag(version, 1, 0) OVER (PARTITION BY enterprise, stream ORDER BY position) AS step FROM events
+) AS s WHERE step <> 1
+"""
+HEADS = """
+SELECT count(*) FROM streams s FULL JOIN (SELECT enterprise, stream, max(version) AS version FROM events GROUP BY 1, 2) AS e
+USING (enterprise, stream) WHERE s.version IS DISTINCT FROM e.version
+"""
+ROWS = "SELECT * FROM calls ORDER BY enterprise, call"
+
+
+async def test_a_history_is_what_the_service_would_have_recorded(postgres_server: str) -> None:
+    async with standing(postgres_server) as place, place.database() as dsn:
+        made = await history.make(place, dsn, 6_000, enterprises=7)
+        pool = await create_pool(dsn)
+        try:
+            assert made.head == made.events == await pool.fetchval("SELECT count(*) FROM events")
+            assert made.calls == await pool.fetchval("SELECT count(*) FROM calls")
+            for query in (GAPS, TORN, HEADS):
+                assert await pool.fetchval(query) == 0, query
+            assert await pool.fetchval("SELECT count(DISTINCT enterprise) FROM calls") == 7
+            assert {row[0] for row in await pool.fetch("SELECT DISTINCT outcome FROM calls")} == {
+                "answered",
+                "missed",
+                "internal",
+            }
+            copied = [dict(row) for row in await pool.fetch(ROWS)]
+            async with PostgresEventStore(pool, dsn) as store:
+                await ProjectionRunner(pool, store, (Calls(),)).rebuild("calls")
+            assert [dict(row) for row in await pool.fetch(ROWS)] == copied, "rebuilt equals copied"
+        finally:
+            await pool.close()
+
+
+@pytest.mark.parametrize(("kind", "phase"), [("live", Phase.TALKING), ("waiting", Phase.ENDING)])
+async def test_calls_that_are_not_over(postgres_server: str, kind: str, phase: Phase) -> None:
+    """``live``: talked, with a card; ``waiting``: nobody has attended to it, and it is due."""
+    async with standing(postgres_server) as place, place.database() as dsn:
+        made = await history.make(place, dsn, 10, enterprises=3, kinds=(kind,), ends_ms=history.ENDS_MS, span_ms=1_000, first=500)
+        pool = await create_pool(dsn)
+        try:
+            assert await pool.fetchval("SELECT count(*) FROM streams WHERE due_ms IS NOT NULL") == made.calls == history.AT_ONCE
+            name = f"call/{history.MARK}00000501.1"
+            enterprise = await pool.fetchval("SELECT enterprise FROM streams WHERE stream = $1", name)
+            async with PostgresEventStore(pool, dsn) as store:
+                read = await store.read(StreamId(enterprise=enterprise, name=name))
+            events = [decode(each.type, each.schema, each.data) for each in read]
+            state = fold(initial(enterprise, name.removeprefix("call/")), events)
+            assert (state.phase, bool(state.remote.open_cards)) == (phase, kind == "live")
+        finally:
+            await pool.close()
