@@ -97,12 +97,9 @@ def heard_world(lines: Iterable[Line]) -> tuple[World, Listener]:
     return world, listener
 
 
-Talking = dict[str, tuple[str, ...]]
-
-
-def gapped_world(lines: Sequence[Line], cut: int, lost: int, *, restarted: bool) -> tuple[World, Listener, Talking]:
+def gapped_world(lines: Sequence[Line], cut: int, lost: int, *, restarted: bool) -> tuple[World, Listener, list[Call]]:
     """The same, but after ``cut`` messages ``lost`` ones are not heard, and a resync follows; ``restarted``: by a service that
-    knows its database only. Also who talked right after the resync, by call."""
+    knows its database only. Also the calls that went on right after the resync, as they were then."""
     world, listener = World(settings=SETTINGS), Listener()
     for line in lines[:cut]:
         deliver(world, listener.hear(line))
@@ -112,11 +109,11 @@ def gapped_world(lines: Sequence[Line], cut: int, lost: int, *, restarted: bool)
         listener = Listener()
     open_calls = [call for call in world.calls.values() if call.phase in (*LIVE, Phase.INTERNAL)]
     deliver(world, listener.resync(core_show_channels(lines[: cut + lost]), open_calls, at_ms))
-    talking = {name: call.talking for name, call in world.calls.items() if call.is_live}
+    live = [call for call in world.calls.values() if call.is_live]
     for line in lines[cut + lost :]:
         deliver(world, listener.hear(line))
     deliver(world, listener.until(None))
-    return world, listener, talking
+    return world, listener, live
 
 
 def customers(truth: Iterable[Truth]) -> list[Truth]:

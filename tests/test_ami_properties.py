@@ -61,15 +61,16 @@ def test_a_gap_at_any_place_of_any_recording(subtests_of: list[str]) -> None:
 def assert_sound(lines: Sequence[Line], truth: Sequence[Truth], cut: int, lost: int, *, restarted: bool) -> None:
     """What must hold whatever was not heard."""
     where = f"cut after {cut}, {lost} lost, {'restarted' if restarted else 'reconnected'}"
-    world, listener, talking = gapped_world(lines, cut, lost, restarted=restarted)
+    world, listener, live = gapped_world(lines, cut, lost, restarted=restarted)
     assert [call.id for call in world.calls.values() if call.is_live] == [], where
     assert (listener.state.channels, listener.state.bridges, listener.state.tracks) == ({}, {}, {}), where
-    for name, people in talking.items():
-        call = world.calls[name]
-        phones = {each for each in people if looks_like_extension(each)}
-        if phones == {call.caller} and len(call.bridges.stays) == 1:
-            continue  # of an outgoing call the employee's half alone was there: the connected line is the customer
-        assert phones == talking_by(lines[: cut + lost], name, call.direction), where
+    # A process that dies between the two halves of a bridge leaves one that no call is known to have: it stands until the end.
+    half_told = restarted and lines[cut - 1][1]["Event"] == "BridgeEnter"
+    for call in live if not half_told else ():
+        phones = {each for each in call.talking if looks_like_extension(each)}
+        if sum(stay.left_ms is None for stay in call.bridges.stays) == 1:
+            continue  # one half alone is there for a moment: its connected line is taken for the other one
+        assert phones == talking_by(lines[: cut + lost], call.id, call.direction), where
     world.finish()
     ids = [row.external_id for row in world.moysklad.rows]
     assert len(ids) == len(set(ids)), where
