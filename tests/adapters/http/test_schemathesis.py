@@ -59,6 +59,7 @@ NEVER_GOOD: Final = {
     "/ms-admin/api/self-test/{enterprise}",
     "/ms-admin/api/self-test/{enterprise}/{test}",
     "/ms-admin/api/test-manager/{enterprise}",
+    "/ms-admin/api/what-if-day/{enterprise}/{day}",
     "/ms/hooks/{uuid}",
 }
 """What no made-up value can name, or what the other tests switch off meanwhile."""
