@@ -169,7 +169,7 @@ def test_the_shapes_hold_everything_that_is_stored() -> None:
 PLANTED = (
     ("core/cards.py", '        changes.append((CardAction.HIDE_ALL, ""))\n', "        pass\n"),
     ("core/cards.py", "if now in (Card.HIDDEN, Card.UNSURE):", "if now is Card.UNSURE:"),
-    ("core/call.py", "        return last.extension,", "        return call.talks[0].extension,"),
+    ("core/conclusions.py", "        return last.extension,", "        return call.talks[0].extension,"),
     ("core/lifecycle.py", "(P.RINGING, T.ANSWER): P.TALKING,", "(P.RINGING, T.ANSWER): P.RINGING,"),
     ("core/record.py", "        parts.append(said + _rung(call))\n", "        parts.append(said)\n"),
     ("core/decisions.py", "contact_wait_ms: int = 1_500", "contact_wait_ms: int = 0"),

@@ -54,6 +54,20 @@ class Trail:
     turn: Turn = field(default_factory=Turn)
     place: Place | None = None
     enterprise: str = ""
+    _told: list[Turnstile] = field(default_factory=list)
+
+    def turn_at(self, turnstile: Turnstile) -> Turn:
+        """The turn, as this turnstile is to be told of it.
+
+        How long ago another instance may have asked is as of when the turn was made. A turnstile is told once and remembers
+        until when it must make do with little: told again with each further request, it would for as long as they come.
+        Whoever is not the owner at all (0) makes do with little however long it takes.
+        """
+        if turnstile in self._told:
+            return replace(self.turn, quiet_ms=None)
+        if self.turn.quiet_ms:
+            self._told.append(turnstile)
+        return self.turn
 
     def hand_over(self, turnstile: Turnstile) -> Place | None:
         """The place in hand, once, if it is one at this turnstile."""
@@ -143,7 +157,7 @@ class Transport:
         hop = _Hop(method=outgoing.method, url=url, body=outgoing.body)
         for _ in range(MAX_REDIRECTS + 1):
             place = trail.hand_over(turnstile) or await turnstile.enter(
-                trail.turn, wait_ms=self._wait_ms, enterprise=trail.enterprise, entity=outgoing.entity
+                trail.turn_at(turnstile), wait_ms=self._wait_ms, enterprise=trail.enterprise, entity=outgoing.entity
             )
             try:
                 answer = await self._in_place(place, hop, outgoing, credential, trail)
@@ -186,7 +200,7 @@ class Transport:
         self.check(credential)
         wait_ms = self._wait_ms if most_ms is None else min(self._wait_ms, most_ms)
         turnstile = self._limits.of(self.api, credential)
-        trail.place = await turnstile.enter(trail.turn, wait_ms=wait_ms, enterprise=trail.enterprise, entity=entity)
+        trail.place = await turnstile.enter(trail.turn_at(turnstile), wait_ms=wait_ms, enterprise=trail.enterprise, entity=entity)
 
     def is_away(self, credential: str) -> bool:
         """Whether the API is known to be away for this credential."""

@@ -18,7 +18,7 @@ from adapters.moysklad.answers import MAX_ANSWER_BYTES, MAX_KEPT_BYTES
 from adapters.moysklad.errors import Api, ApiRefusal, ApiUnavailable, Trouble
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.transport import MAX_KEPT_EXCHANGES, Outgoing, Trail, Transport
-from core.effects import Deferred, Refused
+from core.effects import Deferred, Refused, Turn
 from core.events import Exchange
 from tests.adapters.moysklad.support import (
     KEY,
@@ -362,3 +362,15 @@ async def test_a_credential_in_an_answer_is_hidden_without_breaking_the_answer(c
             await transport.close()
     assert body == {**answer, "externalId": kept}
     assert trail.exchanges[0].response == body
+
+
+async def test_a_turnstile_is_told_once_how_long_ago_another_instance_may_have_asked() -> None:
+    """Told again with each request of a series, it would make do with little for as long as the series lasts."""
+    async with scripted(Api.JSON) as (script, transport):
+        turnstile = transport._limits.of(Api.JSON, KEY)
+        ours, not_ours = Trail(turn=Turn(quiet_ms=100)), Trail(turn=Turn(quiet_ms=0))
+        assert [ours.turn_at(turnstile).quiet_ms for _ in range(3)] == [100, None, None]
+        assert ours.turn_at(transport._limits.of(Api.JSON, "another")).quiet_ms == 100
+        assert [not_ours.turn_at(turnstile).quiet_ms for _ in range(3)] == [0, 0, 0]
+        assert ours.turn.quiet_ms == 100
+        assert not script.seen
