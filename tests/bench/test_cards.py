@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from bench.cards import calm, matched, play
 from bench.ground import child, ground
 from bench.load import external_id
@@ -45,6 +47,7 @@ def test_the_warming_up_does_not_count_and_a_card_that_never_came_does() -> None
     assert (seen.show_ms, seen.unseen) == ([], 1)
 
 
+@pytest.mark.slow
 async def test_a_load_leads_to_its_cards(postgres_server: str) -> None:
     async with (
         ground(lambda _: None, postgres_server) as place,

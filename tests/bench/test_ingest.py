@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncpg
+import pytest
 
 from bench.append import bare
 from bench.ground import child, ground
@@ -43,6 +44,7 @@ async def test_posts_and_streams_are_counted_as_the_log_has_them(postgres_server
         await connection.close()
 
 
+@pytest.mark.slow
 async def test_the_check_finds_what_is_wrong(postgres_server: str) -> None:
     async with (
         ground(lambda _: None, postgres_server) as place,

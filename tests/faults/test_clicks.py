@@ -76,6 +76,7 @@ def rung(api: FakeApi) -> Counter[str]:
     return Counter(number for _, number in api.orders)
 
 
+@pytest.mark.slow
 async def test_delivered_to_two_instances_at_once_it_rings_once(tmp_path: Path) -> None:
     async with own_postgres() as database, provider() as api:
         await database.start(fsync="off")
