@@ -21,6 +21,7 @@ WHERE data ->> 'wire' = 'call-event' AND data -> 'raw' ->> 'BenchNth' ~ '^0001:0
 """
 
 
+@pytest.mark.slow
 async def test_posts_and_streams_are_counted_as_the_log_has_them(postgres_server: str) -> None:
     async with (
         ground(lambda _: None, postgres_server) as place,
