@@ -41,6 +41,7 @@ USING (enterprise, stream) WHERE s.version IS DISTINCT FROM e.version
 ROWS = "SELECT * FROM calls ORDER BY enterprise, call"
 
 
+@pytest.mark.slow
 async def test_a_history_is_what_the_service_would_have_recorded(postgres_server: str) -> None:
     async with standing(postgres_server) as place, place.database() as dsn:
         made = await history.make(place, dsn, 6_000, enterprises=7)

@@ -101,6 +101,7 @@ async def cut_from_database(instance: Instance) -> None:
     instance.cut(database_only=True)
 
 
+@pytest.mark.slow
 async def test_one_of_two_killed(tmp_path: Path) -> None:
     seed, began = seeded(), time.monotonic()
     async with own_postgres() as database:

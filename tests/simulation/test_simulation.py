@@ -23,7 +23,7 @@ from tests.simulation.scenario import Fault, Kind, Scenario, Script, Trouble, fr
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUP = 25
-GROUPS = 5
+GROUPS = 4
 MANY_GROUPS = 80
 MANY = 50
 

@@ -119,6 +119,7 @@ async def serving(rig: Rig, port: int = 0) -> AsyncIterator[TestServer]:
         await server.close()
 
 
+@pytest.mark.slow
 async def test_the_board_follows_the_calls_and_comes_back_after_a_restart(house: House) -> None:
     rig = house.rig
     context = await house.browser.new_context(locale="ru-RU")
@@ -172,6 +173,7 @@ async def test_the_list_of_missed_calls_empties_itself(house: House) -> None:
         await expect(page.get_by_role("row")).to_have_count(2)
 
 
+@pytest.mark.slow
 async def test_reports_and_state_show_what_there_is(house: House) -> None:
     await played(house.rig)
     async with page_of(house.browser, house.url, dark=True) as page:
@@ -211,6 +213,7 @@ async def test_the_state_shows_each_connection_to_a_pbx(house: House) -> None:
         await looks_right(page)
 
 
+@pytest.mark.slow
 async def test_an_administrator_s_link_shows_his_calls_and_nothing_else(house: House) -> None:
     await add(house.rig.service.pool, "mine")
     await add(house.rig.service.pool, "theirs", enterprise="0999", number="+375447654321")

@@ -20,7 +20,7 @@ from tests.exchange import FakeOriginator
 from tests.rig import ENTERPRISE, running
 
 __all__ = ["browser"]  # a fixture
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 OF = f"enterprise_number={ENTERPRISE}"
 CALL = "lab-1795437250.14"

@@ -14,7 +14,7 @@ from tests.browser import page_of
 from tests.rig import ENTERPRISE
 
 __all__ = ["browser", "house"]  # fixtures
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 
 async def asked_to_change(house: House) -> list[str]:
