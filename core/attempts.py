@@ -36,6 +36,11 @@ class Attempt:
     ended_ms: int | None = None
     doubted: bool = False
 
+    @property
+    def may_have_worked(self) -> bool:
+        """Whether it, or an earlier try of the same, may have taken effect."""
+        return self.in_doubt or self.doubted
+
     def guard_ms(self, *, hurried: bool) -> int:
         """How long after it was sent it may still take effect, whatever a look tells before that. ``hurried``: a card waits."""
         least_ms = REPOST_GUARD_MS if self.ended_ms is not None else ORPHAN_GUARD_MS

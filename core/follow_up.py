@@ -96,7 +96,7 @@ def forgiven(after: After) -> After:
     A task that is there, or that may be, stays the call's whatever anybody is told.
     """
     task = after.task
-    if task.id or (task.attempt is not None and (task.attempt.in_doubt or task.attempt.doubted)):
+    if task.id or (task.attempt is not None and task.attempt.may_have_worked):
         return replace(after, task=replace(task, held_by="", told_by=""))
     return replace(after, task=replace(task, asked=False, granted=False, by="", talked=False, held_by="", told_by="", attempt=None))
 
@@ -112,7 +112,7 @@ def _attempted(after: After, effect: FollowUp, change: Any) -> After:
 
 
 def _started(earlier: Attempt | None, event: EffectStarted, effect: FollowUp) -> Attempt:
-    doubted = earlier is not None and (earlier.in_doubt or earlier.doubted)
+    doubted = earlier is not None and earlier.may_have_worked
     return Attempt(key=event.key, effect=effect, at_ms=event.at_ms, doubted=doubted)
 
 

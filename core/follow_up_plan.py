@@ -261,7 +261,7 @@ def _create(call: Call, settings: Settings, task: Task, notes: list[Note]) -> St
 
 
 def _in_doubt(task: Task) -> bool:
-    return task.attempt is not None and (task.attempt.in_doubt or task.attempt.doubted)
+    return task.attempt is not None and task.attempt.may_have_worked
 
 
 def _who(call: Call, settings: Settings) -> list[tuple[str, str]]:

@@ -250,7 +250,7 @@ def _started(remote: Remote, event: EffectStarted, effect: Effect) -> Remote:
     again = earlier is not None and earlier.key == event.key
     if not again:
         remote = _overtake(remote)
-    doubted = again and earlier is not None and (earlier.in_doubt or earlier.doubted)
+    doubted = again and earlier is not None and earlier.may_have_worked
     return replace(
         remote,
         attempt=Attempt(key=event.key, effect=effect, at_ms=event.at_ms, doubted=doubted),

@@ -6,7 +6,7 @@ Pure: the events of the click's stream in, sentences out; in Russian by the same
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Final
 
@@ -81,23 +81,8 @@ def tell_click(enterprise: str, click: str, history: Sequence[RecordedEvent]) ->
 
 def click_in_russian(story: ClickStory) -> ClickStory:
     """The same for a page."""
-    steps = tuple(
-        ClickStep(
-            at_ms=step.at_ms, title=in_russian(step.title), why=in_russian(step.why), bad=step.bad, call=step.call
-        )
-        for step in story.steps
-    )
-    return ClickStory(
-        enterprise=story.enterprise,
-        click=story.click,
-        stage=story.stage,
-        extension=story.extension,
-        number=story.number,
-        uid=story.uid,
-        signature=story.signature,
-        call=story.call,
-        steps=steps,
-    )
+    steps = (replace(step, title=in_russian(step.title), why=in_russian(step.why)) for step in story.steps)
+    return replace(story, steps=tuple(steps))
 
 
 def render_click(story: ClickStory, zone: tzinfo) -> str:

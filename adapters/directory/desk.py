@@ -15,10 +15,11 @@ from enum import StrEnum
 from typing import Final
 
 from adapters.directory.lookups import Lookup, Lookups
-from adapters.directory.memory import Entry, Mark, Memory, mark_of
+from adapters.directory.memory import Entry, Memory
 from adapters.directory.table import Table
 from adapters.latency import Latency
 from adapters.moysklad.contacts import for_number
+from adapters.moysklad.per_account import Mark, mark_of
 from adapters.settings_store import Current, SettingsStore
 from core.contacts import Known, Responsible, Roster, Source, Trust, is_somebodys, numbers_of, responsible
 from core.errors import StoreUnavailable

@@ -17,10 +17,10 @@ import structlog
 
 from adapters.directory.integrations import Integrations
 from adapters.directory.lookups import GetTurn
-from adapters.directory.memory import mark_of
 from adapters.moysklad.errors import Api
 from adapters.moysklad.explain import explain_failure_ru
 from adapters.moysklad.json_api import DIFF_TYPE, JsonApi, Webhook
+from adapters.moysklad.per_account import mark_of
 from adapters.moysklad.transport import Trail
 from adapters.postgres.database import DATABASE_ERRORS, explain, load_sql, still_wanted
 from adapters.settings_store import Current, SettingsStore

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import structlog
 
-from adapters.directory.memory import Mark, Memory, mark_of
+from adapters.directory.memory import Memory
 from adapters.latency import Latency
 from adapters.moysklad.contacts import Candidate, Contacts, for_number
+from adapters.moysklad.per_account import Mark, mark_of
 from adapters.moysklad.phone_api import PhoneApi
 from adapters.moysklad.transport import Trail
 from core.contacts import Known, Roster, Source, numbers_of

@@ -7,13 +7,13 @@ other instances and the next start of this one find it.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, NewType
+from typing import Final
 
 from adapters.moysklad.contacts import created_contact
+from adapters.moysklad.per_account import Mark, mark_of
 from core.contacts import Known, Owner, Roster, Source, Trust, is_good_for_a_call, is_newer, taught_by_call, trust
 from core.effects import Account
 from core.hooks import Changed
@@ -28,14 +28,7 @@ MAX_CHANGES: Final = 20_000
 BLANK: Final = ":blank"
 """Stands for everybody whom a new number would name instead."""
 
-Mark = NewType("Mark", bytes)
 Key = tuple[Mark, str]
-
-
-def mark_of(account: Account) -> Mark:
-    """Names an enterprise together with its credentials, without holding them."""
-    text = "\0".join((account.enterprise, account.phone_key, account.api_token))
-    return Mark(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
 
 
 @dataclass(slots=True, kw_only=True)

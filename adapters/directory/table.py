@@ -15,7 +15,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from adapters.directory.memory import Key, Mark, is_blank, people_of
+from adapters.directory.memory import Key, is_blank, people_of
+from adapters.moysklad.per_account import Mark
 from adapters.postgres.database import DATABASE_ERRORS, explain, in_time, is_poison, load_sql, still_wanted
 from core.contacts import ABSENT_KEPT_MS, KEPT_MS, Known, Roster
 from core.hooks import Changed

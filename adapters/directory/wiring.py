@@ -12,8 +12,9 @@ from adapters.directory.hooks import Hooks
 from adapters.directory.integrations import Integrations
 from adapters.directory.keeper import Keeper, may_register
 from adapters.directory.lookups import Lookups
-from adapters.directory.memory import Mark, Memory
+from adapters.directory.memory import Memory
 from adapters.directory.table import Table
+from adapters.moysklad.per_account import Mark
 from adapters.moysklad.wiring import MoySklad
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
 from core.contacts import Known

@@ -13,19 +13,14 @@ from adapters.board import message as encode
 from adapters.http.answers import Problem, answer
 from adapters.http.bodies import EnterpriseQuery, StatusQuery
 from adapters.http.described import described
+from adapters.http.event_stream import HEARTBEAT_S, begin, of_events, while_read, write
 from adapters.http.guard import still_welcome
 from adapters.http.services import SERVICES, services
 from adapters.http.shapes import BoardShown
 from adapters.http.who import for_links, scoped
 
-HEARTBEAT_S: Final = 10.0
 WELCOME_S: Final = 10.0
 """Between two looks whether the listener may still listen."""
-
-"""A proxy closes what is silent; and a page that has heard nothing for longer knows that the connection is dead."""
-
-WRITE_S: Final = 10.0
-"""A reader that takes nothing for so long is gone."""
 
 RETRY_MS: Final = 1_000
 """After a lost connection the browser comes back after this."""
@@ -64,13 +59,9 @@ async def stream_board(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream(request: web.Request, listener: Listener) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
-    holder = request.app[SERVICES]
-    try:
-        await response.prepare(request)
-        await response.write(f"retry: {RETRY_MS}\n\n".encode())
+    response, holder = of_events(), request.app[SERVICES]
+    with while_read():
+        await begin(response, request, RETRY_MS)
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         while not holder.stopping:
@@ -85,10 +76,7 @@ async def _stream(request: web.Request, listener: Listener) -> web.StreamRespons
                 message = encode("beat", {"now_ms": services(request).now_ms()})
             if message is None:
                 break
-            async with asyncio.timeout(WRITE_S):
-                await response.write(message)
-    except (ConnectionError, TimeoutError):
-        pass  # the reader is gone, or takes nothing: it comes back if it wants to
+            await write(response, message)
     return response
 
 

@@ -12,11 +12,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from adapters.click_desk import Answer, Delivery
 from adapters.click_list import FOREVER_MS, recent_clicks, signature_seen
-from adapters.http.answers import Problem, answer
+from adapters.http.answers import Problem, answer, read_within
 from adapters.http.bodies import Click, ClicksQuery, ReplayQuery
 from adapters.http.described import described
 from adapters.http.services import services
@@ -55,7 +54,8 @@ async def take_click(request: web.Request) -> web.Response:
     current = await parts.clicks.whose(request.match_info["uuid"])
     if current is None:
         raise _unknown(request.app[UNKNOWN], address)
-    delivery = Delivery(raw=await _body(request), signature=request.headers.get(HEADER, ""), address=address)
+    raw = await read_within(request, most_bytes=BODY_LIMIT, seconds=BODY_S)
+    delivery = Delivery(raw=raw, signature=request.headers.get(HEADER, ""), address=address)
     match await parts.clicks.take(current, delivery):
         case Answer.TAKEN | Answer.REPEATED:
             return answer({"success": True})
@@ -85,22 +85,6 @@ def _unknown(counted: OrderedDict[str, tuple[float, int]], address: str) -> Prob
     while len(counted) > ADDRESSES:
         counted.popitem(last=False)
     return Problem(429, "too many requests", retry_after_s=60) if count >= UNKNOWN_MINUTE else _nothing()
-
-
-async def _body(request: web.Request) -> bytes:
-    """The body, bounded in size and time. Raises Problem 408, 413 or 400."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for piece in request.content.iter_any():
-                body += piece
-                if len(body) > BODY_LIMIT:
-                    raise Problem(413, "the body is too large")
-    except TimeoutError:
-        raise Problem(408, "the body did not come in time") from None
-    except (web.RequestPayloadError, HttpProcessingError, web.HTTPRequestEntityTooLarge):
-        raise Problem(400, "the body cannot be read") from None
-    return bytes(body)
 
 
 @described("calls", ClicksFound, query=ClicksQuery)

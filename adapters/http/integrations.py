@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -12,11 +11,9 @@ from adapters.directory.integrations import Difference, Integrations, Snapshot, 
 from adapters.http.answers import Problem
 from adapters.http.described import described
 from adapters.http.directory_shapes import IntegrationsQuery, IntegrationsShown
+from adapters.http.event_stream import HEARTBEAT_S, begin, of_events, while_read, write
 from adapters.http.services import services
 
-HEARTBEAT_S: Final = 10.0
-WRITE_S: Final = 10.0
-"""A reader that takes nothing for so long is gone."""
 RETRY_MS: Final = 500
 MAX_WAIT_S: Final = 60
 
@@ -68,13 +65,10 @@ async def stream_integrations(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream(request: web.Request, integrations: Integrations, snapshot: Snapshot) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
+    response = of_events()
     seen, away = request.headers.get("Last-Event-ID", "")[:64].strip('"'), ""
-    try:
-        await response.prepare(request)
-        await response.write(f"retry: {RETRY_MS}\n\n".encode())
+    with while_read():
+        await begin(response, request, RETRY_MS)
         if not seen:
             seen = snapshot.etag
             await _write(response, "whole", seen, integrations.made_once(snapshot, _whole))
@@ -89,15 +83,12 @@ async def _stream(request: web.Request, integrations: Integrations, snapshot: Sn
             if not await integrations.news(seen, away, HEARTBEAT_S):
                 await _write(response, "beat", "", _encode({"etag": seen}))
             snapshot = await integrations.snapshot()
-    except (ConnectionError, TimeoutError):
-        pass  # the reader is gone, or takes nothing: it comes back if it wants to
     return response
 
 
 async def _write(response: web.StreamResponse, kind: str, id_: str, data: bytes) -> None:
     named = f"id: {id_}\n" if id_ else ""
-    async with asyncio.timeout(WRITE_S):
-        await response.write(f"event: {kind}\n{named}data: ".encode() + data + b"\n\n")
+    await write(response, f"event: {kind}\n{named}data: ".encode() + data + b"\n\n")
 
 
 _encode: Final = msgspec.json.encode

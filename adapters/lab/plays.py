@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adapters.lab.exchange import Exchange
-from adapters.lab.sip import Leg, answering, refusing
+from adapters.lab.sip import Behaviour, Leg, answering, refusing
 
 RINGS_S: Final = 0.6
 TALK_S: Final = 0.8
@@ -83,25 +83,62 @@ async def _talk(seconds: float = TALK_S) -> None:
     await asyncio.sleep(seconds)
 
 
-async def answered(pbx: Exchange) -> Truth:
-    """A customer calls one employee, who answers; the customer hangs up."""
-    pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
+async def _picked_up(pbx: Exchange, number: str, who: str = "101", caller: str = "") -> tuple[Leg, Leg]:
+    """A customer calls ``number``, ``who`` answers, they talk: the customer's leg and the other one."""
+    pbx[who].behave = answering(RINGS_S)
+    leg = pbx.trunk.call(number, caller=caller or pbx.customer)
+    other = await pbx[who].called()
+    await other.until("up")
     await leg.until("up")
-    employee = await pbx["101"].called()
+    await _talk()
+    return leg, other
+
+
+async def _answered(pbx: Exchange, number: str, who: str = "101", rang: str = "101", talked: str = "", caller: str = "") -> Truth:
+    """The same, and the customer hangs up. ``talked``: who that is, where it is not ``who``."""
+    leg, other = await _picked_up(pbx, number, who, caller)
+    leg.hang_up()
+    await other.until("over")
+    return _incoming(leg, "answered", rang, talked or who, first=other)
+
+
+async def _turned_away(pbx: Exchange, behave: Behaviour, outcome: str) -> Truth:
+    """A customer calls one employee, whose telephone does not take the call."""
+    pbx["101"].behave = behave
+    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
+    await leg.until("over")
+    return _incoming(leg, outcome, "101", by="101")
+
+
+async def _called_out(pbx: Exchange, trunk: str) -> Truth:
+    """101 calls a customer, who answers on ``trunk``; 101 hangs up."""
+    pbx[trunk].behave = answering(RINGS_S)
+    leg = pbx["101"].call(pbx.customer)
+    await leg.until("up")
+    far = await pbx[trunk].called()
     await _talk()
     leg.hang_up()
-    await employee.until("over")
-    return _incoming(leg, "answered", "101", "101", first=employee)
+    await far.until("over")
+    return _outgoing(leg, far, "answered", "101", trunk=trunk)
+
+
+async def _refused_everywhere(pbx: Exchange, status: int) -> Truth:
+    """101 calls a customer; both trunks answer with this SIP status."""
+    pbx.trunk.behave = refusing(status)
+    pbx["trunk-beta"].behave = refusing(status)
+    leg = pbx["101"].call(pbx.customer)
+    await leg.until("over")
+    return _outgoing(leg, None, "failed", "external", trunk="trunk-beta")
+
+
+async def answered(pbx: Exchange) -> Truth:
+    """A customer calls one employee, who answers; the customer hangs up."""
+    return await _answered(pbx, "74951110001")
 
 
 async def answered_and_hung_up(pbx: Exchange) -> Truth:
     """The same; the employee hangs up."""
-    pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
-    await leg.until("up")
-    employee = await pbx["101"].called()
-    await _talk()
+    leg, employee = await _picked_up(pbx, "74951110001")
     employee.hang_up()
     await leg.until("over")
     return _incoming(leg, "answered", "101", "101", by="101", first=employee)
@@ -109,26 +146,12 @@ async def answered_and_hung_up(pbx: Exchange) -> Truth:
 
 async def ring_group(pbx: Exchange) -> Truth:
     """Three telephones ring, 102 answers."""
-    pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110002", caller=pbx.customer)
-    await leg.until("up")
-    employee = await pbx["102"].called()
-    await _talk()
-    leg.hang_up()
-    await employee.until("over")
-    return _incoming(leg, "answered", "101 102 103", "102", first=employee)
+    return await _answered(pbx, "74951110002", "102", rang="101 102 103")
 
 
 async def ring_group_local(pbx: Exchange) -> Truth:
     """Two telephones ring by way of Local channels, 102 answers."""
-    pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110008", caller=pbx.customer)
-    await leg.until("up")
-    employee = await pbx["102"].called()
-    await _talk()
-    leg.hang_up()
-    await employee.until("over")
-    return _incoming(leg, "answered", "101 102", "102", first=employee)
+    return await _answered(pbx, "74951110008", "102", rang="101 102")
 
 
 async def abandoned(pbx: Exchange) -> Truth:
@@ -153,26 +176,17 @@ async def nobody_answers(pbx: Exchange) -> Truth:
 
 async def busy(pbx: Exchange) -> Truth:
     """The employee is busy."""
-    pbx["101"].behave = refusing(486)
-    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
-    await leg.until("over")
-    return _incoming(leg, "busy", "101", by="101")
+    return await _turned_away(pbx, refusing(486), "busy")
 
 
 async def declined(pbx: Exchange) -> Truth:
     """The employee lets it ring, then presses "decline"."""
-    pbx["101"].behave = refusing(603, RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
-    await leg.until("over")
-    return _incoming(leg, "declined", "101", by="101")
+    return await _turned_away(pbx, refusing(603, RINGS_S), "declined")
 
 
 async def unreachable(pbx: Exchange) -> Truth:
     """The employee's telephone is not there (480)."""
-    pbx["101"].behave = refusing(480)
-    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
-    await leg.until("over")
-    return _incoming(leg, "failed", "101", by="101")
+    return await _turned_away(pbx, refusing(480), "failed")
 
 
 async def no_room(pbx: Exchange) -> Truth:
@@ -184,62 +198,27 @@ async def no_room(pbx: Exchange) -> Truth:
 
 async def sequential(pbx: Exchange) -> Truth:
     """101 does not answer, 102 does."""
-    pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110003", caller=pbx.customer)
-    await leg.until("up")
-    employee = await pbx["102"].called()
-    await _talk()
-    leg.hang_up()
-    await employee.until("over")
-    return _incoming(leg, "answered", "101 102", "102", first=employee)
+    return await _answered(pbx, "74951110003", "102", rang="101 102")
 
 
 async def follow_me(pbx: Exchange) -> Truth:
     """101 does not answer; the PBX rings the mobile outside, where somebody answers."""
-    pbx["trunk-beta"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110005", caller=pbx.customer)
-    await leg.until("up")
-    mobile = await pbx["trunk-beta"].called()
-    await _talk()
-    leg.hang_up()
-    await mobile.until("over")
-    return _incoming(leg, "answered", "101 79165550005", "79165550005", first=mobile)
+    return await _answered(pbx, "74951110005", "trunk-beta", rang="101 79165550005", talked="79165550005")
 
 
 async def menu(pbx: Exchange) -> Truth:
     """The PBX answers at once, an employee later."""
-    pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110006", caller=pbx.customer)
-    employee = await pbx["101"].called()
-    await employee.until("up")
-    await _talk()
-    leg.hang_up()
-    await employee.until("over")
-    return _incoming(leg, "answered", "101", "101", first=employee)
+    return await _answered(pbx, "74951110006")
 
 
 async def queue(pbx: Exchange) -> Truth:
     """A queue rings two members, 102 answers."""
-    pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110004", caller=pbx.customer)
-    employee = await pbx["102"].called()
-    await employee.until("up")
-    await _talk()
-    leg.hang_up()
-    await employee.until("over")
-    return _incoming(leg, "answered", "101 102", "102", first=employee)
+    return await _answered(pbx, "74951110004", "102", rang="101 102")
 
 
 async def queue_local(pbx: Exchange) -> Truth:
     """A queue whose members are Local channels; 101 answers."""
-    pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110010", caller=pbx.customer)
-    employee = await pbx["101"].called()
-    await employee.until("up")
-    await _talk()
-    leg.hang_up()
-    await employee.until("over")
-    return _incoming(leg, "answered", "101 102", "101", first=employee)
+    return await _answered(pbx, "74951110010", rang="101 102")
 
 
 async def queue_abandoned(pbx: Exchange) -> Truth:
@@ -265,17 +244,13 @@ async def pickup(pbx: Exchange) -> Truth:
     leg.hang_up()
     await taking.until("over")
     truth = _incoming(leg, "answered", "101", "103")
-    return _with(truth, talk_from_s=_at(leg, "up"))
+    return replace(truth, talk_from_s=_at(leg, "up"))
 
 
 async def blind_transfer(pbx: Exchange) -> Truth:
     """101 talks, then sends the customer on to 102 without asking."""
-    pbx["101"].behave = answering(RINGS_S)
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
-    await leg.until("up")
-    first = await pbx["101"].called()
-    await _talk()
+    leg, first = await _picked_up(pbx, "74951110001")
     first.send_to("102")
     second = await pbx["102"].called()
     await second.until("up")
@@ -288,12 +263,8 @@ async def blind_transfer(pbx: Exchange) -> Truth:
 
 async def blind_transfer_by_keys(pbx: Exchange) -> Truth:
     """The same, by pressing #1 and the number."""
-    pbx["101"].behave = answering(RINGS_S)
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110009", caller=pbx.customer)
-    await leg.until("up")
-    first = await pbx["101"].called()
-    await _talk()
+    leg, first = await _picked_up(pbx, "74951110009")
     first.press("#1")
     await asyncio.sleep(1.0)  # while the PBX says "transfer"
     first.press("102")
@@ -308,11 +279,7 @@ async def blind_transfer_by_keys(pbx: Exchange) -> Truth:
 
 async def blind_transfer_unanswered(pbx: Exchange) -> Truth:
     """101 sends the customer on to 102, where nobody answers: the customer gives up."""
-    pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
-    await leg.until("up")
-    first = await pbx["101"].called()
-    await _talk()
+    leg, first = await _picked_up(pbx, "74951110001")
     first.send_to("102")
     second = await pbx["102"].called()
     first.hang_up()
@@ -324,12 +291,8 @@ async def blind_transfer_unanswered(pbx: Exchange) -> Truth:
 
 async def blind_transfer_returned(pbx: Exchange) -> Truth:
     """101 sends the customer on to 102, who is busy: the customer comes back to 101."""
-    pbx["101"].behave = answering(RINGS_S)
     pbx["102"].behave = refusing(486)
-    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
-    await leg.until("up")
-    first = await pbx["101"].called()
-    await _talk()
+    leg, first = await _picked_up(pbx, "74951110001")
     first.send_to("102")
     await pbx["102"].called()
     first.hang_up()
@@ -343,12 +306,8 @@ async def blind_transfer_returned(pbx: Exchange) -> Truth:
 
 async def attended_transfer(pbx: Exchange) -> Truth:
     """101 puts the customer on hold, asks 102, and hands over."""
-    pbx["101"].behave = answering(RINGS_S)
     pbx["102"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller=pbx.customer)
-    await leg.until("up")
-    first = await pbx["101"].called()
-    await _talk()
+    leg, first = await _picked_up(pbx, "74951110001")
     first.hold()
     asking = pbx["101"].call("102")
     await asking.until("up")
@@ -365,26 +324,12 @@ async def attended_transfer(pbx: Exchange) -> Truth:
 
 async def hidden(pbx: Exchange) -> Truth:
     """A hidden caller is answered."""
-    pbx["101"].behave = answering(RINGS_S)
-    leg = pbx.trunk.call("74951110001", caller="anonymous")
-    await leg.until("up")
-    employee = await pbx["101"].called()
-    await _talk()
-    leg.hang_up()
-    await employee.until("over")
-    return _incoming(leg, "answered", "101", "101", first=employee)
+    return await _answered(pbx, "74951110001", caller="anonymous")
 
 
 async def outgoing(pbx: Exchange) -> Truth:
     """101 calls a customer, who answers; 101 hangs up."""
-    pbx.trunk.behave = answering(RINGS_S)
-    leg = pbx["101"].call(pbx.customer)
-    await leg.until("up")
-    far = await pbx.trunk.called()
-    await _talk()
-    leg.hang_up()
-    await far.until("over")
-    return _outgoing(leg, far, "answered", "101")
+    return await _called_out(pbx, "trunk-alpha")
 
 
 async def outgoing_busy(pbx: Exchange) -> Truth:
@@ -409,32 +354,17 @@ async def outgoing_cancelled(pbx: Exchange) -> Truth:
 async def outgoing_by_the_other_trunk(pbx: Exchange) -> Truth:
     """101 calls a customer; the first trunk cannot, the second can."""
     pbx.trunk.behave = refusing(503)
-    pbx["trunk-beta"].behave = answering(RINGS_S)
-    leg = pbx["101"].call(pbx.customer)
-    await leg.until("up")
-    far = await pbx["trunk-beta"].called()
-    await _talk()
-    leg.hang_up()
-    await far.until("over")
-    return _outgoing(leg, far, "answered", "101", trunk="trunk-beta")
+    return await _called_out(pbx, "trunk-beta")
 
 
 async def outgoing_failed(pbx: Exchange) -> Truth:
     """101 calls a customer; neither trunk can."""
-    pbx.trunk.behave = refusing(503)
-    pbx["trunk-beta"].behave = refusing(503)
-    leg = pbx["101"].call(pbx.customer)
-    await leg.until("over")
-    return _outgoing(leg, None, "failed", "external", trunk="trunk-beta")
+    return await _refused_everywhere(pbx, 503)
 
 
 async def outgoing_no_number(pbx: Exchange) -> Truth:
     """101 calls a number that does not exist: both trunks say so (404)."""
-    pbx.trunk.behave = refusing(404)
-    pbx["trunk-beta"].behave = refusing(404)
-    leg = pbx["101"].call(pbx.customer)
-    await leg.until("over")
-    return _outgoing(leg, None, "failed", "external", trunk="trunk-beta")
+    return await _refused_everywhere(pbx, 404)
 
 
 async def internal(pbx: Exchange) -> Truth:
@@ -458,10 +388,6 @@ async def internal(pbx: Exchange) -> Truth:
         ended_s=leg.said[-1][0],
         talk_from_s=_at(leg, "up"),
     )
-
-
-def _with(truth: Truth, **changes: Any) -> Truth:
-    return Truth(**{name: getattr(truth, name) for name in truth.__dataclass_fields__} | changes)
 
 
 PLAYS: Final[Mapping[str, Play]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from adapters.moysklad.json_api import JsonApi
 from adapters.moysklad.limits import Clock
+from adapters.moysklad.per_account import PerAccount, held
 from adapters.moysklad.phone_api import PhoneApi
 from adapters.moysklad.transport import Trail
 from core.effects import Account, Refused, Unavailable
@@ -21,7 +21,6 @@ ABSENT_MS: Final = 30_000
 """How long "nobody has this extension" and "names cannot be had" are believed: somebody may be mending it right now."""
 NAMES_WAIT_MS: Final = 700
 """Names are for people; a ringing phone does not wait longer for them."""
-MAX_ACCOUNTS: Final = 1_000
 MAX_EXTENSIONS: Final = 2_000
 
 
@@ -42,25 +41,22 @@ class Directory:
         self._phone = phone
         self._json = json
         self._now_ms = now_ms
-        self._accounts: OrderedDict[bytes, _Known] = OrderedDict()
+        self._accounts = PerAccount(_Known)
 
     def forget(self, account: Account) -> None:
         """Ask MoySklad anew next time: an administrator changed something."""
-        self._accounts.pop(_key(account), None)
+        self._accounts.forget(account)
 
     def knows(self, account: Account, extensions: Iterable[str]) -> bool:
         """Whether :meth:`find` would answer without asking MoySklad."""
-        return not self._missing(self._of(account), tuple(extensions))
+        return not self._missing(self._accounts.of(account), tuple(extensions))
 
     async def find(self, account: Account, extensions: Iterable[str], trail: Trail) -> dict[str, dict[str, Any] | None]:
         """Extension -> ``{"id", "name"}``, or None where nobody has it. Raises Refused or Unavailable."""
         wanted = tuple(dict.fromkeys(extensions))
-        known = self._of(account)
+        known = self._accounts.of(account)
         if self._missing(known, wanted):
-            if known.lock.locked():
-                # Somebody asks already. Whoever waits with a place in hand may be in the way of the very one waited for.
-                trail.give_back()
-            async with known.lock:
+            async with held(known.lock, trail):
                 if missing := self._missing(known, wanted):
                     await self._ask(account, known, missing, trail)
         found = {extension: known.extensions.get(extension, (None, 0))[0] for extension in wanted}
@@ -68,14 +64,6 @@ class Directory:
             extension: None if employee is None else {"id": employee, "name": known.names.get(employee, "")}
             for extension, employee in found.items()
         }
-
-    def _of(self, account: Account) -> _Known:
-        key = _key(account)
-        known = self._accounts.setdefault(key, _Known())
-        self._accounts.move_to_end(key)
-        while len(self._accounts) > MAX_ACCOUNTS:
-            self._accounts.popitem(last=False)
-        return known
 
     def _missing(self, known: _Known, wanted: tuple[str, ...]) -> tuple[str, ...]:
         now_ms = self._now_ms()
@@ -108,9 +96,3 @@ class Directory:
             return  # the exchange in the trail tells; a card is shown without a name too
         known.names = {one.id: one.name for one in employees}
         known.names_until_ms = now_ms + FRESH_MS
-
-
-def _key(account: Account) -> bytes:
-    """Other credentials may mean another MoySklad, so nothing is remembered across them. They are not kept."""
-    text = "\0".join((account.enterprise, account.phone_key, account.api_token))
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -16,8 +16,9 @@ from adapters.moysklad.errors import ApiRefusal
 from adapters.moysklad.json_api import JsonApi, listed
 from adapters.moysklad.limits import Clock
 from adapters.moysklad.moments import to_people
+from adapters.moysklad.per_account import held
 from adapters.moysklad.phone_api import flat_meta, linked_id
-from adapters.moysklad.terms import Named, Terms, held
+from adapters.moysklad.terms import Named, Terms
 from adapters.moysklad.transport import Outgoing, Trail
 from core.effects import Account, CreateOrder, Refused
 

@@ -7,15 +7,13 @@ minutes, and at once where something is not among those known. Bounded, per acco
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from adapters.moysklad.json_api import JsonApi, listed
 from adapters.moysklad.limits import Clock
+from adapters.moysklad.per_account import PerAccount, held
 from adapters.moysklad.phone_api import linked_id
 from adapters.moysklad.transport import Outgoing, Trail
 from core.effects import Account, Refused
@@ -24,7 +22,6 @@ FRESH_MS: Final = 300_000
 """How long a list is believed."""
 AGAIN_MS: Final = 30_000
 """How long a list is believed that does not have what is looked for: somebody may be adding it right now."""
-MAX_ACCOUNTS: Final = 1_000
 MOST: Final = 1_000
 """Of each kind; one page. Whoever has more legal entities, states or channels needs none of ours."""
 CLOSED: Final = frozenset({"Successful", "Unsuccessful"})
@@ -62,11 +59,11 @@ class Terms:
     def __init__(self, json: JsonApi, *, now_ms: Clock) -> None:
         self._json = json
         self._now_ms = now_ms
-        self._accounts: OrderedDict[bytes, _Known] = OrderedDict()
+        self._accounts = PerAccount(_Known)
 
     def forget(self, account: Account) -> None:
         """Ask MoySklad anew next time."""
-        self._accounts.pop(_key(account), None)
+        self._accounts.forget(account)
 
     async def organization(self, account: Account, trail: Trail) -> Named:
         """For whom orders are made: the only legal entity, or the one the account's settings name. Refused: in words, why not."""
@@ -106,7 +103,7 @@ class Terms:
         """The sales channel with this name; made if there is none."""
         if found := chosen(await self._list(account, "saleschannel", trail), name):
             return found
-        known = self._of(account)
+        known = self._accounts.of(account)
         async with held(known.lock, trail):
             # Nothing makes a repeated POST harmless here, so it is looked for once more, and made by one call at a time.
             rows = await self._ask(account, "saleschannel", trail)
@@ -118,7 +115,7 @@ class Terms:
             return found
 
     async def _list(self, account: Account, kind: str, trail: Trail, *, believed_ms: int = FRESH_MS) -> tuple[Named, ...]:
-        known = self._of(account)
+        known = self._accounts.of(account)
         if (fresh := self._fresh(known, kind, believed_ms)) is not None:
             return fresh
         async with held(known.lock, trail):
@@ -138,23 +135,6 @@ class Terms:
             return named(states if isinstance(states, list) else [])
         outgoing = Outgoing(method="GET", path=f"/entity/{kind}", query=(("limit", str(MOST)),), digest=_digest)
         return named(listed(await self._json.transport.send(outgoing, account.api_token, trail)))
-
-    def _of(self, account: Account) -> _Known:
-        key = _key(account)
-        known = self._accounts.setdefault(key, _Known())
-        self._accounts.move_to_end(key)
-        while len(self._accounts) > MAX_ACCOUNTS:
-            self._accounts.popitem(last=False)
-        return known
-
-
-@asynccontextmanager
-async def held(lock: asyncio.Lock, trail: Trail) -> AsyncIterator[None]:
-    """A lock held; whoever waits for it gives back the place he has at the turnstile, which the holder may need."""
-    if lock.locked():
-        trail.give_back()
-    async with lock:
-        yield
 
 
 def named(rows: Any) -> tuple[Named, ...]:
@@ -180,9 +160,3 @@ def _digest(body: Any) -> Any:
     found = [row for row in rows or () if isinstance(row, Mapping)]
     brief = [{name: row[name] for name in ("id", "name", "archived") if name in row} for row in found[:50]]
     return {"received": len(found), "rows": brief}
-
-
-def _key(account: Account) -> bytes:
-    """Another token may mean another MoySklad, so nothing is remembered across them. It is not kept."""
-    text = "\0".join((account.enterprise, account.api_token))
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

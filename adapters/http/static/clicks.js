@@ -1,5 +1,5 @@
 // «Нажатия»: numbers clicked in MoySklad, what became of each, and how MoySklad signs them.
-import { html, useState, useEffect, useData, api, param, withParams, ago, when, time, Busy, Failed, Tag } from "./lib.js";
+import { html, useState, useEffect, useData, useWhileSeen, api, param, withParams, ago, when, time, Busy, Failed, Tag } from "./lib.js";
 import { mount } from "./shell.js";
 import { Client, ChooseOne, person } from "./calls-words.js";
 import { STAGES, WAYS, signed } from "./clicks-words.js";
@@ -15,12 +15,7 @@ function List({ enterprise }) {
   const base = `/ms-admin/api/clicks/${encodeURIComponent(enterprise)}?lang=ru${bad ? "&bad=1" : ""}`;
   const { data, error, reload } = useData(base);
   const [now, setNow] = useState(Date.now()), [loading, setLoading] = useState(false), [lost, setLost] = useState(null);
-  useEffect(() => {
-    const look = () => { if (!document.hidden) { reload(); setNow(Date.now()); } };
-    const each = setInterval(look, EVERY_MS);
-    document.addEventListener("visibilitychange", look);
-    return () => { clearInterval(each); document.removeEventListener("visibilitychange", look); };
-  }, [reload]);
+  useWhileSeen(EVERY_MS, () => { reload(); setNow(Date.now()); });
   const pick = (event) => {
     const on = event.target.checked;
     setBad(on);

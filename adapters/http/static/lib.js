@@ -68,6 +68,18 @@ export async function api(path, { method = "GET", body, signal, relogin = true }
   return once(path, method, body, signal);
 }
 
+/** Calls `look` every `ms` while somebody sees the page, and when it is seen again. */
+export function useWhileSeen(ms, look) {
+  const latest = useRef(look);
+  latest.current = look;
+  useEffect(() => {
+    const now = () => { if (!document.hidden) latest.current(); };
+    const each = setInterval(now, ms);
+    document.addEventListener("visibilitychange", now);
+    return () => { clearInterval(each); document.removeEventListener("visibilitychange", now); };
+  }, [ms]);
+}
+
 /** Load `path` (null: nothing yet): `{data, error, loading, reload, setData}`; what was there stays while it is loaded again. */
 export function useData(path) {
   const [state, setState] = useState({ data: null, error: null, loading: path !== null });

@@ -1,5 +1,5 @@
 // «Пропущенные»: customers who could not get through, and with whom nobody has talked since.
-import { html, useState, useEffect, useData, param, withParams, counted, number, when, ago, Busy, Failed, Tag, Zone } from "./lib.js";
+import { html, useState, useEffect, useData, useWhileSeen, param, withParams, counted, number, when, ago, Busy, Failed, Tag, Zone } from "./lib.js";
 import { mount } from "./shell.js";
 import { OUTCOMES, Client, People, ChooseOne, callsOf, canCall } from "./calls-words.js";
 
@@ -16,12 +16,7 @@ function List({ enterprise }) {
   const [days, setDays] = useState(DAYS.includes(Number(param("days"))) ? Number(param("days")) : 14), [typed, setTyped] = useState(param("find")), [most, setMost] = useState(MOST);
   const { data, error, reload } = useData(`/ms-admin/api/missed/${encodeURIComponent(enterprise)}?days=${days}`);
   const [now, setNow] = useState(Date.now());
-  useEffect(() => {
-    const look = () => { if (!document.hidden) { reload(); setNow(Date.now()); } };
-    const each = setInterval(look, EVERY_MS);
-    document.addEventListener("visibilitychange", look);
-    return () => { clearInterval(each); document.removeEventListener("visibilitychange", look); };
-  }, [reload]);
+  useWhileSeen(EVERY_MS, () => { reload(); setNow(Date.now()); });
   const pick = (event) => { setDays(Number(event.target.value)); history.replaceState(null, "", withParams({ days: event.target.value })); };
   useEffect(() => { history.replaceState(null, "", withParams({ find: typed.trim() })); }, [typed]);
   const digits = typed.replace(/\D/g, ""), text = typed.trim().toLowerCase();

@@ -1,5 +1,5 @@
 // «Состояние»: is everything well, and if not, what and since when. For an administrator: of his enterprise alone.
-import { html, useEffect, useData, ago, counted, number, span, dateTime, Busy, Failed, Tag } from "./lib.js";
+import { html, useData, useWhileSeen, ago, counted, number, span, dateTime, Busy, Failed, Tag } from "./lib.js";
 import { mount } from "./shell.js";
 import { troubleWords, backlogWords } from "./live-health.js";
 
@@ -8,12 +8,7 @@ const FOLLOWERS = { calls: "список звонков", journal: "журнал
 
 function useEvery(path) {
   const told = useData(path);
-  useEffect(() => {
-    const look = () => { if (!document.hidden) told.reload(); };
-    const each = setInterval(look, EVERY_MS);
-    document.addEventListener("visibilitychange", look);
-    return () => { clearInterval(each); document.removeEventListener("visibilitychange", look); };
-  }, [told.reload]);
+  useWhileSeen(EVERY_MS, told.reload);
   return told;
 }
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from adapters.directory import memory as memories
-from adapters.directory.memory import Mark, Memory, mark_of
+from adapters.directory.memory import Memory
+from adapters.moysklad.per_account import Mark, mark_of
 from core.contacts import Contact, Known, Owner, Person, Roster, Source, Trust
 from core.effects import Account
 from core.hooks import Changed

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from adapters.directory import table as tables
-from adapters.directory.memory import Mark
 from adapters.directory.table import Kept, Table
+from adapters.moysklad.per_account import Mark
 from core.contacts import ABSENT_KEPT_MS, KEPT_MS, Contact, Known, Owner, Person, Roster
 from core.hooks import Changed
 from tests.adapters.stores import Stuck

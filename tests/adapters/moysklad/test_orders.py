@@ -14,7 +14,7 @@ from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import JsonApi
 from adapters.moysklad.orders import MAX_PAGES, PAGE, describe, order_body
 from adapters.moysklad.phone_api import PhoneApi
-from adapters.moysklad.terms import AGAIN_MS, FRESH_MS, MAX_ACCOUNTS, Named, Terms, chosen, named
+from adapters.moysklad.terms import AGAIN_MS, FRESH_MS, Named, chosen, named
 from adapters.sandbox.faults import FaultRule
 from adapters.sandbox.seed import AccountSeed
 from core.effects import Account, CreateOrder, Refused
@@ -119,13 +119,6 @@ async def test_what_is_not_among_the_known_ones_is_looked_for_soon() -> None:
         performed = await gateway.perform(effect, ACCOUNT)
         assert (performed.result["state"], performed.result["without"]) == ("особый", "")
         assert script.seen[-1].body["state"]["meta"]["href"].endswith("/states/s-9")
-
-
-async def test_accounts_are_remembered_within_a_bound() -> None:
-    terms = Terms(JsonApi(None), now_ms=FakeTime())  # type: ignore[arg-type]
-    for number in range(MAX_ACCOUNTS + 5):
-        terms._of(replace(ACCOUNT, api_token=f"token-{number}"))
-    assert len(terms._accounts) == MAX_ACCOUNTS
 
 
 @pytest.mark.parametrize(
