@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final
+from uuid import uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 import structlog
 
-from adapters.attendant import new_event
 from adapters.errands import Errands
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
-from core.events import HangupObserved
-from core.ports import Append, Appended, EventStore, StreamId
+from core.events import HangupObserved, encode
+from core.ports import Append, Appended, EventStore, NewEvent, StreamId
 from core.settings import Settings, SettingsError
 from core.signals import REPEAT_WINDOW_MS, Envelope, Heard, SignalError, Wire, derived_call_ids, envelope, parse, redact
 
@@ -311,9 +311,11 @@ class Ingest:
 
 
 def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, now_ms: int) -> Prepared:
+    type_, schema, data = encode(heard.event)
+    data["settings_revision"] = revision
     append = Append(
         stream=StreamId(enterprise=enterprise, name=heard.stream),
-        events=(new_event(replace(heard.event, settings_revision=revision)),),
+        events=(NewEvent(id=uuid4(), type=type_, schema=schema, data=data),),
         digest=heard.digest,
         due_ms=now_ms + SAFETY_NET_MS if heard.stream.startswith("call/") else None,
     )
