@@ -46,7 +46,7 @@ class Server:
         self._holder: Holder = app[SERVICES]
         self._grace_s = grace_s
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
-        self._lane = Lane(self._holder)
+        self.lane = Lane(self._holder)
         self._sockets: list[socket.socket] = []
         self._listening: list[asyncio.Server] = []
         self._first_request_s = first_request_s
@@ -118,7 +118,7 @@ class Server:
         server = self._runner.server
         assert server is not None
         return QuickConnection(
-            self._lane, server, loop=asyncio.get_running_loop(), access_log=None, lingering_time=LINGER_S
+            self.lane, server, loop=asyncio.get_running_loop(), access_log=None, lingering_time=LINGER_S
         )
 
     async def _until_gone(self) -> None:
