@@ -249,7 +249,7 @@ async def assembled(
             foreign=foreign,
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
-        ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
+        ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)
         if ownership is not None and options.pbxes:
             duty = _duty(options, stack, ownership, ingest, ground)
         book, wake = PostgresClickBook(pool), reactor.wake
