@@ -7,8 +7,11 @@ whatever is derived here depends on what was said, not on the order in which it 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace as replaced
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core import talk
 from core.events import (
@@ -54,8 +57,7 @@ ECHO_MS: Final = 15_000
 """A PBX that tells of a call in two ways may be this much later with the second one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dial:
+class Dial(Struct, frozen=True, kw_only=True, gc=False):
     """One Dial step: who was rung, in which direction, when it was heard. ``exact``: over AMI, which also tells when it ends."""
 
     direction: Direction
@@ -65,8 +67,7 @@ class Dial:
     exact: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True, gc=False):
     """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
 
     ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
@@ -87,7 +88,7 @@ class Call:
     dials: tuple[Dial, ...] = ()
     stopped: tuple[tuple[str, int], ...] = ()
     requested: tuple[str, ...] = ()
-    bridges: Bridges = field(default_factory=Bridges)
+    bridges: Bridges = Bridges()
     hangup: HangupObserved | None = None
     hangup_ms: int | None = None
     consultations: tuple[ConsultationObserved, ...] = ()
@@ -96,7 +97,7 @@ class Call:
     absorbed_into: str = ""
     settled_ms: int | None = None
     overdue_ms: int | None = None
-    remote: Remote = field(default_factory=Remote)
+    remote: Remote = Remote()
     version: int = 0
 
     @property
@@ -332,7 +333,7 @@ def _own_hangup(hangup: HangupObserved | None, click: ClickJoined) -> HangupObse
     """The employee's own picking up is no answer of the customer's, and the end of that ringing no end of the call."""
     if hangup is None or not _is_own_telephone(hangup, click):
         return hangup
-    return None if click.own_leg else replace(hangup, answered=False)
+    return None if click.own_leg else replaced(hangup, answered=False)
 
 
 def _is_own_telephone(hangup: HangupObserved, click: ClickJoined | None) -> bool:

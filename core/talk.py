@@ -8,8 +8,10 @@ the first answerer at best. Deliveries overtake each other by seconds, so a leav
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft
 from core.phone import digits, looks_like_extension, same_number, strip_technology
@@ -23,8 +25,7 @@ MAX_STAYS: Final = 200
 """More stays than any call has: beyond them a flapping PBX adds nothing, and folding stays fast."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stay:
+class Stay(Struct, frozen=True, kw_only=True, gc=False):
     """One channel's time in one bridge, ``*_ms`` as heard. ``entered_ms`` None: only the leave was heard so far."""
 
     bridge: str
@@ -36,8 +37,7 @@ class Stay:
     left_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Talk:
+class Talk(Struct, frozen=True, kw_only=True, gc=False):
     """The customer and ``extension`` in one bridge, from ``start_ms`` to ``end_ms`` (None: still talking)."""
 
     extension: str
@@ -45,8 +45,7 @@ class Talk:
     end_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bridges:
+class Bridges(Struct, frozen=True, kw_only=True, gc=False):
     """Everything heard about bridges of one call. ``closed``: bridge id and when it was heard to be gone."""
 
     stays: tuple[Stay, ...] = ()
@@ -107,8 +106,7 @@ def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
     return Bridges(stays=stays, closed=(*bridges.closed, (event.bridge, event.heard_ms)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parties:
+class Parties(Struct, frozen=True, kw_only=True, gc=False):
     """What tells the customer's channel from an employee's: the call's own channel, direction, number, who was dialled.
 
     ``clicked``: the exchange was asked to make the call; a ``Local`` channel with the customer's number is its own then.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from core.call import evolve, fold, initial, is_external_number
 from core.decisions import Limits, next_deadline
