@@ -59,6 +59,9 @@ COMPOSES_AS_SERVER_DOES: Final = frozenset(
     }
 )
 
+DRAFTS: Final = frozenset({"core/call.py:_Known"})
+"""What a value and its draft have in common: not frozen itself, because the draft is changed in place while it is folded."""
+
 TESTS_OF_NO_SINGLE_MODULE: Final = frozenset(
     {
         "tests/adapters/test_event_stores.py",  # one contract, every store
@@ -174,6 +177,8 @@ def values_are_frozen(path: str, tree: ast.Module) -> Complaints:
     """The core's dataclasses and structs are values: frozen and slotted, and what others construct takes keywords only."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base) in ("Struct", "msgspec.Struct") for base in node.bases):
+            if f"{path}:{node.name}" in DRAFTS:
+                continue
             given = {each.arg for each in node.keywords if ast.unparse(each.value) == "True"}
             if missing := ({"frozen"} if node.name.startswith("_") else {"frozen", "kw_only"}) - given:
                 yield f"{path}:{node.lineno}: {node.name} is not {', '.join(sorted(missing))}"
