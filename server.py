@@ -59,6 +59,7 @@ from projections.difference_text import as_json as difference_as_json
 from projections.difference_text import render as render_difference
 from projections.disguise import disguise
 from projections.disguise_history import as_test as made_test
+from projections.folded import FoldedCalls
 from projections.import_text import as_json as imported_json
 from projections.import_text import told as imported_lines
 from projections.journal import Journal
@@ -81,8 +82,9 @@ def wall_ms() -> int:
 
 
 def projections() -> tuple[Projection, ...]:
-    """Every read model."""
-    return (Calls(), Clicks(), Journal(), Statistics())
+    """Every read model; those of calls share what is folded."""
+    folded = FoldedCalls()
+    return (Calls(folded), Clicks(), Journal(), Statistics(folded))
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:

@@ -154,6 +154,7 @@ class Service:
             self.retries.run(),
             self.backlog.run(),
             self.directory.run(),
+            self.moysklad.reach.run(),
             self._prune(),
         ]
         if self.ownership is not None and self.notices is not None:
@@ -219,7 +220,7 @@ async def assembled(
         backlog = BacklogMeter(pool, now_ms=options.now_ms)
         ownership: Ownership | None = None
         if options.address:
-            ownership = await _ownership(options, stack, settings, lambda: report(sources), lambda: reactor)
+            ownership = await _ownership(options, stack, ground, lambda: report(sources), lambda: reactor)
         duty: Duty | None = None
         directory = _directory(options, ground, memory, ownership)
         stack.push_async_callback(directory.close)
@@ -248,7 +249,7 @@ async def assembled(
             foreign=foreign,
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
-        ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
+        ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)
         if ownership is not None and options.pbxes:
             duty = _duty(options, stack, ownership, ingest, ground)
         book, wake = PostgresClickBook(pool), reactor.wake
@@ -316,17 +317,18 @@ async def _ground(
 async def _ownership(
     options: ServiceOptions,
     stack: contextlib.AsyncExitStack,
-    settings: SettingsStore,
+    ground: _Ground,
     say: Callable[[], Mapping[str, Any]],
     reactor: Callable[[], Reactor],
 ) -> Ownership:
     return Ownership(
         leases=await stack.enter_async_context(PostgresLeases(options.dsn)),
         address=options.address,
-        account_key=lambda enterprise: account_key(settings, enterprise),
+        account_key=lambda enterprise: account_key(ground.settings, enterprise),
         busy=lambda enterprise: reactor().is_busy(enterprise),
         now_ms=options.now_ms,
         report=say,
+        away=lambda: ground.moysklad.reach.away,
         on_claimed=lambda enterprise: reactor().claimed(enterprise),
         on_lost=lambda enterprise: reactor().lost(enterprise),
     )
