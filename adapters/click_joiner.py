@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
+from adapters.ids import event_id
 from core.click_joining import CHOSEN, Joining, KnownClick, extensions_told, join, known_click
 from core.clicks import CALL_WITHIN_MS, STREAM, ClickEvent, OriginateStarted, decode_click, encode_click
 from core.events import AnyObservation, HangupObserved
@@ -41,7 +42,7 @@ class ClickMemory(Protocol):
 def new_click_event(event: ClickEvent, id_: UUID | None = None) -> NewEvent:
     """Wrap a click's fact for the store."""
     type_, schema, data = encode_click(event)
-    return NewEvent(id=id_ or uuid4(), type=type_, schema=schema, data=data)
+    return NewEvent(id=id_ or event_id(), type=type_, schema=schema, data=data)
 
 
 def order_given(recorded: RecordedEvent) -> KnownClick | None:
