@@ -67,6 +67,10 @@ class PostgresEventStore:
             raise result
         return result
 
+    def give(self, append: Append) -> asyncio.Future[list[Appended | VersionConflict]]:
+        """The same for who does not wait: the future has the one result. Raises StoreUnavailable, AppendRefused at once."""
+        return self._writer.give((Item(append=append, data=encode_events(append)),))
+
     async def append_many(self, appends: Sequence[Append]) -> list[Appended | VersionConflict]:
         """See ``EventStore.append_many``."""
         if not appends:
