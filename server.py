@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -19,7 +17,7 @@ import msgspec
 import orjson
 import structlog
 
-from adapters import daemon, demo, doctor, pbx_demo
+from adapters import daemon
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
 from adapters.asterisk.config import load as load_pbxes
@@ -40,15 +38,15 @@ from adapters.import_command import Told, import_logs
 from adapters.key_check import agree_on_key
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition, pool_use
-from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
 from adapters.postgres.database import close_pool, connect, create_pool, wait_for_database
 from adapters.postgres.migrations import migrate
+from adapters.process_commands import PROCESS_COMMANDS
 from adapters.replay_command import Asked, Words, answered, asked, history_of
-from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
+from adapters.work_commands import WORK_COMMANDS
 from core.click_joining import CHOSEN
 from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
@@ -61,6 +59,7 @@ from projections.difference_text import as_json as difference_as_json
 from projections.difference_text import render as render_difference
 from projections.disguise import disguise
 from projections.disguise_history import as_test as made_test
+from projections.folded import FoldedCalls
 from projections.import_text import as_json as imported_json
 from projections.import_text import told as imported_lines
 from projections.journal import Journal
@@ -83,8 +82,9 @@ def wall_ms() -> int:
 
 
 def projections() -> tuple[Projection, ...]:
-    """Every read model."""
-    return (Calls(), Clicks(), Journal(), Statistics())
+    """Every read model; those of calls share what is folded."""
+    folded = FoldedCalls()
+    return (Calls(folded), Clicks(), Journal(), Statistics(folded))
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
@@ -169,7 +169,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
         streams=streams,
         latency=lambda: service.store.latency,
-        pool=lambda: pool_use(service.pool),
+        pool=lambda: pool_use(service.pool, service.derived),
         listeners=lambda: board.listeners,
         pbxes=lambda: service.duty.states() if service.duty is not None else (),
         deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
@@ -314,9 +314,13 @@ async def _work(env: Environment, holder: Holder) -> None:
 # -- the command line ---------------------------------------------------------------------------------------------
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "obj": opened})
 def main() -> None:
     """Call service between Asterisk and MoySklad."""
+
+
+for _command in (*PROCESS_COMMANDS, *WORK_COMMANDS):
+    main.add_command(_command)
 
 
 @main.command("serve")
@@ -325,14 +329,6 @@ def serve_command() -> None:
     env = ready_environment()
     configure_logs(env.log_level, sink=daemon.log_sink(env))
     run(serve(env))
-
-
-@main.command("sandbox")
-@click.option("--port", default=8024, show_default=True, type=click.IntRange(1, 65_535))
-def sandbox_command(port: int) -> None:
-    """Run a MoySklad of our own, for trying things out."""
-    click.echo(f"MoySklad sandbox: http://127.0.0.1:{port}/")
-    run(serve_sandbox("127.0.0.1", port, SandboxOptions(demo=True)))
 
 
 @main.command("migrate")
@@ -449,145 +445,6 @@ def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | No
     raise SystemExit(
         run(import_logs(files, enterprise, settings, told, zone=ZoneInfo(env.timezone), limits=limits, opened=place))
     )
-
-
-@main.command("parked")
-@click.argument("enterprise", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, MAX_SHOWN), help="So many calls, the latest.")
-def parked_command(enterprise: str | None, as_json: bool, limit: int) -> None:
-    """List calls that need a person (of one ENTERPRISE): what MoySklad refused, since when, what helps."""
-    env = environment()
-
-    async def work() -> Parked:
-        async with opened(env) as service:
-            return await service.parked.listing(enterprise, limit)
-
-    found: Parked = run(work())
-    if as_json:
-        click.echo(orjson.dumps(msgspec.to_builtins(found), option=orjson.OPT_INDENT_2).decode())
-        return
-    for line in in_words(found, ZoneInfo(env.timezone)):
-        click.echo(line)
-
-
-@main.command("retry")
-@click.argument("enterprise", required=False)
-@click.argument("call", required=False)
-@click.option("--all", "everybody", is_flag=True, help="For every enterprise.")
-@click.option("--reason", default="", help="Why now; it is kept with the call.")
-def retry_command(enterprise: str | None, call: str | None, everybody: bool, reason: str) -> None:
-    """Ask MoySklad again for what is parked: one CALL, or everything of an ENTERPRISE. The running service does it."""
-    if everybody == bool(enterprise):
-        fail("say which enterprise, or --all", 2)
-    env, by = environment(), f"{getpass.getuser()} (ms.sh)"
-
-    async def work() -> None:
-        async with opened(env) as service:
-            if call is not None and enterprise is not None:
-                click.echo(await _retry_call(service, enterprise, call, by, reason))
-                return
-            for each in [enterprise] if enterprise else sorted(await service.parked.counts()):
-                ordered, count = await service.parked.retry_enterprise(each, by=by, reason=reason)
-                told = "nothing is parked" if ordered is Ordered.NOT_PARKED else f"{ordered}, {counted(count)}"
-                click.echo(f"{each}: {told}")
-
-    run(work())
-
-
-async def _retry_call(service: Service, enterprise: str, name: str, by: str, reason: str) -> str:
-    call = await resolve(service.pool, enterprise, name, service.options.zone)
-    if call is None:
-        fail(no_such_call(enterprise, name))
-    return f"{enterprise} {call}: {await service.parked.retry_call(enterprise, call, by=by, reason=reason)}"
-
-
-@main.command("rebuild")
-@click.argument("names", nargs=-1)
-def rebuild_command(names: tuple[str, ...]) -> None:
-    """Derive the read models again from the events (all, or the NAMES given)."""
-    env, known = environment(), [projection.name for projection in projections()]
-    for name in names:
-        if name not in known:
-            fail(f"there is no read model {name}; there are {', '.join(known)}", 2)
-
-    async def work() -> None:
-        async with opened(env) as service:
-            for name in names or known:
-                started = time.monotonic()
-                count = await service.runner.rebuild(name, partial(_progress, name))
-                click.echo(f"{name}: rebuilt from {count} events in {time.monotonic() - started:.1f} s")
-
-    run(work())
-
-
-def _progress(name: str, done: int, head: int) -> None:
-    complain(f"{name}: {done} of {head}")
-
-
-@main.command("doctor")
-def doctor_command() -> None:
-    """Look at the service's health: database, instances, backlog, accounts in trouble, calls that need a person."""
-    env = environment()
-
-    async def work() -> bool:
-        async with opened(env) as service:
-            return await doctor.examine(service, env, click.echo)
-
-    if not run(work()):
-        raise SystemExit(1)
-
-
-@main.command("demo")
-@click.option("--once", is_flag=True, help="End when the calls are played instead of staying for a look.")
-@click.option("--speed", default=4.0, show_default=True, type=click.FloatRange(0.1, 50.0), help="How much faster than life.")
-def demo_command(once: bool, speed: float) -> None:
-    """Play recorded calls through the service beside a sandbox, and show what MoySklad then has."""
-    raise SystemExit(run(demo.play_demo(once=once, speed=speed, echo=click.echo)))
-
-
-@main.command("pbx-demo")
-@click.option("--once", is_flag=True, help="End when the calls are made instead of staying for a look.")
-@click.option("--asterisk", "version", default=16, show_default=True, type=click.Choice([16, 22]), help="Which one to fetch.")
-def pbx_demo_command(once: bool, version: int) -> None:
-    """Make real calls on a real Asterisk beside a sandbox, and show what MoySklad then has. Fetches Asterisk (once)."""
-    raise SystemExit(run(pbx_demo.play_pbx_demo(once=once, version=version, echo=click.echo)))
-
-
-@main.command("start")
-def start_command() -> None:
-    """Start as a daemon; returns once it is ready."""
-    env = ready_environment()
-    raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
-
-
-@main.command("stop")
-def stop_command() -> None:
-    """Stop the daemon."""
-    raise SystemExit(daemon.stop(environment(), click.echo))
-
-
-@main.command("restart")
-def restart_command() -> None:
-    """Stop and start again; nothing is lost."""
-    env = ready_environment()
-    if status := daemon.stop(env, click.echo):
-        raise SystemExit(status)
-    raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
-
-
-@main.command("status")
-def status_command() -> None:
-    """Say whether the daemon runs and is ready; then instances, backlog, accounts in trouble, parked calls."""
-    raise SystemExit(daemon.status(environment(), click.echo))
-
-
-@main.command("logs")
-@click.option("--follow", "-f", is_flag=True, help="Go on showing what comes.")
-@click.option("--lines", "-n", default=100, show_default=True, type=click.IntRange(1, 100_000))
-def logs_command(follow: bool, lines: int) -> None:
-    """Show the daemon's log."""
-    raise SystemExit(daemon.logs(environment(), click.echo, follow=follow, lines=lines))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,9 @@ from core.ports import Projection, StreamId
 STORE_PATIENCE_S: Final = 2.5
 """How long a sender waits for durability: the dispatcher gives up after three seconds."""
 
+MAX_CONNECTIONS: Final = 8
+"""Of each of the two pools. One for the switchboard, four for read models; the rest reads."""
+
 log = structlog.get_logger("service")
 
 REJECTED_DAYS: Final = 30
@@ -102,10 +105,14 @@ class ServiceOptions:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """The parts, for the routes, the command line and the tests."""
+    """The parts, for the routes, the command line and the tests.
+
+    ``derived``: the pool for what is derived from the log and may be lost with the machine's power, for it is derived again.
+    """
 
     options: ServiceOptions
     pool: Any
+    derived: Any
     store: PostgresEventStore
     settings: SettingsStore
     moysklad: MoySklad
@@ -147,6 +154,7 @@ class Service:
             self.retries.run(),
             self.backlog.run(),
             self.directory.run(),
+            self.moysklad.reach.run(),
             self._prune(),
         ]
         if self.ownership is not None and self.notices is not None:
@@ -212,7 +220,7 @@ async def assembled(
         backlog = BacklogMeter(pool, now_ms=options.now_ms)
         ownership: Ownership | None = None
         if options.address:
-            ownership = await _ownership(options, stack, settings, lambda: report(sources), lambda: reactor)
+            ownership = await _ownership(options, stack, ground, lambda: report(sources), lambda: reactor)
         duty: Duty | None = None
         directory = _directory(options, ground, memory, ownership)
         stack.push_async_callback(directory.close)
@@ -234,7 +242,7 @@ async def assembled(
             clicks=caller,
         )
         switchboard = Switchboard(
-            state=PostgresSwitchboardState(pool),
+            state=PostgresSwitchboardState(ground.derived),
             store=store,
             wake_call=reactor.wake,
             now_ms=options.now_ms,
@@ -251,6 +259,7 @@ async def assembled(
         yield Service(
             options=options,
             pool=pool,
+            derived=ground.derived,
             store=store,
             settings=settings,
             moysklad=moysklad,
@@ -260,7 +269,7 @@ async def assembled(
             caller=caller,
             reactor=reactor,
             switchboard=switchboard,
-            runner=ProjectionRunner(pool, store, projections),
+            runner=ProjectionRunner(ground.derived, store, projections),
             parked=ParkedWork(pool, store),
             retries=retries,
             backlog=backlog,
@@ -274,9 +283,10 @@ async def assembled(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ground:
-    """What everything else stands on."""
+    """What everything else stands on. ``derived``: see ``Service``."""
 
     pool: Any
+    derived: Any
     moysklad: MoySklad
     store: PostgresEventStore
     settings: SettingsStore
@@ -285,8 +295,10 @@ class _Ground:
 async def _ground(
     options: ServiceOptions, stack: contextlib.AsyncExitStack, mended: Callable[[Api, str], None], memory: Memory
 ) -> _Ground:
-    pool = await create_pool(options.dsn)
+    pool = await create_pool(options.dsn, max_size=MAX_CONNECTIONS)
     stack.push_async_callback(close_pool, pool)
+    derived = await create_pool(options.dsn, max_size=MAX_CONNECTIONS, derived=True)
+    stack.push_async_callback(close_pool, derived)
     moysklad = build_moysklad(
         phone_url=options.phone_api_url,
         main_url=options.main_api_url,
@@ -297,25 +309,26 @@ async def _ground(
         memory=memory,
     )
     stack.push_async_callback(moysklad.close)
-    store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
+    store = await stack.enter_async_context(PostgresEventStore(derived, options.dsn, patience_s=STORE_PATIENCE_S))
     settings = SettingsStore(pool, options.vault, public_url=options.public_url)
-    return _Ground(pool=pool, moysklad=moysklad, store=store, settings=settings)
+    return _Ground(pool=pool, derived=derived, moysklad=moysklad, store=store, settings=settings)
 
 
 async def _ownership(
     options: ServiceOptions,
     stack: contextlib.AsyncExitStack,
-    settings: SettingsStore,
+    ground: _Ground,
     say: Callable[[], Mapping[str, Any]],
     reactor: Callable[[], Reactor],
 ) -> Ownership:
     return Ownership(
         leases=await stack.enter_async_context(PostgresLeases(options.dsn)),
         address=options.address,
-        account_key=lambda enterprise: account_key(settings, enterprise),
+        account_key=lambda enterprise: account_key(ground.settings, enterprise),
         busy=lambda enterprise: reactor().is_busy(enterprise),
         now_ms=options.now_ms,
         report=say,
+        away=lambda: ground.moysklad.reach.away,
         on_claimed=lambda enterprise: reactor().claimed(enterprise),
         on_lost=lambda enterprise: reactor().lost(enterprise),
     )

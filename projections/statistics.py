@@ -6,20 +6,22 @@ they counted for before it. So the sums depend on the events alone, however the 
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from core import conclusions
-from core.call import Call, evolve, initial
+from core.call import Call
 from core.conclusions import attribution
-from core.events import ORDERS, OUTCOMES, EffectDone, EffectFailed, EffectRefused, Exchange, decode
+from core.events import EffectDone, EffectFailed, EffectRefused, Exchange, decode
 from core.lifecycle import Phase
 from core.measures import involved, talked_ms, wait_ms
 from core.ports import ProjectionDb, RecordedEvent
 from core.self_test import is_test
 from core.values import Outcome
+from projections.folded import PAUSE_EVERY, PREFIX, Change, FoldedCalls
 
 HOUR_MS: Final = 3_600_000
 
@@ -29,13 +31,15 @@ BOUNDS_MS: Final = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1_000, 1_5
 NAME_CHARS: Final = 200
 
 _SQL: Final = Path(__file__).parent / "sql"
-_HISTORY: Final = (_SQL / "statistics_history.sql").read_text()
 _CALLS: Final = (_SQL / "statistics_calls.sql").read_text()
 _PEOPLE: Final = (_SQL / "statistics_people.sql").read_text()
 _REQUESTS: Final = (_SQL / "statistics_requests.sql").read_text()
 _NAMES: Final = (_SQL / "statistics_names.sql").read_text()
 
-_COUNTS_NOTHING: Final = tuple(kind.type for kind in (*OUTCOMES, *ORDERS))
+_TIDY_CALLS: Final = (_SQL / "statistics_tidy_calls.sql").read_text()
+_TIDY_PEOPLE: Final = (_SQL / "statistics_tidy_people.sql").read_text()
+
+_ANSWERED: Final = (EffectDone.type, EffectFailed.type, EffectRefused.type)
 
 Key = tuple[Any, ...]
 Sums = dict[Key, list[int]]
@@ -46,53 +50,31 @@ class Statistics:
 
     name = "statistics"
 
+    def __init__(self, folded: FoldedCalls | None = None) -> None:
+        self._folded = folded or FoldedCalls()
+
     async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
-        """Count one batch of the log."""
-        calls = [each for each in events if each.stream.name.startswith("call/")]
-        told = [each for each in calls if not is_test(each.stream.name.removeprefix("call/"))]
-        await _count_calls(db, told, events[-1].position if events else 0)
-        await _count_requests(db, told)
+        """Count one batch of the log. What MoySklad was asked changes no number of a call, and self-tests count for nothing."""
+        changes = [each for each in await self._folded.changes(db, events) if each.heard and not is_test(each.after.state.id)]
+        await _count_calls(db, changes)
+        await _count_requests(db, events)
 
     async def reset(self, db: ProjectionDb) -> None:
         """Empty the tables."""
         await db.execute("TRUNCATE statistics_calls, statistics_people, statistics_requests, statistics_names")
 
 
-async def _count_calls(db: ProjectionDb, told: Sequence[RecordedEvent], upto: int) -> None:
-    heard = [each for each in told if each.type not in _COUNTS_NOTHING]
-    if not heard:
-        return
-    first = heard[0].position
-    names = list(dict.fromkeys((each.stream.enterprise, each.stream.name) for each in heard))
-    rows = await db.fetch(_HISTORY, [name[0] for name in names], [name[1] for name in names], upto, _COUNTS_NOTHING)
+async def _count_calls(db: ProjectionDb, changes: Sequence[Change]) -> None:
     by_call: Sums = {}
     by_person: Sums = {}
-    for before, after in _folded(rows, first):
-        for state, sign in ((before, -1), (after, 1)):
-            _add(by_call, call_counts(state), sign)
-            _add(by_person, people_counts(state), sign)
-    await _write(db, _CALLS, by_call, "DELETE FROM statistics_calls WHERE enterprise = $1 AND hour_ms = $2 AND calls = 0")
-    await _write(db, _PEOPLE, by_person, "DELETE FROM statistics_people WHERE enterprise = $1 AND hour_ms = $2 AND calls = 0")
-
-
-def _folded(rows: Iterable[Any], first: int) -> Iterator[tuple[Call, Call]]:
-    """Each call as it was before the position ``first``, and as it is after the last of its rows."""
-    before: Call | None = None
-    state: Call | None = None
-    name: tuple[str, str] | None = None
-    for row in rows:
-        if (row["enterprise"], row["stream"]) != name:
-            if state is not None:
-                yield before or state, state
-            name = (row["enterprise"], row["stream"])
-            state = initial(row["enterprise"], row["stream"].removeprefix("call/"))
-            before = None
-        assert state is not None
-        if before is None and row["position"] >= first:
-            before = state
-        state = evolve(state, decode(row["type"], row["schema"], row["data"]))
-    if state is not None:
-        yield before or state, state
+    for nth, change in enumerate(changes, 1):
+        for folded, sign in ((change.before, -1), (change.after, 1)):
+            _add(by_call, call_counts(folded.state), sign)
+            _add(by_person, people_counts(folded.state), sign)
+        if nth % PAUSE_EVERY == 0:
+            await asyncio.sleep(0)
+    await _write(db, _CALLS, by_call, _TIDY_CALLS)
+    await _write(db, _PEOPLE, by_person, _TIDY_PEOPLE)
 
 
 def _add(sums: Sums, counts: Iterable[tuple[Key, tuple[int, ...]]], sign: int) -> None:
@@ -105,9 +87,14 @@ def _add(sums: Sums, counts: Iterable[tuple[Key, tuple[int, ...]]], sign: int) -
 async def _write(db: ProjectionDb, sql: str, sums: Sums, tidy: str) -> None:
     rows = [(*key, *values) for key, values in sorted(sums.items()) if any(values)]
     if rows:
-        await db.executemany(sql, rows)
+        await db.execute(sql, *columns(rows))
     if lessened := sorted({key[:2] for key, values in sums.items() if values[0] < 0}):
-        await db.executemany(tidy, lessened)  # what counts for nothing any more leaves no row
+        await db.execute(tidy, *columns(lessened))  # what counts for nothing any more leaves no row
+
+
+def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Rows as the arrays of one statement."""
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 # -- what a call counts for -----------------------------------------------------------------------------------------
@@ -170,11 +157,13 @@ def _hour_ms(call: Call) -> int:
 # -- requests and names ---------------------------------------------------------------------------------------------
 
 
-async def _count_requests(db: ProjectionDb, told: Sequence[RecordedEvent]) -> None:
+async def _count_requests(db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
     sums: dict[Key, list[int]] = {}
     names: dict[tuple[str, str], str] = {}
-    for recorded in told:
-        if recorded.type not in (EffectDone.type, EffectFailed.type, EffectRefused.type):
+    for recorded in events:
+        if recorded.type not in _ANSWERED or not recorded.stream.name.startswith(PREFIX):
+            continue
+        if is_test(recorded.stream.name.removeprefix(PREFIX)):
             continue
         event = decode(recorded.type, recorded.schema, recorded.data)
         assert isinstance(event, EffectDone | EffectFailed | EffectRefused)
@@ -189,9 +178,10 @@ async def _count_requests(db: ProjectionDb, told: Sequence[RecordedEvent]) -> No
             for extension, name in _named(event):
                 names[recorded.stream.enterprise, extension] = name
     if sums:
-        await db.executemany(_REQUESTS, [(*key, *each[:3], each[3:]) for key, each in sorted(sums.items())])
+        took = [f"{{{','.join(map(str, each[3:]))}}}" for _, each in sorted(sums.items())]
+        await db.execute(_REQUESTS, *columns([(*key, *each[:3]) for key, each in sorted(sums.items())]), took)
     if names:
-        await db.executemany(_NAMES, [(*key, name) for key, name in sorted(names.items())])
+        await db.execute(_NAMES, *columns([(*key, name) for key, name in sorted(names.items())]))
 
 
 def api_of(exchange: Exchange) -> str:

@@ -229,8 +229,6 @@ class GroupWriter:
         if connection.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
             # Even the implicit transaction of a client that was stopped half-way ends, and with it its lock on the log.
             await connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'")
-        # A 2xx means "on disk" (PRODUCT A9), whatever the database's default is.
-        await connection.execute("SET synchronous_commit = on")
         self._statement = await connection.prepare(_APPEND_BATCH)
 
     def _tell(self, units: Sequence[Unit], row: Any) -> None:

@@ -72,9 +72,8 @@ class _Session:
         timeout: aiohttp.ClientTimeout,
     ) -> _Exchange:
         body = None if data is None else orjson.loads(data)
-        request = Request(
-            api=self._api, method=method, url=str(url), body=body, credential=headers[CREDENTIAL[self._api]].removeprefix("Bearer ")
-        )
+        credential = headers.get(CREDENTIAL[self._api], "").removeprefix("Bearer ")
+        request = Request(api=self._api, method=method, url=str(url), body=body, credential=credential)
         return _Exchange(self._net, request, trace_request_ctx, middlewares, timeout)
 
 
