@@ -45,9 +45,19 @@ def tests_for(modules: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*own, *others, "tests/test_invariants.py", "tests/test_invariants_after.py"]))
 
 
-def in_functions(place: Path, modules: Sequence[str], say: Callable[[str], None]) -> Iterator[Verdict]:
-    """Let mutmut do its work in the copy, and read what it noted."""
-    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1"]
+def noted(place: Path, module: str) -> dict[str, int | None]:
+    """What mutmut noted of a module: a mutant's name, and how its tests ended (None: they have not run)."""
+    path = place / "mutants" / "core" / f"{module}.py.meta"
+    ends: dict[str, int | None] = json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"] if path.exists() else {}
+    return ends
+
+
+def in_functions(place: Path, modules: Sequence[str], say: Callable[[str], None], *, again: bool) -> Iterator[Verdict]:
+    """Let mutmut do its work in the copy, and read what it noted. ``again``: only on what no test had noticed."""
+    alive = (
+        [name for module in modules for name, end in noted(place, module).items() if end is None or end in ALIVE] if again else []
+    )
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1", *alive]
     with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1) as running:
         assert running.stdout is not None
         said: list[str] = []
@@ -58,12 +68,10 @@ def in_functions(place: Path, modules: Sequence[str], say: Callable[[str], None]
     if running.returncode:
         raise SystemExit("mutmut could not do its work:\n" + "\n".join(said[-40:]))
     for module in modules:
-        noted = place / "mutants" / "core" / f"{module}.py.meta"
-        ends: dict[str, int | None] = json.loads(noted.read_text())["exit_code_by_key"] if noted.exists() else {}
         taken: dict[str, int] = {}
-        for name, end in ends.items():
+        for name, end in noted(place, module).items():
             if end is None:
-                raise SystemExit(f"mutmut did not try {name}: begin again")
+                raise SystemExit(f"mutmut did not try {name}: the core has changed, begin anew (without --again)")
             fate = Fate.TIMED_OUT if end in TIMEOUTS else Fate.SURVIVED if end in ALIVE else Fate.KILLED
             what = name if fate is not Fate.SURVIVED else numbered(described(place, name), taken)
             yield Verdict(module=module, what=what, fate=fate)
@@ -86,8 +94,12 @@ def numbered(what: str, taken: dict[str, int]) -> str:
     return what if taken[what] == 1 else f"{what} (number {taken[what]})"
 
 
-def outside_functions(place: Path, module: str, tests: Sequence[str], say: Callable[[str], None]) -> Iterator[Verdict]:
+def outside_functions(
+    place: Path, module: str, tests: Sequence[str], say: Callable[[str], None], *, again: bool
+) -> Iterator[Verdict]:
     """Try each changed literal: first the module's own tests, which are over in a second, then all."""
+    notes = place / f"literals-{module}.json"
+    before: dict[str, str] = json.loads(notes.read_text(encoding="utf-8")) if again and notes.exists() else {}
     path = place / "core" / f"{module}.py"
     original = path.read_text(encoding="utf-8")
     mutants = list(literals(original))
@@ -95,15 +107,20 @@ def outside_functions(place: Path, module: str, tests: Sequence[str], say: Calla
     taken: dict[str, int] = {}
     try:
         for count, mutant in enumerate(mutants, start=1):
-            path.write_text(mutant.source, encoding="utf-8")
-            fate = _tried(place, own) if own else Fate.SURVIVED
+            what = numbered(mutant.what, taken)
+            fate = Fate(before.get(what, Fate.SURVIVED))
+            if fate is Fate.SURVIVED:
+                path.write_text(mutant.source, encoding="utf-8")
+                fate = _tried(place, own) if own else Fate.SURVIVED
             if fate is Fate.SURVIVED:
                 fate = _tried(place, [test for test in tests if test not in own])
             if count % 100 == 0:
                 say(f"{module}: {count} of {len(mutants)} literals")
-            yield Verdict(module=module, what=numbered(mutant.what, taken), fate=fate)
+            before[what] = fate.value
+            yield Verdict(module=module, what=what, fate=fate)
     finally:
         path.write_text(original, encoding="utf-8")
+        notes.write_text(json.dumps(before), encoding="utf-8")
 
 
 def _tried(place: Path, tests: Sequence[str]) -> Fate:
@@ -119,6 +136,7 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="ms.sh mutants", description="Does a test fail when the core is changed?")
     parser.add_argument("modules", nargs="*", help="modules of core/ (default: lifecycle decisions plan)")
+    parser.add_argument("--again", action="store_true", help="only what survived the last time, with the tests as they are now")
     parser.add_argument(
         "--place", type=Path, default=ROOT / "var" / "mutants", help="where the copy is made (default: var/mutants)"
     )
@@ -133,11 +151,11 @@ def main() -> int:
         print(f"{time.monotonic() - began:6.0f} s  {what}", file=sys.stderr, flush=True)
 
     tests = tests_for(modules)
-    prepare(given.place, modules, tests)
+    prepare(given.place, modules, tests, again=given.again)
     say(f"{', '.join(modules)}, {len(tests)} files of tests")
-    verdicts = [*in_functions(given.place, modules, say)]
+    verdicts = [*in_functions(given.place, modules, say, again=given.again)]
     for module in modules:
-        verdicts += outside_functions(given.place, module, tests, say)
+        verdicts += outside_functions(given.place, module, tests, say, again=given.again)
     judgement = judge(verdicts, excuses)
     print("\n".join(judgement.lines))
     for each in judgement.wrong:

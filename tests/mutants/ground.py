@@ -86,12 +86,12 @@ markers = ["slow: not here"]
 """
 
 
-def prepare(place: Path, modules: Sequence[str], tests: Sequence[str]) -> None:
-    """Make the copy anew at ``place``: verdicts on yesterday's tests say nothing of today's."""
-    if place.exists():
+def prepare(place: Path, modules: Sequence[str], tests: Sequence[str], *, again: bool = False) -> None:
+    """Make the copy anew at ``place``: verdicts on yesterday's tests say nothing of today's. ``again``: keep them."""
+    if place.exists() and not again:
         shutil.rmtree(place)
     for room in COPIED:
-        shutil.copytree(ROOT / room, place / room, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        shutil.copytree(ROOT / room, place / room, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
     (place / "tests" / "conftest.py").write_text(CONFTEST.format(examples=EXAMPLES), encoding="utf-8")
     (place / "pyproject.toml").write_text(settings(modules, tests), encoding="utf-8")
     for module in modules:
