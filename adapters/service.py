@@ -231,6 +231,14 @@ async def assembled(
         http = ProviderApi(session, options.asterisk_api_url, settings.secret_of)
         ways: dict[str, Originator] = {"ami": ami, "http": http, **options.ways}
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
+        switchboard = Switchboard(
+            state=PostgresSwitchboardState(ground.derived),
+            store=store,
+            wake_call=lambda stream: reactor.joined(stream),
+            now_ms=options.now_ms,
+            foreign=foreign,
+            tail=store.tail,
+        )
         reactor = Reactor(
             store=store,
             settings=settings,
@@ -238,15 +246,9 @@ async def assembled(
             now_ms=options.now_ms,
             limits=options.limits,
             ownership=ownership,
-            joined_until=lambda: switchboard.position,
+            joining=switchboard,
+            tail=store.tail,
             clicks=caller,
-        )
-        switchboard = Switchboard(
-            state=PostgresSwitchboardState(ground.derived),
-            store=store,
-            wake_call=reactor.wake,
-            now_ms=options.now_ms,
-            foreign=foreign,
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)

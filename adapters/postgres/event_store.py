@@ -12,6 +12,7 @@ from adapters.latency import Latency
 from adapters.postgres.batch import Item
 from adapters.postgres.database import DATABASE_ERRORS, connect, explain, in_time, is_poison, load_sql
 from adapters.postgres.writer import GroupWriter
+from adapters.tail import Tail
 from adapters.wakeup import Bell, Bells
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.ports import Append, Appended, Due, RecordedEvent, StreamId, encode_events, encode_many
@@ -44,7 +45,9 @@ class PostgresEventStore:
         self._pool = pool
         self._patience_s = patience_s
         self._bells = Bells()
-        self._writer = GroupWriter(lambda: connect(dsn), patience_s=patience_s, committed=self._bells.ring)
+        self.tail = Tail()
+        """What this process recorded last."""
+        self._writer = GroupWriter(lambda: connect(dsn), patience_s=patience_s, committed=self._committed)
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,6 +107,10 @@ class PostgresEventStore:
     async def head(self) -> int:
         """See ``EventStore.head``."""
         return int(await self._query(lambda: self._pool.fetchval(_HEAD)))
+
+    def _committed(self, items: Sequence[Item], results: Sequence[Appended | VersionConflict]) -> None:
+        self.tail.take([(item.append, item.data, result) for item, result in zip(items, results, strict=True)])
+        self._bells.ring()
 
     def subscribe(self) -> Bell:
         """See ``EventStore.subscribe``."""
