@@ -325,7 +325,9 @@ class Switchboard:
             for (leg, _), relayed in lesson.to_relay.items():
                 stream = StreamId(enterprise=enterprise, name=leg)
                 here = heard.get(stream)
-                if here is None or here[0].version > relayed + 1 or here[-1].version - here[0].version >= len(here):
+                if here is None and leg not in lesson.before:
+                    heard[stream] = []  # nothing was heard of it so far
+                elif here is None or here[0].version > relayed + 1 or here[-1].version - here[0].version >= len(here):
                     asked[stream] = min(relayed, asked.get(stream, relayed))
         return heard | await self._store.read_many(asked) if asked else heard
 
@@ -418,9 +420,13 @@ def _near(observations: Iterable[tuple[RecordedEvent, AnyObservation]]) -> Near:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lesson:
-    """What a batch showed of one enterprise. ``to_relay``: ``(leg, call)`` -> up to which version it was copied before."""
+    """What a batch showed of one enterprise. ``before``: legs that were heard of earlier.
+
+    ``to_relay``: ``(leg, call)`` -> up to which version it was copied before.
+    """
 
     legs: Legs
+    before: frozenset[str]
     to_relay: Mapping[tuple[str, str], int]
     absorbed: tuple[Absorb, ...]
     heard_ms: int
@@ -441,6 +447,7 @@ def _learn(near: Nearby, observations: Sequence[tuple[RecordedEvent, AnyObservat
             to_relay[finding.leg, finding.call] = None
     return _Lesson(
         legs=legs,
+        before=frozenset(near.legs.links) | {f"bridge/{name}" for name in near.legs.members},
         to_relay={link: near.relayed.get(link, 0) for link in to_relay},
         # What the rest of the batch showed to be a customer's own call is nobody's leg, and no evidence either.
         absorbed=tuple(each for each in findings if isinstance(each, Absorb) and legs.calls[each.leg].absorbed),

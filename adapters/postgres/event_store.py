@@ -11,6 +11,7 @@ import asyncpg
 from adapters.latency import Latency
 from adapters.postgres.batch import Item
 from adapters.postgres.database import DATABASE_ERRORS, connect, explain, in_time, is_poison, load_sql
+from adapters.postgres.due_times import Asked, DueTimes
 from adapters.postgres.writer import GroupWriter
 from adapters.tail import Tail
 from adapters.wakeup import Bell, Bells
@@ -45,6 +46,7 @@ class PostgresEventStore:
         self._pool = pool
         self._patience_s = patience_s
         self._bells = Bells()
+        self._due_times = DueTimes(self._set_due)
         self.tail = Tail()
         """What this process recorded last."""
         self._writer = GroupWriter(lambda: connect(dsn), patience_s=patience_s, committed=self._committed)
@@ -135,10 +137,13 @@ class PostgresEventStore:
 
     async def set_due(self, stream: StreamId, version: int, due_ms: int | None, urgency: Urgency = Urgency.LIVE) -> bool:
         """See ``EventStore.set_due``."""
-        status = await self._query(
-            lambda: self._pool.execute(_SET_DUE, stream.enterprise, stream.name, version, due_ms, urgency)
-        )
-        return bool(status == "UPDATE 1")
+        return await self._due_times.set((stream, version, due_ms, urgency))
+
+    async def _set_due(self, asked: Sequence[Asked]) -> set[int]:
+        names = ([stream.enterprise for stream, *_ in asked], [stream.name for stream, *_ in asked])
+        told = ([version for _, version, _, _ in asked], [due_ms for _, _, due_ms, _ in asked], [rank for *_, rank in asked])
+        rows = await self._query(lambda: self._pool.fetch(_SET_DUE, *names, *told))
+        return {row["nth"] for row in rows}
 
     async def next_due_ms(self) -> int | None:
         """See ``EventStore.next_due_ms``."""
