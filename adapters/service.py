@@ -254,8 +254,8 @@ async def assembled(
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)
         if ownership is not None and options.pbxes:
             duty = _duty(options, stack, ownership, ingest, ground)
-        book, wake = PostgresClickBook(pool), reactor.wake
-        clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=wake)
+        book = PostgresClickBook(pool)
+        clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=reactor.wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
         yield Service(
