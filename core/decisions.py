@@ -97,8 +97,8 @@ def complete(call: Call) -> str:
         return ENDS_ALONE if _is_told_by_its_ends_alone(call, hangup) else ""
     if last.end_ms is None:
         return ""
-    customer = talk.customer_stays(call.bridges, call.parties)
-    if not customer or any(stay.left_ms is None for stay in customer):
+    parted_ms = _parted_ms(call)
+    if parted_ms is None:
         return ""
     if hangup.verdict:
         return "the PBX itself said how it ended"
@@ -106,8 +106,7 @@ def complete(call: Call) -> str:
     confirmed = named == (last.extension,) if call.is_rewritten else any(each.extension in named for each in found)
     if not confirmed:
         return ""
-    parted = max(stay.left_ms or 0 for stay in customer)
-    if call.hangup_ms - parted > PART_TO_HANGUP_MS:
+    if call.hangup_ms - parted_ms > PART_TO_HANGUP_MS:
         return ""
     return "every bridge was heard to its end and the hangup confirms who talked"
 
@@ -128,10 +127,15 @@ def _is_told_by_its_ends_alone(call: Call, hangup: HangupObserved) -> bool:
 
 def hold_ends_ms(call: Call, limits: Limits) -> int | None:
     """When the card of a customer who left every bridge goes; None while the customer waits inside a bridge."""
+    parted_ms = _parted_ms(call)
+    return None if parted_ms is None else parted_ms + limits.hold_grace_ms
+
+
+def _parted_ms(call: Call) -> int | None:
+    """When the customer left the last of his bridges; None while he is inside one, and when he was in none."""
     stays = talk.customer_stays(call.bridges, call.parties)
-    if not stays or any(stay.left_ms is None for stay in stays):
-        return None
-    return max(stay.left_ms or 0 for stay in stays) + limits.hold_grace_ms
+    left = [stay.left_ms for stay in stays if stay.left_ms is not None]
+    return max(left) if left and len(left) == len(stays) else None
 
 
 def _settle_due_ms(call: Call, limits: Limits) -> int:

@@ -41,7 +41,6 @@ PROMISED = {
     "rejected_input",
     "retry_orders",
     "settings_revisions",
-    "signal_digests",
 }
 """Tables whose rows somebody was told of, or acts upon."""
 
