@@ -63,13 +63,6 @@ def test_every_pair_of_the_table_agrees_with_transitions_and_every_absent_pair_h
             assert STAYS[trigger].strip()
 
 
-def test_how_to_read_a_history_tells_of_every_phase() -> None:
-    page = (ROOT / "docs" / "history.md").read_text()
-    told = page.partition("## The phases")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (`.+?`) \|", told, re.MULTILINE)
-    assert sorted(phase for row in rows for phase in re.findall(r"`(\w+)`", row)) == sorted(phase.value for phase in Phase)
-
-
 def decisions() -> list[Path]:
     return sorted(DECISIONS.iterdir()) if DECISIONS.exists() else []
 

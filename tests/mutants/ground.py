@@ -19,7 +19,7 @@ ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = ("core", "adapters", "projections", "migrations", "tests")
 """What the tests of the core import. ``tests`` goes without its ``conftest.py``: no test of the core needs a database."""
 
-LEFT_OUT: Final = ("__pycache__", "static", "conftest.py")
+LEFT_OUT: Final = ("__pycache__", "conftest.py")
 
 GETTER: Final = "_get_"
 
