@@ -14,11 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from msgspec import structs
 
+from adapters.ids import event_id
 from core.call import Call, evolve, fold, initial
 from core.decisions import Limits, decide
 from core.effects import (
@@ -215,7 +216,7 @@ class Counters:
 def new_event(event: Event, id_: UUID | None = None) -> NewEvent:
     """Wrap a core event for the store."""
     type_, schema, data = encode(event)
-    return NewEvent(id=id_ or uuid4(), type=type_, schema=schema, data=data)
+    return NewEvent(id=id_ or event_id(), type=type_, schema=schema, data=data)
 
 
 class Attendant:
@@ -231,7 +232,7 @@ class Attendant:
         limits: Limits,
         ownership: Ownership | None = None,
         jitter: Callable[[], float] = random.random,
-        new_id: Callable[[], UUID] = uuid4,
+        new_id: Callable[[], UUID] = event_id,
         joined_until: Callable[[], int] | None = None,
     ) -> None:
         """``jitter``: 0 to 1, for the waits between attempts.

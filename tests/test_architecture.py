@@ -289,6 +289,12 @@ def test_every_folder_of_ours_is_a_package() -> None:
         assert (ROOT / path).with_name("__init__.py").exists(), path
 
 
+def test_every_module_says_first_what_it_is_for() -> None:
+    """A room's purpose stands in its ``__init__``; ``docs/modules.md`` shows them all."""
+    silent = [path for path in source_files(*ROOMS, "tests") if not ast.get_docstring(ast.parse((ROOT / path).read_text()))]
+    assert silent == []
+
+
 @pytest.mark.parametrize(
     ("rule", "path", "offence"),
     [
