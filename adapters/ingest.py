@@ -356,8 +356,8 @@ class Ingest:
 
 
 def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, now_ms: int) -> Prepared:
-    type_, schema, data = encode(heard.event)
-    data["settings_revision"] = revision
+    type_, schema, data = heard.encoded or encode(heard.event)
+    data = {**data, "settings_revision": revision}
     append = Append(
         stream=StreamId(enterprise=enterprise, name=heard.stream),
         events=(NewEvent(id=event_id(), type=type_, schema=schema, data=data),),
