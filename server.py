@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import signal
-import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -19,7 +18,7 @@ import msgspec
 import orjson
 import structlog
 
-from adapters import daemon, demo, doctor, pbx_demo
+from adapters import daemon
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
 from adapters.asterisk.config import load as load_pbxes
@@ -36,45 +35,58 @@ from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
 from adapters.http.stream import Streams
-from adapters.import_command import Told, import_logs
 from adapters.key_check import agree_on_key
+from adapters.later import later, load_the_rest
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition, pool_use
-from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
 from adapters.postgres.database import close_pool, connect, create_pool, wait_for_database
 from adapters.postgres.migrations import migrate
+from adapters.process_commands import PROCESS_COMMANDS
 from adapters.replay_command import Asked, Words, answered, asked, history_of
-from adapters.sandbox import SandboxOptions, serve_sandbox
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
+from adapters.work_commands import WORK_COMMANDS
 from core.click_joining import CHOSEN
 from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
 from core.ports import Projection, StreamId
 from projections.calls import Calls
-from projections.click_story import ClickStory, click_in_russian, render_click, tell_click
 from projections.clicks import Clicks
-from projections.difference_text import DifferenceShown, Tally
-from projections.difference_text import as_json as difference_as_json
-from projections.difference_text import render as render_difference
-from projections.disguise import disguise
-from projections.disguise_history import as_test as made_test
-from projections.import_text import as_json as imported_json
-from projections.import_text import told as imported_lines
+from projections.folded import FoldedCalls
 from projections.journal import Journal
-from projections.picture import Picture, Replay, draw
 from projections.statistics import Statistics, quantile_ms
-from projections.story import Story, tell
-from projections.story_ru import in_russian, replay_in_russian
-from projections.story_text import render
+
+if TYPE_CHECKING:
+    from adapters import import_command as importing
+    from projections import (
+        click_story,
+        difference_text,
+        disguise,
+        disguise_history,
+        import_text,
+        picture,
+        story,
+        story_ru,
+        story_text,
+    )
+else:  # nothing of this is needed for the first event
+    importing, import_text = later("adapters.import_command"), later("projections.import_text")
+    disguise_history, story_text = later("projections.disguise_history"), later("projections.story_text")
+    click_story = later("projections.click_story", for_requests=True)
+    difference_text = later("projections.difference_text", for_requests=True)
+    disguise = later("projections.disguise", for_requests=True)
+    picture = later("projections.picture", for_requests=True)
+    story = later("projections.story", for_requests=True)
+    story_ru = later("projections.story_ru", for_requests=True)
 
 log = structlog.get_logger("server")
 
 
-SHAPES: Final = {"Replay": Replay, "ClickStory": ClickStory, "Difference": DifferenceShown}
-"""Answers whose types are the read models' own."""
+def shapes() -> dict[str, type]:
+    """Answers whose types are the read models' own."""
+    return {"Replay": picture.Replay, "ClickStory": click_story.ClickStory, "Difference": difference_text.DifferenceShown}
 
 
 def wall_ms() -> int:
@@ -83,8 +95,9 @@ def wall_ms() -> int:
 
 
 def projections() -> tuple[Projection, ...]:
-    """Every read model."""
-    return (Calls(), Clicks(), Journal(), Statistics())
+    """Every read model; those of calls share what is folded."""
+    folded = FoldedCalls()
+    return (Calls(folded), Clicks(), Journal(), Statistics(folded))
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
@@ -106,27 +119,32 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
     )
 
 
-async def find_story(service: Service, enterprise: str, name: str) -> Story | None:
+async def find_story(service: Service, enterprise: str, name: str) -> story.Story | None:
     """The replay of one call, named by UniqueId, MoySklad's id of it, or ``phone@time``; None when nobody knows it."""
     found = await _find_replay(service, enterprise, name)
     return found[0] if found is not None else None
 
 
-async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[Story, Picture] | None:
+async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[story.Story, picture.Picture] | None:
     call = await resolve(service.pool, enterprise, name, service.options.zone)
     if call is None:
         return None
     history = await service.store.read(StreamId(enterprise=enterprise, name=f"call/{call}"))
     revision = next((int(number) for each in history if (number := each.data.get("settings_revision"))), 0)
     settings = await service.settings.at_revision(enterprise, revision)
-    story = tell(enterprise, call, history, settings, service.options.limits)
-    return story, draw(story, history, settings)
+    told = story.tell(enterprise, call, history, settings, service.options.limits)
+    return told, picture.draw(told, history, settings)
+
+
+def _in_russian(sentence: str) -> str:
+    """A sentence of the history, for a page."""
+    return story_ru.in_russian(sentence)
 
 
 async def _status_in_russian(sources: Sources) -> dict[str, Any]:
     """How the service is, for those who watch the board: what kept MoySklad's answers away in their language."""
     told = await gather(sources)
-    return {**told, "accounts": [{**each, "reason": in_russian(each["reason"])} for each in told["accounts"]]}
+    return {**told, "accounts": [{**each, "reason": story_ru.in_russian(each["reason"])} for each in told["accounts"]]}
 
 
 async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
@@ -134,27 +152,27 @@ async def _replay(service: Service, enterprise: str, name: str, *, disguised: bo
     found = await _find_replay(service, enterprise, name)
     if found is None:
         return None
-    story, picture = found
-    replay: dict[str, Any] = {**msgspec.to_builtins(story), "picture": msgspec.to_builtins(picture)}
+    told, drawn = found
+    replay: dict[str, Any] = {**msgspec.to_builtins(told), "picture": msgspec.to_builtins(drawn)}
     if disguised:
-        replay = disguise(replay)
-    return replay_in_russian(replay) if russian else replay
+        replay = disguise.disguise(replay)
+    return story_ru.replay_in_russian(replay) if russian else replay
 
 
-async def find_click(service: Service, enterprise: str, click: str) -> ClickStory | None:
+async def find_click(service: Service, enterprise: str, click: str) -> click_story.ClickStory | None:
     """The story of one click in MoySklad, named by its id, with ``click-`` before it or without; None when nobody knows it."""
     name = click.removeprefix(CHOSEN)
     if not name.isalnum() or len(name) > MAX_CLICK_ID:
         return None
     history = await service.store.read(StreamId(enterprise=enterprise, name=f"{CLICKS}{name}"))
-    return tell_click(enterprise, name, history) if history else None
+    return click_story.tell_click(enterprise, name, history) if history else None
 
 
 async def _click_story(service: Service, enterprise: str, click: str, *, russian: bool) -> dict[str, Any] | None:
-    story = await find_click(service, enterprise, click)
-    if story is None:
+    found = await find_click(service, enterprise, click)
+    if found is None:
         return None
-    told: dict[str, Any] = msgspec.to_builtins(click_in_russian(story) if russian else story)
+    told: dict[str, Any] = msgspec.to_builtins(click_story.click_in_russian(found) if russian else found)
     return told
 
 
@@ -169,7 +187,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
         streams=streams,
         latency=lambda: service.store.latency,
-        pool=lambda: pool_use(service.pool),
+        pool=lambda: pool_use(service.pool, service.derived),
         listeners=lambda: board.listeners,
         pbxes=lambda: service.duty.states() if service.duty is not None else (),
         deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
@@ -180,7 +198,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         ingest=service.ingest,
         clicks=service.clicks,
         click_story=partial(_click_story, service),
-        russian=in_russian,
+        russian=_in_russian,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, password),
@@ -188,13 +206,13 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         board=board,
         pool=service.pool,
         replay=partial(_replay, service),
-        in_russian=in_russian,
+        in_russian=_in_russian,
         quantile=quantile_ms,
         self_tests=service.self_tests,
         what_if=WhatIfs(
             Histories(service.pool, service.options.vault, limits=service.options.limits, now_ms=wall_ms),
-            as_json=partial(difference_as_json, russian=True),
-            tally=Tally,
+            as_json=lambda verdict, zone: difference_text.as_json(verdict, zone, russian=True),
+            tally=lambda: difference_text.Tally(),
             zone=service.options.zone,
         ),
         search=lambda query: search(service.pool, query, service.options.zone),
@@ -247,6 +265,7 @@ async def looked_at(env: Environment) -> AsyncIterator[tuple[Any, Histories]]:
 MAX_CLICK_ID = 64
 READY_FIRST_S = 5.0
 READY_LOOK_S = 0.02
+LOAD_THE_REST_AFTER_S = 1.0
 
 
 async def serve(env: Environment) -> None:
@@ -257,7 +276,7 @@ async def serve(env: Environment) -> None:
     """
     holder = Holder()
     guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "", env.public_url or "")
-    server = Server(build_app(holder, guard, SHAPES))
+    server = Server(build_app(holder, guard, shapes))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -304,6 +323,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         holder.parts = http_parts(service, password, holder.streams)
         stack.push_async_callback(holder.parts.what_if.close)
         log.info("ready", host=env.host, port=env.port)
+        stack.enter_context(_loading_the_rest())
         try:
             await service.run()
         finally:
@@ -311,12 +331,28 @@ async def _work(env: Environment, holder: Holder) -> None:
             log.info("stopping")
 
 
+@contextlib.contextmanager
+def _loading_the_rest() -> Iterator[None]:
+    """What requests need is loaded beside the work, once the first events are taken in; a daemon thread holds up no end."""
+    timer = threading.Timer(LOAD_THE_REST_AFTER_S, load_the_rest)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 # -- the command line ---------------------------------------------------------------------------------------------
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "obj": opened})
 def main() -> None:
     """Call service between Asterisk and MoySklad."""
+
+
+for _command in (*PROCESS_COMMANDS, *WORK_COMMANDS):
+    main.add_command(_command)
 
 
 @main.command("serve")
@@ -325,14 +361,6 @@ def serve_command() -> None:
     env = ready_environment()
     configure_logs(env.log_level, sink=daemon.log_sink(env))
     run(serve(env))
-
-
-@main.command("sandbox")
-@click.option("--port", default=8024, show_default=True, type=click.IntRange(1, 65_535))
-def sandbox_command(port: int) -> None:
-    """Run a MoySklad of our own, for trying things out."""
-    click.echo(f"MoySklad sandbox: http://127.0.0.1:{port}/")
-    run(serve_sandbox("127.0.0.1", port, SandboxOptions(demo=True)))
 
 
 @main.command("migrate")
@@ -362,21 +390,21 @@ def replay_command(question: Asked, full: bool) -> None:
         raise SystemExit(run(answered(question, _words(env, as_json=question.as_json), partial(looked_at, env))))
     if not question.name:
         fail("name the enterprise and the call: ./ms.sh replay ENTERPRISE CALL", 2)
-    story = _story(env, question.enterprise, question.name)
+    found = _story(env, question.enterprise, question.name)
     if question.as_json:
-        click.echo(_story_json(story).decode())
-    elif isinstance(story, ClickStory):
-        click.echo(render_click(story, ZoneInfo(env.timezone)), nl=False)
+        click.echo(_story_json(found).decode())
+    elif isinstance(found, click_story.ClickStory):
+        click.echo(click_story.render_click(found, ZoneInfo(env.timezone)), nl=False)
     else:
-        click.echo(render(story, ZoneInfo(env.timezone), full=full), nl=False)
+        click.echo(story_text.render(found, ZoneInfo(env.timezone), full=full), nl=False)
 
 
 def _words(env: Environment, *, as_json: bool) -> Words:
     """How differences are told."""
     return Words(
-        render=render_difference,
-        as_json=difference_as_json,
-        tally=Tally,
+        render=difference_text.render,
+        as_json=difference_text.as_json,
+        tally=difference_text.Tally,
         echo=click.echo,
         complain=complain,
         zone=ZoneInfo(env.timezone),
@@ -411,27 +439,27 @@ def export_command(
 async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[str, ...], *, shrink: bool) -> bytes:
     async with looked_at(env) as (pool, histories):
         history = await history_of(pool, histories, enterprise, name, ZoneInfo(env.timezone))
-    text, wrong = made_test(history, expect, shrink=shrink)
+    text, wrong = disguise_history.as_test(history, expect, shrink=shrink)
     complain(f"as today's code runs it: {'; '.join(wrong) or 'all is as expected'}")
     return text
 
 
-def _story(env: Environment, enterprise: str, call: str) -> Story | ClickStory:
+def _story(env: Environment, enterprise: str, call: str) -> story.Story | click_story.ClickStory:
     """The replay of one call or click, or one line that says how to name it."""
 
-    async def work() -> Story | ClickStory | None:
+    async def work() -> story.Story | click_story.ClickStory | None:
         async with opened(env) as service:
             found = await find_story(service, enterprise, call)
             return found if found is not None else await find_click(service, enterprise, call)
 
-    story: Story | ClickStory | None = run(work())
-    if story is None:
+    told: story.Story | click_story.ClickStory | None = run(work())
+    if told is None:
         fail(no_such_call(enterprise, call))
-    return story
+    return told
 
 
-def _story_json(story: Story | ClickStory) -> bytes:
-    return orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
+def _story_json(told: story.Story | click_story.ClickStory) -> bytes:
+    return orjson.dumps(msgspec.to_builtins(told), option=orjson.OPT_INDENT_2)
 
 
 @main.command("import")
@@ -443,151 +471,12 @@ def _story_json(story: Story | ClickStory) -> bytes:
 def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | None, keep: bool, as_json: bool) -> None:
     """Play old logs (integration_logs, a PBX's log) and tell what would have happened. No request is sent."""
     env = environment()
-    told = Told(lines=imported_lines, as_json=imported_json, echo=click.echo, complain=complain, json=as_json)
+    told = importing.Told(lines=import_text.told, as_json=import_text.as_json, echo=click.echo, complain=complain, json=as_json)
     limits = Limits(call_max_ms=env.call_max_s * 1_000)
     place = partial(opened, env) if keep else None
     raise SystemExit(
-        run(import_logs(files, enterprise, settings, told, zone=ZoneInfo(env.timezone), limits=limits, opened=place))
+        run(importing.import_logs(files, enterprise, settings, told, zone=ZoneInfo(env.timezone), limits=limits, opened=place))
     )
-
-
-@main.command("parked")
-@click.argument("enterprise", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, MAX_SHOWN), help="So many calls, the latest.")
-def parked_command(enterprise: str | None, as_json: bool, limit: int) -> None:
-    """List calls that need a person (of one ENTERPRISE): what MoySklad refused, since when, what helps."""
-    env = environment()
-
-    async def work() -> Parked:
-        async with opened(env) as service:
-            return await service.parked.listing(enterprise, limit)
-
-    found: Parked = run(work())
-    if as_json:
-        click.echo(orjson.dumps(msgspec.to_builtins(found), option=orjson.OPT_INDENT_2).decode())
-        return
-    for line in in_words(found, ZoneInfo(env.timezone)):
-        click.echo(line)
-
-
-@main.command("retry")
-@click.argument("enterprise", required=False)
-@click.argument("call", required=False)
-@click.option("--all", "everybody", is_flag=True, help="For every enterprise.")
-@click.option("--reason", default="", help="Why now; it is kept with the call.")
-def retry_command(enterprise: str | None, call: str | None, everybody: bool, reason: str) -> None:
-    """Ask MoySklad again for what is parked: one CALL, or everything of an ENTERPRISE. The running service does it."""
-    if everybody == bool(enterprise):
-        fail("say which enterprise, or --all", 2)
-    env, by = environment(), f"{getpass.getuser()} (ms.sh)"
-
-    async def work() -> None:
-        async with opened(env) as service:
-            if call is not None and enterprise is not None:
-                click.echo(await _retry_call(service, enterprise, call, by, reason))
-                return
-            for each in [enterprise] if enterprise else sorted(await service.parked.counts()):
-                ordered, count = await service.parked.retry_enterprise(each, by=by, reason=reason)
-                told = "nothing is parked" if ordered is Ordered.NOT_PARKED else f"{ordered}, {counted(count)}"
-                click.echo(f"{each}: {told}")
-
-    run(work())
-
-
-async def _retry_call(service: Service, enterprise: str, name: str, by: str, reason: str) -> str:
-    call = await resolve(service.pool, enterprise, name, service.options.zone)
-    if call is None:
-        fail(no_such_call(enterprise, name))
-    return f"{enterprise} {call}: {await service.parked.retry_call(enterprise, call, by=by, reason=reason)}"
-
-
-@main.command("rebuild")
-@click.argument("names", nargs=-1)
-def rebuild_command(names: tuple[str, ...]) -> None:
-    """Derive the read models again from the events (all, or the NAMES given)."""
-    env, known = environment(), [projection.name for projection in projections()]
-    for name in names:
-        if name not in known:
-            fail(f"there is no read model {name}; there are {', '.join(known)}", 2)
-
-    async def work() -> None:
-        async with opened(env) as service:
-            for name in names or known:
-                started = time.monotonic()
-                count = await service.runner.rebuild(name, partial(_progress, name))
-                click.echo(f"{name}: rebuilt from {count} events in {time.monotonic() - started:.1f} s")
-
-    run(work())
-
-
-def _progress(name: str, done: int, head: int) -> None:
-    complain(f"{name}: {done} of {head}")
-
-
-@main.command("doctor")
-def doctor_command() -> None:
-    """Look at the service's health: database, instances, backlog, accounts in trouble, calls that need a person."""
-    env = environment()
-
-    async def work() -> bool:
-        async with opened(env) as service:
-            return await doctor.examine(service, env, click.echo)
-
-    if not run(work()):
-        raise SystemExit(1)
-
-
-@main.command("demo")
-@click.option("--once", is_flag=True, help="End when the calls are played instead of staying for a look.")
-@click.option("--speed", default=4.0, show_default=True, type=click.FloatRange(0.1, 50.0), help="How much faster than life.")
-def demo_command(once: bool, speed: float) -> None:
-    """Play recorded calls through the service beside a sandbox, and show what MoySklad then has."""
-    raise SystemExit(run(demo.play_demo(once=once, speed=speed, echo=click.echo)))
-
-
-@main.command("pbx-demo")
-@click.option("--once", is_flag=True, help="End when the calls are made instead of staying for a look.")
-@click.option("--asterisk", "version", default=16, show_default=True, type=click.Choice([16, 22]), help="Which one to fetch.")
-def pbx_demo_command(once: bool, version: int) -> None:
-    """Make real calls on a real Asterisk beside a sandbox, and show what MoySklad then has. Fetches Asterisk (once)."""
-    raise SystemExit(run(pbx_demo.play_pbx_demo(once=once, version=version, echo=click.echo)))
-
-
-@main.command("start")
-def start_command() -> None:
-    """Start as a daemon; returns once it is ready."""
-    env = ready_environment()
-    raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
-
-
-@main.command("stop")
-def stop_command() -> None:
-    """Stop the daemon."""
-    raise SystemExit(daemon.stop(environment(), click.echo))
-
-
-@main.command("restart")
-def restart_command() -> None:
-    """Stop and start again; nothing is lost."""
-    env = ready_environment()
-    if status := daemon.stop(env, click.echo):
-        raise SystemExit(status)
-    raise SystemExit(daemon.start([sys.executable, str(Path(__file__).resolve()), "serve"], env, click.echo))
-
-
-@main.command("status")
-def status_command() -> None:
-    """Say whether the daemon runs and is ready; then instances, backlog, accounts in trouble, parked calls."""
-    raise SystemExit(daemon.status(environment(), click.echo))
-
-
-@main.command("logs")
-@click.option("--follow", "-f", is_flag=True, help="Go on showing what comes.")
-@click.option("--lines", "-n", default=100, show_default=True, type=click.IntRange(1, 100_000))
-def logs_command(follow: bool, lines: int) -> None:
-    """Show the daemon's log."""
-    raise SystemExit(daemon.logs(environment(), click.echo, follow=follow, lines=lines))
 
 
 if __name__ == "__main__":

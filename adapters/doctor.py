@@ -50,11 +50,15 @@ async def _instances(pool: Any, echo: Echo, now_ms: int) -> bool:
     nodes = await living_nodes(pool)
     where = f": {', '.join(node.address for node in nodes)}" if nodes else ": the service does not run"
     _line(echo, "instances", f"{len(nodes)}{where}", bad=False)
+    away = [node.address for node in nodes if node.report.get("away")]
+    if away:
+        where = ", ".join(away)
+        _line(echo, "network", f"nothing of MoySklad answers {where}: see that machine's network, proxy and DNS", bad=True)
     accounts = reported(node.report for node in nodes)
     good = _line(echo, "accounts", f"{len(accounts)} in trouble" if accounts else "all well", bad=bool(accounts))
     for account in accounts[: SHOWN * 2]:
         echo(f"                  {account_words(account, now_ms)}")
-    return good
+    return good and not away
 
 
 async def _parked(service: Service, echo: Echo, backlog: Backlog) -> bool:

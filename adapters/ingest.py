@@ -14,16 +14,17 @@ from datetime import tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 import orjson
 import structlog
 
-from adapters.attendant import new_event
 from adapters.errands import Errands
+from adapters.ids import event_id
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
-from core.events import HangupObserved
-from core.ports import Append, Appended, EventStore, StreamId
+from core.events import HangupObserved, encode
+from core.ports import Append, Appended, EventStore, NewEvent, StreamId
 from core.settings import Settings, SettingsError
 from core.signals import REPEAT_WINDOW_MS, Envelope, Heard, SignalError, Wire, derived_call_ids, envelope, parse, redact
 
@@ -49,6 +50,9 @@ PREPARE_S: Final = 0.5
 
 PREPARED_IN_A_ROW: Final = 25
 """So many signals are prepared before the event loop gets to others: some milliseconds."""
+
+Recording = asyncio.Future[list[Appended | VersionConflict]]
+"""An append that is on its way to the disk."""
 
 _LAST_SHORT: Final = "SELECT max(stream) FROM streams WHERE enterprise = $1 AND stream > $2 AND stream < $3"
 _KEEP_REJECTED: Final = load_sql("keep_rejected")
@@ -88,7 +92,10 @@ class UnknownEnterprise(SignalError):
 
 
 class Ingest:
-    """Every way in ends here. Raises SignalError for bad input (kept in ``rejected_input``) and StoreUnavailable."""
+    """Every way in ends here. Raises SignalError for bad input (kept in ``rejected_input``) and StoreUnavailable.
+
+    ``give``: the event store's way in for who does not wait (:meth:`ready`); without it everybody waits.
+    """
 
     def __init__(
         self,
@@ -99,13 +106,16 @@ class Ingest:
         zone: tzinfo,
         now_ms: Callable[[], int],
         patience: Patience | None = None,
+        give: Callable[[Append], Recording] | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._pool = pool
         self._zone = zone
         self._now_ms = now_ms
-        self._patience = patience or Patience()
+        self.patience = patience or Patience()
+        self._give = give
+        self._given = 0
         self._takes = Errands(MAX_TAKES)
         self._keeps = Errands(MAX_KEEPS)
         self.heard = 0
@@ -117,10 +127,10 @@ class Ingest:
         clock = asyncio.get_running_loop().time
         began_s = clock()
         try:
-            return await self._takes.within(self._patience.take_s, self._take(wire, body))
+            return await self._takes.within(self.patience.take_s, self._take(wire, body))
         except SignalError as error:
-            left_s = began_s + self._patience.answer_s - clock()
-            await self.reject(wire.value, body, error, within_s=min(self._patience.keep_s, left_s))
+            left_s = began_s + self.patience.answer_s - clock()
+            await self.reject(wire.value, body, error, within_s=min(self.patience.keep_s, left_s))
             raise
         except TimeoutError as error:
             raise StoreUnavailable("the database does not answer in time") from error
@@ -139,6 +149,41 @@ class Ingest:
             signal = await self._name_short_form(signal, enterprise, heard_ms)
         heard = parse(signal, heard_ms=heard_ms, country=settings.country, zone=self._zone_of(settings))
         return _prepared(enterprise, heard, revision, settings, heard_ms)
+
+    def ready(self, wire: Wire, body: object) -> Prepared | None:
+        """What :meth:`prepare` makes of it, where nothing has to be looked up or waited for and all is well; else None."""
+        try:
+            signal = envelope(wire, body)
+            if signal.inline is not None or _needs_a_name(signal):
+                return None
+            current = self._settings.fresh(signal.enterprise)
+            if current is None:
+                return None
+            heard_ms = self._now_ms()
+            zone = self._zone_of(current.settings)
+            heard = parse(signal, heard_ms=heard_ms, country=current.settings.country, zone=zone)
+        except SignalError:
+            return None
+        return _prepared(signal.enterprise, heard, current.revision, current.settings, heard_ms)
+
+    def give(self, prepared: Prepared) -> Recording | None:
+        """Put it on disk and do not wait; the future is for :meth:`given`, once, when it is done. None: :meth:`take` it instead.
+
+        Raises StoreUnavailable, AppendRefused: nothing was begun.
+        """
+        if self._give is None or self._given >= MAX_TAKES:
+            return None
+        future = self._give(prepared.append)
+        self._given += 1
+        return future
+
+    def given(self, prepared: Prepared, future: Recording) -> Taken:
+        """What became of it. Raises StoreUnavailable, AppendRefused."""
+        self._given -= 1
+        (result,) = future.result()
+        if isinstance(result, VersionConflict):
+            raise result  # never: a signal expects no version
+        return self._taken(prepared, result)
 
     async def prepare_heard(self, enterprise: str, heard: Heard) -> Prepared:
         """The same for what another way in has read already (AMI). Raises UnknownEnterprise, StoreUnavailable."""
@@ -194,7 +239,7 @@ class Ingest:
             if isinstance(result, VersionConflict):
                 raise result  # never: a signal expects no version
             duplicate = result.duplicate and not (again and await self._is_ours(each.append, result))
-            taken.append(self._taken(each, replace(result, duplicate=duplicate)))
+            taken.append(self._taken(each, msgspec.structs.replace(result, duplicate=duplicate)))
         return taken
 
     def _taken(self, prepared: Prepared, appended: Appended) -> Taken:
@@ -237,7 +282,7 @@ class Ingest:
             return
         rows = [_as_kept(body, error) for body, error in refused]
         log.info("signal_rejected", endpoint=endpoint, field=refused[0][1].field, count=len(refused) + more)
-        wait_s = self._patience.keep_s if within_s is None else max(0.0, within_s)
+        wait_s = self.patience.keep_s if within_s is None else max(0.0, within_s)
         try:
             await self._keeps.within(wait_s, self._keep(endpoint, rows))
         except (TimeoutError, StoreUnavailable) as late:
@@ -311,9 +356,11 @@ class Ingest:
 
 
 def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, now_ms: int) -> Prepared:
+    type_, schema, data = encode(heard.event)
+    data["settings_revision"] = revision
     append = Append(
         stream=StreamId(enterprise=enterprise, name=heard.stream),
-        events=(new_event(replace(heard.event, settings_revision=revision)),),
+        events=(NewEvent(id=event_id(), type=type_, schema=schema, data=data),),
         digest=heard.digest,
         due_ms=now_ms + SAFETY_NET_MS if heard.stream.startswith("call/") else None,
     )

@@ -28,7 +28,8 @@ def boottime() -> float:
 class Membership:
     """One instance among those that live. ``lost``: called when the lease is gone, before a new one is begun.
 
-    ``changed``: called when an instance came, went, or is about to leave.
+    ``changed``: called when an instance came, went, is about to leave, or reaches MoySklad no more or again. ``away``: whether
+    this one does not reach it.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Membership:
         report: Callable[[], Mapping[str, Any]],
         lost: Callable[[], None],
         changed: Callable[[], None],
+        away: Callable[[], bool],
     ) -> None:
         self._leases = leases
         self._address = address
@@ -49,6 +51,7 @@ class Membership:
         self._report = report
         self._lost = lost
         self._changed = changed
+        self._away_from_moysklad = away
         self._tried_id = ""
         self._valid_until = float("-inf")
         self._seen_since: dict[str, float] = {}
@@ -66,12 +69,15 @@ class Membership:
         """The other instances that lived at the last beat."""
         return tuple(node for node in self.nodes if node.id != self.id)
 
-    def staying(self) -> list[str]:
-        """The ids of those who are not about to leave."""
-        return [node.id for node in self.nodes if not node.report.get("leaving")]
+    def fit(self) -> list[str]:
+        """The ids of those who should attend: not about to leave, and reaching MoySklad. If none reaches it, it is MoySklad
+        that is away, and nothing should move.
+        """
+        staying = [node for node in self.nodes if not node.report.get("leaving")]
+        return [node.id for node in staying if not node.report.get("away")] or [node.id for node in staying]
 
     def settled(self, node_id: str) -> bool:
-        """Whether an instance has been there for a while."""
+        """Whether an instance has been there, and reached MoySklad, for a while."""
         return self._clock() - self._seen_since.get(node_id, self._clock()) >= SETTLED_S
 
     async def beat(self) -> bool:
@@ -101,7 +107,8 @@ class Membership:
         node_id, started = self.id, self._clock()
         if not node_id:
             return False  # it is leaving
-        nodes = await self._leases.beat(node_id, {**self._report(), **({"leaving": True} if self.leaving else {})})
+        flags = {"leaving": self.leaving, "away": self._away_from_moysklad()}
+        nodes = await self._leases.beat(node_id, {**self._report(), **{name: True for name, is_so in flags.items() if is_so}})
         if self.id != node_id:
             return False  # it left meanwhile
         if nodes is None:
@@ -125,9 +132,10 @@ class Membership:
             self.id = self._tried_id
 
     def _see(self, nodes: tuple[Node, ...]) -> None:
-        before, self.nodes = (self.nodes, self.staying()), nodes
-        self._seen_since = {node.id: self._seen_since.get(node.id, self._clock()) for node in nodes}
-        if ([node.id for node in before[0]], before[1]) != ([node.id for node in nodes], self.staying()):
+        before, self.nodes = (self.nodes, self.fit()), nodes
+        now = self._clock()
+        self._seen_since = {node.id: now if node.report.get("away") else self._seen_since.get(node.id, now) for node in nodes}
+        if ([node.id for node in before[0]], before[1]) != ([node.id for node in nodes], self.fit()):
             log.info("instances", living=len(nodes))
             self._changed()
 

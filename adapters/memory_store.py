@@ -6,10 +6,11 @@ order. Data goes through JSON and back, so that nothing survives here that would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
 import orjson
 
 from adapters.wakeup import Bell, Bells
@@ -26,7 +27,7 @@ class _Row:
     json: bytes
 
     def read(self) -> RecordedEvent:
-        return replace(self.event, data=orjson.loads(self.json))
+        return msgspec.structs.replace(self.event, data=orjson.loads(self.json))
 
 
 class MemoryEventStore:
@@ -61,6 +62,10 @@ class MemoryEventStore:
     async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
         """See ``EventStore.read``."""
         return [row.read() for row in self._streams.get(stream, [])[max(0, after_version) :]]
+
+    async def read_many(self, after: Mapping[StreamId, int]) -> dict[StreamId, list[RecordedEvent]]:
+        """See ``EventStore.read_many``."""
+        return {stream: await self.read(stream, version) for stream, version in after.items()}
 
     async def read_log(self, after_position: int, limit: int) -> list[RecordedEvent]:
         """See ``EventStore.read_log``."""
@@ -121,7 +126,7 @@ class MemoryEventStore:
             first = known.event
             return Appended(stream=first.stream, version=first.version, position=first.position, duplicate=True)
         if append.digest is not None and (marked := self._digests.get((stream.enterprise, append.digest))) is not None:
-            return replace(marked, duplicate=True)
+            return msgspec.structs.replace(marked, duplicate=True)
         rows = self._streams.get(stream, [])
         if append.expected_version is not None and append.expected_version != len(rows):
             return VersionConflict(stream, append.expected_version, len(rows))

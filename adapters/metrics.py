@@ -124,9 +124,13 @@ class PoolUse:
     limit: int
 
 
-def pool_use(pool: Any) -> PoolUse:
-    """What an asyncpg pool says of itself."""
-    return PoolUse(open=pool.get_size(), idle=pool.get_idle_size(), limit=pool.get_max_size())
+def pool_use(*pools: Any) -> PoolUse:
+    """What asyncpg's pools say of themselves, together."""
+    return PoolUse(
+        open=sum(pool.get_size() for pool in pools),
+        idle=sum(pool.get_idle_size() for pool in pools),
+        limit=sum(pool.get_max_size() for pool in pools),
+    )
 
 
 def _no_counts() -> Mapping[str, int]:

@@ -58,6 +58,9 @@ RECHECKED: Final = 20
 MAX_WANTED: Final = 20_000
 """Enterprises asked for and not yet claimed; what is beyond is found by the next look, because work is durable."""
 
+HURRY_S: Final = 0.1
+"""Between two looks for a moment in which nothing is under way, while others reach MoySklad and this instance does not."""
+
 LEAVE_S: Final = 5.0
 LEAVE_LOOK_S: Final = 0.05
 
@@ -81,6 +84,10 @@ def _nothing(_: str) -> None:
     return None
 
 
+def _never() -> bool:
+    return False
+
+
 class Ownership:
     """One instance's part. ``owns`` may be asked at any time; ``run`` keeps it true, until cancelled."""
 
@@ -95,13 +102,15 @@ class Ownership:
         clock: Callable[[], float] = boottime,
         new_id: Callable[[], str] = lambda: uuid4().hex,
         report: Callable[[], Mapping[str, Any]] = dict,
+        away: Callable[[], bool] = _never,
         on_claimed: Callable[[str], None] = _nothing,
         on_lost: Callable[[str], None] = _nothing,
     ) -> None:
         """``account_key``: names an enterprise's MoySklad account; raises StoreUnavailable when it cannot be told now.
 
         ``busy``: whether anything of an enterprise is under way. ``now_ms``: the clock that work is due by. ``clock``: seconds, for
-        leases. ``report``: what the others are shown. ``on_claimed``: it is ours now, look at its work; ``on_lost``: no more.
+        leases. ``report``: what the others are shown. ``away``: whether nothing of MoySklad answers here. ``on_claimed``: it is
+        ours now, look at its work; ``on_lost``: no more.
         """
         self._leases = leases
         self._account_key = account_key
@@ -118,6 +127,7 @@ class Ownership:
             report=report,
             lost=self._drop_all,
             changed=self._nodes_changed,
+            away=away,
         )
         self._held: dict[str, _Held] = {}
         self._wanted: dict[str, None] = {}
@@ -129,6 +139,7 @@ class Ownership:
         self._look_at = float("-inf")
         self._looked_at = float("-inf")
         self._look_soon = False
+        self._hurry = False
         self._settle_at = float("-inf")
         self._doubt_until = float("-inf")
         self._bell = asyncio.Event()
@@ -229,6 +240,8 @@ class Ownership:
                 self._chores = False
                 await self._give_back()
                 await self._recheck_accounts()
+            elif self._hurry and not self._me.leaving:
+                await self._give_back()
         except StoreUnavailable as error:
             self._doubt()
             log.warning("deals_wait_for_database", reason=str(error))
@@ -245,6 +258,8 @@ class Ownership:
     async def _deals(self) -> None:
         while True:
             pause_s = max(0.0, self._look_at - self._clock()) if self._look_soon and self._me.certain else None
+            if self._hurry and self._me.certain:
+                pause_s = HURRY_S if pause_s is None else min(pause_s, HURRY_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._bell.wait()
@@ -259,7 +274,7 @@ class Ownership:
     def _prefers(self, account: str) -> str:
         found = self._preferred.get(account)
         if found is None:
-            found = preferred(account, self._me.staying()) or self._me.id
+            found = preferred(account, self._me.fit()) or self._me.id
             self._preferred[account] = found
         return found
 
@@ -307,7 +322,8 @@ class Ownership:
         waiting = [name for name in await self._leases.waiting(self._now_ms() + AHEAD_MS) if name not in self._held]
         self._waiting_since = {name: self._waiting_since.get(name, now) for name in waiting}
         waiting.sort(key=self._waiting_since.__getitem__)
-        stale = {name for name, since in self._waiting_since.items() if now - since >= NOBODY_S}
+        fit = self._me.id in self._me.fit()
+        stale = {name for name, since in self._waiting_since.items() if fit and now - since >= NOBODY_S}
         for start in range(0, len(waiting), BATCH):
             if not self._me.certain or self._wanted:
                 self._look_at = float("-inf")  # a fresh signal goes first; the rest is found again
@@ -316,9 +332,11 @@ class Ownership:
 
     async def _give_back(self) -> None:
         """Let go of what another instance should have. An account's enterprises go together, in a moment when all are idle."""
+        self._hurry = False
         if not self.others():
             return
         now = self._clock()
+        fit = self._me.id in self._me.fit()
         accounts: dict[str, list[str]] = {}
         for name, held in self._held.items():
             accounts.setdefault(held.account, []).append(name)
@@ -327,7 +345,10 @@ class Ownership:
             target = self._prefers(account)
             if target == self._me.id or not self._me.settled(target):
                 continue
-            if any(self._busy(name) or self._held[name].kept_until > now for name in names):
+            if fit and any(self._held[name].kept_until > now for name in names):
+                continue
+            if any(self._busy(name) for name in names):
+                self._hurry = self._hurry or not fit
                 continue
             leaving += names
             if len(leaving) >= BATCH:

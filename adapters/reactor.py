@@ -12,13 +12,14 @@ import random
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
 from adapters.agenda import PLACES, Agenda, Places
 from adapters.attendant import Again, Attendant, CallSettings, Counters, Held, Ownership, Progress, Rests, Waits, Yields
 from adapters.click_caller import ClickCaller
+from adapters.ids import event_id
 from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
 from core.effects import Gateway
@@ -74,7 +75,7 @@ class Reactor:
         ownership: Ownership | None = None,
         places: Mapping[Urgency, Places] | None = None,
         jitter: Callable[[], float] = random.random,
-        new_id: Callable[[], UUID] = uuid4,
+        new_id: Callable[[], UUID] = event_id,
         stop_s: float = STOP_S,
         joined_until: Callable[[], int] | None = None,
         clicks: ClickCaller | None = None,

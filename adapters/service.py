@@ -8,16 +8,12 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from adapters import access, audit
 from adapters.asterisk.config import PbxConfig
-from adapters.asterisk.duty import Duty
-from adapters.asterisk.originate import AmiOriginator
-from adapters.asterisk.recorder import LogRecorder
-from adapters.asterisk.source import State
 from adapters.backlog import BacklogMeter
 from adapters.callbacks import WithCallbacks
 from adapters.click_book import PostgresClickBook
@@ -27,6 +23,7 @@ from adapters.directory.memory import Memory
 from adapters.directory.wiring import Directory, build_directory
 from adapters.environment import ASTERISK_API_URL
 from adapters.ingest import Ingest
+from adapters.later import later
 from adapters.moysklad.errors import Api
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.wiring import MoySklad, build_moysklad
@@ -54,8 +51,18 @@ from core.errors import StoreUnavailable
 from core.origination import Originator
 from core.ports import Projection, StreamId
 
+if TYPE_CHECKING:
+    from adapters.asterisk import duty as pbx_duty
+    from adapters.asterisk import originate, recorder, source
+else:  # most services have no Asterisk of their own
+    pbx_duty, recorder = later("adapters.asterisk.duty"), later("adapters.asterisk.recorder")
+    originate, source = later("adapters.asterisk.originate"), later("adapters.asterisk.source")
+
 STORE_PATIENCE_S: Final = 2.5
 """How long a sender waits for durability: the dispatcher gives up after three seconds."""
+
+MAX_CONNECTIONS: Final = 8
+"""Of each of the two pools. One for the switchboard, four for read models; the rest reads."""
 
 log = structlog.get_logger("service")
 
@@ -102,10 +109,14 @@ class ServiceOptions:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """The parts, for the routes, the command line and the tests."""
+    """The parts, for the routes, the command line and the tests.
+
+    ``derived``: the pool for what is derived from the log and may be lost with the machine's power, for it is derived again.
+    """
 
     options: ServiceOptions
     pool: Any
+    derived: Any
     store: PostgresEventStore
     settings: SettingsStore
     moysklad: MoySklad
@@ -122,7 +133,7 @@ class Service:
     sources: Sources
     ownership: Ownership | None
     notices: Notices | None
-    duty: Duty | None
+    duty: pbx_duty.Duty | None
     directory: Directory
 
     async def run(self) -> None:
@@ -147,6 +158,7 @@ class Service:
             self.retries.run(),
             self.backlog.run(),
             self.directory.run(),
+            self.moysklad.reach.run(),
             self._prune(),
         ]
         if self.ownership is not None and self.notices is not None:
@@ -198,7 +210,7 @@ async def assembled(
         if ownership is not None:
             ownership.look()
 
-    def connections() -> Sequence[State]:
+    def connections() -> Sequence[source.State]:
         return duty.states() if duty is not None else ()
 
     async def forget_refusals(enterprise: str) -> None:
@@ -212,16 +224,16 @@ async def assembled(
         backlog = BacklogMeter(pool, now_ms=options.now_ms)
         ownership: Ownership | None = None
         if options.address:
-            ownership = await _ownership(options, stack, settings, lambda: report(sources), lambda: reactor)
-        duty: Duty | None = None
+            ownership = await _ownership(options, stack, ground, lambda: report(sources), lambda: reactor)
+        duty: pbx_duty.Duty | None = None
         directory = _directory(options, ground, memory, ownership)
         stack.push_async_callback(directory.close)
         sources = _sources(options, pool, backlog, moysklad, ownership, streams_open, connections, directory)
         session = await stack.enter_async_context(opened_session())
         # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
-        ami = AmiOriginator(options.pbxes, now_ms=options.now_ms)
         http = ProviderApi(session, options.asterisk_api_url, settings.secret_of)
-        ways: dict[str, Originator] = {"ami": ami, "http": http, **options.ways}
+        ami = {"ami": originate.AmiOriginator(options.pbxes, now_ms=options.now_ms)} if options.pbxes else {}
+        ways: dict[str, Originator] = {**ami, "http": http, **options.ways}
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         reactor = Reactor(
             store=store,
@@ -234,14 +246,14 @@ async def assembled(
             clicks=caller,
         )
         switchboard = Switchboard(
-            state=PostgresSwitchboardState(pool),
+            state=PostgresSwitchboardState(ground.derived),
             store=store,
             wake_call=reactor.wake,
             now_ms=options.now_ms,
             foreign=foreign,
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
-        ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms)
+        ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)
         if ownership is not None and options.pbxes:
             duty = _duty(options, stack, ownership, ingest, ground)
         book, wake = PostgresClickBook(pool), reactor.wake
@@ -251,6 +263,7 @@ async def assembled(
         yield Service(
             options=options,
             pool=pool,
+            derived=ground.derived,
             store=store,
             settings=settings,
             moysklad=moysklad,
@@ -260,7 +273,7 @@ async def assembled(
             caller=caller,
             reactor=reactor,
             switchboard=switchboard,
-            runner=ProjectionRunner(pool, store, projections),
+            runner=ProjectionRunner(ground.derived, store, projections),
             parked=ParkedWork(pool, store),
             retries=retries,
             backlog=backlog,
@@ -274,9 +287,10 @@ async def assembled(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ground:
-    """What everything else stands on."""
+    """What everything else stands on. ``derived``: see ``Service``."""
 
     pool: Any
+    derived: Any
     moysklad: MoySklad
     store: PostgresEventStore
     settings: SettingsStore
@@ -285,8 +299,10 @@ class _Ground:
 async def _ground(
     options: ServiceOptions, stack: contextlib.AsyncExitStack, mended: Callable[[Api, str], None], memory: Memory
 ) -> _Ground:
-    pool = await create_pool(options.dsn)
+    pool = await create_pool(options.dsn, max_size=MAX_CONNECTIONS)
     stack.push_async_callback(close_pool, pool)
+    derived = await create_pool(options.dsn, max_size=MAX_CONNECTIONS, derived=True)
+    stack.push_async_callback(close_pool, derived)
     moysklad = build_moysklad(
         phone_url=options.phone_api_url,
         main_url=options.main_api_url,
@@ -297,25 +313,26 @@ async def _ground(
         memory=memory,
     )
     stack.push_async_callback(moysklad.close)
-    store = await stack.enter_async_context(PostgresEventStore(pool, options.dsn, patience_s=STORE_PATIENCE_S))
+    store = await stack.enter_async_context(PostgresEventStore(derived, options.dsn, patience_s=STORE_PATIENCE_S))
     settings = SettingsStore(pool, options.vault, public_url=options.public_url)
-    return _Ground(pool=pool, moysklad=moysklad, store=store, settings=settings)
+    return _Ground(pool=pool, derived=derived, moysklad=moysklad, store=store, settings=settings)
 
 
 async def _ownership(
     options: ServiceOptions,
     stack: contextlib.AsyncExitStack,
-    settings: SettingsStore,
+    ground: _Ground,
     say: Callable[[], Mapping[str, Any]],
     reactor: Callable[[], Reactor],
 ) -> Ownership:
     return Ownership(
         leases=await stack.enter_async_context(PostgresLeases(options.dsn)),
         address=options.address,
-        account_key=lambda enterprise: account_key(settings, enterprise),
+        account_key=lambda enterprise: account_key(ground.settings, enterprise),
         busy=lambda enterprise: reactor().is_busy(enterprise),
         now_ms=options.now_ms,
         report=say,
+        away=lambda: ground.moysklad.reach.away,
         on_claimed=lambda enterprise: reactor().claimed(enterprise),
         on_lost=lambda enterprise: reactor().lost(enterprise),
     )
@@ -323,11 +340,11 @@ async def _ownership(
 
 def _duty(
     options: ServiceOptions, stack: contextlib.AsyncExitStack, ownership: Ownership, ingest: Ingest, ground: _Ground
-) -> Duty:
+) -> pbx_duty.Duty:
     claims = PostgresClaims(options.dsn)
     stack.push_async_callback(claims.close)
-    recorder = LogRecorder(ingest, ground.store, ground.settings, claims.open_calls)
-    return Duty(options.pbxes, claims, recorder, ownership, now_ms=options.now_ms)
+    log_recorder = recorder.LogRecorder(ingest, ground.store, ground.settings, claims.open_calls)
+    return pbx_duty.Duty(options.pbxes, claims, log_recorder, ownership, now_ms=options.now_ms)
 
 
 async def account_key(settings: SettingsStore, enterprise: str) -> str:
@@ -362,7 +379,7 @@ def _sources(
     moysklad: MoySklad,
     ownership: Ownership | None,
     streams_open: Callable[[], int],
-    connections: Callable[[], Sequence[State]],
+    connections: Callable[[], Sequence[source.State]],
     directory: Directory,
 ) -> Sources:
     sources = Sources(

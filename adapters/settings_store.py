@@ -49,10 +49,16 @@ RETRY_AFTER_S: Final = FRESH_S + 3.0
 """A change is known to every instance after ``FRESH_S``; only then are the account's refusals forgotten and parked calls asked
 again (``adapters/retries.py``): otherwise they would be refused once more, with the old key."""
 
+CONFIRM_EVERY_S: Final = 0.5
+"""Enterprises in use are asked about together, so often: one statement, however many there are."""
+
+IN_USE_S: Final = 30.0
+"""So long after it was last asked for, an enterprise is still in use."""
+
 CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000
 
-_READ, _LOCK = load_sql("settings_read"), load_sql("settings_lock")
+_READ, _LOCK, _MARKS = load_sql("settings_read"), load_sql("settings_lock"), load_sql("settings_marks")
 _WEBHOOKS_OF_ALL, _LIST = load_sql("settings_webhooks"), load_sql("enterprises_list")
 _REVISION: Final = "SELECT settings FROM settings_revisions WHERE enterprise = $1 AND revision = $2 AND NOT inline"
 _LAST, _ADD = load_sql("settings_last_revision"), load_sql("settings_add_revision")
@@ -96,6 +102,13 @@ class SettingsStore:
         self._public_url = public_url.rstrip("/")
         self._monotonic_s = monotonic_s
         self._current: OrderedDict[str, tuple[float, Current | None]] = OrderedDict()
+        self._read: OrderedDict[str, tuple[str, Current]] = OrderedDict()
+        """What was made of which content of the row."""
+
+        self._used: dict[str, float] = {}
+        """Which were asked for lately, and when; no more than are cached."""
+
+        self._confirming: asyncio.Task[None] | None = None
         self._looking: dict[str, asyncio.Task[Current | None]] = {}
         self._revisions: OrderedDict[tuple[str, int], tuple[Settings, Account, bool]] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
@@ -103,21 +116,63 @@ class SettingsStore:
 
     async def current(self, enterprise: str) -> Current | None:
         """The settings in force, at most two seconds old; None for an enterprise nobody knows."""
+        if (known := self.fresh(enterprise)) is not None:
+            return known
         fresh = self._current.get(enterprise)
         if fresh is not None and fresh[0] > self._monotonic_s():
             return fresh[1]
         try:
-            with _outage_as("the settings cannot be read"):
-                found = await self._look_once(enterprise)
+            return await self._renew(enterprise)
         except StoreUnavailable:
             if fresh is not None:
                 return fresh[1]  # what was in force two seconds ago is better than a lost call
             raise
+
+    async def _renew(self, enterprise: str) -> Current | None:
+        with _outage_as("the settings cannot be read"):
+            found = await self._look_once(enterprise)
         saved = self._current.get(enterprise, (0.0, None))[1]
         if saved is not None and found is not None and saved.revision > found.revision:
             return saved  # saved while we looked
         self._keep(self._current, enterprise, (self._monotonic_s() + FRESH_S, found), CACHED_ENTERPRISES)
         return found
+
+    def fresh(self, enterprise: str) -> Current | None:
+        """The same, if it is known without asking; None: ask. What is in use is confirmed before it gets too old."""
+        now_s = self._monotonic_s()
+        until_s, known = self._current.get(enterprise, (0.0, None))
+        if known is None or until_s <= now_s:
+            return None
+        self._used[enterprise] = now_s
+        if self._confirming is None:
+            self._confirming = asyncio.get_running_loop().create_task(self._confirm(), name="settings in use")
+        return known
+
+    async def _confirm(self) -> None:
+        """See, for all that are in use together, whether their rows are as they were read; read those that are not."""
+        try:
+            while self._used:
+                await asyncio.sleep(CONFIRM_EVERY_S)
+                now_s = self._monotonic_s()
+                self._used = {name: at_s for name, at_s in self._used.items() if now_s - at_s < IN_USE_S and name in self._current}
+                soon_s = now_s + FRESH_S / 2
+                names = [name for name in self._used if self._current.get(name, (0.0, None))[0] < soon_s]
+                if names:
+                    await self._see_whether_changed(names, now_s + FRESH_S)
+        except StoreUnavailable:
+            self._used.clear()  # whoever needs them asks, and is told
+        finally:
+            self._confirming = None
+
+    async def _see_whether_changed(self, names: list[str], until_s: float) -> None:
+        with _outage_as("the settings cannot be read"):
+            marks = {row["number"]: row["mark"] for row in await self._pool.fetch(_MARKS, names)}
+        for name in names:
+            mark, read = self._read.get(name, ("", None))
+            if read is not None and read is self._current.get(name, (0.0, None))[1] and marks.get(name) == mark:
+                self._current[name] = (until_s, read)
+            else:
+                await self._renew(name)
 
     def last_known(self, enterprise: str) -> Current | None:
         """The settings as they were last seen, however long ago, for whoever cannot wait for the database."""
@@ -295,7 +350,9 @@ class SettingsStore:
             stored = read_object(read_object(row["integrations_config"]).get("ms"))
             config = self._vault.decrypt_fields(stored)
             revision = await self._revision_of(connection, enterprise, config, by="outside", reason="changed outside the service")
-        return self._as_current(enterprise, revision, config)
+        current = self._as_current(enterprise, revision, config)
+        self._keep(self._read, enterprise, (str(row["mark"]), current), CACHED_ENTERPRISES)
+        return current
 
     async def _revision_of(self, connection: Any, enterprise: str, config: dict[str, Any], *, by: str, reason: str) -> int:
         """The revision with this content, made now if the last one has another."""

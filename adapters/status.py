@@ -214,7 +214,8 @@ def pbx_states(configured: Collection[str], reports: Iterable[Mapping[str, Any]]
 
 
 def _told(node: Node, report: Mapping[str, Any]) -> dict[str, Any]:
-    return {"id": node.id, "address": node.address, "started_ms": node.started_ms, "report": dict(report)}
+    away = bool(node.report.get("away"))
+    return {"id": node.id, "address": node.address, "started_ms": node.started_ms, "away": away, "report": dict(report)}
 
 
 # -- in words ------------------------------------------------------------------------------------------------------
@@ -229,7 +230,8 @@ def in_words(status: Mapping[str, Any]) -> Iterator[str]:
     nodes = status.get("nodes") or ()
     if nodes:
         own = status.get("node")
-        names = [f"{each['address']}{' (this one)' if each['id'] == own else ''}" for each in nodes]
+        this, cut = " (this one)", " does not reach MoySklad"
+        names = [f"{each['address']}{this if each['id'] == own else ''}{cut if each.get('away') else ''}" for each in nodes]
         yield f"instances  {len(nodes)}: {', '.join(names)}"
     if (backlog := status.get("backlog")) is not None:
         yield f"backlog    {backlog_words(backlog)}"

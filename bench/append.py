@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from typing import Any, Final
-from uuid import uuid4
 
 import orjson
 
+from adapters.ids import event_id
 from adapters.postgres.database import create_pool
 from adapters.postgres.event_store import PostgresEventStore
 from bench.bare import ONE, BareWriter, open_bare
@@ -29,6 +29,9 @@ OF_THE_BARE: Final = 0.7
 OF_THE_LIBRARY: Final = 10.0
 THREADS: Final = 8
 EVENTS_A_CALL: Final = 8
+LIVE: Final = 1_024
+"""So many calls go on at once, each with its next event in turn: a batch finds most of its streams there already."""
+
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +84,10 @@ def observation() -> dict[str, Any]:
 
 def as_append(nth: int, data: dict[str, Any]) -> Append:
     """An append as ``Ingest`` makes it: a stream of some events, a digest of its own, due soon."""
+    call = nth // (LIVE * EVENTS_A_CALL) * LIVE + nth % LIVE
     return Append(
-        stream=StreamId(enterprise=f"{1_000 + nth % 100}", name=f"call/k{nth // EVENTS_A_CALL}.1"),
-        events=(NewEvent(id=uuid4(), type="dial_observed", schema=1, data=data),),
+        stream=StreamId(enterprise=f"{1_000 + call % 100}", name=f"call/k{call}.1"),
+        events=(NewEvent(id=event_id(), type="dial_observed", schema=1, data=data),),
         digest=sha256(b"%d" % nth).digest(),
         due_ms=1_795_436_912_773,
     )

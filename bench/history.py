@@ -46,7 +46,7 @@ KINDS: Final = ("answered", "missed", "outgoing", "answered", "internal")
 """The kinds of the blocks, in turn; ``live`` and ``waiting`` calls are made by name only."""
 
 PER_CALL: Final = (
-    "streams", "signal_digests", "switchboard_calls", "switchboard_members", "switchboard_links", "calls",
+    "streams", "switchboard_calls", "switchboard_members", "switchboard_links", "calls",
     "public.integration_logs",
 )  # fmt: skip
 """Tables with rows of single calls, besides the events."""

@@ -23,6 +23,7 @@ from core.decisions import Limits
 from core.ports import Projection
 from core.signals import Wire
 from projections.calls import Calls
+from projections.folded import FoldedCalls
 from projections.journal import Journal
 from projections.statistics import Statistics
 
@@ -39,7 +40,8 @@ def wall_ms() -> int:
 
 def projections() -> tuple[Projection, ...]:
     """Every read model, as the service has them."""
-    return (Calls(), Journal(), Statistics())
+    folded = FoldedCalls()
+    return (Calls(folded), Journal(), Statistics(folded))
 
 
 @dataclass(slots=True)

@@ -7,14 +7,20 @@ else an hour later, and a replay must see when that was.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from core import talk
 from core.call import Call
 from core.conclusions import PART_TO_HANGUP_MS
-from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
+from core.events import CallOverdue, CallSettled, CallWrittenOff, HangupObserved, TimeFact
 from core.lifecycle import LIVE, Phase
+from core.talk import Bridges
 from core.values import Direction
+
+ARRIVAL_LAGS_MS: Final = 8_000
+"""Whatever is told of a call's beginning has been heard by then: deliveries lag by seven seconds at most (quirk 4)."""
+
+ENDS_ALONE: Final = "only the ends of this call are ever told and the hangup names who answered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +82,9 @@ def next_deadline(call: Call, now_ms: int, limits: Limits) -> int | None:
 def complete(call: Call) -> str:
     """Why nothing that is still under way can change an ended call's record; empty when something could.
 
-    Only a talk whose every stay was heard to its end, and which the hangup confirms, is complete: any other
-    end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4). Over AMI there are no stragglers.
+    Only a talk whose every stay was heard to its end, and which the hangup confirms, is complete, or a call of which nothing
+    but its ends is ever told: any other end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4). Over AMI there
+    are no stragglers.
     """
     hangup = call.hangup
     if hangup is None or call.hangup_ms is None or call.direction is Direction.INTERNAL:
@@ -88,7 +95,9 @@ def complete(call: Call) -> str:
         return ""  # of two ways to hear of a call the better one is still to come
     found = call.talks
     last = talk.last_talk(found)
-    if last is None or last.end_ms is None:
+    if last is None:
+        return ENDS_ALONE if _is_told_by_its_ends_alone(call, hangup) else ""
+    if last.end_ms is None:
         return ""
     parted_ms = _parted_ms(call)
     if parted_ms is None:
@@ -102,6 +111,20 @@ def complete(call: Call) -> str:
     if call.hangup_ms - parted_ms > PART_TO_HANGUP_MS:
         return ""
     return "every bridge was heard to its end and the hangup confirms who talked"
+
+
+def _is_told_by_its_ends_alone(call: Call, hangup: HangupObserved) -> bool:
+    """Whether the exchange tells dials and hangups only, and this hangup has said all that it ever will (decision 0025).
+
+    One that tells bridges tells the arrival first: where that was not heard by the time that it must have come, no bridge will
+    be. An answered hangup with one name then names the answerer (PRODUCT C3), and no straggler can add to it.
+    """
+    if call.direction is not Direction.INCOMING or call.is_rewritten or call.arrival_ms is not None or call.click is not None:
+        return False
+    if call.bridges != Bridges() or call.consultations or call.requested:
+        return False
+    lasted_ms = (call.hangup_ms or 0) - (call.first_heard_ms or 0)
+    return len(hangup.extensions) == 1 and hangup.extensions[0] in call.rung and lasted_ms >= ARRIVAL_LAGS_MS
 
 
 def hold_ends_ms(call: Call, limits: Limits) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from pathlib import Path
 
@@ -12,6 +13,21 @@ from transitions.extensions.diagrams import GraphMachine
 from core.lifecycle import DESCRIPTIONS, STAYS, TABLE, Phase, Trigger
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent
+ROOMS = (
+    "core",
+    "projections",
+    "adapters",
+    "adapters/http",
+    "adapters/postgres",
+    "adapters/moysklad",
+    "adapters/directory",
+    "adapters/asterisk",
+    "adapters/sandbox",
+    "adapters/lab",
+    "bench",
+)
+SHARED = ("__init__", "errors", "phone", "values")
 
 
 def lifecycle() -> str:
@@ -49,7 +65,61 @@ def lifecycle() -> str:
     return "\n".join(lines)
 
 
-PAGES = {HERE / "lifecycle.md": lifecycle}
+def modules() -> str:
+    """Every module with the first line it says of itself, room by room; and how those of ``core/`` build on each other."""
+    lines = [
+        "# Room by room",
+        "",
+        "Generated from the first line of each module by `python docs/draw.py`; a test fails when it is out of date.",
+        "How the rooms fit together: [architecture.md](architecture.md).",
+        "",
+    ]
+    for room in ROOMS:
+        folder = ROOT / room
+        lines += [f"## `{room}/`", "", said(folder / "__init__.py"), "", "| module | what it is for |", "|---|---|"]
+        lines += [f"| `{path.stem}` | {said(path)} |" for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
+        lines.append("")
+        if room == "core":
+            lines += [
+                "Who builds on whom; what follows from another arrow is left out, and so are the words all share (" + ", ".join(
+                    f"`{name}`" for name in SHARED
+                ) + "):",
+                "",
+                "```mermaid",
+                "graph LR",
+                *(f"  {above} --> {below}" for above, below in sorted(building(folder))),
+                "```",
+                "",
+            ]
+    return "\n".join(lines)
+
+
+def said(path: Path) -> str:
+    """The first sentence of a module's docstring."""
+    text = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0]
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def building(folder: Path) -> set[tuple[str, str]]:
+    """``(above, below)``: which module of a room imports which, without what follows from the others."""
+    names = {path.stem for path in folder.glob("*.py")} - set(SHARED)
+    direct: dict[str, set[str]] = {}
+    for name in names:
+        imported = (node for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())) if isinstance(node, ast.ImportFrom))
+        direct[name] = {(node.module or "").removeprefix(f"{folder.name}.") for node in imported} & names
+
+    def below(name: str) -> set[str]:
+        return direct[name].union(*map(below, direct[name]))
+
+    return {
+        (name, other)
+        for name in names
+        for other in direct[name]
+        if not any(other in below(via) for via in direct[name] - {other})
+    }
+
+
+PAGES = {HERE / "lifecycle.md": lifecycle, HERE / "modules.md": modules}
 
 
 def main(check: bool) -> int:

@@ -13,7 +13,7 @@ from core.clicks import STREAM, ClickEvent, decode_click, fold_click, initial_cl
 from core.ports import ProjectionDb, RecordedEvent
 
 _SQL: Final = Path(__file__).parent / "sql"
-_HISTORY: Final = (_SQL / "calls_history.sql").read_text()
+_HISTORY: Final = (_SQL / "clicks_history.sql").read_text()
 _UPSERT: Final = (_SQL / "clicks_upsert.sql").read_text()
 
 
@@ -32,7 +32,8 @@ class Clicks:
         histories: dict[tuple[str, str], list[ClickEvent | None]] = {name: [] for name in names}
         for row in rows:
             histories[row["enterprise"], row["stream"]].append(decode_click(row["type"], row["data"]))
-        await db.executemany(_UPSERT, [_row(*name, history) for name, history in histories.items()])
+        found = [_row(*name, history) for name, history in histories.items()]
+        await db.execute(_UPSERT, *(list(column) for column in zip(*found, strict=True)))
 
     async def reset(self, db: ProjectionDb) -> None:
         """Empty the table."""

@@ -60,7 +60,7 @@ class Journal:
         """Write the rows of one batch of the log; repeating a batch writes nothing new."""
         rows = [row for recorded in events if (row := _row(recorded)) is not None]
         if rows:
-            await db.executemany(_INSERT, rows)
+            await db.execute(_INSERT, *(list(column) for column in zip(*rows, strict=True)))
 
     async def reset(self, db: ProjectionDb) -> None:
         """Remove our own rows; those of the script that this service replaced stay."""

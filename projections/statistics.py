@@ -6,20 +6,17 @@ they counted for before it. So the sums depend on the events alone, however the 
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from core import conclusions
-from core.call import Call, evolve, initial
-from core.conclusions import attribution
-from core.events import ORDERS, OUTCOMES, EffectDone, EffectFailed, EffectRefused, Exchange, decode
-from core.lifecycle import Phase
-from core.measures import involved, talked_ms, wait_ms
+from core.events import EffectDone, EffectFailed, EffectRefused, Exchange, decode
 from core.ports import ProjectionDb, RecordedEvent
 from core.self_test import is_test
 from core.values import Outcome
+from projections.folded import PAUSE_EVERY, PREFIX, Change, Folded, FoldedCalls
 
 HOUR_MS: Final = 3_600_000
 
@@ -29,16 +26,20 @@ BOUNDS_MS: Final = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1_000, 1_5
 NAME_CHARS: Final = 200
 
 _SQL: Final = Path(__file__).parent / "sql"
-_HISTORY: Final = (_SQL / "statistics_history.sql").read_text()
 _CALLS: Final = (_SQL / "statistics_calls.sql").read_text()
 _PEOPLE: Final = (_SQL / "statistics_people.sql").read_text()
 _REQUESTS: Final = (_SQL / "statistics_requests.sql").read_text()
 _NAMES: Final = (_SQL / "statistics_names.sql").read_text()
 
-_COUNTS_NOTHING: Final = tuple(kind.type for kind in (*OUTCOMES, *ORDERS))
+_TIDY_CALLS: Final = (_SQL / "statistics_tidy_calls.sql").read_text()
+_TIDY_PEOPLE: Final = (_SQL / "statistics_tidy_people.sql").read_text()
+
+_ANSWERED: Final = (EffectDone.type, EffectFailed.type, EffectRefused.type)
 
 Key = tuple[Any, ...]
 Sums = dict[Key, list[int]]
+Row = Mapping[str, Any]
+"""A call's row (``projections/call_row.py``)."""
 
 
 class Statistics:
@@ -46,53 +47,37 @@ class Statistics:
 
     name = "statistics"
 
+    def __init__(self, folded: FoldedCalls | None = None) -> None:
+        self._folded = folded or FoldedCalls()
+
     async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
-        """Count one batch of the log."""
-        calls = [each for each in events if each.stream.name.startswith("call/")]
-        told = [each for each in calls if not is_test(each.stream.name.removeprefix("call/"))]
-        await _count_calls(db, told, events[-1].position if events else 0)
-        await _count_requests(db, told)
+        """Count one batch of the log. What MoySklad was asked changes no number of a call, and self-tests count for nothing."""
+        changes = [each for each in await self._folded.changes(db, events) if each.heard and not is_test(each.after.state.id)]
+        await _count_calls(db, changes)
+        await _count_requests(db, events)
 
     async def reset(self, db: ProjectionDb) -> None:
         """Empty the tables."""
         await db.execute("TRUNCATE statistics_calls, statistics_people, statistics_requests, statistics_names")
 
 
-async def _count_calls(db: ProjectionDb, told: Sequence[RecordedEvent], upto: int) -> None:
-    heard = [each for each in told if each.type not in _COUNTS_NOTHING]
-    if not heard:
-        return
-    first = heard[0].position
-    names = list(dict.fromkeys((each.stream.enterprise, each.stream.name) for each in heard))
-    rows = await db.fetch(_HISTORY, [name[0] for name in names], [name[1] for name in names], upto, _COUNTS_NOTHING)
+async def _count_calls(db: ProjectionDb, changes: Sequence[Change]) -> None:
     by_call: Sums = {}
     by_person: Sums = {}
-    for before, after in _folded(rows, first):
-        for state, sign in ((before, -1), (after, 1)):
-            _add(by_call, call_counts(state), sign)
-            _add(by_person, people_counts(state), sign)
-    await _write(db, _CALLS, by_call, "DELETE FROM statistics_calls WHERE enterprise = $1 AND hour_ms = $2 AND calls = 0")
-    await _write(db, _PEOPLE, by_person, "DELETE FROM statistics_people WHERE enterprise = $1 AND hour_ms = $2 AND calls = 0")
+    for nth, change in enumerate(changes, 1):
+        count(change.before, -1, by_call, by_person)
+        count(change.after, 1, by_call, by_person)
+        if nth % PAUSE_EVERY == 0:
+            await asyncio.sleep(0)
+    await _write(db, _CALLS, by_call, _TIDY_CALLS)
+    await _write(db, _PEOPLE, by_person, _TIDY_PEOPLE)
 
 
-def _folded(rows: Iterable[Any], first: int) -> Iterator[tuple[Call, Call]]:
-    """Each call as it was before the position ``first``, and as it is after the last of its rows."""
-    before: Call | None = None
-    state: Call | None = None
-    name: tuple[str, str] | None = None
-    for row in rows:
-        if (row["enterprise"], row["stream"]) != name:
-            if state is not None:
-                yield before or state, state
-            name = (row["enterprise"], row["stream"])
-            state = initial(row["enterprise"], row["stream"].removeprefix("call/"))
-            before = None
-        assert state is not None
-        if before is None and row["position"] >= first:
-            before = state
-        state = evolve(state, decode(row["type"], row["schema"], row["data"]))
-    if state is not None:
-        yield before or state, state
+def count(folded: Folded, sign: int, by_call: Sums, by_person: Sums) -> None:
+    """Add (or take away) what a call counts for; one of which nothing was heard counts for nothing."""
+    if folded.state.version:
+        _add(by_call, call_counts(folded.row), sign)
+        _add(by_person, people_counts(folded.row), sign)
 
 
 def _add(sums: Sums, counts: Iterable[tuple[Key, tuple[int, ...]]], sign: int) -> None:
@@ -105,54 +90,43 @@ def _add(sums: Sums, counts: Iterable[tuple[Key, tuple[int, ...]]], sign: int) -
 async def _write(db: ProjectionDb, sql: str, sums: Sums, tidy: str) -> None:
     rows = [(*key, *values) for key, values in sorted(sums.items()) if any(values)]
     if rows:
-        await db.executemany(sql, rows)
+        await db.execute(sql, *columns(rows))
     if lessened := sorted({key[:2] for key, values in sums.items() if values[0] < 0}):
-        await db.executemany(tidy, lessened)  # what counts for nothing any more leaves no row
+        await db.execute(tidy, *columns(lessened))  # what counts for nothing any more leaves no row
+
+
+def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Rows as the arrays of one statement."""
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 # -- what a call counts for -----------------------------------------------------------------------------------------
 
 
-class _Nobody:
-    """Attribution without settings: a call nobody can be named for stays nobody's here."""
-
-    unrecognized_extension = ""
-
-
-def _outcome(call: Call) -> Outcome | None:
-    """How a customer's call ended; None while it goes on, and for what is no customer's call."""
-    if call.phase in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED):
-        return None
-    found = conclusions.outcome(call)
-    return None if found is Outcome.INTERNAL else found
-
-
-def call_counts(call: Call) -> Iterator[tuple[Key, tuple[int, ...]]]:
-    """``(enterprise, hour, direction, outcome) -> (calls, talk_ms, waits, wait_ms)``."""
-    outcome = _outcome(call)
-    if outcome is None:
+def call_counts(row: Row) -> Iterator[tuple[Key, tuple[int, ...]]]:
+    """``(enterprise, hour, direction, outcome) -> (calls, talk_ms, waits, wait_ms)``, from the call's row."""
+    if not _counts(row):
         return
-    waited = wait_ms(call)
-    key = (call.enterprise, _hour_ms(call), call.direction.value, outcome.value)
-    yield key, (1, sum(talked_ms(call).values()), int(waited is not None), waited or 0)
+    waited = row["wait_ms"]
+    key = (row["enterprise"], _hour_ms(row), row["direction"], row["outcome"])
+    yield key, (1, sum(row["talked_ms"]), int(waited is not None), waited or 0)
 
 
-def people_counts(call: Call) -> Iterator[tuple[Key, tuple[int, ...]]]:
-    """``(enterprise, hour, extension, direction) -> (calls, answered, missed, talk_ms, waits, wait_ms)``.
+def people_counts(row: Row) -> Iterator[tuple[Key, tuple[int, ...]]]:
+    """``(enterprise, hour, extension, direction) -> (calls, answered, missed, talk_ms, waits, wait_ms)``, from the call's row.
 
     Who has talked has answered; where no talks were heard, it is whose call it was. Nobody has missed what a colleague took.
     The waiting is that of the one who answered first.
     """
-    outcome = _outcome(call)
-    if outcome is None:
+    if not _counts(row):
         return
-    talked, waited = talked_ms(call), wait_ms(call)
-    answered = outcome is Outcome.ANSWERED
-    by = set(talked) or ({attribution(call, _Nobody())[0]} if answered else set())
+    talked, waited = dict(zip(row["talked"], row["talked_ms"], strict=True)), row["wait_ms"]
+    answered = row["outcome"] == Outcome.ANSWERED
+    by = set(talked) or ({row["extension"]} if answered else set())
     first = next(iter(talked), None)
-    for extension in dict.fromkeys([*involved(call), *(name for name in by if name)]):
+    for extension in dict.fromkeys([*row["extensions"], *(name for name in by if name)]):
         mine = waited if extension == first else None
-        key = (call.enterprise, _hour_ms(call), extension, call.direction.value)
+        key = (row["enterprise"], _hour_ms(row), extension, row["direction"])
         yield key, (
             1,
             int(extension in by),
@@ -163,18 +137,25 @@ def people_counts(call: Call) -> Iterator[tuple[Key, tuple[int, ...]]]:
         )
 
 
-def _hour_ms(call: Call) -> int:
-    return conclusions.start_ms(call) // HOUR_MS * HOUR_MS
+def _counts(row: Row) -> bool:
+    """Whether it is a customer's call that is over. What turned out to be another's leg, or internal, is none."""
+    return row["outcome"] not in (None, Outcome.INTERNAL)
+
+
+def _hour_ms(row: Row) -> int:
+    return int(row["started_ms"]) // HOUR_MS * HOUR_MS
 
 
 # -- requests and names ---------------------------------------------------------------------------------------------
 
 
-async def _count_requests(db: ProjectionDb, told: Sequence[RecordedEvent]) -> None:
+async def _count_requests(db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
     sums: dict[Key, list[int]] = {}
     names: dict[tuple[str, str], str] = {}
-    for recorded in told:
-        if recorded.type not in (EffectDone.type, EffectFailed.type, EffectRefused.type):
+    for recorded in events:
+        if recorded.type not in _ANSWERED or not recorded.stream.name.startswith(PREFIX):
+            continue
+        if is_test(recorded.stream.name.removeprefix(PREFIX)):
             continue
         event = decode(recorded.type, recorded.schema, recorded.data)
         assert isinstance(event, EffectDone | EffectFailed | EffectRefused)
@@ -189,9 +170,10 @@ async def _count_requests(db: ProjectionDb, told: Sequence[RecordedEvent]) -> No
             for extension, name in _named(event):
                 names[recorded.stream.enterprise, extension] = name
     if sums:
-        await db.executemany(_REQUESTS, [(*key, *each[:3], each[3:]) for key, each in sorted(sums.items())])
+        took = [f"{{{','.join(map(str, each[3:]))}}}" for _, each in sorted(sums.items())]
+        await db.execute(_REQUESTS, *columns([(*key, *each[:3]) for key, each in sorted(sums.items())]), took)
     if names:
-        await db.executemany(_NAMES, [(*key, name) for key, name in sorted(names.items())])
+        await db.execute(_NAMES, *columns([(*key, name) for key, name in sorted(names.items())]))
 
 
 def api_of(exchange: Exchange) -> str:

@@ -139,6 +139,8 @@ class Instance:
     claimed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     dead: bool = False
+    away: bool = False
+    """Nothing of MoySklad answers it."""
 
     def __post_init__(self) -> None:
         self.ownership = Ownership(
@@ -149,6 +151,7 @@ class Instance:
             now_ms=lambda: 1_000_000,
             clock=lambda: now_s() + self.offset_s,
             new_id=self.world.new_id,
+            away=lambda: self.away,
             on_claimed=self._claimed,
             on_lost=self.lost.append,
         )

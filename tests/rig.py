@@ -40,6 +40,7 @@ from core.ports import Projection
 from projections.calls import Calls
 from projections.clicks import Clicks
 from projections.difference_text import Tally, as_json
+from projections.folded import FoldedCalls
 from projections.journal import Journal
 from projections.statistics import Statistics, quantile_ms
 from tests.described import held_to_description
@@ -174,7 +175,9 @@ async def service_beside(
         ways=ways or {},
         known_limits=Roomy(known_ms=3_600_000),
     )
-    async with assembled(options, (Calls(), Clicks(), Journal(), Statistics()) if projections is None else projections) as service:
+    folded = FoldedCalls()
+    models = (Calls(folded), Clicks(), Journal(), Statistics(folded))
+    async with assembled(options, models if projections is None else projections) as service:
         yield service
 
 

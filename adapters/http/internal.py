@@ -9,6 +9,7 @@ from aiohttp import web
 from adapters.http.answers import Problem, answer, read_json, status_of, told
 from adapters.http.bodies import LoggedCall, Signal
 from adapters.http.described import described
+from adapters.http.quick import WIRE
 from adapters.http.services import SERVICES, services
 from adapters.http.shapes import Acknowledgement, Taken
 from adapters.http.stream import NDJSON
@@ -45,6 +46,7 @@ def _taker(wire: Wire) -> Any:
         return answer(told(taken))
 
     take.__doc__ = _SAYS[wire]
+    setattr(take, WIRE, wire)
     return described("dispatcher", Taken, body=LoggedCall if wire is Wire.LOG_CALL else Signal)(take)
 
 

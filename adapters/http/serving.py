@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
+from adapters.http.quick import Lane, QuickConnection
 from adapters.http.services import SERVICES, Holder
 
 log = structlog.get_logger("serving")
@@ -44,8 +45,10 @@ class Server:
     def __init__(self, app: web.Application, *, grace_s: float = GRACE_S, first_request_s: float = FIRST_REQUEST_S) -> None:
         self._holder: Holder = app[SERVICES]
         self._grace_s = grace_s
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self.lane = Lane(self._holder)
         self._sockets: list[socket.socket] = []
+        self._listening: list[asyncio.Server] = []
         self._first_request_s = first_request_s
         self._watching: asyncio.Task[None] | None = None
 
@@ -62,7 +65,7 @@ class Server:
         for family, _, _, _, address in dict.fromkeys(found):
             listening = socket.create_server(address, family=family, backlog=BACKLOG)
             self._sockets.append(listening)
-            await web.SockSite(self._runner, listening, backlog=BACKLOG).start()
+            self._listening.append(await loop.create_server(self._make_protocol, sock=listening, backlog=BACKLOG))
         self._watching = asyncio.create_task(self._let_go_of_the_silent(), name="silent connections")
 
     async def stop(self) -> None:
@@ -96,13 +99,16 @@ class Server:
     async def _stop_listening(self) -> None:
         """Close the port, but not on those whom the kernel has let in already: they would be reset with their request."""
         loop = asyncio.get_running_loop()
-        for listening in self._sockets:
-            loop.remove_reader(listening)
-        for _ in range(2):
-            await asyncio.sleep(0)  # what asyncio has accepted becomes a connection in the loop's next round
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            for listening in self._sockets:
+                loop.remove_reader(listening)
+            for _ in range(2):
+                await asyncio.sleep(0)  # what asyncio has accepted becomes a connection in the loop's next round
+        # From here to the closed port nobody else runs: uvloop accepts and connects in one go, in a round of its own.
         waiting = [connection for listening in self._sockets for connection in _accepted(listening)]
-        for site in list(self._runner.sites):
-            await site.stop()
+        for server in self._listening:
+            server.close()
+        self._listening.clear()
         self._sockets.clear()
         for connection in waiting:
             with contextlib.suppress(OSError):
@@ -111,7 +117,9 @@ class Server:
     def _make_protocol(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None
-        return server()
+        return QuickConnection(
+            self.lane, server, loop=asyncio.get_running_loop(), access_log=None, lingering_time=LINGER_S
+        )
 
     async def _until_gone(self) -> None:
         server, loop = self._runner.server, asyncio.get_running_loop()

@@ -21,6 +21,7 @@ from yarl import URL
 from adapters.moysklad.answers import read, understand
 from adapters.moysklad.breaker import Outcome, outcome_of
 from adapters.moysklad.errors import Answer, Api, ApiRefusal, ApiUnavailable, is_crowded, problem_of
+from adapters.moysklad.reach import Reach
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.sending import Sending, before_body, before_headers, new_socket, trouble_of
 from adapters.moysklad.turnstile import Place, Turnstile
@@ -30,6 +31,8 @@ from core.events import Exchange
 MAX_REDIRECTS: Final = 5
 HURRIED_S: Final = 5.0
 """The time of a request that tries whether MoySklad is back (``breaker.py``)."""
+AWAY_CONNECT_S: Final = 1.0
+"""To connect while nothing of MoySklad answers here: what is under way keeps the enterprise from an instance that reaches it."""
 SILENCE_MS: Final = 1_000
 """A request that was given up, because its deadline came, counts as one that MoySklad did not answer after so long."""
 MAX_KEPT_EXCHANGES: Final = 40
@@ -117,6 +120,7 @@ class Transport:
         timeout_s: for one request, from connecting to the last byte.
         wait_ms: how long a request may wait for its turn within the account's limits.
         connections: open connections at most (the Phone API allows 100 at once from one address, 1.2).
+        reach: told whether anything answers here; by default one that asks here.
     """
 
     def __init__(
@@ -129,15 +133,18 @@ class Transport:
         connect_timeout_s: float = 5.0,
         wait_ms: int = 10_000,
         connections: int = 100,
+        reach: Reach | None = None,
     ) -> None:
         self.api = api
         self.base_url = base_url.rstrip("/")
         self._limits = limits
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_timeout_s)
         self._hurried = aiohttp.ClientTimeout(total=min(timeout_s, HURRIED_S), sock_connect=connect_timeout_s)
+        self._away = aiohttp.ClientTimeout(total=min(timeout_s, HURRIED_S), sock_connect=min(connect_timeout_s, AWAY_CONNECT_S))
         self._wait_ms = wait_ms
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self.reach = Reach(self._knock) if reach is None else reach
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -240,9 +247,10 @@ class Transport:
                 allow_redirects=False,
                 trace_request_ctx=sending,
                 middlewares=(sending.once,),
-                timeout=self._hurried if place.hurried else self._timeout,
+                timeout=self._away if self.reach.away else self._hurried if place.hurried else self._timeout,
             ) as response:
                 status = response.status
+                self.reach.answered()
                 raw, whole = await read(response)
                 answer, kept = understand(response, raw, whole, credential, outgoing.digest)
             return answer
@@ -252,11 +260,13 @@ class Transport:
             if sending.barred:
                 place.not_sent()
                 raise Unavailable(trouble, ambiguous=False) from error
+            self.reach.silent()
             raise ApiUnavailable(trouble, ambiguous=sent and sending.write) from error
         except asyncio.CancelledError:
             kept = "(given up: no time left)"
             silent_ms = round((time.monotonic() - started) * 1000)
             if silent_ms >= SILENCE_MS:
+                self.reach.silent()
                 place.settle(Outcome.AWAY, failed=True, reason=f"no answer within {silent_ms} ms")
             else:
                 place.settle(Outcome.NOTHING, failed=sending.sent)
@@ -274,6 +284,21 @@ class Transport:
                     duration_ms=round((time.monotonic() - started) * 1000),
                 )
             )
+
+    async def _knock(self) -> None:
+        """Ask for nothing in particular, with no credential: whatever the answer, there is one. Raises what aiohttp raises."""
+        sending = Sending(write=False, permit=Turn().permit)
+        async with self._open().request(
+            "GET",
+            URL(self.base_url, encoded=True),
+            data=None,
+            headers={},
+            allow_redirects=False,
+            trace_request_ctx=sending,
+            middlewares=(sending.once,),
+            timeout=self._away,
+        ):
+            pass
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

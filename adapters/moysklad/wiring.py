@@ -13,6 +13,7 @@ from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import MAIN_API_URL, JsonApi
 from adapters.moysklad.limits import Clock, wall_ms
 from adapters.moysklad.phone_api import PHONE_API_URL, PhoneApi
+from adapters.moysklad.reach import Reach
 from adapters.moysklad.registry import LimitsRegistry, Mended, nobody
 from adapters.moysklad.transport import Transport
 
@@ -21,7 +22,8 @@ from adapters.moysklad.transport import Transport
 class MoySklad:
     """Everything that speaks to MoySklad. ``close`` it at the end.
 
-    ``limits`` says how each account stands, and wants to know how many instances share the address.
+    ``limits`` says how each account stands, and wants to know how many instances share the address. ``reach``, of the Phone
+    API, which the cards come from, must be run.
     """
 
     gateway: MoySkladGateway
@@ -30,6 +32,7 @@ class MoySklad:
     json: JsonApi
     limits: LimitsRegistry
     transports: tuple[Transport, Transport]
+    reach: Reach
 
     async def close(self) -> None:
         """Give all connections back."""
@@ -59,7 +62,7 @@ def build_moysklad(
     """
     limits = LimitsRegistry(now_ms=now_ms, mended=mended) if limits is None else limits
     phone_way = Transport(api=Api.PHONE, base_url=phone_url, limits=limits, timeout_s=timeout_s)
-    json_way = Transport(api=Api.JSON, base_url=main_url, limits=limits, timeout_s=timeout_s)
+    json_way = Transport(api=Api.JSON, base_url=main_url, limits=limits, timeout_s=timeout_s, reach=phone_way.reach)
     phone = PhoneApi(phone_way, zone=zone or ZoneInfo("Europe/Moscow"))
     json = JsonApi(json_way)
     return MoySklad(
@@ -69,4 +72,5 @@ def build_moysklad(
         json=json,
         limits=limits,
         transports=(phone_way, json_way),
+        reach=phone_way.reach,
     )

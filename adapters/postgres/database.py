@@ -80,11 +80,14 @@ def still_wanted(error: BaseException) -> None:
         raise asyncio.CancelledError from error
 
 
-async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 12) -> asyncpg.Pool:
-    """Open the pool that the whole service shares; the server must be up (see :func:`wait_for_database`).
+async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 12, derived: bool = False) -> asyncpg.Pool:
+    """Open a pool that many share; the server must be up (see :func:`wait_for_database`).
 
     Columns of type json and jsonb come parsed, and parameters of these types are Python values. Several hosts in the
-    DSN are tried in turn until one accepts writes.
+    DSN are tried in turn until one accepts writes. ``derived``: its transactions do not wait for the disk, so only what
+    is derived from the log and would be derived again may be written through it (docs/decisions/0022).
+
+    Nothing of a session is put back between two users (see ``_Connection``): settings and locks of a transaction only.
     """
     return await asyncpg.create_pool(
         dsn,
@@ -93,7 +96,7 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 12) -> asy
         init=_set_codecs,
         connect=_open,
         connection_class=_Connection,
-        **_settings(),
+        **_settings(session={"synchronous_commit": "off"} if derived else None),
     )
 
 
@@ -248,6 +251,14 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no t
         super().__init__(protocol, transport, *args, **kwargs)
         _watch(transport.get_extra_info("socket"))
 
+    def get_reset_query(self) -> str:
+        """Nothing: it would be a quarter of all statements.
+
+        Whoever uses the pool changes nothing of the session (tests/adapters/postgres/test_sessions.py looks for it), and
+        asyncpg itself ends a transaction that was left open and forgets listeners.
+        """
+        return ""
+
     async def _cancel(self, waiter: Any, cancel_waiter: Any = None) -> None:
         # It would be given as long as a statement, and a connection on its way back to the pool waits for it.
         async with asyncio.timeout(CANCEL_S) as limit:
@@ -279,6 +290,8 @@ def _settings(statement_s: float = STATEMENT_S, session: dict[str, str] | None =
             "search_path": f"{SCHEMA}, public",
             # append_batch must see what was committed while it waited for its turn.
             "default_transaction_isolation": "read committed",
+            # What is answered or acted upon is on disk, whatever the database's default is; who need not wait says so.
+            "synchronous_commit": "on",
             # Nobody of ours may hold locks, or the horizon of vacuum, for long.
             "idle_in_transaction_session_timeout": _ms(IDLE_TRANSACTION_S),
             "lock_timeout": _ms(LOCK_S),

@@ -45,7 +45,7 @@ class PostgresLeases:
         self._process = this_process() if process is None else process
         # A beat that a crash of the server takes back does no harm (see lease_turn), so it does not wait for the disk.
         self._beats = Line(lambda: connect(dsn, statement_s=beat_s, synchronous_commit="off"), patience_s=beat_s)
-        self._rest = Line(lambda: connect(dsn, statement_s=ask_s, synchronous_commit="on"), patience_s=ask_s)
+        self._rest = Line(lambda: connect(dsn, statement_s=ask_s), patience_s=ask_s)
 
     async def __aenter__(self) -> Self:
         return self

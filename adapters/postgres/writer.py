@@ -86,6 +86,11 @@ class GroupWriter:
 
     async def write(self, items: tuple[Item, ...]) -> Results:
         """Record the items durably; their results in order. Raises StoreUnavailable, AppendRefused."""
+        return await self.give(items)
+
+    def give(self, items: tuple[Item, ...]) -> asyncio.Future[Results]:
+        """The same for who does not wait: what :meth:`write` returns or raises is the future's. Raises StoreUnavailable when
+        nothing can be taken now."""
         size = sum(len(data) for item in items for data in item.data)
         if self._closing:
             raise StoreUnavailable("the event store is closed")
@@ -98,10 +103,7 @@ class GroupWriter:
         self._queued_bytes += size
         self._filled.set()
         self._ensure_running()
-        began_s = loop.time()
-        results = await unit.answer
-        self.latency.observe(loop.time() - began_s)
-        return results
+        return unit.answer
 
     async def close(self) -> None:
         """Commit what was accepted, then stop. Bounded by the patience of those who wait."""
@@ -227,16 +229,15 @@ class GroupWriter:
         if connection.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
             # Even the implicit transaction of a client that was stopped half-way ends, and with it its lock on the log.
             await connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'")
-        # A 2xx means "on disk" (PRODUCT A9), whatever the database's default is.
-        await connection.execute("SET synchronous_commit = on")
         self._statement = await connection.prepare(_APPEND_BATCH)
 
     def _tell(self, units: Sequence[Unit], row: Any) -> None:
         items = list(chain.from_iterable(unit.items for unit in units))
         own = list(chain.from_iterable([unit.in_doubt] * len(unit.items) for unit in units))
         answers = results(items, row, own=own)
-        place = 0
+        place, now_s = 0, asyncio.get_running_loop().time()
         for unit in units:
+            self.latency.observe(now_s - (unit.deadline - self._patience_s))
             unit.settle(answers[place : place + len(unit.items)])
             place += len(unit.items)
         self._committed()

@@ -2,8 +2,13 @@ INSERT INTO calls (
     enterprise, call, version, phase, direction, outcome, number, digits, extensions, extension, started_ms, ended_ms,
     talk_ms, moysklad_call, open_cards, failures, parked, remedy, parked_ms, parked_code,
     phase_ms, ringing, talking, cards, client, talked, talked_ms, wait_ms
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22, $23, $24, $25, $26, $27, $28)
+)
+SELECT
+    enterprise, call, version, phase, direction, outcome, number, digits, extensions, extension, started_ms, ended_ms,
+    talk_ms, moysklad_call, open_cards, failures, parked, remedy, parked_ms, parked_code,
+    phase_ms, ringing, talking, cards, client, talked, talked_ms, wait_ms
+FROM json_populate_recordset(NULL::calls, $1::json)
+ORDER BY enterprise, call -- whoever writes several rows at once locks them in this order
 ON CONFLICT (enterprise, call) DO UPDATE SET
     version = excluded.version, phase = excluded.phase, direction = excluded.direction, outcome = excluded.outcome,
     number = excluded.number, digits = excluded.digits, extensions = excluded.extensions, extension = excluded.extension,

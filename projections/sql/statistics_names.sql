@@ -1,2 +1,3 @@
-INSERT INTO statistics_names (enterprise, extension, name) VALUES ($1, $2, $3)
+INSERT INTO statistics_names (enterprise, extension, name)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
 ON CONFLICT (enterprise, extension) DO UPDATE SET name = excluded.name

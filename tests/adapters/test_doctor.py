@@ -61,11 +61,12 @@ async def test_instances_and_the_accounts_they_are_in_trouble_with_are_shown(dat
             "since_ms": rig.clock.now_ms - 240_000, "until_ms": rig.clock.now_ms + 60_000,
         }  # fmt: skip
         await leases.join("n1", "10.0.0.1:8023")
-        await leases.beat("n1", {"accounts": [revoked]})
+        await leases.beat("n1", {"accounts": [revoked], "away": True})
         good, said = await told(rig, tmp_path)
         assert not good
         assert "instances       1: 10.0.0.1:8023" in said
         assert "accounts        1 in trouble   <- look at this" in said
+        assert "network         nothing of MoySklad answers" in said
         words = "MoySklad has refused everything of it for 4 min (key revoked); tried again in 60 s"
         assert f"{ENTERPRISE}, phone API: {words}" in said
 

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from adapters.membership import BEAT_S, boottime
-from adapters.ownership import AHEAD_MS, KEPT_S, LEAST_LOOK_S, LOOK_S, NOBODY_S, SETTLE_S, preferred
+from adapters.membership import BEAT_S, SETTLED_S, boottime
+from adapters.ownership import AHEAD_MS, HURRY_S, KEPT_S, LEAST_LOOK_S, LOOK_S, NOBODY_S, SETTLE_S, preferred
 from core.ports import SELF_MS
 from tests.instances import HAND_OVER_S, PATIENCE_S, SOON_S, TICK_S, World, enterprises, virtually
 
@@ -176,6 +176,53 @@ def test_what_is_under_way_is_not_given_away() -> None:
         one.busy.clear()
         await world.pass_s(LOOK_S + SOON_S)
         assert two.owned() == two_should
+        await world.end()
+
+    virtually(run())
+
+
+def test_whoever_does_not_reach_moysklad_hands_over_to_those_who_do() -> None:
+    async def run() -> None:
+        names = enterprises(60)
+        world = World(names)
+        world.due = set(names)
+        one, two = await world.started(2)
+        await world.pass_s(LOOK_S + SOON_S)
+        before = {name: world.owner(name) for name in names}
+        assert {one, two} == set(before.values())
+        one.away = True
+        one.busy.add(next(name for name, owner in before.items() if owner is one))
+        await world.pass_s(SOON_S + LOOK_S + SOON_S)
+        assert one.owned() == one.busy, "what is under way is not torn off"
+        one.busy.clear()
+        await world.pass_s(HURRY_S + LOOK_S + SOON_S)
+        assert two.owned() == set(names)
+        one.away = False
+        await world.pass_s(SETTLED_S)
+        assert two.owned() == set(names), "not at once: it may be gone again"
+        await world.pass_s(SOON_S + LOOK_S + SOON_S)
+        assert {name: world.owner(name) for name in names} == before
+        await world.end()
+
+    virtually(run())
+
+
+def test_when_nobody_reaches_moysklad_nothing_moves() -> None:
+    async def run() -> None:
+        names = enterprises(60)
+        world = World(names)
+        world.due = set(names)
+        one, two = await world.started(2)
+        await world.pass_s(LOOK_S + SOON_S)
+        before = {name: world.owner(name) for name in names}
+        one.away = two.away = True
+        await world.pass_s(30.0)
+        assert {name: world.owner(name) for name in names} == before
+        three = world.start()
+        three.away = True
+        await world.pass_s(1.0)
+        two.kill()
+        await world.until(lambda: all(world.owner(name) for name in names), HAND_OVER_S + LOOK_S + NOBODY_S + SOON_S)
         await world.end()
 
     virtually(run())

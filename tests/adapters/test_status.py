@@ -168,14 +168,14 @@ READY = {"state": "ready", "reason": ""}
 
 
 def test_the_whole_in_a_few_lines() -> None:
-    nodes = [{"id": "n1", "address": "10.0.0.1:8023"}, {"id": "n2", "address": "10.0.0.2:8023"}]
+    nodes = [{"id": "n1", "address": "10.0.0.1:8023", "away": True}, {"id": "n2", "address": "10.0.0.2:8023"}]
     accounts = troubles([Account()])
     told = {
         "node": "n2", "now_ms": NOW_MS, "database": READY, "nodes": nodes, "backlog": BACKLOG,
         "parked": {"calls": 3, "enterprises": {"0367": 3}}, "accounts": accounts,
     }  # fmt: skip
     assert list(in_words(told)) == [
-        "instances  2: 10.0.0.1:8023, 10.0.0.2:8023 (this one)",
+        "instances  2: 10.0.0.1:8023 does not reach MoySklad, 10.0.0.2:8023 (this one)",
         "backlog    12 calls wait (2 live, 10 backlog), the oldest for 62 min; at least 1 s of work",
         "accounts   1 in trouble",
         "           0367, phone API: MoySklad has been away for 3 min (503), 7 requests wait; tried again in 4 s",

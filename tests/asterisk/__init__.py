@@ -1,0 +1,1 @@
+"""A real Asterisk and real SIP calls through the service into the sandbox (``./ms.sh test --all``)."""

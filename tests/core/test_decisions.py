@@ -8,7 +8,7 @@ import pytest
 
 from core.call import Call, fold, initial
 from core.conclusions import PART_TO_HANGUP_MS
-from core.decisions import Limits, complete, decide, hold_ends_ms, next_deadline
+from core.decisions import ARRIVAL_LAGS_MS, ENDS_ALONE, Limits, complete, decide, hold_ends_ms, next_deadline
 from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
 from core.lifecycle import Phase
 from tests.scenario import call_of, events, ms, seconds
@@ -132,6 +132,37 @@ def test_what_leaves_a_call_incomplete(why: str, table: str) -> None:
 )
 def test_what_makes_a_call_complete(table: str) -> None:
     assert complete(call_of(table)) != ""
+
+
+BARE = "0 A dial 101 102\n"
+"""All that is heard of a call's beginning where an exchange tells dials and hangups only."""
+
+
+def test_where_only_ends_are_told_an_answered_hangup_settles_at_once() -> None:
+    (fact,) = decide(call_of(BARE + "35 A hangup 101 answered"), ms(35), LIMITS)
+    assert isinstance(fact, CallSettled)
+    assert fact.reason == ENDS_ALONE
+
+
+@pytest.mark.parametrize(
+    ("why", "table"),
+    [
+        ("nobody answered: it may yet turn out that somebody did", BARE + "35 A hangup 101"),
+        ("it names nobody", BARE + "35 A hangup answered"),
+        ("it names several", BARE + "35 A hangup 101 102 answered"),
+        ("it names somebody who was not rung: picked up from elsewhere", BARE + "35 A hangup 103 answered"),
+        ("the dial was lost", "35 A hangup 101 answered"),
+        ("a transfer rewrote it", BARE + "35 A hangup 101 internal answered"),
+        ("arrivals are told, so bridges are told", "0 A start\n0.5 A dial 101\n35 A hangup 101 answered"),
+        ("a bridge was heard of", BARE + "5 A enter b1 101\n35 A hangup 101 answered"),
+        ("the end of a bridge was heard of", BARE + "34 A close b1\n35 A hangup 101 answered"),
+        ("an arrival may still be on its way", BARE + f"{ARRIVAL_LAGS_MS / 1000 - 0.001} A hangup 101 answered"),
+        ("the dial came late", "34 A dial 101\n35 A hangup 101 answered"),
+        ("outgoing calls have no arrival that would be missed", "0 A dial 101 out\n35 A hangup 101 out answered"),
+    ],
+)
+def test_where_more_may_be_told_it_waits(why: str, table: str) -> None:
+    assert complete(call_of(table)) == "", why
 
 
 # -- the maximum --------------------------------------------------------------------------------------------------

@@ -90,6 +90,10 @@ def test_every_effect_survives_the_store(effect: Effect) -> None:
     assert decode_effect(stored) == effect
 
 
+def test_an_effect_is_told_by_one_name_wherever_it_is_named() -> None:
+    assert {name: kind.__struct_config__.tag for name, kind in EFFECT_TYPES.items()} == {name: name for name in EFFECT_TYPES}
+
+
 def test_reading_an_effect_does_not_change_what_is_stored() -> None:
     stored = encode_effect(EVERY[0])
     decode_effect(stored)
@@ -97,8 +101,10 @@ def test_reading_an_effect_does_not_change_what_is_stored() -> None:
 
 
 def test_an_effect_of_a_newer_service_is_refused() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(msgspec.ValidationError):
         decode_effect({"type": "thing_from_the_future"})
+    with pytest.raises(msgspec.ValidationError):
+        decode_effect({})
     with pytest.raises(msgspec.ValidationError):
         decode_effect({"type": "inspect_call", "call": 5})
 

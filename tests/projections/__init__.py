@@ -1,0 +1,1 @@
+"""Read models: each row as its events say, and rebuilt equals live."""

@@ -118,7 +118,9 @@ class Cloud:
         return {
             fault.trouble
             for fault in self.faults
-            if fault.trouble in OF_MOYSKLAD and (account is None or not set(account.enterprises).isdisjoint(self.concerned(fault)))
+            if fault.trouble in OF_MOYSKLAD and (
+                fault.where < 0 if account is None else not set(account.enterprises).isdisjoint(self.concerned(fault))
+            )
         }
 
     def _fate(self, account: Account | None) -> Fate:

@@ -147,6 +147,15 @@ FINDINGS: Final = (
         ),
         explains=lambda scenario, said: ("recordings" in said or "rows" in said) and _is_slow_and_orphaned(scenario),
     ),
+    Finding(
+        what="an instance that reaches the database and not MoySklad keeps its enterprises: a card stays as long as that lasts",
+        scenario=Scenario(
+            nodes=2,
+            calls=(Script(pauses=(1_600,)), Script(pauses=(1_600,))),
+            faults=(Fault(trouble=Trouble.CUT_FROM_MOYSKLAD, at_ms=1_610, for_ms=30_000),),
+        ),
+        explains=lambda scenario, said: "cards" in said and _has(scenario, Trouble.CUT_FROM_MOYSKLAD),
+    ),
 )
 
 

@@ -91,6 +91,7 @@ class Node:
             now_ms=now_ms,
             clock=loop.time,
             new_id=self._new_lease,
+            away=lambda: self.reach.away,
             on_claimed=lambda enterprise: self.reactor.claimed(enterprise),
             on_lost=lambda enterprise: self.reactor.lost(enterprise),
         )
@@ -100,8 +101,10 @@ class Node:
             chance=random.Random(rng.random()).random,
             mended=lambda api, enterprise: around.account_works(enterprise),
         )
-        phone = PhoneApi(SimTransport(api=Api.PHONE, limits=registry, net=net), zone=UTC)
-        json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net))
+        way = SimTransport(api=Api.PHONE, limits=registry, net=net)
+        self.reach = way.reach
+        phone = PhoneApi(way, zone=UTC)
+        json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net, reach=way.reach))
         self.gateway = MoySkladGateway(phone, json, now_ms=now_ms)
         self.reactor = Reactor(
             store=self.store,
@@ -125,7 +128,7 @@ class Node:
     def start(self) -> None:
         """Begin to work."""
         self._keeping = self._task(self.ownership.run())
-        self._work = [self._task(self.reactor.run()), self._task(self.switchboard.run())]
+        self._work = [self._task(part) for part in (self.reactor.run(), self.switchboard.run(), self.reach.run())]
 
     def stop(self) -> None:
         """Begin to end in an orderly way (SIGTERM), as ``adapters/service.py`` does."""

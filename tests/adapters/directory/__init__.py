@@ -1,0 +1,1 @@
+"""Who is calling and who should answer: desk, memory, table, look-ups, hooks, against PostgreSQL and the sandbox."""

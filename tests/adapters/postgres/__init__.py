@@ -1,0 +1,1 @@
+"""The event store and its neighbours on a real PostgreSQL, one fresh database a test."""

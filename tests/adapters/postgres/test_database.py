@@ -49,6 +49,7 @@ async def test_sessions_have_limits_and_our_schema(database_url: str) -> None:
         "idle_in_transaction_session_timeout": "5s",
         "lock_timeout": "5s",
         "statement_timeout": "1min",
+        "synchronous_commit": "on",
     }.items():
         assert await connection.fetchval(f"SHOW {setting}") == value
     await connection.close()

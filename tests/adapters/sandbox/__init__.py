@@ -1,0 +1,1 @@
+"""The sandbox says what CONTRACT-MOYSKLAD.md says, quirks included."""

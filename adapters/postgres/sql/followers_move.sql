@@ -1,0 +1,1 @@
+UPDATE checkpoints SET position = $2 WHERE name = ANY ($1::text[])

@@ -1,0 +1,1 @@
+SELECT name, position FROM checkpoints WHERE name = ANY ($1::text[])

@@ -1,0 +1,128 @@
+"""Commands that look at the service's work and put it right: parked calls, retries, read models, the doctor.
+
+How the parts are opened on the database is not known here: ``server.py`` brings it along (``Opened``, the context's object).
+"""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import click
+import msgspec
+import orjson
+
+from adapters.call_search import no_such_call, resolve
+from adapters.command_line import complain, environment, fail, run
+from adapters.environment import Environment
+from adapters.later import later
+from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
+from adapters.service import Service
+
+if TYPE_CHECKING:
+    from adapters import doctor
+else:
+    doctor = later("adapters.doctor")
+
+Opened = Callable[[Environment], AbstractAsyncContextManager[Service]]
+"""The parts on a migrated database, for as long as the block runs; nothing of them works."""
+
+
+@click.command("parked")
+@click.argument("enterprise", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, MAX_SHOWN), help="So many calls, the latest.")
+@click.pass_obj
+def parked_command(opened: Opened, enterprise: str | None, as_json: bool, limit: int) -> None:
+    """List calls that need a person (of one ENTERPRISE): what MoySklad refused, since when, what helps."""
+    env = environment()
+
+    async def work() -> Parked:
+        async with opened(env) as service:
+            return await service.parked.listing(enterprise, limit)
+
+    found: Parked = run(work())
+    if as_json:
+        click.echo(orjson.dumps(msgspec.to_builtins(found), option=orjson.OPT_INDENT_2).decode())
+        return
+    for line in in_words(found, ZoneInfo(env.timezone)):
+        click.echo(line)
+
+
+@click.command("retry")
+@click.argument("enterprise", required=False)
+@click.argument("call", required=False)
+@click.option("--all", "everybody", is_flag=True, help="For every enterprise.")
+@click.option("--reason", default="", help="Why now; it is kept with the call.")
+@click.pass_obj
+def retry_command(opened: Opened, enterprise: str | None, call: str | None, everybody: bool, reason: str) -> None:
+    """Ask MoySklad again for what is parked: one CALL, or everything of an ENTERPRISE. The running service does it."""
+    if everybody == bool(enterprise):
+        fail("say which enterprise, or --all", 2)
+    env, by = environment(), f"{getpass.getuser()} (ms.sh)"
+
+    async def work() -> None:
+        async with opened(env) as service:
+            if call is not None and enterprise is not None:
+                click.echo(await _retry_call(service, enterprise, call, by, reason))
+                return
+            for each in [enterprise] if enterprise else sorted(await service.parked.counts()):
+                ordered, count = await service.parked.retry_enterprise(each, by=by, reason=reason)
+                told = "nothing is parked" if ordered is Ordered.NOT_PARKED else f"{ordered}, {counted(count)}"
+                click.echo(f"{each}: {told}")
+
+    run(work())
+
+
+async def _retry_call(service: Service, enterprise: str, name: str, by: str, reason: str) -> str:
+    call = await resolve(service.pool, enterprise, name, service.options.zone)
+    if call is None:
+        fail(no_such_call(enterprise, name))
+    return f"{enterprise} {call}: {await service.parked.retry_call(enterprise, call, by=by, reason=reason)}"
+
+
+@click.command("rebuild")
+@click.argument("names", nargs=-1)
+@click.pass_obj
+def rebuild_command(opened: Opened, names: tuple[str, ...]) -> None:
+    """Derive the read models again from the events (all, or the NAMES given)."""
+    env = environment()
+
+    async def work() -> None:
+        async with opened(env) as service:
+            known = [state.name for state in service.runner.states()]
+            for name in names:
+                if name not in known:
+                    fail(f"there is no read model {name}; there are {', '.join(known)}", 2)
+            for name in names or known:
+                started = time.monotonic()
+                count = await service.runner.rebuild(name, partial(_progress, name))
+                click.echo(f"{name}: rebuilt from {count} events in {time.monotonic() - started:.1f} s")
+
+    run(work())
+
+
+def _progress(name: str, done: int, head: int) -> None:
+    complain(f"{name}: {done} of {head}")
+
+
+@click.command("doctor")
+@click.pass_obj
+def doctor_command(opened: Opened) -> None:
+    """Look at the service's health: database, instances, backlog, accounts in trouble, calls that need a person."""
+    env = environment()
+
+    async def work() -> bool:
+        async with opened(env) as service:
+            return await doctor.examine(service, env, click.echo)
+
+    if not run(work()):
+        raise SystemExit(1)
+
+
+WORK_COMMANDS: Final[tuple[click.Command, ...]] = (parked_command, retry_command, rebuild_command, doctor_command)
