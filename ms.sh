@@ -5,6 +5,9 @@ set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 venv=$root/.venv
 
+# Whatever the surroundings say: a start that has to compile every module takes twice as long, and so does taking over after a kill.
+unset PYTHONDONTWRITEBYTECODE
+
 usage() {
     cat <<'TEXT'
 usage: ./ms.sh COMMAND [options]          (./ms.sh COMMAND --help tells more)

@@ -12,13 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final
-from uuid import uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 import orjson
 import structlog
 
 from adapters.errands import Errands
+from adapters.ids import event_id
+from adapters.logs import says_debug
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
@@ -238,7 +240,7 @@ class Ingest:
             if isinstance(result, VersionConflict):
                 raise result  # never: a signal expects no version
             duplicate = result.duplicate and not (again and await self._is_ours(each.append, result))
-            taken.append(self._taken(each, replace(result, duplicate=duplicate)))
+            taken.append(self._taken(each, msgspec.structs.replace(result, duplicate=duplicate)))
         return taken
 
     def _taken(self, prepared: Prepared, appended: Appended) -> Taken:
@@ -246,8 +248,9 @@ class Ingest:
         self.duplicates += appended.duplicate
         enterprise, name = appended.stream.enterprise, appended.stream.name
         call = name.partition("/")[2] if name.startswith("call/") else ""
-        event_type = prepared.append.events[0].type
-        log.debug("signal_heard", call=call, enterprise=enterprise, event_type=event_type, duplicate=appended.duplicate)
+        if says_debug():
+            event_type = prepared.append.events[0].type
+            log.debug("signal_heard", call=call, enterprise=enterprise, event_type=event_type, duplicate=appended.duplicate)
         return Taken(
             status="success" if prepared.enabled else "disabled",
             enterprise=enterprise,
@@ -355,11 +358,11 @@ class Ingest:
 
 
 def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, now_ms: int) -> Prepared:
-    type_, schema, data = encode(heard.event)
-    data["settings_revision"] = revision
+    type_, schema, data = heard.encoded or encode(heard.event)
+    data = {**data, "settings_revision": revision}
     append = Append(
         stream=StreamId(enterprise=enterprise, name=heard.stream),
-        events=(NewEvent(id=uuid4(), type=type_, schema=schema, data=data),),
+        events=(NewEvent(id=event_id(), type=type_, schema=schema, data=data),),
         digest=heard.digest,
         due_ms=now_ms + SAFETY_NET_MS if heard.stream.startswith("call/") else None,
     )

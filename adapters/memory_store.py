@@ -7,9 +7,10 @@ order. Data goes through JSON and back, so that nothing survives here that would
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
 import orjson
 
 from adapters.tail import Tail
@@ -27,7 +28,7 @@ class _Row:
     json: bytes
 
     def read(self) -> RecordedEvent:
-        return replace(self.event, data=orjson.loads(self.json))
+        return msgspec.structs.replace(self.event, data=orjson.loads(self.json))
 
 
 class MemoryEventStore:
@@ -131,7 +132,7 @@ class MemoryEventStore:
             first = known.event
             return Appended(stream=first.stream, version=first.version, position=first.position, duplicate=True)
         if append.digest is not None and (marked := self._digests.get((stream.enterprise, append.digest))) is not None:
-            return replace(marked, duplicate=True)
+            return msgspec.structs.replace(marked, duplicate=True)
         rows = self._streams.get(stream, [])
         if append.expected_version is not None and append.expected_version != len(rows):
             return VersionConflict(stream, append.expected_version, len(rows))

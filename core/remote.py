@@ -8,7 +8,6 @@ card events in doubt are repeated under the same sequence numbers or overtaken b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace as replaced
 from enum import StrEnum
 from typing import Any, Final
 
@@ -179,7 +178,7 @@ def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
     """Fold one outcome. Total: an effect this code cannot read changes nothing but the counters."""
     try:
         effect = decode_effect(event.effect)
-    except (KeyError, ValueError, TypeError):
+    except ValueError:
         return remote
     if isinstance(event, EffectDeferred):
         return _deferred(remote, event, effect)
@@ -338,7 +337,7 @@ def _inspected(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
         return replace(remote, late=late, late_until_ms=remote.late_until_ms if late else None)
     missing = tuple(url for url in attempt.effect.recordings if url not in recordings)
     if not missing:
-        return _wrote(replace(remote, attempt=None), replaced(attempt.effect, recordings=()))
+        return _wrote(replace(remote, attempt=None), replace(attempt.effect, recordings=()))
     until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
     late = missing if at_ms < until_ms else ()
     attempt = replace(attempt, in_doubt=False, doubted=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -499,7 +498,7 @@ def test_a_card_waits_for_no_contact_that_cannot_come_before_its_deadline(effect
 
 
 def test_a_card_waits_for_no_directory_that_is_away() -> None:
-    hurried = replace(DIRECTORY, deadline_ms=ms(1.5))
+    hurried = structs.replace(DIRECTORY, deadline_ms=ms(1.5))
     assert after(deferred(hurried, 1, until=1.4)).employees == ()
     assert dict(after(deferred(hurried, 1, until=1.5)).employees) == {"101": "", "102": ""}
     assert after(deferred(DIRECTORY, 1, until=99)).employees == ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from msgspec import structs
 
@@ -38,19 +36,19 @@ def test_a_question_is_asked_anew() -> None:
 
 def test_a_write_keeps_its_key_while_it_asks_for_the_same() -> None:
     assert write(CALL, CREATE, "why").key == "create_contact-1"
-    again = write(attempted(CREATE), replace(CREATE, deadline_ms=9), "why")
-    assert (again.key, again.why, again.effect) == ("first", "again: why", replace(CREATE, deadline_ms=9))
-    assert write(attempted(CREATE), replace(CREATE, owner="o"), "why").key == "create_contact-5"
+    again = write(attempted(CREATE), structs.replace(CREATE, deadline_ms=9), "why")
+    assert (again.key, again.why, again.effect) == ("first", "again: why", structs.replace(CREATE, deadline_ms=9))
+    assert write(attempted(CREATE), structs.replace(CREATE, owner="o"), "why").key == "create_contact-5"
 
 
 def test_what_comes_after_the_record_has_its_own_attempt() -> None:
     assert write_after(attempted(REGISTER), TASK, None, "why").key == "create_task-5"
-    again = write_after(CALL, replace(TASK, look=True), Attempt(key="first", effect=TASK, at_ms=1), "why")
-    assert (again.key, again.why, again.effect) == ("first", "again: why", replace(TASK, look=True))
+    again = write_after(CALL, structs.replace(TASK, look=True), Attempt(key="first", effect=TASK, at_ms=1), "why")
+    assert (again.key, again.why, again.effect) == ("first", "again: why", structs.replace(TASK, look=True))
 
 
 def test_what_is_asked_for_does_not_depend_on_the_hurry() -> None:
-    assert content(CREATE) == content(replace(CREATE, deadline_ms=None))
+    assert content(CREATE) == content(structs.replace(CREATE, deadline_ms=None))
     assert content(TASK) is TASK
 
 
@@ -62,5 +60,5 @@ def test_a_failure_delays_whoever_asks_the_same_api(effect: Effect, due: int) ->
     failed = structs.replace(CALL, remote=structs.replace(CALL.remote, retry_ms=9_000, retry_of="create_contact"))
     step = Step(effect=effect, key=look(CALL, effect, "").key, why="")
     assert due_ms(failed, step) == due
-    assert due_ms(failed, replace(step, not_before_ms=10_000)) == 10_000
+    assert due_ms(failed, structs.replace(step, not_before_ms=10_000)) == 10_000
     assert due_ms(CALL, step) == 0

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from core.call import fold, initial
@@ -124,7 +125,7 @@ def log() -> list[RecordedEvent]:
         heads[each.stream.name] = heads.get(each.stream.name, 0) + 1
     by_stream = {name: iter([each for each in found if each.stream.name == name]) for name in heads}
     return [
-        RecordedEvent(**{field: getattr(each, field) for field in each.__slots__} | {"position": position})
+        msgspec.structs.replace(each, position=position)
         for position, each in enumerate((next(by_stream[each.stream.name]) for each in order), start=1)
     ]
 
