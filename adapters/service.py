@@ -201,9 +201,6 @@ async def assembled(
     def mended(api: Api, enterprise: str) -> None:
         retries.mended(enterprise)
 
-    def foreign(stream: StreamId) -> bool:
-        return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
-
     def heard(position: int) -> None:
         switchboard.heard_position(position)
         reactor.look()
@@ -235,14 +232,7 @@ async def assembled(
         ami = {"ami": originate.AmiOriginator(options.pbxes, now_ms=options.now_ms)} if options.pbxes else {}
         ways: dict[str, Originator] = {**ami, "http": http, **options.ways}
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
-        switchboard = Switchboard(
-            state=PostgresSwitchboardState(ground.derived),
-            store=store,
-            wake_call=lambda stream: reactor.joined(stream),
-            now_ms=options.now_ms,
-            foreign=foreign,
-            tail=store.tail,
-        )
+        switchboard = _switchboard(options, ground, ownership, lambda stream: reactor.joined(stream))
         reactor = Reactor(
             store=store,
             settings=settings,
@@ -337,6 +327,22 @@ async def _ownership(
         away=lambda: ground.moysklad.reach.away,
         on_claimed=lambda enterprise: reactor().claimed(enterprise),
         on_lost=lambda enterprise: reactor().lost(enterprise),
+    )
+
+
+def _switchboard(
+    options: ServiceOptions, ground: _Ground, ownership: Ownership | None, joined: Callable[[StreamId], None]
+) -> Switchboard:
+    def foreign(stream: StreamId) -> bool:
+        return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
+
+    return Switchboard(
+        state=PostgresSwitchboardState(ground.derived),
+        store=ground.store,
+        wake_call=joined,
+        now_ms=options.now_ms,
+        foreign=foreign,
+        tail=ground.store.tail,
     )
 
 
