@@ -405,9 +405,17 @@ class AwayStore(MemoryEventStore):
         self._check()
         return await MemoryEventStore.read(self, stream, after_version)
 
-    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
+    async def due(
+        self,
+        now_ms: int,
+        per_enterprise: int,
+        enterprises: Collection[str] | None = None,
+        *,
+        backlog: int | None = None,
+        sated: Collection[str] = (),
+    ) -> list[Due]:
         self._check()
-        return await MemoryEventStore.due(self, now_ms, per_enterprise, enterprises)
+        return await MemoryEventStore.due(self, now_ms, per_enterprise, enterprises, backlog=backlog, sated=sated)
 
 
 async def test_a_store_that_is_away_is_waited_for() -> None:
