@@ -5,6 +5,9 @@ set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 venv=$root/.venv
 
+# Whatever the surroundings say: a start that has to compile every module takes twice as long, and so does taking over after a kill.
+unset PYTHONDONTWRITEBYTECODE
+
 usage() {
     cat <<'TEXT'
 usage: ./ms.sh COMMAND [options]          (./ms.sh COMMAND --help tells more)
@@ -23,6 +26,7 @@ look into it   replay ENTERPRISE CALL [--json]
                archive [--before YYYY-MM]   months of the log: what each takes; old ones into files, or gone
 develop        test [--all] [pytest's options]
                bench [NAMES...] [--quick] [--json FILE]
+               mutants [MODULES...]       does a test fail when core/ is changed?
 
 Settings are environment variables (README.md); none is needed to begin.
 TEXT
@@ -97,12 +101,13 @@ install() { # LOCK
 }
 
 # The stamp names the lock that was installed: `runtime HASH` or `dev HASH` (which contains the runtime), or, in an environment
-# of its own, `bench HASH`: the baselines must not mix with what the service is tested with.
+# of its own, `bench HASH` or `mutants HASH`: baselines and mutmut must not mix with what the service is tested with.
 hash_of() { cat "$@" | cksum | tr ' ' '-'; }
 wanted() { # KIND
-    if [ "$1" = bench ]; then hash_of "$root/requirements-bench.lock"; else
-        hash_of "$root/requirements.lock" "$root/requirements-dev.lock"
-    fi
+    case $1 in
+        bench | mutants) hash_of "$root/requirements-$1.lock" ;;
+        *) hash_of "$root/requirements.lock" "$root/requirements-dev.lock" ;;
+    esac
 }
 is_installed() { # KIND
     [ -x "$venv/bin/python" ] && [ -f "$venv/ms.stamp" ] || return 1
@@ -186,6 +191,12 @@ case $1 in
         venv=$root/.venv-bench
         make_environment bench
         PYTHONPATH=$root exec "$venv/bin/python" -P -m bench "$@"
+        ;;
+    mutants)
+        shift
+        venv=$root/.venv-mutants
+        make_environment mutants
+        PYTHONPATH=$root exec nice -n 19 "$venv/bin/python" -P -m tests.mutants "$@"
         ;;
     demo | pbx-demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | import | parked | retry | rebuild | doctor | export) ;;
     *) say "there is no command '$1'; ./ms.sh without arguments lists them"; exit 2 ;;

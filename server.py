@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -35,8 +36,8 @@ from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
 from adapters.http.stream import Streams
-from adapters.import_command import Told, import_logs
 from adapters.key_check import agree_on_key
+from adapters.later import later, load_the_rest
 from adapters.logs import configure_logs, install_last_resort
 from adapters.metrics import Figures, exposition, pool_use
 from adapters.postgres.database import close_pool, connect, create_pool, wait_for_database
@@ -53,28 +54,40 @@ from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
 from core.ports import Projection, StreamId
 from projections.calls import Calls
-from projections.click_story import ClickStory, click_in_russian, render_click, tell_click
 from projections.clicks import Clicks
-from projections.difference_text import DifferenceShown, Tally
-from projections.difference_text import as_json as difference_as_json
-from projections.difference_text import render as render_difference
-from projections.disguise import disguise
-from projections.disguise_history import as_test as made_test
 from projections.folded import FoldedCalls
-from projections.import_text import as_json as imported_json
-from projections.import_text import told as imported_lines
 from projections.journal import Journal
-from projections.picture import Picture, Replay, draw
 from projections.statistics import Statistics, quantile_ms
-from projections.story import Story, tell
-from projections.story_ru import in_russian, replay_in_russian
-from projections.story_text import render
+
+if TYPE_CHECKING:
+    from adapters import import_command as importing
+    from projections import (
+        click_story,
+        difference_text,
+        disguise,
+        disguise_history,
+        import_text,
+        picture,
+        story,
+        story_ru,
+        story_text,
+    )
+else:  # nothing of this is needed for the first event
+    importing, import_text = later("adapters.import_command"), later("projections.import_text")
+    disguise_history, story_text = later("projections.disguise_history"), later("projections.story_text")
+    click_story = later("projections.click_story", for_requests=True)
+    difference_text = later("projections.difference_text", for_requests=True)
+    disguise = later("projections.disguise", for_requests=True)
+    picture = later("projections.picture", for_requests=True)
+    story = later("projections.story", for_requests=True)
+    story_ru = later("projections.story_ru", for_requests=True)
 
 log = structlog.get_logger("server")
 
 
-SHAPES: Final = {"Replay": Replay, "ClickStory": ClickStory, "Difference": DifferenceShown}
-"""Answers whose types are the read models' own."""
+def shapes() -> dict[str, type]:
+    """Answers whose types are the read models' own."""
+    return {"Replay": picture.Replay, "ClickStory": click_story.ClickStory, "Difference": difference_text.DifferenceShown}
 
 
 def wall_ms() -> int:
@@ -107,27 +120,32 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
     )
 
 
-async def find_story(service: Service, enterprise: str, name: str) -> Story | None:
+async def find_story(service: Service, enterprise: str, name: str) -> story.Story | None:
     """The replay of one call, named by UniqueId, MoySklad's id of it, or ``phone@time``; None when nobody knows it."""
     found = await _find_replay(service, enterprise, name)
     return found[0] if found is not None else None
 
 
-async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[Story, Picture] | None:
+async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[story.Story, picture.Picture] | None:
     call = await resolve(service.pool, enterprise, name, service.options.zone)
     if call is None:
         return None
     history = await service.store.read(StreamId(enterprise=enterprise, name=f"call/{call}"))
     revision = next((int(number) for each in history if (number := each.data.get("settings_revision"))), 0)
     settings = await service.settings.at_revision(enterprise, revision)
-    story = tell(enterprise, call, history, settings, service.options.limits)
-    return story, draw(story, history, settings)
+    told = story.tell(enterprise, call, history, settings, service.options.limits)
+    return told, picture.draw(told, history, settings)
+
+
+def _in_russian(sentence: str) -> str:
+    """A sentence of the history, for a page."""
+    return story_ru.in_russian(sentence)
 
 
 async def _status_in_russian(sources: Sources) -> dict[str, Any]:
     """How the service is, for those who watch the board: what kept MoySklad's answers away in their language."""
     told = await gather(sources)
-    return {**told, "accounts": [{**each, "reason": in_russian(each["reason"])} for each in told["accounts"]]}
+    return {**told, "accounts": [{**each, "reason": story_ru.in_russian(each["reason"])} for each in told["accounts"]]}
 
 
 async def _replay(service: Service, enterprise: str, name: str, *, disguised: bool, russian: bool) -> dict[str, Any] | None:
@@ -135,27 +153,27 @@ async def _replay(service: Service, enterprise: str, name: str, *, disguised: bo
     found = await _find_replay(service, enterprise, name)
     if found is None:
         return None
-    story, picture = found
-    replay: dict[str, Any] = {**msgspec.to_builtins(story), "picture": msgspec.to_builtins(picture)}
+    told, drawn = found
+    replay: dict[str, Any] = {**msgspec.to_builtins(told), "picture": msgspec.to_builtins(drawn)}
     if disguised:
-        replay = disguise(replay)
-    return replay_in_russian(replay) if russian else replay
+        replay = disguise.disguise(replay)
+    return story_ru.replay_in_russian(replay) if russian else replay
 
 
-async def find_click(service: Service, enterprise: str, click: str) -> ClickStory | None:
+async def find_click(service: Service, enterprise: str, click: str) -> click_story.ClickStory | None:
     """The story of one click in MoySklad, named by its id, with ``click-`` before it or without; None when nobody knows it."""
     name = click.removeprefix(CHOSEN)
     if not name.isalnum() or len(name) > MAX_CLICK_ID:
         return None
     history = await service.store.read(StreamId(enterprise=enterprise, name=f"{CLICKS}{name}"))
-    return tell_click(enterprise, name, history) if history else None
+    return click_story.tell_click(enterprise, name, history) if history else None
 
 
 async def _click_story(service: Service, enterprise: str, click: str, *, russian: bool) -> dict[str, Any] | None:
-    story = await find_click(service, enterprise, click)
-    if story is None:
+    found = await find_click(service, enterprise, click)
+    if found is None:
         return None
-    told: dict[str, Any] = msgspec.to_builtins(click_in_russian(story) if russian else story)
+    told: dict[str, Any] = msgspec.to_builtins(click_story.click_in_russian(found) if russian else found)
     return told
 
 
@@ -181,7 +199,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         ingest=service.ingest,
         clicks=service.clicks,
         click_story=partial(_click_story, service),
-        russian=in_russian,
+        russian=_in_russian,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, password),
@@ -189,13 +207,13 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         board=board,
         pool=service.pool,
         replay=partial(_replay, service),
-        in_russian=in_russian,
+        in_russian=_in_russian,
         quantile=quantile_ms,
         self_tests=service.self_tests,
         what_if=WhatIfs(
             Histories(service.pool, service.options.vault, limits=service.options.limits, now_ms=wall_ms),
-            as_json=partial(difference_as_json, russian=True),
-            tally=Tally,
+            as_json=lambda verdict, zone: difference_text.as_json(verdict, zone, russian=True),
+            tally=lambda: difference_text.Tally(),
             zone=service.options.zone,
         ),
         search=lambda query: search(service.pool, query, service.options.zone),
@@ -248,6 +266,7 @@ async def looked_at(env: Environment) -> AsyncIterator[tuple[Any, Histories]]:
 MAX_CLICK_ID = 64
 READY_FIRST_S = 5.0
 READY_LOOK_S = 0.02
+LOAD_THE_REST_AFTER_S = 1.0
 
 
 async def serve(env: Environment) -> None:
@@ -258,7 +277,7 @@ async def serve(env: Environment) -> None:
     """
     holder = Holder()
     guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "", env.public_url or "")
-    server = Server(build_app(holder, guard, SHAPES))
+    server = Server(build_app(holder, guard, shapes))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -305,11 +324,24 @@ async def _work(env: Environment, holder: Holder) -> None:
         holder.parts = http_parts(service, password, holder.streams)
         stack.push_async_callback(holder.parts.what_if.close)
         log.info("ready", host=env.host, port=env.port)
+        stack.enter_context(_loading_the_rest())
         try:
             await service.run()
         finally:
             holder.parts, holder.waiting = None, "the service is stopping"
             log.info("stopping")
+
+
+@contextlib.contextmanager
+def _loading_the_rest() -> Iterator[None]:
+    """What requests need is loaded beside the work, once the first events are taken in; a daemon thread holds up no end."""
+    timer = threading.Timer(LOAD_THE_REST_AFTER_S, load_the_rest)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 # -- the command line ---------------------------------------------------------------------------------------------
@@ -359,21 +391,21 @@ def replay_command(question: Asked, full: bool) -> None:
         raise SystemExit(run(answered(question, _words(env, as_json=question.as_json), partial(looked_at, env))))
     if not question.name:
         fail("name the enterprise and the call: ./ms.sh replay ENTERPRISE CALL", 2)
-    story = _story(env, question.enterprise, question.name)
+    found = _story(env, question.enterprise, question.name)
     if question.as_json:
-        click.echo(_story_json(story).decode())
-    elif isinstance(story, ClickStory):
-        click.echo(render_click(story, ZoneInfo(env.timezone)), nl=False)
+        click.echo(_story_json(found).decode())
+    elif isinstance(found, click_story.ClickStory):
+        click.echo(click_story.render_click(found, ZoneInfo(env.timezone)), nl=False)
     else:
-        click.echo(render(story, ZoneInfo(env.timezone), full=full), nl=False)
+        click.echo(story_text.render(found, ZoneInfo(env.timezone), full=full), nl=False)
 
 
 def _words(env: Environment, *, as_json: bool) -> Words:
     """How differences are told."""
     return Words(
-        render=render_difference,
-        as_json=difference_as_json,
-        tally=Tally,
+        render=difference_text.render,
+        as_json=difference_text.as_json,
+        tally=difference_text.Tally,
         echo=click.echo,
         complain=complain,
         zone=ZoneInfo(env.timezone),
@@ -408,27 +440,27 @@ def export_command(
 async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[str, ...], *, shrink: bool) -> bytes:
     async with looked_at(env) as (pool, histories):
         history = await history_of(pool, histories, enterprise, name, ZoneInfo(env.timezone))
-    text, wrong = made_test(history, expect, shrink=shrink)
+    text, wrong = disguise_history.as_test(history, expect, shrink=shrink)
     complain(f"as today's code runs it: {'; '.join(wrong) or 'all is as expected'}")
     return text
 
 
-def _story(env: Environment, enterprise: str, call: str) -> Story | ClickStory:
+def _story(env: Environment, enterprise: str, call: str) -> story.Story | click_story.ClickStory:
     """The replay of one call or click, or one line that says how to name it."""
 
-    async def work() -> Story | ClickStory | None:
+    async def work() -> story.Story | click_story.ClickStory | None:
         async with opened(env) as service:
             found = await find_story(service, enterprise, call)
             return found if found is not None else await find_click(service, enterprise, call)
 
-    story: Story | ClickStory | None = run(work())
-    if story is None:
+    told: story.Story | click_story.ClickStory | None = run(work())
+    if told is None:
         fail(no_such_call(enterprise, call))
-    return story
+    return told
 
 
-def _story_json(story: Story | ClickStory) -> bytes:
-    return orjson.dumps(msgspec.to_builtins(story), option=orjson.OPT_INDENT_2)
+def _story_json(told: story.Story | click_story.ClickStory) -> bytes:
+    return orjson.dumps(msgspec.to_builtins(told), option=orjson.OPT_INDENT_2)
 
 
 @main.command("import")
@@ -440,11 +472,11 @@ def _story_json(story: Story | ClickStory) -> bytes:
 def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | None, keep: bool, as_json: bool) -> None:
     """Play old logs (integration_logs, a PBX's log) and tell what would have happened. No request is sent."""
     env = environment()
-    told = Told(lines=imported_lines, as_json=imported_json, echo=click.echo, complain=complain, json=as_json)
+    told = importing.Told(lines=import_text.told, as_json=import_text.as_json, echo=click.echo, complain=complain, json=as_json)
     limits = Limits(call_max_ms=env.call_max_s * 1_000)
     place = partial(opened, env) if keep else None
     raise SystemExit(
-        run(import_logs(files, enterprise, settings, told, zone=ZoneInfo(env.timezone), limits=limits, opened=place))
+        run(importing.import_logs(files, enterprise, settings, told, zone=ZoneInfo(env.timezone), limits=limits, opened=place))
     )
 
 

@@ -93,7 +93,7 @@ class Access:
     def __init__(self, pool: Any, password: AdminPassword | None) -> None:
         self._pool = pool
         self._password = password
-        self._key = password.session_key if password is not None else secrets.token_bytes(32)
+        self._own_key = secrets.token_bytes(32)
 
     async def log_in(self, typed: str, address: str) -> str | None:
         """A new session's id for the right password, None for a wrong one. Raises TooManyTries before even looking."""
@@ -166,7 +166,8 @@ class Access:
         return id_
 
     def _mark(self, id_: str) -> bytes:
-        return hmac.digest(self._key, id_.encode("utf-8", "surrogateescape"), "sha256")
+        key = self._own_key if self._password is None else self._password.session_key
+        return hmac.digest(key, id_.encode("utf-8", "surrogateescape"), "sha256")
 
 
 async def prune(pool: Any) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+from concurrent.futures import Future
+from threading import Thread
 from typing import Final
 
 import structlog
@@ -50,11 +52,19 @@ def load_or_create_password(environment: Environment) -> str:
 
 
 class AdminPassword:
-    """The password as a key derived from it by scrypt; the text itself is not kept."""
+    """The password as a key derived from it by scrypt; the text itself is not kept.
+
+    That takes a tenth of a second, which a start does not wait for: whoever asks within it does.
+    """
 
     def __init__(self, password: str) -> None:
-        self._key = _derived(password)
+        self._deriving: Future[bytes] = Future()
+        Thread(target=_derive, args=(password, self._deriving), name="password", daemon=True).start()
         self._room = asyncio.Semaphore(AT_ONCE)
+
+    @property
+    def _key(self) -> bytes:
+        return self._deriving.result()
 
     @property
     def session_key(self) -> bytes:
@@ -66,6 +76,14 @@ class AdminPassword:
         async with self._room:
             key = await asyncio.to_thread(_derived, typed[:LONGEST])
         return hmac.compare_digest(key, self._key)
+
+
+def _derive(password: str, told: Future[bytes]) -> None:
+    try:
+        told.set_result(_derived(password))
+    except BaseException as error:
+        told.set_exception(error)
+        raise
 
 
 def _derived(password: str) -> bytes:

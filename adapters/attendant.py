@@ -12,11 +12,12 @@ from __future__ import annotations
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
+from msgspec import structs
 
 from adapters.ids import event_id
 from core.call import Call, evolve, fold, initial
@@ -336,13 +337,13 @@ class Attendant:
         until, rank, effect = now + (error.retry_after_ms or BACKOFF_MS[0]), urgency(call, now), step.effect
         all_away = rank is not Urgency.LIVE and self._gateway.is_away(_ANY_CALL, account)
         if all_away and isinstance(effect, FindContact | CreateContact):
-            effect = replace(effect, deadline_ms=None)  # the call cannot be told either, so its contact is not given up
+            effect = structs.replace(effect, deadline_ms=None)  # the call cannot be told either, so its contact is not given up
         noted = EffectDeferred(at_ms=now, effect=encode_effect(effect), reason=error.error, until_ms=until)
         if is_news(call.remote, noted):
             if not await self._append(stream, call, noted):
                 return Again()
             before, call = call.remote, evolve(call, noted)
-            if call.remote != replace(before, deferred=call.remote.deferred):
+            if call.remote != structs.replace(before, deferred=call.remote.deferred):
                 return Again()  # it is not waited for any more
         if all_away:
             # Due since it was owed, so that the age of the backlog is honest.

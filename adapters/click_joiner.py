@@ -30,12 +30,12 @@ class NearClicks:
 class ClickMemory(Protocol):
     """The clicks in a batch's memory (``adapters.switchboard.SwitchboardBatch``). Every method may raise StoreUnavailable."""
 
-    async def clicks(self, enterprise: str, near: NearClicks) -> dict[str, KnownClick]:
-        """Those clicks, by id."""
+    async def clicks(self, near: Mapping[str, NearClicks]) -> dict[str, dict[str, KnownClick]]:
+        """Those clicks of each enterprise, by id."""
         ...
 
-    async def save_clicks(self, enterprise: str, clicks: Sequence[KnownClick]) -> None:
-        """Remember them as they are now."""
+    async def save_clicks(self, clicks: Mapping[str, Sequence[KnownClick]]) -> None:
+        """Remember them as they are now, by enterprise."""
         ...
 
 
@@ -54,23 +54,26 @@ def order_given(recorded: RecordedEvent) -> KnownClick | None:
 
 
 async def find_joinings(
-    memory: ClickMemory, enterprise: str, heard: Sequence[tuple[RecordedEvent, AnyObservation | KnownClick]]
-) -> list[Joining]:
-    """Take in what a batch holds of one enterprise, in the log's order; the calls that prove to be a click's."""
-    near = _near(heard)
-    known = await memory.clicks(enterprise, near) if near is not None else {}
-    changed: dict[str, KnownClick] = {}
-    found: list[Joining] = []
-    for recorded, event in heard:
-        if isinstance(event, KnownClick):
-            known[event.id] = changed[event.id] = _kept(known, event)
-        elif recorded.stream.name.startswith("call/"):
-            joining = join(known, recorded.stream.name.removeprefix("call/"), event)
-            if joining is not None:
-                known[joining.click.id] = changed[joining.click.id] = joining.click
-                found.append(joining)
+    memory: ClickMemory, heard: Mapping[str, Sequence[tuple[RecordedEvent, AnyObservation | KnownClick]]]
+) -> list[tuple[str, Joining]]:
+    """Take in what a batch holds, by enterprise and in the log's order; the calls that prove to be a click's, each with its
+    enterprise."""
+    near = {enterprise: each for enterprise, events in heard.items() if (each := _near(events)) is not None}
+    remembered = await memory.clicks(near) if near else {}
+    changed: dict[str, dict[str, KnownClick]] = {}
+    found: list[tuple[str, Joining]] = []
+    for enterprise, events in heard.items():
+        known = remembered.get(enterprise, {})
+        for recorded, event in events:
+            if isinstance(event, KnownClick):
+                known[event.id] = changed.setdefault(enterprise, {})[event.id] = _kept(known, event)
+            elif known and recorded.stream.name.startswith("call/"):
+                joining = join(known, recorded.stream.name.removeprefix("call/"), event)
+                if joining is not None:
+                    known[joining.click.id] = changed.setdefault(enterprise, {})[joining.click.id] = joining.click
+                    found.append((enterprise, joining))
     if changed:
-        await memory.save_clicks(enterprise, list(changed.values()))
+        await memory.save_clicks({enterprise: list(clicks.values()) for enterprise, clicks in changed.items()})
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 import click
@@ -48,10 +48,20 @@ def ready_environment() -> Environment:
     return env
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's loop, at half the processor time for each read and write; where there is none, asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return None
+    return uvloop.new_event_loop
+
+
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command to its end. What a person can do something about is one line; a bug keeps its traceback in the log."""
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(work)
     except BadEnvironment as error:
         fail(str(error), 2)
     except (msgspec.ValidationError, orjson.JSONDecodeError):

@@ -6,7 +6,7 @@ order. Data goes through JSON and back, so that nothing survives here that would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -62,6 +62,10 @@ class MemoryEventStore:
     async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
         """See ``EventStore.read``."""
         return [row.read() for row in self._streams.get(stream, [])[max(0, after_version) :]]
+
+    async def read_many(self, after: Mapping[StreamId, int]) -> dict[StreamId, list[RecordedEvent]]:
+        """See ``EventStore.read_many``."""
+        return {stream: await self.read(stream, version) for stream, version in after.items()}
 
     async def read_log(self, after_position: int, limit: int) -> list[RecordedEvent]:
         """See ``EventStore.read_log``."""

@@ -6,11 +6,11 @@ Every method runs to its end without giving way, and what is read comes in one o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.click_joiner import NearClicks
-from adapters.switchboard import HOLD_MS, Changes, Near
+from adapters.switchboard import HOLD_MS, Changes, Near, Nearby
 from core.click_joining import KnownClick
 from core.errors import StoreUnavailable
 from core.legs import KnownCall, Legs
@@ -87,6 +87,14 @@ class MemorySwitchboardState:
             if self._holder is batch:
                 self._holder = None
 
+    async def clicked(self, since_ms: int) -> dict[str, int]:
+        """See ``SwitchboardState.clicked``."""
+        started = {
+            enterprise: max((click.started_ms for click in known.clicks.values()), default=-1)
+            for enterprise, known in sorted(self._known.items())
+        }
+        return {enterprise: at_ms for enterprise, at_ms in started.items() if at_ms >= since_ms}
+
     async def forget(self, before_ms: int) -> None:
         """See ``SwitchboardState.forget``."""
         for known in self._known.values():
@@ -115,8 +123,12 @@ class MemorySwitchboardBatch:
         self.heard_ms = heard_ms
         """When it was last heard of."""
 
-    async def load(self, enterprise: str, near: Near) -> Legs:
+    async def load(self, near: Mapping[str, Near]) -> dict[str, Nearby]:
         """See ``SwitchboardBatch.load``."""
+        self._check()
+        return {enterprise: self._load(enterprise, each) for enterprise, each in near.items()}
+
+    def _load(self, enterprise: str, near: Near) -> Nearby:
         known = self._known(enterprise)
         met = {*near.channels, *(channel for bridge in near.bridges for channel in known.members.get(bridge, ()))}
         members = {
@@ -138,32 +150,27 @@ class MemorySwitchboardBatch:
                 and (call.ended_ms is None or call.ended_ms >= near.ended_ms)
             )
         }
-        return Legs(calls=calls, members=members, links=links)
+        relayed = {(leg, call): link.relayed for leg in links for call, link in known.links[leg].items()}
+        return Nearby(legs=Legs(calls=calls, members=members, links=links), relayed=relayed)
 
-    async def save(self, enterprise: str, changes: Changes) -> None:
+    async def save(self, changes: Mapping[str, Changes]) -> None:
         """See ``SwitchboardBatch.save``."""
-        known = self._known(enterprise)
-        for call in changes.calls:
-            known.calls[call.id] = call
-        for bridge, channel, trunk in changes.members:
-            inside = known.members.setdefault(bridge, {})
-            inside[channel] = (trunk, inside[channel][1] if channel in inside else changes.heard_ms)
-        for leg, name in changes.links:
-            known.links.setdefault(leg, {}).setdefault(name, _Link(heard_ms=changes.heard_ms))
+        for enterprise, each in changes.items():
+            known = self._known(enterprise)
+            for call in each.calls:
+                known.calls[call.id] = call
+            for bridge, channel, trunk in each.members:
+                inside = known.members.setdefault(bridge, {})
+                inside[channel] = (trunk, inside[channel][1] if channel in inside else each.heard_ms)
+            for leg, name, relayed in each.links:
+                link = known.links.setdefault(leg, {}).setdefault(name, _Link(heard_ms=each.heard_ms))
+                link.relayed = max(link.relayed, relayed)
 
-    async def relayed(self, enterprise: str, leg: str, call: str) -> int:
-        """See ``SwitchboardBatch.relayed``."""
-        link = self._known(enterprise).links.get(leg, {}).get(call)
-        return link.relayed if link is not None else 0
-
-    async def set_relayed(self, enterprise: str, leg: str, call: str, version: int) -> None:
-        """See ``SwitchboardBatch.set_relayed``."""
-        link = self._known(enterprise).links.get(leg, {}).get(call)
-        if link is not None:
-            link.relayed = max(link.relayed, version)
-
-    async def clicks(self, enterprise: str, near: NearClicks) -> dict[str, KnownClick]:
+    async def clicks(self, near: Mapping[str, NearClicks]) -> dict[str, dict[str, KnownClick]]:
         """See ``ClickMemory.clicks``."""
+        return {enterprise: self._clicks(enterprise, each) for enterprise, each in near.items()}
+
+    def _clicks(self, enterprise: str, near: NearClicks) -> dict[str, KnownClick]:
         return {
             id_: click
             for id_, click in sorted(self._known(enterprise).clicks.items())
@@ -172,9 +179,10 @@ class MemorySwitchboardBatch:
             or (click.call and click.call in near.calls)
         }
 
-    async def save_clicks(self, enterprise: str, clicks: Sequence[KnownClick]) -> None:
+    async def save_clicks(self, clicks: Mapping[str, Sequence[KnownClick]]) -> None:
         """See ``ClickMemory.save_clicks``."""
-        self._known(enterprise).clicks.update({click.id: click for click in clicks})
+        for enterprise, each in clicks.items():
+            self._known(enterprise).clicks.update({click.id: click for click in each})
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
         """See ``SwitchboardBatch.move``."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from adapters import daemon, demo, pbx_demo
+from adapters import daemon
 from adapters.command_line import environment, ready_environment, run
-from adapters.sandbox import SandboxOptions, serve_sandbox
+from adapters.later import later
+
+if TYPE_CHECKING:
+    from adapters import demo, pbx_demo, sandbox
+else:
+    demo, pbx_demo, sandbox = later("adapters.demo"), later("adapters.pbx_demo"), later("adapters.sandbox")
 
 _SERVE: Final = [sys.executable, str(Path(__file__).resolve().parents[1] / "server.py"), "serve"]
 """What the daemon runs."""
@@ -21,7 +26,7 @@ _SERVE: Final = [sys.executable, str(Path(__file__).resolve().parents[1] / "serv
 def sandbox_command(port: int) -> None:
     """Run a MoySklad of our own, for trying things out."""
     click.echo(f"MoySklad sandbox: http://127.0.0.1:{port}/")
-    run(serve_sandbox("127.0.0.1", port, SandboxOptions(demo=True)))
+    run(sandbox.serve_sandbox("127.0.0.1", port, sandbox.SandboxOptions(demo=True)))
 
 
 @click.command("demo")

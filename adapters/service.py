@@ -8,16 +8,12 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from adapters import access, audit
 from adapters.asterisk.config import PbxConfig
-from adapters.asterisk.duty import Duty
-from adapters.asterisk.originate import AmiOriginator
-from adapters.asterisk.recorder import LogRecorder
-from adapters.asterisk.source import State
 from adapters.backlog import BacklogMeter
 from adapters.callbacks import WithCallbacks
 from adapters.click_book import PostgresClickBook
@@ -27,6 +23,7 @@ from adapters.directory.memory import Memory
 from adapters.directory.wiring import Directory, build_directory
 from adapters.environment import ASTERISK_API_URL
 from adapters.ingest import Ingest
+from adapters.later import later
 from adapters.moysklad.errors import Api
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.wiring import MoySklad, build_moysklad
@@ -53,6 +50,13 @@ from core.decisions import Limits
 from core.errors import StoreUnavailable
 from core.origination import Originator
 from core.ports import Projection, StreamId
+
+if TYPE_CHECKING:
+    from adapters.asterisk import duty as pbx_duty
+    from adapters.asterisk import originate, recorder, source
+else:  # most services have no Asterisk of their own
+    pbx_duty, recorder = later("adapters.asterisk.duty"), later("adapters.asterisk.recorder")
+    originate, source = later("adapters.asterisk.originate"), later("adapters.asterisk.source")
 
 STORE_PATIENCE_S: Final = 2.5
 """How long a sender waits for durability: the dispatcher gives up after three seconds."""
@@ -130,7 +134,7 @@ class Service:
     sources: Sources
     ownership: Ownership | None
     notices: Notices | None
-    duty: Duty | None
+    duty: pbx_duty.Duty | None
     directory: Directory
 
     async def run(self) -> None:
@@ -212,7 +216,7 @@ async def assembled(
         if ownership is not None:
             ownership.look()
 
-    def connections() -> Sequence[State]:
+    def connections() -> Sequence[source.State]:
         return duty.states() if duty is not None else ()
 
     async def forget_refusals(enterprise: str) -> None:
@@ -227,15 +231,15 @@ async def assembled(
         ownership: Ownership | None = None
         if options.address:
             ownership = await _ownership(options, stack, ground, lambda: report(sources), lambda: reactor)
-        duty: Duty | None = None
+        duty: pbx_duty.Duty | None = None
         directory = _directory(options, ground, memory, ownership)
         stack.push_async_callback(directory.close)
         sources = _sources(options, pool, backlog, moysklad, ownership, streams_open, connections, directory)
         session = await stack.enter_async_context(opened_session())
         # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
-        ami = AmiOriginator(options.pbxes, now_ms=options.now_ms)
         http = ProviderApi(session, options.asterisk_api_url, settings.secret_of)
-        ways: dict[str, Originator] = {"ami": ami, "http": http, **options.ways}
+        ami = {"ami": originate.AmiOriginator(options.pbxes, now_ms=options.now_ms)} if options.pbxes else {}
+        ways: dict[str, Originator] = {**ami, "http": http, **options.ways}
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         reactor = Reactor(
             store=store,
@@ -342,11 +346,11 @@ async def _ownership(
 
 def _duty(
     options: ServiceOptions, stack: contextlib.AsyncExitStack, ownership: Ownership, ingest: Ingest, ground: _Ground
-) -> Duty:
+) -> pbx_duty.Duty:
     claims = PostgresClaims(options.dsn)
     stack.push_async_callback(claims.close)
-    recorder = LogRecorder(ingest, ground.store, ground.settings, claims.open_calls)
-    return Duty(options.pbxes, claims, recorder, ownership, now_ms=options.now_ms)
+    log_recorder = recorder.LogRecorder(ingest, ground.store, ground.settings, claims.open_calls)
+    return pbx_duty.Duty(options.pbxes, claims, log_recorder, ownership, now_ms=options.now_ms)
 
 
 async def account_key(settings: SettingsStore, enterprise: str) -> str:
@@ -381,7 +385,7 @@ def _sources(
     moysklad: MoySklad,
     ownership: Ownership | None,
     streams_open: Callable[[], int],
-    connections: Callable[[], Sequence[State]],
+    connections: Callable[[], Sequence[source.State]],
     directory: Directory,
 ) -> Sources:
     sources = Sources(

@@ -49,8 +49,11 @@ RETRY_AFTER_S: Final = FRESH_S + 3.0
 """A change is known to every instance after ``FRESH_S``; only then are the account's refusals forgotten and parked calls asked
 again (``adapters/retries.py``): otherwise they would be refused once more, with the old key."""
 
-CONFIRM_EVERY_S: Final = 0.1
+CONFIRM_EVERY_S: Final = 0.5
 """Enterprises in use are asked about together, so often: one statement, however many there are."""
+
+IN_USE_S: Final = 30.0
+"""So long after it was last asked for, an enterprise is still in use."""
 
 CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000
@@ -102,7 +105,9 @@ class SettingsStore:
         self._read: OrderedDict[str, tuple[str, Current]] = OrderedDict()
         """What was made of which content of the row."""
 
-        self._to_confirm: set[str] = set()
+        self._used: dict[str, float] = {}
+        """Which were asked for lately, and when; no more than are cached."""
+
         self._confirming: asyncio.Task[None] | None = None
         self._looking: dict[str, asyncio.Task[Current | None]] = {}
         self._revisions: OrderedDict[tuple[str, int], tuple[Settings, Account, bool]] = OrderedDict()
@@ -133,39 +138,41 @@ class SettingsStore:
         return found
 
     def fresh(self, enterprise: str) -> Current | None:
-        """The same, if it is known without asking; None: ask.
-
-        Whoever asks in the second half of that time has it confirmed meanwhile: in steady use it is always known.
-        """
+        """The same, if it is known without asking; None: ask. What is in use is confirmed before it gets too old."""
+        now_s = self._monotonic_s()
         until_s, known = self._current.get(enterprise, (0.0, None))
-        left_s = until_s - self._monotonic_s()
-        if known is None or left_s <= 0:
+        if known is None or until_s <= now_s:
             return None
-        if left_s < FRESH_S / 2:
-            self._to_confirm.add(enterprise)
-            if self._confirming is None:
-                self._confirming = asyncio.get_running_loop().create_task(self._confirm(), name="settings in use")
+        self._used[enterprise] = now_s
+        if self._confirming is None:
+            self._confirming = asyncio.get_running_loop().create_task(self._confirm(), name="settings in use")
         return known
 
     async def _confirm(self) -> None:
         """See, for all that are in use together, whether their rows are as they were read; read those that are not."""
         try:
-            while self._to_confirm:
-                names, self._to_confirm = self._to_confirm, set()
-                with _outage_as("the settings cannot be read"):
-                    marks = {row["number"]: row["mark"] for row in await self._pool.fetch(_MARKS, list(names))}
-                until_s = self._monotonic_s() + FRESH_S
-                for name in names:
-                    mark, read = self._read.get(name, ("", None))
-                    if read is not None and read is self._current.get(name, (0.0, None))[1] and marks.get(name) == mark:
-                        self._current[name] = (until_s, read)
-                    else:
-                        await self._renew(name)
+            while self._used:
                 await asyncio.sleep(CONFIRM_EVERY_S)
+                now_s = self._monotonic_s()
+                self._used = {name: at_s for name, at_s in self._used.items() if now_s - at_s < IN_USE_S and name in self._current}
+                soon_s = now_s + FRESH_S / 2
+                names = [name for name in self._used if self._current.get(name, (0.0, None))[0] < soon_s]
+                if names:
+                    await self._see_whether_changed(names, now_s + FRESH_S)
         except StoreUnavailable:
-            self._to_confirm.clear()  # whoever needs them asks, and is told
+            self._used.clear()  # whoever needs them asks, and is told
         finally:
             self._confirming = None
+
+    async def _see_whether_changed(self, names: list[str], until_s: float) -> None:
+        with _outage_as("the settings cannot be read"):
+            marks = {row["number"]: row["mark"] for row in await self._pool.fetch(_MARKS, names)}
+        for name in names:
+            mark, read = self._read.get(name, ("", None))
+            if read is not None and read is self._current.get(name, (0.0, None))[1] and marks.get(name) == mark:
+                self._current[name] = (until_s, read)
+            else:
+                await self._renew(name)
 
     def last_known(self, enterprise: str) -> Current | None:
         """The settings as they were last seen, however long ago, for whoever cannot wait for the database."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -34,6 +34,9 @@ log = structlog.get_logger("switchboard")
 BATCH: Final = 500
 """Events of the log that are joined in one transaction."""
 
+COPIES: Final = 500
+"""Copies in one commit at most: a leg that waited long for its call may hold many."""
+
 POLL_S: Final = 1.0
 """Between two looks at the log when no bell rings: another instance's commits ring none."""
 
@@ -45,6 +48,10 @@ RETRIES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 BUG_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Between two attempts at a batch that a bug stopped; the last one repeats."""
+
+OURS: Final = "switchboard"
+RELAYED: Final = "relayed from "
+"""How the wires of what it appends itself begin."""
 
 KEEP_MS: Final = 172_800_000
 """Legs older than two days are forgotten: no call lasts that long, and what they proved is in the calls' streams."""
@@ -69,37 +76,40 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Nearby:
+    """What is known of a neighbourhood. ``relayed``: ``(leg, call)`` -> up to which version the leg's stream was copied to it."""
+
+    legs: Legs
+    relayed: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a batch learned of one enterprise: calls, ``(bridge, channel, is a trunk's)``, and ``(leg, call)``.
+    """What a batch learned of one enterprise: calls, ``(bridge, channel, is a trunk's)``, and ``(leg, call, relayed)``.
 
     The call of a link is empty for a leg that is known and nobody's yet. ``heard_ms`` is when the newest of it was heard.
     """
 
     calls: tuple[KnownCall, ...]
     members: tuple[tuple[str, str, bool], ...]
-    links: tuple[tuple[str, str], ...]
+    links: tuple[tuple[str, str, int], ...]
     heard_ms: int
 
 
 class SwitchboardBatch(ClickMemory, Protocol):
-    """The switchboard's memory while a batch has it alone. Every method may raise StoreUnavailable: then nothing of it stays."""
+    """The switchboard's memory while a batch has it alone: one question for all enterprises of a batch, by their names.
 
-    async def load(self, enterprise: str, near: Near) -> Legs:
-        """The neighbourhood: bridges that are named, or that hold one of these channels or one of a named bridge; the links
+    Every method may raise StoreUnavailable: then nothing of it stays.
+    """
+
+    async def load(self, near: Mapping[str, Near]) -> dict[str, Nearby]:
+        """The neighbourhoods: bridges that are named, or that hold one of these channels or one of a named bridge; the links
         of all that; their calls, and calls of the same numbers.
         """
         ...
 
-    async def save(self, enterprise: str, changes: Changes) -> None:
-        """Remember. A link that is known already stays as it is."""
-        ...
-
-    async def relayed(self, enterprise: str, leg: str, call: str) -> int:
-        """Up to which version the leg's stream was copied to the call."""
-        ...
-
-    async def set_relayed(self, enterprise: str, leg: str, call: str, version: int) -> None:
-        """It was copied up to there; never goes back."""
+    async def save(self, changes: Mapping[str, Changes]) -> None:
+        """Remember. A link that is known already keeps its time, and how far its leg was copied never goes back."""
         ...
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
@@ -124,6 +134,10 @@ class SwitchboardState(Protocol):
         What is done in the block stays when the block ends well, all of it, and nothing of it otherwise. Whoever does nothing
         in it for :data:`HOLD_MS` has lost it: the others go on, and its next word raises StoreUnavailable.
         """
+        ...
+
+    async def clicked(self, since_ms: int) -> dict[str, int]:
+        """Enterprises with a click whose order was given then or later, and when the last one's was."""
         ...
 
     async def forget(self, before_ms: int) -> None:
@@ -219,91 +233,97 @@ class Switchboard:
         for recorded in batch:
             is_click = recorded.stream.name.startswith(CLICKS)
             event = order_given(recorded) if is_click else _observation(recorded)
-            if is_click or (event is not None and recorded.stream.name.startswith("call/")):
-                touched[recorded.stream] = None
+            if is_click or (event is not None and recorded.stream.name.startswith("call/") and not _is_copy(event)):
+                touched[recorded.stream] = None  # of a copy the batch that made it has told; it may lead to the next bridge
             if event is not None:
                 heard.setdefault(recorded.stream.enterprise, []).append((recorded, event))
-        for enterprise, events in heard.items():
-            if observations := [(recorded, event) for recorded, event in events if not isinstance(event, KnownClick)]:
-                touched |= dict.fromkeys(await self._enterprise(memory, enterprise, observations))
-            for joining in await find_joinings(memory, enterprise, events):
-                touched |= dict.fromkeys(await self._join(enterprise, joining))
-        return list(touched)
+        observed = {
+            enterprise: observations
+            for enterprise, events in heard.items()
+            if (observations := [(recorded, event) for recorded, event in events if not isinstance(event, KnownClick)])
+        }
+        copies: list[Append] = []
+        if observed:
+            near = await memory.load({enterprise: _near(observations) for enterprise, observations in observed.items()})
+            learned = {enterprise: _learn(near[enterprise], observations) for enterprise, observations in observed.items()}
+            fresh = await self._fresh(learned, observed)
+            changes: dict[str, Changes] = {}
+            for enterprise, lesson in learned.items():
+                relayed, appends = self._relay(enterprise, lesson, fresh)
+                for finding in lesson.absorbed:
+                    appends += self._absorb(enterprise, finding, lesson.heard_ms)
+                copies += appends
+                changes[enterprise] = _changes(near[enterprise].legs, lesson, relayed)
+            await memory.save(changes)
+        for enterprise, joining in await find_joinings(memory, heard):
+            copies += self._join(enterprise, joining)
+        # Of all enterprises in one commit; repeated after a crash each is found to be recorded. One that two rules found is one.
+        copies = list({copy.events[0].id: copy for copy in copies}.values())
+        for first in range(0, len(copies), COPIES):
+            await self._store.append_many(copies[first : first + COPIES])
+        return list(touched | dict.fromkeys(copy.stream for copy in copies))
 
-    async def _enterprise(
-        self, memory: SwitchboardBatch, enterprise: str, observations: list[tuple[RecordedEvent, AnyObservation]]
-    ) -> list[StreamId]:
-        before = legs = await memory.load(enterprise, _near(observations))
-        findings: list[Finding] = []
-        to_relay: dict[tuple[str, str], None] = {}
-        for recorded, event in observations:
-            legs, found = hear(legs, recorded.stream.name, event)
-            findings.extend(found)
-            for call in sorted(legs.links.get(recorded.stream.name, ())):
-                to_relay[(recorded.stream.name, call)] = None
-        for finding in findings:
-            if isinstance(finding, Link):
-                to_relay[(finding.leg, finding.call)] = None
-        heard_ms = max(event.heard_ms for _, event in observations)
-        await memory.save(enterprise, _changes(before, legs, heard_ms))
-        streams: list[StreamId] = []
-        for leg, call in to_relay:
-            if await self._relay(memory, enterprise, leg, call):
-                streams.append(StreamId(enterprise=enterprise, name=f"call/{call}"))
-        for finding in findings:
-            # What the rest of the batch showed to be a customer's own call is nobody's leg, and no evidence either.
-            if isinstance(finding, Absorb) and legs.calls[finding.leg].absorbed:
-                streams.extend(await self._absorb(enterprise, finding, heard_ms))
-        return streams
+    async def _fresh(
+        self, learned: Mapping[str, _Lesson], observed: Mapping[str, Sequence[tuple[RecordedEvent, AnyObservation]]]
+    ) -> dict[StreamId, list[RecordedEvent]]:
+        """What the legs' streams hold beyond what some call already has. Nearly always all of it is in the batch."""
+        heard: dict[StreamId, list[RecordedEvent]] = {}
+        for observations in observed.values():
+            for recorded, _ in observations:
+                heard.setdefault(recorded.stream, []).append(recorded)
+        asked: dict[StreamId, int] = {}
+        for enterprise, lesson in learned.items():
+            for (leg, _), relayed in lesson.to_relay.items():
+                stream = StreamId(enterprise=enterprise, name=leg)
+                here = heard.get(stream)
+                if here is None or here[0].version > relayed + 1 or here[-1].version - here[0].version >= len(here):
+                    asked[stream] = min(relayed, asked.get(stream, relayed))
+        return heard | await self._store.read_many(asked) if asked else heard
 
-    async def _relay(self, memory: SwitchboardBatch, enterprise: str, leg: str, call: str) -> bool:
-        """Copy what the leg's stream holds beyond what the call already has."""
-        relayed = await memory.relayed(enterprise, leg, call)
-        fresh = await self._store.read(StreamId(enterprise=enterprise, name=leg), relayed)
-        if not fresh:
-            return False
-        target = StreamId(enterprise=enterprise, name=f"call/{call}")
-        copies = [
-            self._copy(target, f"{leg}:{recorded.version}", replace(event, wire=f"relayed from {leg}"))
-            for recorded in fresh
-            if (event := _observation(recorded)) is not None
-        ]
-        await self._store.append_many(copies)
-        await memory.set_relayed(enterprise, leg, call, fresh[-1].version)
-        return True
+    def _relay(
+        self, enterprise: str, lesson: _Lesson, fresh: Mapping[StreamId, Sequence[RecordedEvent]]
+    ) -> tuple[dict[tuple[str, str], int], list[Append]]:
+        """Copies of what a call does not have yet of its legs, and up to which version it has them then."""
+        copied: dict[tuple[str, str], int] = {}
+        appends: list[Append] = []
+        for (leg, call), relayed in lesson.to_relay.items():
+            target = StreamId(enterprise=enterprise, name=f"call/{call}")
+            for recorded in fresh[StreamId(enterprise=enterprise, name=leg)]:
+                if recorded.version <= relayed:
+                    continue
+                copied[leg, call] = recorded.version
+                if (event := _observation(recorded)) is not None:
+                    appends.append(self._copy(target, f"{leg}:{recorded.version}", replace(event, wire=f"{RELAYED}{leg}")))
+        return copied, appends
 
-    async def _absorb(self, enterprise: str, finding: Absorb, heard_ms: int) -> list[StreamId]:
+    def _absorb(self, enterprise: str, finding: Absorb, heard_ms: int) -> list[Append]:
         leg = StreamId(enterprise=enterprise, name=f"call/{finding.leg}")
         into = StreamId(enterprise=enterprise, name=f"call/{finding.into}")
-        absorbed = LegAbsorbed(heard_ms=heard_ms, wire="switchboard", into=finding.into, why=finding.why)
+        absorbed = LegAbsorbed(heard_ms=heard_ms, wire=OURS, into=finding.into, why=finding.why)
         items = [self._copy(leg, f"absorbed:{finding.into}", absorbed)]
         if finding.hangup is not None:
             consultation = ConsultationObserved(
                 heard_ms=finding.hangup.heard_ms,
-                wire="switchboard",
+                wire=OURS,
                 leg=finding.leg,
                 extensions=finding.hangup.extensions,
                 answered=finding.hangup.answered,
                 ended_ms=finding.hangup.ended_ms,
             )
             items.append(self._copy(into, f"consultation:{finding.leg}", consultation))
-        await self._store.append_many(items)
-        return [leg, into]
+        return items
 
-    async def _join(self, enterprise: str, joining: Joining) -> list[StreamId]:
+    def _join(self, enterprise: str, joining: Joining) -> list[Append]:
         """Say in the call's stream of which click it came, and in the click's which call came of it."""
         call = StreamId(enterprise=enterprise, name=f"call/{joining.call}")
         click = StreamId(enterprise=enterprise, name=f"{CLICKS}{joining.click.id}")
         now = self._now_ms()
         source = f"{joining.click.id}:{joining.call}:{joining.own_leg}"
         matched = ClickMatched(at_ms=now, call=joining.call, own_leg=joining.own_leg)
-        await self._store.append_many(
-            [
-                self._copy(call, f"click-joined:{source}", joining.event(now)),
-                self._named(click, f"click-matched:{source}", lambda id_: new_click_event(matched, id_)),
-            ]
-        )
-        return [call, click]
+        return [
+            self._copy(call, f"click-joined:{source}", joining.event(now)),
+            self._named(click, f"click-matched:{source}", lambda id_: new_click_event(matched, id_)),
+        ]
 
     def _copy(self, target: StreamId, source: str, event: Event) -> Append:
         return self._named(target, source, lambda id_: new_event(event, id_))
@@ -347,7 +367,46 @@ def _near(observations: Iterable[tuple[RecordedEvent, AnyObservation]]) -> Near:
     )
 
 
-def _changes(before: Legs, after: Legs, heard_ms: int) -> Changes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lesson:
+    """What a batch showed of one enterprise. ``to_relay``: ``(leg, call)`` -> up to which version it was copied before."""
+
+    legs: Legs
+    to_relay: Mapping[tuple[str, str], int]
+    absorbed: tuple[Absorb, ...]
+    heard_ms: int
+
+
+def _learn(near: Nearby, observations: Sequence[tuple[RecordedEvent, AnyObservation]]) -> _Lesson:
+    """Take in what was heard of one enterprise, in the log's order."""
+    legs = near.legs
+    findings: list[Finding] = []
+    to_relay: dict[tuple[str, str], None] = {}
+    for recorded, event in observations:
+        legs, found = hear(legs, recorded.stream.name, event)
+        findings.extend(found)
+        for call in sorted(legs.links.get(recorded.stream.name, ())):
+            to_relay[recorded.stream.name, call] = None
+    for finding in findings:
+        if isinstance(finding, Link):
+            to_relay[finding.leg, finding.call] = None
+    return _Lesson(
+        legs=legs,
+        to_relay={link: near.relayed.get(link, 0) for link in to_relay},
+        # What the rest of the batch showed to be a customer's own call is nobody's leg, and no evidence either.
+        absorbed=tuple(each for each in findings if isinstance(each, Absorb) and legs.calls[each.leg].absorbed),
+        heard_ms=max(event.heard_ms for _, event in observations),
+    )
+
+
+def _changes(before: Legs, lesson: _Lesson, relayed: dict[tuple[str, str], int]) -> Changes:
+    after = lesson.legs
+    links = {
+        (leg, call): 0
+        for leg, owners in after.links.items()
+        for call in (sorted(owners) or [""])
+        if leg not in before.links or call not in before.links[leg]
+    }
     return Changes(
         calls=tuple(call for id_, call in after.calls.items() if before.calls.get(id_) != call),
         members=tuple(
@@ -356,14 +415,13 @@ def _changes(before: Legs, after: Legs, heard_ms: int) -> Changes:
             for channel, trunk in channels.items()
             if before.members.get(bridge, {}).get(channel) != trunk
         ),
-        links=tuple(
-            (leg, call)
-            for leg, owners in after.links.items()
-            for call in (sorted(owners) or [""])
-            if leg not in before.links or call not in before.links[leg]
-        ),
-        heard_ms=heard_ms,
+        links=tuple((leg, call, version) for (leg, call), version in (links | relayed).items()),
+        heard_ms=lesson.heard_ms,
     )
+
+
+def _is_copy(event: AnyObservation | KnownClick) -> bool:
+    return not isinstance(event, KnownClick) and event.wire.startswith((OURS, RELAYED))
 
 
 def _observation(recorded: RecordedEvent) -> AnyObservation | None:

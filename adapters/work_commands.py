@@ -10,19 +10,24 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 import orjson
 
-from adapters import doctor
 from adapters.call_search import no_such_call, resolve
 from adapters.command_line import complain, environment, fail, run
 from adapters.environment import Environment
+from adapters.later import later
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
 from adapters.service import Service
+
+if TYPE_CHECKING:
+    from adapters import doctor
+else:
+    doctor = later("adapters.doctor")
 
 Opened = Callable[[Environment], AbstractAsyncContextManager[Service]]
 """The parts on a migrated database, for as long as the block runs; nothing of them works."""

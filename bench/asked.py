@@ -37,14 +37,14 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
     """Play single calls of a known customer through the parts and count what the sandbox was asked."""
     found = []
     plays = (
-        ("answered incoming, all signals, a ring group of three", "answered", None, MOST),
-        ("answered incoming, only dial and hangup come", "answered", ("dial", "hangup"), WHERE_ALLOWED),
-        ("missed", "missed", None, MOST),
-        ("answered outgoing", "outgoing", None, MOST),
+        ("answered incoming, all signals, a ring group of three", "answered", None, 700, MOST),
+        ("answered incoming, only dial and hangup come", "answered", ("dial", "hangup"), 20_000, WHERE_ALLOWED),
+        ("missed", "missed", None, 700, MOST),
+        ("answered outgoing", "outgoing", None, 700, MOST),
     )
-    for nth, (what, kind, only, most) in enumerate(plays):
+    for nth, (what, kind, only, apart_ms, most) in enumerate(plays):
         async with place.database() as dsn, parts(dsn) as house:
-            count, lines = await _requests(house, nth, kind, only)
+            count, lines = await _requests(house, nth, kind, only, apart_ms)
         found.append(
             Figure(
                 row="requests",
@@ -60,9 +60,9 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
     return found
 
 
-async def _requests(house: Parts, nth: int, kind: str, only: tuple[str, ...] | None) -> tuple[int, str]:
+async def _requests(house: Parts, nth: int, kind: str, only: tuple[str, ...] | None, apart_ms: int) -> tuple[int, str]:
     made = Call(id=f"q{nth:08}", enterprise="1000", number=KNOWN_NUMBER, start_s=house.clock.now_ms / 1000)
-    await house.play(made, kind, only=only)
+    await house.play(made, kind, only=only, apart_ms=apart_ms)
     await house.wait(60_000)
     asked = [each for each in house.requests() if each.api == "phone"]
     said = [f"{each.method} {_actions(each.body)}" for each in asked]

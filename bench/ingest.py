@@ -98,7 +98,12 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
     figures: list[Figure] = []
     async with child(place, "senders") as senders:
         took = await interleaved(
-            {"ours": lambda: _ours(place, size, senders), "prototype": lambda: _bare(place, size, senders)}, size.rounds
+            {
+                "ours": lambda: _ours(place, size, senders),
+                "prototype": lambda: _bare(place, size, senders, "by hand"),
+                "prototype on aiohttp": lambda: _bare(place, size, senders, "aiohttp"),
+            },
+            size.rounds,
         )
         mine = [rate(each) for each in took["ours"]]
         figures += [
@@ -111,6 +116,13 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
                 beside={name: told(rounds[-1]) for name, rounds in took.items()}
                 | {"the service's processor": took["ours"][-1]["cpu"]},
                 limit="senders, PostgreSQL, the local API and the service share the machine's cores",
+            ),
+            Figure(
+                row=ROW,
+                what=f"{size.senders} senders, one process: ours / the same prototype on aiohttp",
+                value=ratio(mine, [rate(each) for each in took["prototype on aiohttp"]]),
+                unit="×",
+                limit="what aiohttp itself costs is left out of this ratio, and is told by the two prototypes above",
             ),
             await _held(place, size, senders, spread(mine).median),
             await _stream(place, size, senders),
@@ -125,11 +137,11 @@ async def _ours(place: Ground, size: Size, senders: Child) -> dict[str, Any]:
         return answer | {"cpu": f"{number((cpu_s(made.pid) - before) / answer['seconds'])} of a core"}
 
 
-async def _bare(place: Ground, size: Size, senders: Child) -> dict[str, Any]:
+async def _bare(place: Ground, size: Size, senders: Child, http: str) -> dict[str, Any]:
     async with (
         place.database(migrated=False) as dsn,
         child(place, "local_api") as api,
-        child(place, "prototype", dsn=dsn, api_port=(await api.ask("port"))["port"]) as prototype,
+        child(place, "prototype", dsn=dsn, api_port=(await api.ask("port"))["port"], http=http) as prototype,
     ):
         port = (await prototype.ask("port"))["port"]
         order = {"ports": [port], "senders": size.senders, "enterprises": size.enterprises, "seconds": size.ingest_s}

@@ -2,19 +2,25 @@
 
 It does what the service does on a good day and nothing of what a bad day needs: no settings, no dedup, no versions, no work
 rows, no legs, no limits, no recovery. What it keeps is the order of each call's requests, and that an answer means "on disk".
+
+``http``: ``by hand`` (as it is judged), or ``aiohttp``: the same behind a route of aiohttp's, which tells what that costs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import orjson
+from aiohttp import web
 
 from bench.bare import BareWriter, open_bare
 from bench.ground import tell, words
+from bench.load import PATH
 from bench.wire import Asker, Messages, connected, ok, post, serving
 
 TABLE: Final = {
@@ -27,7 +33,8 @@ TABLE: Final = {
 }
 SAYS: Final = {"ringing": "SHOW", "talking": "STARTTIME", "ended": "HIDE_ALL"}
 CONNECTIONS: Final = 8
-_DONE: Final = ok(b'{"status":"success"}')
+ANSWER: Final = b'{"status":"success"}'
+_DONE: Final = ok(ANSWER)
 
 
 class Prototype:
@@ -107,14 +114,38 @@ class Connection(Messages):
         self.write(_DONE)
 
 
+@contextlib.asynccontextmanager
+async def by_hand(prototype: Prototype) -> AsyncIterator[int]:
+    """A port that takes posts, read by hand."""
+    server, port = await serving(lambda: Connection(prototype))
+    yield port
+    server.close()
+
+
+@contextlib.asynccontextmanager
+async def on_aiohttp(prototype: Prototype) -> AsyncIterator[int]:
+    """The same with aiohttp: one route, no middleware, no log."""
+
+    async def take(request: web.Request) -> web.Response:
+        await prototype.take(await request.read())
+        return web.Response(body=ANSWER, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post(PATH, take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1_024).start()
+    yield int(runner.addresses[0][1])
+    await runner.cleanup()
+
+
 async def main(given: dict[str, Any]) -> None:
     """Serve until the input ends."""
     connection = await open_bare(given["dsn"])
     prototype = Prototype(BareWriter(connection), [await connected(given["api_port"]) for _ in range(CONNECTIONS)])
-    server, port = await serving(lambda: Connection(prototype))
-    async for _ in words():
-        tell({"port": port})
-    server.close()
+    async with (on_aiohttp if given.get("http") == "aiohttp" else by_hand)(prototype) as port:
+        async for _ in words():
+            tell({"port": port})
     await connection.close()
 
 

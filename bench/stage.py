@@ -24,6 +24,9 @@ from bench.parts import configure
 from bench.wire import connected
 from bench.work import enterprise_name, settings
 
+NOT_OURS: Final = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
+"""Of the surroundings; without the latter modules are compiled once, as they are where ``ms.sh`` starts the service."""
+
 READY_S: Final = 120.0
 LOOK_S: Final = 0.002
 _HEALTH: Final = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -108,7 +111,7 @@ def free_port() -> int:
 def instance(place: Ground, dsn: str, api_port: int) -> Instance:
     """An instance that was not started yet. Several on one database share their key."""
     port, name = free_port(), uuid4().hex[:8]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MS_") and key != "DATABASE_URL"}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("MS_") and key not in NOT_OURS}
     environment = kept | {
         "DATABASE_URL": dsn,
         "MS_DATA_DIR": str(place.folder / f"data-{name}"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from core import talk
 from core.call import Call
@@ -16,16 +17,14 @@ from core.settings import Settings
 from core.values import Direction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(Struct, frozen=True, kw_only=True, gc=False):
     """Something that was decided and why, or not done and why not; ``about`` names what it concerns."""
 
     about: str
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True, gc=False):
     """The cards that should stand now: extension -> SHOWN or TIMING; ``unknown`` extensions need the directory first."""
 
     cards: Mapping[str, Card]

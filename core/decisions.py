@@ -7,13 +7,20 @@ else an hour later, and a replay must see when that was.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, assert_never
 
 from core import talk
 from core.call import Call
 from core.conclusions import PART_TO_HANGUP_MS
-from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
+from core.events import CallOverdue, CallSettled, CallWrittenOff, HangupObserved, TimeFact
 from core.lifecycle import LIVE, Phase
+from core.talk import Bridges
 from core.values import Direction
+
+ARRIVAL_LAGS_MS: Final = 8_000
+"""Whatever is told of a call's beginning has been heard by then: deliveries lag by seven seconds at most (quirk 4)."""
+
+ENDS_ALONE: Final = "only the ends of this call are ever told and the hangup names who answered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +73,18 @@ def next_deadline(call: Call, now_ms: int, limits: Limits) -> int | None:
             return parted if parted is not None and parted > now_ms else _expiry_ms(call, limits)
         case Phase.ARRIVED | Phase.RINGING | Phase.TALKING | Phase.TRANSFERRING | Phase.INTERNAL:
             return _expiry_ms(call, limits)
-        case _:
+        case Phase.UNHEARD | Phase.SETTLED | Phase.WRITTEN_OFF | Phase.INTERNAL_ENDED | Phase.ABSORBED:
             return None
+        case _:
+            assert_never(call.phase)
 
 
 def complete(call: Call) -> str:
     """Why nothing that is still under way can change an ended call's record; empty when something could.
 
-    Only a talk whose every stay was heard to its end, and which the hangup confirms, is complete: any other
-    end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4). Over AMI there are no stragglers.
+    Only a talk whose every stay was heard to its end, and which the hangup confirms, is complete, or a call of which nothing
+    but its ends is ever told: any other end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4). Over AMI there
+    are no stragglers.
     """
     hangup = call.hangup
     if hangup is None or call.hangup_ms is None or call.direction is Direction.INTERNAL:
@@ -85,10 +95,12 @@ def complete(call: Call) -> str:
         return ""  # of two ways to hear of a call the better one is still to come
     found = call.talks
     last = talk.last_talk(found)
-    if last is None or last.end_ms is None:
+    if last is None:
+        return ENDS_ALONE if _is_told_by_its_ends_alone(call, hangup) else ""
+    if last.end_ms is None:
         return ""
-    customer = talk.customer_stays(call.bridges, call.parties)
-    if not customer or any(stay.left_ms is None for stay in customer):
+    parted_ms = _parted_ms(call)
+    if parted_ms is None:
         return ""
     if hangup.verdict:
         return "the PBX itself said how it ended"
@@ -96,18 +108,36 @@ def complete(call: Call) -> str:
     confirmed = named == (last.extension,) if call.is_rewritten else any(each.extension in named for each in found)
     if not confirmed:
         return ""
-    parted = max(stay.left_ms or 0 for stay in customer)
-    if call.hangup_ms - parted > PART_TO_HANGUP_MS:
+    if call.hangup_ms - parted_ms > PART_TO_HANGUP_MS:
         return ""
     return "every bridge was heard to its end and the hangup confirms who talked"
 
 
+def _is_told_by_its_ends_alone(call: Call, hangup: HangupObserved) -> bool:
+    """Whether the exchange tells dials and hangups only, and this hangup has said all that it ever will (decision 0025).
+
+    One that tells bridges tells the arrival first: where that was not heard by the time that it must have come, no bridge will
+    be. An answered hangup with one name then names the answerer (PRODUCT C3), and no straggler can add to it.
+    """
+    if call.direction is not Direction.INCOMING or call.is_rewritten or call.arrival_ms is not None or call.click is not None:
+        return False
+    if call.bridges != Bridges() or call.consultations or call.requested:
+        return False
+    lasted_ms = (call.hangup_ms or 0) - (call.first_heard_ms or 0)
+    return len(hangup.extensions) == 1 and hangup.extensions[0] in call.rung and lasted_ms >= ARRIVAL_LAGS_MS
+
+
 def hold_ends_ms(call: Call, limits: Limits) -> int | None:
     """When the card of a customer who left every bridge goes; None while the customer waits inside a bridge."""
+    parted_ms = _parted_ms(call)
+    return None if parted_ms is None else parted_ms + limits.hold_grace_ms
+
+
+def _parted_ms(call: Call) -> int | None:
+    """When the customer left the last of his bridges; None while he is inside one, and when he was in none."""
     stays = talk.customer_stays(call.bridges, call.parties)
-    if not stays or any(stay.left_ms is None for stay in stays):
-        return None
-    return max(stay.left_ms or 0 for stay in stays) + limits.hold_grace_ms
+    left = [stay.left_ms for stay in stays if stay.left_ms is not None]
+    return max(left) if left and len(left) == len(stays) else None
 
 
 def _settle_due_ms(call: Call, limits: Limits) -> int:

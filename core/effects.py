@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, NewType, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from core.events import Exchange
 from core.values import Urgency
@@ -31,8 +32,7 @@ class CardAction(StrEnum):
     HIDE_ALL = "HIDE_ALL"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardEvent:
+class CardEvent(Struct, frozen=True, kw_only=True, gc=False):
     """One card event inside a POST or PUT. ``sequence`` grows strictly within a call and stays the same for a retry.
 
     ``extension`` is empty for HIDE_ALL only; ``employee`` is a uuid or empty.
@@ -44,8 +44,11 @@ class CardEvent:
     employee: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FindContact:
+class _Effect(Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
+    """What every effect is: a value that is stored as its fields and its ``type``."""
+
+
+class FindContact(_Effect, frozen=True, kw_only=True, gc=False, tag="find_contact"):
     """Look the customer up in the JSON API by number (PRODUCT C5). Result: ``contact`` (uuid or None), ``name``, ``rule``,
     ``owner`` (the responsible employee's uuid or None).
 
@@ -59,8 +62,7 @@ class FindContact:
     purpose: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FindEmployees:
+class FindEmployees(_Effect, frozen=True, kw_only=True, gc=False, tag="find_employees"):
     """Who has these extensions, where the settings' own mapping does not say (PRODUCT C7).
 
     Result: ``employees``: extension -> ``{"id": uuid, "name": text}``, or None for an extension nobody has.
@@ -71,8 +73,7 @@ class FindEmployees:
     deadline_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateContact:
+class CreateContact(_Effect, frozen=True, kw_only=True, gc=False, tag="create_contact"):
     """Create the customer: name = the number, phone, tag; ``sync_id`` makes a repeat harmless (CONTRACT-MOYSKLAD 2.5).
 
     Result: ``contact`` (uuid).
@@ -86,8 +87,7 @@ class CreateContact:
     purpose: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterCall:
+class RegisterCall(_Effect, frozen=True, kw_only=True, gc=False, tag="register_call"):
     """POST /call (CONTRACT-MOYSKLAD 1.3): the call with its first cards, or complete once it is over.
 
     ``number`` is E.164, digits or ANONYMOUS; ``contact`` and ``employee`` are uuids; empty and None are left out of the request.
@@ -109,8 +109,7 @@ class RegisterCall:
     recordings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateCall:
+class UpdateCall(_Effect, frozen=True, kw_only=True, gc=False, tag="update_call"):
     """PUT /call/{id}: only what is set here is sent (fill-only-empty, CONTRACT-MOYSKLAD 1.4). Result: empty.
 
     ``start_ms`` is the registered start: with ``end_ms`` it gives the ``duration`` in the request. ``recordings`` are appended by
@@ -129,8 +128,7 @@ class UpdateCall:
     recordings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmCall:
+class ConfirmCall(_Effect, frozen=True, kw_only=True, gc=False, tag="confirm_call"):
     """Find out whether a POST /call of unknown fate took effect: PUT /call/extid with nothing to change (CONTRACT-MOYSKLAD 1.9).
 
     Result: ``call`` (uuid, or None when MoySklad does not know the external id), ``contact``, ``owner``,
@@ -141,8 +139,7 @@ class ConfirmCall:
     external_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InspectCall:
+class InspectCall(_Effect, frozen=True, kw_only=True, gc=False, tag="inspect_call"):
     """Read the call back: which recordings it has, because a repeated ``recordUrl`` would be appended twice.
 
     Result: ``recordings`` (list of URLs).
@@ -152,8 +149,7 @@ class InspectCall:
     call: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateOrder:
+class CreateOrder(_Effect, frozen=True, kw_only=True, gc=False, tag="create_order"):
     """POST /entity/customerorder for one call (PRODUCT C6, CONTRACT-MOYSKLAD 2.7); ``sync_id`` makes a repeat harmless.
 
     ``contact`` and ``owner`` (the employee who talked; may be empty) are uuids. ``state``: a state's name or id, empty for the
@@ -177,8 +173,7 @@ class CreateOrder:
     unless_open: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateTask:
+class CreateTask(_Effect, frozen=True, kw_only=True, gc=False, tag="create_task"):
     """POST /entity/task: call this customer back (PRODUCT C11). Tasks have no ``syncId``: ``mark`` stands in the description.
 
     ``contact`` may be empty. ``assignee``: an employee's uuid; empty: whoever the account names. ``rang``: whose phones rang.
@@ -199,16 +194,14 @@ class CreateTask:
     look: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompleteTask:
+class CompleteTask(_Effect, frozen=True, kw_only=True, gc=False, tag="complete_task"):
     """PUT /entity/task/{id}: the customer has been talked with. Result: ``gone`` (somebody deleted the task)."""
 
     type: ClassVar[str] = "complete_task"
     task: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimCallback:
+class ClaimCallback(_Effect, frozen=True, kw_only=True, gc=False, tag="claim_callback"):
     """May this missed call have the task? Asked of the house's own memory of who is to be called back, not of MoySklad.
 
     ``missed_ms``: when the call began. Result: ``granted``; else ``by`` (the call whose task it is) or ``talked_ms`` (somebody
@@ -222,8 +215,7 @@ class ClaimCallback:
     contact: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepTask:
+class KeepTask(_Effect, frozen=True, kw_only=True, gc=False, tag="keep_task"):
     """Remember the claimed call's task. Result: ``open``: False when the customer was talked with meanwhile."""
 
     type: ClassVar[str] = "keep_task"
@@ -231,16 +223,14 @@ class KeepTask:
     task: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldTasks:
+class HoldTasks(_Effect, frozen=True, kw_only=True, gc=False, tag="hold_tasks"):
     """Remember that the account takes no tasks. Result: ``told_by``: the call with which a person was told so."""
 
     type: ClassVar[str] = "hold_tasks"
     call: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloseCallback:
+class CloseCallback(_Effect, frozen=True, kw_only=True, gc=False, tag="close_callback"):
     """Somebody talked with this customer until ``talked_ms``. Result: ``tasks`` (uuids): what is done with by that."""
 
     type: ClassVar[str] = "close_callback"
@@ -279,14 +269,15 @@ EFFECT_TYPES: Final[Mapping[str, type[Effect]]] = {
 def encode_effect(effect: Effect) -> dict[str, Any]:
     """The effect as it is kept in events: its fields and its ``type``."""
     data: dict[str, Any] = msgspec.to_builtins(effect)
-    return {"type": effect.type, **data}
+    return data
 
 
 def decode_effect(data: Mapping[str, Any]) -> Effect:
-    """Read an effect back. Raises KeyError or msgspec.ValidationError for what this code does not know."""
-    fields = dict(data)
-    kind = EFFECT_TYPES[fields.pop("type")]
-    effect: Effect = msgspec.convert(fields, kind)
+    """Read an effect back. Raises msgspec.ValidationError, a ValueError, for what this code does not know."""
+    kind = EFFECT_TYPES.get(data.get("type", ""))
+    if kind is None:
+        raise msgspec.ValidationError(f"this service knows no effect {data.get('type')!r}")
+    effect: Effect = msgspec.convert(data, kind)
     return effect
 
 

@@ -6,9 +6,10 @@ settings or the call are the reason, as a parked reason where MoySklad is (docs/
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 from uuid import UUID, uuid5
+
+from msgspec.structs import replace
 
 from core import conclusions
 from core.call import Call

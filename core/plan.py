@@ -9,8 +9,11 @@ done plans nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core import conclusions
 from core.attempts import Attempt
@@ -37,8 +40,7 @@ ENDED_FRESH_MS: Final = 60_000
 """A call that ended longer ago is backlog: whoever waits for its record has waited already."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True, gc=False):
     """What to do next (at most one step: the rest depends on its outcome), what was left undone and why, when to look again.
 
     ``parked`` is set when a person is needed: what MoySklad refused and the remedy.

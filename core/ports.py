@@ -148,6 +148,10 @@ class EventStore(Protocol):
         """The events of one stream after a version, in version order; an unknown stream is empty."""
         ...
 
+    async def read_many(self, after: Mapping[StreamId, int]) -> dict[StreamId, list[RecordedEvent]]:
+        """The events of several streams, of each after the version named, as ``read`` tells them; one question for all."""
+        ...
+
     async def read_log(self, after_position: int, limit: int) -> list[RecordedEvent]:
         """At most ``limit`` events of the log after a position, in position order."""
         ...

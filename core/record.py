@@ -6,8 +6,9 @@ Comments are read by managers in MoySklad, so they are Russian.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from core.call import Call
 from core.cards import employee_of
@@ -19,8 +20,7 @@ from core.settings import Settings
 from core.values import ANONYMOUS, Direction, Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True, gc=False):
     """The final fields. ``attributed`` is the rule that named ``extension``; an empty extension names nobody."""
 
     extension: str

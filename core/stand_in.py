@@ -207,7 +207,7 @@ def effect_of(event: Event) -> Effect | None:
         return None
     try:
         return decode_effect(data)
-    except (KeyError, TypeError, msgspec.ValidationError):
+    except msgspec.ValidationError:
         return None
 
 

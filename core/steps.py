@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core.attempts import Attempt
 from core.call import Call
@@ -19,8 +20,7 @@ from core.effects import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True, gc=False):
     """One effect to perform, under which key, why, and not before when (None: now)."""
 
     effect: Effect

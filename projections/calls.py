@@ -8,31 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
-from core import conclusions
-from core.conclusions import attribution
-from core.lifecycle import Phase
-from core.measures import involved, talked_ms, wait_ms
-from core.phone import digits
-from core.plan import parked
 from core.ports import ProjectionDb, RecordedEvent
-from core.values import ANONYMOUS
-from projections.folded import PAUSE_EVERY, Folded, FoldedCalls, since_ms
+from projections.folded import PAUSE_EVERY, FoldedCalls
 
 _SQL: Final = Path(__file__).parent / "sql"
 _UPSERT: Final = (_SQL / "calls_upsert.sql").read_text()
-
-NAME_CHARS: Final = 200
-"""A name is shown in one line; MoySklad takes 255 characters."""
-
-
-class _Nobody:
-    """Attribution without settings: a call nobody can be named for stays nobody's here."""
-
-    unrecognized_extension = ""
 
 
 class Calls:
@@ -47,7 +31,7 @@ class Calls:
         """Write the row of every call that the batch touches, as it stands after the batch."""
         rows = []
         for change in await self._folded.changes(db, events):
-            rows.append(row_of(change.after))
+            rows.append(change.after.row)
             if len(rows) % PAUSE_EVERY == 0:
                 await asyncio.sleep(0)
         if rows:
@@ -56,40 +40,3 @@ class Calls:
     async def reset(self, db: ProjectionDb) -> None:
         """Empty the table."""
         await db.execute("TRUNCATE calls")
-
-
-def row_of(folded: Folded) -> dict[str, Any]:
-    """The row by columns; ``talk_ms`` sums the talks that are over."""
-    state = folded.state
-    talks, cards = state.talks, state.remote.open_cards
-    outcome, needed, talked = conclusions.outcome(state), parked(state), talked_ms(state)
-    return {
-        "enterprise": state.enterprise,
-        "call": state.id,
-        "version": state.version,
-        "phase": state.phase.value,
-        "direction": state.direction.value,
-        "outcome": outcome.value if outcome else None,
-        "number": state.number,
-        "digits": "" if state.number == ANONYMOUS else digits(state.number),
-        "extensions": involved(state),
-        "extension": attribution(state, _Nobody())[0],
-        "started_ms": conclusions.start_ms(state),
-        "ended_ms": conclusions.end_ms(state),
-        "talk_ms": max(0, sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in talks)),
-        "moysklad_call": state.remote.call,
-        "open_cards": len(cards),
-        "failures": folded.failures,
-        "parked": needed.reason or "refused" if needed is not None else "",
-        "remedy": needed.remedy if needed is not None else "",
-        "parked_ms": needed.since_ms if needed is not None else None,
-        "parked_code": needed.code if needed is not None else None,
-        "phase_ms": since_ms(folded),
-        "ringing": state.ringing if state.phase in (Phase.RINGING, Phase.TRANSFERRING) else (),
-        "talking": state.talking if state.is_live else (),
-        "cards": cards,
-        "client": state.remote.contact.name.replace("\0", "")[:NAME_CHARS],
-        "talked": tuple(talked),
-        "talked_ms": tuple(talked.values()),
-        "wait_ms": wait_ms(state),
-    }

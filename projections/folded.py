@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from core.call import Call, evolve, initial
 from core.events import ORDERS, OUTCOMES, EffectFailed, EffectRefused, Event, Observation, decode
-from core.lifecycle import Phase
 from core.ports import ProjectionDb, RecordedEvent
+from projections.call_row import row_of
 
 PREFIX: Final = "call/"
-MAX_CALLS: Final = 4_000
-"""Calls remembered, some 2 KB each: more than are heard of within minutes; one that is not among them is read again."""
+MAX_CALLS: Final = 3_000
+"""Calls remembered, some 4 KB each with their rows: more than are heard of within minutes. Any other is read again."""
 
 PAUSE_EVERY: Final = 16
 """Events folded before others have their turn: a batch is not worth keeping a card waiting for."""
@@ -33,13 +33,21 @@ Key = tuple[str, str]
 """Enterprise and stream."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Folded:
     """A call after some of its events. ``phase_ms``: when the event came that led to its phase; ``failures``: of requests."""
 
     state: Call
     phase_ms: int = 0
     failures: int = 0
+    _row: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """What ``projections/call_row.py`` says of it, found out once."""
+        if self._row is None:
+            self._row = row_of(self.state, self.phase_ms, self.failures)
+        return self._row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +154,3 @@ def folded_on(folded: Folded, events: Iterable[Event]) -> Folded:
             failures += 1
     return Folded(state=state, phase_ms=phase_ms, failures=failures)
 
-
-def since_ms(folded: Folded) -> int:
-    """Since when the call stands as it stands: for a talk since it began, else since the event that led there."""
-    if folded.state.phase is not Phase.TALKING:
-        return folded.phase_ms
-    return min((talk.start_ms for talk in folded.state.talks if talk.end_ms is None), default=folded.phase_ms)

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from core import conclusions
-from core.call import Call
-from core.conclusions import attribution
 from core.events import EffectDone, EffectFailed, EffectRefused, Exchange, decode
-from core.lifecycle import Phase
-from core.measures import involved, talked_ms, wait_ms
 from core.ports import ProjectionDb, RecordedEvent
 from core.self_test import is_test
 from core.values import Outcome
-from projections.folded import PAUSE_EVERY, PREFIX, Change, FoldedCalls
+from projections.folded import PAUSE_EVERY, PREFIX, Change, Folded, FoldedCalls
 
 HOUR_MS: Final = 3_600_000
 
@@ -43,6 +38,8 @@ _ANSWERED: Final = (EffectDone.type, EffectFailed.type, EffectRefused.type)
 
 Key = tuple[Any, ...]
 Sums = dict[Key, list[int]]
+Row = Mapping[str, Any]
+"""A call's row (``projections/call_row.py``)."""
 
 
 class Statistics:
@@ -68,13 +65,19 @@ async def _count_calls(db: ProjectionDb, changes: Sequence[Change]) -> None:
     by_call: Sums = {}
     by_person: Sums = {}
     for nth, change in enumerate(changes, 1):
-        for folded, sign in ((change.before, -1), (change.after, 1)):
-            _add(by_call, call_counts(folded.state), sign)
-            _add(by_person, people_counts(folded.state), sign)
+        count(change.before, -1, by_call, by_person)
+        count(change.after, 1, by_call, by_person)
         if nth % PAUSE_EVERY == 0:
             await asyncio.sleep(0)
     await _write(db, _CALLS, by_call, _TIDY_CALLS)
     await _write(db, _PEOPLE, by_person, _TIDY_PEOPLE)
+
+
+def count(folded: Folded, sign: int, by_call: Sums, by_person: Sums) -> None:
+    """Add (or take away) what a call counts for; one of which nothing was heard counts for nothing."""
+    if folded.state.version:
+        _add(by_call, call_counts(folded.row), sign)
+        _add(by_person, people_counts(folded.row), sign)
 
 
 def _add(sums: Sums, counts: Iterable[tuple[Key, tuple[int, ...]]], sign: int) -> None:
@@ -100,46 +103,30 @@ def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
 # -- what a call counts for -----------------------------------------------------------------------------------------
 
 
-class _Nobody:
-    """Attribution without settings: a call nobody can be named for stays nobody's here."""
-
-    unrecognized_extension = ""
-
-
-def _outcome(call: Call) -> Outcome | None:
-    """How a customer's call ended; None while it goes on, and for what is no customer's call."""
-    if call.phase in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED):
-        return None
-    found = conclusions.outcome(call)
-    return None if found is Outcome.INTERNAL else found
-
-
-def call_counts(call: Call) -> Iterator[tuple[Key, tuple[int, ...]]]:
-    """``(enterprise, hour, direction, outcome) -> (calls, talk_ms, waits, wait_ms)``."""
-    outcome = _outcome(call)
-    if outcome is None:
+def call_counts(row: Row) -> Iterator[tuple[Key, tuple[int, ...]]]:
+    """``(enterprise, hour, direction, outcome) -> (calls, talk_ms, waits, wait_ms)``, from the call's row."""
+    if not _counts(row):
         return
-    waited = wait_ms(call)
-    key = (call.enterprise, _hour_ms(call), call.direction.value, outcome.value)
-    yield key, (1, sum(talked_ms(call).values()), int(waited is not None), waited or 0)
+    waited = row["wait_ms"]
+    key = (row["enterprise"], _hour_ms(row), row["direction"], row["outcome"])
+    yield key, (1, sum(row["talked_ms"]), int(waited is not None), waited or 0)
 
 
-def people_counts(call: Call) -> Iterator[tuple[Key, tuple[int, ...]]]:
-    """``(enterprise, hour, extension, direction) -> (calls, answered, missed, talk_ms, waits, wait_ms)``.
+def people_counts(row: Row) -> Iterator[tuple[Key, tuple[int, ...]]]:
+    """``(enterprise, hour, extension, direction) -> (calls, answered, missed, talk_ms, waits, wait_ms)``, from the call's row.
 
     Who has talked has answered; where no talks were heard, it is whose call it was. Nobody has missed what a colleague took.
     The waiting is that of the one who answered first.
     """
-    outcome = _outcome(call)
-    if outcome is None:
+    if not _counts(row):
         return
-    talked, waited = talked_ms(call), wait_ms(call)
-    answered = outcome is Outcome.ANSWERED
-    by = set(talked) or ({attribution(call, _Nobody())[0]} if answered else set())
+    talked, waited = dict(zip(row["talked"], row["talked_ms"], strict=True)), row["wait_ms"]
+    answered = row["outcome"] == Outcome.ANSWERED
+    by = set(talked) or ({row["extension"]} if answered else set())
     first = next(iter(talked), None)
-    for extension in dict.fromkeys([*involved(call), *(name for name in by if name)]):
+    for extension in dict.fromkeys([*row["extensions"], *(name for name in by if name)]):
         mine = waited if extension == first else None
-        key = (call.enterprise, _hour_ms(call), extension, call.direction.value)
+        key = (row["enterprise"], _hour_ms(row), extension, row["direction"])
         yield key, (
             1,
             int(extension in by),
@@ -150,8 +137,13 @@ def people_counts(call: Call) -> Iterator[tuple[Key, tuple[int, ...]]]:
         )
 
 
-def _hour_ms(call: Call) -> int:
-    return conclusions.start_ms(call) // HOUR_MS * HOUR_MS
+def _counts(row: Row) -> bool:
+    """Whether it is a customer's call that is over. What turned out to be another's leg, or internal, is none."""
+    return row["outcome"] not in (None, Outcome.INTERNAL)
+
+
+def _hour_ms(row: Row) -> int:
+    return int(row["started_ms"]) // HOUR_MS * HOUR_MS
 
 
 # -- requests and names ---------------------------------------------------------------------------------------------

@@ -361,7 +361,7 @@ def _ask(effect: dict[str, Any]) -> str:
     """What was asked of MoySklad, in words."""
     try:
         known = decode_effect(effect)
-    except (KeyError, ValueError, TypeError):
+    except ValueError:
         return str(effect.get("type", "effect"))
     match known:
         case FindContact():

@@ -14,11 +14,12 @@ import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from msgspec.inspect import DataclassType, Field, StructType, type_info
 
 from adapters.embedded_postgres import embedded_postgres
 from adapters.postgres.database import load_sql
@@ -338,15 +339,21 @@ def shapes() -> dict[str, dict[str, Any]]:
     found = {}
     for kind in (*EVENT_TYPES.values(), *EFFECT_TYPES.values(), Exchange, CardEvent):
         name = getattr(kind, "type", kind.__name__)
-        inside = {
-            each.name: {
-                "type": str(each.type),
-                "required": each.default is MISSING and each.default_factory is MISSING,
-            }
-            for each in fields(kind)
-        }
+        inside = {each.name: {"type": _annotated(kind, each.name), "required": each.required} for each in _fields(kind)}
         found[name] = {"schema": SCHEMAS.get(name, 1), "fields": inside}
     return found
+
+
+def _fields(kind: type) -> Sequence[Field]:
+    """What is stored of an event, or of what is kept inside one, as msgspec reads it."""
+    told = type_info(kind)
+    assert isinstance(told, DataclassType | StructType)
+    return told.fields
+
+
+def _annotated(kind: type, field: str) -> str:
+    """The field's type as the code writes it."""
+    return next(str(each.__annotations__[field]) for each in kind.__mro__ if field in each.__annotations__)
 
 
 async def _make(version: str, names: Sequence[str]) -> None:

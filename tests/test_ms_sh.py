@@ -88,7 +88,7 @@ def test_usage_lists_every_command_and_installs_nothing(run: Run, checkout: Path
     assert done.returncode == 0
     for command in (
         "demo", "test", "serve", "start", "stop", "restart", "status", "logs",
-        "sandbox", "migrate", "replay", "parked", "retry", "rebuild", "doctor", "export", "bench",
+        "sandbox", "migrate", "replay", "parked", "retry", "rebuild", "doctor", "export", "bench", "mutants",
     ):  # fmt: skip
         assert command in done.stdout.replace(",", " ").split()
     assert not (checkout / ".venv").exists()
@@ -156,19 +156,24 @@ def test_only_test_installs_the_tools_and_they_serve_for_everything(run: Run, ch
     assert len(pip_calls(checkout)) == 1
 
 
-def test_bench_has_an_environment_of_its_own(run: Run, checkout: Path) -> None:
-    (checkout / "requirements-bench.lock").write_text(LOCK + "four==4.0\n")
-    (checkout / "bench").mkdir()
-    (checkout / "bench/__main__.py").write_text("import sys\nprint('bench', *sys.argv[1:])\nsys.exit(3)\n")
-    (checkout / "bench/__init__.py").write_text("")
+@pytest.mark.parametrize(("command", "module"), [("bench", "bench"), ("mutants", "tests/mutants")])
+def test_what_is_no_part_of_the_service_has_an_environment_of_its_own(
+    run: Run, checkout: Path, command: str, module: str
+) -> None:
+    (checkout / f"requirements-{command}.lock").write_text(LOCK + "four==4.0\n")
+    folder = checkout / module
+    folder.mkdir(parents=True)
+    (folder / "__main__.py").write_text(f"import sys\nprint('{command}', *sys.argv[1:])\nsys.exit(3)\n")
+    for package in (folder, *(each for each in folder.parents if each.is_relative_to(checkout) and each != checkout)):
+        (package / "__init__.py").write_text("")
     run("test")
     stamp = (checkout / ".venv/ms.stamp").read_text()
-    done = run("bench", "append", "--quick")
-    assert (done.stdout, done.returncode) == ("bench append --quick\n", 3)
-    assert "installing up to 3 packages from requirements-bench.lock" in done.stderr
-    assert (checkout / ".venv-bench/ms.stamp").read_text().startswith("bench ")
+    done = run(command, "append", "--quick")
+    assert (done.stdout, done.returncode) == (f"{command} append --quick\n", 3)
+    assert f"installing up to 3 packages from requirements-{command}.lock" in done.stderr
+    assert (checkout / f".venv-{command}/ms.stamp").read_text().startswith(f"{command} ")
     assert (checkout / ".venv/ms.stamp").read_text() == stamp
-    assert run("bench").stderr == ""
+    assert run(command).stderr == ""
     assert run("status").stderr == "", "the other one is still good"
 
 

@@ -12,12 +12,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import structlog
 
 from adapters.environment import BadEnvironment
-from core.ami import Pbx
+from adapters.later import later
+
+if TYPE_CHECKING:
+    from core import ami
+else:
+    ami = later("core.ami")
 
 log = structlog.get_logger("pbx")
 
@@ -57,7 +62,7 @@ class Originate:
 class PbxConfig:
     """One Asterisk. ``pbx``: what its messages are translated by. ``originate``: None, no calls are ordered here."""
 
-    pbx: Pbx
+    pbx: ami.Pbx
     host: str
     port: int = 5038
     user: str = ""
@@ -123,7 +128,7 @@ class _Entry:
         if NAME.fullmatch(name) is None:
             self._bad("name", "is not a name", "letters, digits, dot, dash and underscore, 64 at most")
         return PbxConfig(
-            pbx=Pbx(
+            pbx=ami.Pbx(
                 name=name,
                 enterprise=self._text("enterprise"),
                 trunks=self._trunks(),

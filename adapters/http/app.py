@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -18,7 +18,7 @@ from adapters.http.shapes import Health
 VERSION: Final = "0.1.0"
 
 
-def build_app(holder: Holder, guard: Guard, shapes: Mapping[str, type] | None = None) -> web.Application:
+def build_app(holder: Holder, guard: Guard, shapes: Callable[[], Mapping[str, type]] = dict) -> web.Application:
     """Put the routes together. They answer 503 in words until ``holder`` has its parts.
 
     ``shapes``: the types of answers that handlers only name (``adapters/http/described.py``).
@@ -28,7 +28,7 @@ def build_app(holder: Holder, guard: Guard, shapes: Mapping[str, type] | None = 
     app[calls.LOOKED] = {}
     app[clicks.UNKNOWN] = OrderedDict()
     app[GUARD] = guard
-    app[SHAPES] = dict(shapes or {})
+    app[SHAPES] = shapes
     app.on_response_prepare.append(_send_away)
     app.on_response_prepare.append(pages.fenced(guard.secure))
     app.add_routes([*internal.routes(), *admin.routes(), *calls.routes(), *clicks.routes(), *board.routes(), *status.routes()])

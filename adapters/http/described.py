@@ -23,7 +23,7 @@ Shape = type | str | None
 """A type; the name of one that only the composition root knows; or nothing (text, bytes, no body)."""
 
 H = TypeVar("H", bound=Callable[..., Any])
-SHAPES: web.AppKey[Mapping[str, type]] = web.AppKey("shapes", dict)
+SHAPES: web.AppKey[Callable[[], Mapping[str, type]]] = web.AppKey("shapes")
 """The types that are named, because the read models that they belong to may not be imported here."""
 
 _OPERATION: Final = "operation"
@@ -77,7 +77,7 @@ def describe(app: web.Application, version: str) -> dict[str, Any]:
         if route.resource is not None and route.method not in ("HEAD", "*")
         if (operation := operation_of(route.handler)) is not None
     ]
-    shapes = app[SHAPES]
+    shapes = app[SHAPES]()
     types = {shape for *_, operation in found for shape in _types(operation, shapes)} | {Words}
     ordered = sorted(types, key=lambda each: each.__qualname__)
     schemas, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")

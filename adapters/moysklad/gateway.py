@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, Final, assert_never
+
+from msgspec import structs
 
 from adapters.moysklad.contacts import Contacts, Memory, NoMemory, as_result
 from adapters.moysklad.directory import Directory
@@ -235,7 +236,7 @@ class MoySkladGateway:
                 raise
         # The customer was deleted since we found it: the call is worth more than the link.
         self._memory.gone(account, effect.contact)
-        return await self._phone.register(replace(effect, contact=""), account.phone_key, trail)
+        return await self._phone.register(structs.replace(effect, contact=""), account.phone_key, trail)
 
     async def _by_external_id(self, external_id: str, account: Account, trail: Trail) -> RemoteCall | None:
         """The call under this external id, found by a PUT that changes nothing (1.9); None when there is none."""

@@ -120,8 +120,7 @@ class Transport:
         timeout_s: for one request, from connecting to the last byte.
         wait_ms: how long a request may wait for its turn within the account's limits.
         connections: open connections at most (the Phone API allows 100 at once from one address, 1.2).
-
-    ``reach`` is told whether anything answers here.
+        reach: told whether anything answers here; by default one that asks here.
     """
 
     def __init__(
@@ -134,6 +133,7 @@ class Transport:
         connect_timeout_s: float = 5.0,
         wait_ms: int = 10_000,
         connections: int = 100,
+        reach: Reach | None = None,
     ) -> None:
         self.api = api
         self.base_url = base_url.rstrip("/")
@@ -144,7 +144,7 @@ class Transport:
         self._wait_ms = wait_ms
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
-        self.reach = Reach(self._knock)
+        self.reach = Reach(self._knock) if reach is None else reach
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -62,7 +62,7 @@ def build_moysklad(
     """
     limits = LimitsRegistry(now_ms=now_ms, mended=mended) if limits is None else limits
     phone_way = Transport(api=Api.PHONE, base_url=phone_url, limits=limits, timeout_s=timeout_s)
-    json_way = Transport(api=Api.JSON, base_url=main_url, limits=limits, timeout_s=timeout_s)
+    json_way = Transport(api=Api.JSON, base_url=main_url, limits=limits, timeout_s=timeout_s, reach=phone_way.reach)
     phone = PhoneApi(phone_way, zone=zone or ZoneInfo("Europe/Moscow"))
     json = JsonApi(json_way)
     return MoySklad(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
 
 import asyncpg
@@ -23,6 +23,7 @@ MAX_APPENDS: Final = 5_000
 
 _READ_PAUSE_S: Final = 0.1
 _READ_STREAM: Final = load_sql("read_stream")
+_READ_STREAMS: Final = load_sql("read_streams")
 _READ_LOG: Final = load_sql("read_log")
 _HEAD: Final = load_sql("head")
 _DUE: Final = load_sql("due")
@@ -84,6 +85,17 @@ class PostgresEventStore:
         """See ``EventStore.read``."""
         rows = await self._query(lambda: self._pool.fetch(_READ_STREAM, stream.enterprise, stream.name, after_version))
         return [recorded(row) for row in rows]
+
+    async def read_many(self, after: Mapping[StreamId, int]) -> dict[StreamId, list[RecordedEvent]]:
+        """See ``EventStore.read_many``."""
+        found: dict[StreamId, list[RecordedEvent]] = {stream: [] for stream in after}
+        if not after:
+            return found
+        asked = ([stream.enterprise for stream in after], [stream.name for stream in after], list(after.values()))
+        for row in await self._query(lambda: self._pool.fetch(_READ_STREAMS, *asked)):
+            event = recorded(row)
+            found[event.stream].append(event)
+        return found
 
     async def read_log(self, after_position: int, limit: int) -> list[RecordedEvent]:
         """See ``EventStore.read_log``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -11,7 +11,7 @@ import orjson
 
 from adapters.click_joiner import NearClicks
 from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, load_sql, still_wanted
-from adapters.switchboard import HOLD_MS, Changes, Near
+from adapters.switchboard import HOLD_MS, Changes, Near, Nearby
 from core.click_joining import KnownClick
 from core.errors import StoreUnavailable
 from core.legs import Kind, KnownCall, Legs
@@ -23,22 +23,19 @@ CHANNEL: Final = "ms_calls"
 
 _MAKE_CHECKPOINT: Final = load_sql("checkpoint_make")
 _READ_CHECKPOINT: Final = load_sql("checkpoint_read")
-_TAKE_CHECKPOINT: Final = load_sql("checkpoint_take")
 _MOVE_CHECKPOINT: Final = load_sql("checkpoint_move")
-_HOLD: Final = load_sql("switchboard_hold")
+_TAKE: Final = load_sql("switchboard_take")
 _HASTEN: Final = load_sql("hasten")
 _NOTIFY: Final = load_sql("notify_calls")
-_CALLS: Final = load_sql("switchboard_calls")
+_NEAR: Final = load_sql("switchboard_near")
 _CLICKS: Final = load_sql("switchboard_clicks")
-_LINKS: Final = load_sql("switchboard_links")
-_MEMBERS: Final = load_sql("switchboard_members")
+_CLICKED: Final = load_sql("switchboard_clicked")
 _PRUNE: Final = load_sql("switchboard_prune")
-_RELAYED: Final = load_sql("switchboard_relayed")
 _SAVE_CALL: Final = load_sql("switchboard_save_call")
 _SAVE_CLICK: Final = load_sql("switchboard_save_click")
 _SAVE_LINK: Final = load_sql("switchboard_save_link")
 _SAVE_MEMBER: Final = load_sql("switchboard_save_member")
-_SET_RELAYED: Final = load_sql("switchboard_set_relayed")
+_CLICK: Final = ("id", "extension", "number", "uid", "channel_id", "requested_ms", "started_ms", "call", "own_leg")
 
 
 class PostgresSwitchboardState:
@@ -64,11 +61,15 @@ class PostgresSwitchboardState:
         """See ``SwitchboardState.taken``."""
         with _told_apart():
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(_HOLD, self._hold)
-                if await connection.fetchval(_TAKE_CHECKPOINT, CHECKPOINT, after) is None:
+                if await connection.fetchval(_TAKE, CHECKPOINT, after, self._hold) is None:
                     yield None
                 else:
                     yield PostgresSwitchboardBatch(connection)
+
+    async def clicked(self, since_ms: int) -> dict[str, int]:
+        """See ``SwitchboardState.clicked``."""
+        with _told_apart():
+            return {row["enterprise"]: row["started_ms"] for row in await self._pool.fetch(_CLICKED, since_ms)}
 
     async def forget(self, before_ms: int) -> None:
         """See ``SwitchboardState.forget``."""
@@ -85,73 +86,73 @@ class PostgresSwitchboardBatch:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    async def load(self, enterprise: str, near: Near) -> Legs:
+    async def load(self, near: Mapping[str, Near]) -> dict[str, Nearby]:
         """See ``SwitchboardBatch.load``."""
-        channels = dict.fromkeys(near.channels)
-        members: dict[str, dict[str, bool]] = {}
-        for row in await self._connection.fetch(_MEMBERS, enterprise, near.bridges, near.channels):
-            members.setdefault(row["bridge"], {})[row["channel"]] = row["trunk"]
-            channels[row["channel"]] = None
-        legs = dict.fromkeys(near.legs) | dict.fromkeys(f"bridge/{name}" for name in members)
-        legs |= dict.fromkeys(f"channel/{name}" for name in channels)
-        links: dict[str, frozenset[str]] = {}
-        linked = dict[str, None]()
-        for row in await self._connection.fetch(_LINKS, enterprise, list(legs)):
-            links[row["leg"]] = links.get(row["leg"], frozenset()) | ({row["call"]} if row["call"] else frozenset())
-            linked[row["call"]] = None
-        rows = await self._connection.fetch(_CALLS, enterprise, list(channels | linked), near.numbers, near.first_ms, near.ended_ms)
-        return Legs(calls={row["call"]: _known(row) for row in rows}, members=members, links=links)
-
-    async def save(self, enterprise: str, changes: Changes) -> None:
-        """See ``SwitchboardBatch.save``."""
-        if changes.calls:
-            await self._connection.executemany(
-                _SAVE_CALL,
-                [
-                    (enterprise, call.id, call.kind.value, call.number, call.first_ms, call.ended_ms, call.absorbed)
-                    for call in changes.calls
-                ],
-            )
-        if changes.members:
-            await self._connection.executemany(
-                _SAVE_MEMBER, [(enterprise, *member, changes.heard_ms) for member in changes.members]
-            )
-        if changes.links:
-            await self._connection.executemany(_SAVE_LINK, [(enterprise, *link, changes.heard_ms) for link in changes.links])
-
-    async def relayed(self, enterprise: str, leg: str, call: str) -> int:
-        """See ``SwitchboardBatch.relayed``."""
-        return await self._connection.fetchval(_RELAYED, enterprise, leg, call) or 0
-
-    async def set_relayed(self, enterprise: str, leg: str, call: str, version: int) -> None:
-        """See ``SwitchboardBatch.set_relayed``."""
-        await self._connection.execute(_SET_RELAYED, enterprise, leg, call, version)
-
-    async def clicks(self, enterprise: str, near: NearClicks) -> dict[str, KnownClick]:
-        """See ``ClickMemory.clicks``."""
-        rows = await self._connection.fetch(_CLICKS, enterprise, near.extensions, near.since_ms, near.calls)
-        return {row["id"]: KnownClick(**dict(row)) for row in rows}
-
-    async def save_clicks(self, enterprise: str, clicks: Sequence[KnownClick]) -> None:
-        """See ``ClickMemory.save_clicks``."""
-        await self._connection.executemany(
-            _SAVE_CLICK,
-            [
+        found = {enterprise: _Found() for enterprise in near}
+        asked = (
+            *_flat((enterprise, name) for enterprise, each in near.items() for name in each.legs),
+            *_flat((enterprise, name) for enterprise, each in near.items() for name in each.bridges),
+            *_flat((enterprise, name) for enterprise, each in near.items() for name in each.channels),
+            *_flat(
                 (
-                    enterprise,
-                    click.id,
-                    click.extension,
-                    click.number,
-                    click.uid,
-                    click.channel_id,
-                    click.requested_ms,
-                    click.started_ms,
-                    click.call,
-                    click.own_leg,
-                )
-                for click in clicks
-            ],
+                    (enterprise, digits, each.first_ms, each.ended_ms)
+                    for enterprise, each in near.items()
+                    for digits in each.numbers
+                ),
+                width=4,
+            ),
         )
+        for row in await self._connection.fetch(_NEAR, *asked):
+            found[row["enterprise"]].take(row)
+        return {enterprise: each.nearby() for enterprise, each in found.items()}
+
+    async def save(self, changes: Mapping[str, Changes]) -> None:
+        """See ``SwitchboardBatch.save``."""
+        every = changes.items()
+        calls = [
+            (enterprise, call.id, call.kind.value, call.number, call.first_ms, call.ended_ms, call.absorbed)
+            for enterprise, each in every
+            for call in each.calls
+        ]
+        members = [(enterprise, *member, each.heard_ms) for enterprise, each in every for member in each.members]
+        links = [(enterprise, *link, each.heard_ms) for enterprise, each in every for link in each.links]
+        for statement, rows in ((_SAVE_CALL, calls), (_SAVE_MEMBER, members), (_SAVE_LINK, links)):
+            if rows:
+                await self._connection.execute(statement, *_flat(rows, width=len(rows[0])))
+
+    async def clicks(self, near: Mapping[str, NearClicks]) -> dict[str, dict[str, KnownClick]]:
+        """See ``ClickMemory.clicks``."""
+        by_extension = _flat(
+            ((enterprise, extension, each.since_ms) for enterprise, each in near.items() for extension in each.extensions), width=3
+        )
+        by_call = _flat((enterprise, call) for enterprise, each in near.items() for call in each.calls)
+        found: dict[str, dict[str, KnownClick]] = {enterprise: {} for enterprise in near}
+        for row in await self._connection.fetch(_CLICKS, *by_extension, *by_call):
+            enterprise, *told = row.values()
+            click = KnownClick(**dict(zip(_CLICK, told, strict=True)))
+            found[enterprise][click.id] = click
+        return found
+
+    async def save_clicks(self, clicks: Mapping[str, Sequence[KnownClick]]) -> None:
+        """See ``ClickMemory.save_clicks``."""
+        rows = [
+            (
+                enterprise,
+                click.id,
+                click.extension,
+                click.number,
+                click.uid,
+                click.channel_id,
+                click.requested_ms,
+                click.started_ms,
+                click.call,
+                click.own_leg,
+            )
+            for enterprise, each in clicks.items()
+            for click in each
+        ]
+        if rows:
+            await self._connection.execute(_SAVE_CLICK, *_flat(rows, width=len(rows[0])))
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
         """See ``SwitchboardBatch.move``. What others wait for comes last: between it and the commit there is nothing."""
@@ -175,12 +176,43 @@ def _told_apart() -> Iterator[None]:
         raise StoreUnavailable(f"the database is away: {explain(error)}") from error
 
 
-def _known(row: Any) -> KnownCall:
-    return KnownCall(
-        id=row["call"],
-        kind=Kind(row["kind"]),
-        number=row["number"],
-        first_ms=row["first_ms"],
-        ended_ms=row["ended_ms"],
-        absorbed=row["absorbed"],
-    )
+class _Found:
+    """One enterprise's part of the rows of ``switchboard_near``."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, KnownCall] = {}
+        self._members: dict[str, dict[str, bool]] = {}
+        self._links: dict[str, frozenset[str]] = {}
+        self._relayed: dict[tuple[str, str], int] = {}
+
+    def take(self, row: Any) -> None:
+        """Put one row where it belongs."""
+        one, two = row["one"], row["two"]
+        match row["what"]:
+            case "member":
+                self._members.setdefault(one, {})[two] = row["flag"]
+            case "link":
+                self._links[one] = self._links.get(one, frozenset()) | ({two} if two else frozenset())
+                self._relayed[one, two] = row["first_ms"]
+            case _:
+                self._calls[one] = KnownCall(
+                    id=one,
+                    kind=Kind(row["kind"]),
+                    number=two,
+                    first_ms=row["first_ms"],
+                    ended_ms=row["ended_ms"],
+                    absorbed=row["flag"],
+                )
+
+    def nearby(self) -> Nearby:
+        """What it comes to."""
+        return Nearby(legs=Legs(calls=self._calls, members=self._members, links=self._links), relayed=self._relayed)
+
+
+def _flat(rows: Iterable[Sequence[Any]], *, width: int = 2) -> list[list[Any]]:
+    """Rows as columns: one array for each."""
+    columns: list[list[Any]] = [[] for _ in range(width)]
+    for row in rows:
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
+    return columns

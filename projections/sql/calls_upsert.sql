@@ -8,6 +8,7 @@ SELECT
     talk_ms, moysklad_call, open_cards, failures, parked, remedy, parked_ms, parked_code,
     phase_ms, ringing, talking, cards, client, talked, talked_ms, wait_ms
 FROM json_populate_recordset(NULL::calls, $1::json)
+ORDER BY enterprise, call -- whoever writes several rows at once locks them in this order
 ON CONFLICT (enterprise, call) DO UPDATE SET
     version = excluded.version, phase = excluded.phase, direction = excluded.direction, outcome = excluded.outcome,
     number = excluded.number, digits = excluded.digits, extensions = excluded.extensions, extension = excluded.extension,

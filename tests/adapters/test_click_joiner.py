@@ -135,12 +135,14 @@ async def test_a_batch_that_is_taken_again_says_nothing_twice(board: Board) -> N
     async with board.state.taken(await board.state.position()) as memory:
         assert memory is not None
         near = NearClicks(extensions=("101",), calls=("1.1",), since_ms=T0 - 1)
-        known = await memory.clicks("0367", near)
+        known = (await memory.clicks({"0367": near}))["0367"]
         assert (known["a"].call, known["a"].number, known["a"].uid) == ("1.1", NUMBER, "i@demo")
-        assert await memory.clicks("0367", NearClicks(extensions=("101",), calls=(), since_ms=T0 + 1)) == {}
-        assert set(await memory.clicks("0367", NearClicks(extensions=(), calls=("click-a",), since_ms=0))) == {"a"}
-        assert set(await memory.clicks("0367", NearClicks(extensions=(), calls=("1.1",), since_ms=0))) == {"a"}
-        assert await memory.clicks("0368", near) == {}
+        late = NearClicks(extensions=("101",), calls=(), since_ms=T0 + 1)
+        assert await memory.clicks({"0367": late}) == {"0367": {}}
+        for call in ("click-a", "1.1"):
+            by_call = NearClicks(extensions=(), calls=(call,), since_ms=0)
+            assert set((await memory.clicks({"0367": by_call}))["0367"]) == {"a"}
+        assert await memory.clicks({"0368": near}) == {"0368": {}}
     assert len(await board.store.read_log(0, 1_000)) == heads
 
 

@@ -90,7 +90,7 @@ class DyingBatch:
     """A batch of an instance that dies when all but the checkpoint is done."""
 
     def __init__(self, batch: SwitchboardBatch) -> None:
-        self.load, self.save, self.relayed, self.set_relayed = batch.load, batch.save, batch.relayed, batch.set_relayed
+        self.load, self.save = batch.load, batch.save
         self.clicks, self.save_clicks = batch.clicks, batch.save_clicks
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
@@ -107,7 +107,7 @@ class Dying:
 
     def __init__(self, state: SwitchboardState) -> None:
         self._state = state
-        self.position, self.forget = state.position, state.forget
+        self.position, self.clicked, self.forget = state.position, state.clicked, state.forget
 
     @contextlib.asynccontextmanager
     async def taken(self, after: int) -> AsyncIterator[SwitchboardBatch | None]:
@@ -273,7 +273,7 @@ async def test_old_legs_are_forgotten_and_young_ones_are_not(board: Board) -> No
     async def known() -> Legs:
         async with board.state.taken(await board.state.position()) as batch:
             assert batch is not None
-            return await batch.load(ENTERPRISE, near)
+            return (await batch.load({ENTERPRISE: near}))[ENTERPRISE].legs
 
     before = await known()
     assert before.calls
@@ -339,7 +339,7 @@ async def test_run_waits_for_a_database_that_is_away_and_goes_on_where_it_was(bo
     class Away:
         """Away the first time."""
 
-        taken, forget = board.state.taken, board.state.forget
+        taken, clicked, forget = board.state.taken, board.state.clicked, board.state.forget
 
         async def position(self) -> int:
             nonlocal calls

@@ -108,6 +108,18 @@ class EventStoreContract:
         assert notes(await store.read(SAME_NAME_ELSEWHERE)) == ["c"]
         assert await store.head() == 7
 
+    async def test_several_streams_are_read_with_one_question(self, store: EventStore) -> None:
+        for stream, note in ((CALL, "a"), (BRIDGE, "b"), (CALL, "c"), (SAME_NAME_ELSEWHERE, "d"), (CALL, "e")):
+            await store.append(append(stream, note))
+
+        found = await store.read_many({SAME_NAME_ELSEWHERE: 0, CALL: 1, BRIDGE: 1})
+
+        assert {stream: notes(events) for stream, events in found.items()} == {
+            SAME_NAME_ELSEWHERE: ["d"], CALL: ["c", "e"], BRIDGE: []
+        }  # fmt: skip
+        assert found[CALL] == await store.read(CALL, 1)
+        assert await store.read_many({}) == {}
+
     async def test_the_log_is_read_in_pages_in_position_order(self, store: EventStore) -> None:
         for number in range(5):
             await store.append(append(CALL if number % 2 else BRIDGE, number))

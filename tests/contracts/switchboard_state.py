@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 
 from adapters.click_joiner import NearClicks
-from adapters.switchboard import Changes, Near, SwitchboardBatch, SwitchboardState
+from adapters.switchboard import Changes, Near, Nearby, SwitchboardBatch, SwitchboardState
 from core.click_joining import KnownClick
 from core.errors import StoreUnavailable
 from core.legs import Kind, KnownCall, Legs
@@ -49,11 +49,12 @@ def known(id_: str, *, number: str = "", first_ms: int = 1_000, ended_ms: int | 
 def changes(
     *calls: KnownCall,
     members: tuple[tuple[str, str, bool], ...] = (),
-    links: tuple[tuple[str, str], ...] = (),
+    links: tuple[tuple[str, str] | tuple[str, str, int], ...] = (),
     heard_ms: int = 1_000,
 ) -> Changes:
     """Something learned."""
-    return Changes(calls=calls, members=members, links=links, heard_ms=heard_ms)
+    told = tuple((*link, 0)[:3] for link in links)
+    return Changes(calls=calls, members=members, links=told, heard_ms=heard_ms)
 
 
 def near(
@@ -81,13 +82,18 @@ async def batch(state: SwitchboardState, to: int | None = None) -> AsyncIterator
 async def learned(state: SwitchboardState, what: Changes, enterprise: str = ENTERPRISE) -> None:
     """A batch that learns this."""
     async with batch(state) as taken:
-        await taken.save(enterprise, what)
+        await taken.save({enterprise: what})
 
 
 async def recalled(state: SwitchboardState, what: Near, enterprise: str = ENTERPRISE) -> Legs:
     """What the next batch finds."""
     async with batch(state) as taken:
-        return await taken.load(enterprise, what)
+        return (await taken.load({enterprise: what}))[enterprise].legs
+
+
+async def clicks(taken: SwitchboardBatch, what: NearClicks, enterprise: str = ENTERPRISE) -> dict[str, KnownClick]:
+    """The clicks near that."""
+    return (await taken.clicks({enterprise: what}))[enterprise]
 
 
 class SwitchboardStateContract:
@@ -153,22 +159,52 @@ class SwitchboardStateContract:
 
     async def test_enterprises_have_nothing_to_do_with_each_other(self, instances: Instances) -> None:
         state = instances.state()
-        await learned(state, changes(known("A"), members=(("b", "A", True),), links=(("bridge/b", "A"),)))
+        await learned(state, changes(known("A"), members=(("b", "A", True),), links=(("bridge/b", "A", 3),)))
         async with batch(state) as taken:
-            await taken.set_relayed(ENTERPRISE, "bridge/b", "A", 3)
-            assert await taken.load("0999", near("bridge/b", bridges=("b",), channels=("A",))) == Legs()
-            assert await taken.relayed("0999", "bridge/b", "A") == 0
+            found = await taken.load({"0999": near("bridge/b", bridges=("b",), channels=("A",))})
+            assert found == {"0999": Nearby(legs=Legs(), relayed={})}
+
+    async def test_one_question_is_about_all_enterprises_of_a_batch(self, instances: Instances) -> None:
+        state, number = instances.state(), "375290000001"
+        what = {
+            "0367": changes(known("A", number=number), members=(("b", "A", True),), links=(("bridge/b", "A", 2),)),
+            "0368": changes(known("A"), known("N", number=number), members=(("b", "A", False),), links=(("bridge/b", ""),)),
+            "0369": changes(known("A", first_ms=5_000)),
+        }
+        async with batch(state) as taken:
+            await taken.save(what)
+        async with batch(state) as taken:
+            found = await taken.load(
+                {
+                    "0367": near("bridge/b", bridges=("b",)),
+                    "0368": near("bridge/b", numbers=(number,)),
+                    "0369": near(channels=("A",), numbers=(number,)),
+                }
+            )
+            assert await taken.load({}) == {}
+        assert found["0367"].legs.members == {"b": {"A": True}}
+        assert found["0367"].relayed == {("bridge/b", "A"): 2}
+        assert set(found["0367"].legs.calls) == {"A"}
+        assert found["0368"] == Nearby(
+            legs=Legs(calls={"N": known("N", number=number)}, links={"bridge/b": frozenset()}), relayed={("bridge/b", ""): 0}
+        )
+        assert found["0369"].legs == Legs(calls={"A": known("A", first_ms=5_000)})
 
     async def test_how_far_a_leg_was_copied_is_remembered_and_never_goes_back(self, instances: Instances) -> None:
-        async with batch(instances.state()) as taken:
-            await taken.save(ENTERPRISE, changes(links=(("bridge/b", "A"),)))
-            assert await taken.relayed(ENTERPRISE, "bridge/b", "A") == 0
-            await taken.set_relayed(ENTERPRISE, "bridge/b", "A", 5)
-            await taken.set_relayed(ENTERPRISE, "bridge/b", "A", 3)
-            assert await taken.relayed(ENTERPRISE, "bridge/b", "A") == 5
-        await learned(instances.state(), changes(links=(("bridge/b", "A"), ("bridge/b", "B"))))
-        async with batch(instances.state()) as taken:
-            assert [await taken.relayed(ENTERPRISE, "bridge/b", call) for call in "AB"] == [5, 0]
+        state = instances.state()
+
+        async def copied() -> dict[str, int]:
+            async with batch(state) as taken:
+                found = (await taken.load({ENTERPRISE: near("bridge/b")}))[ENTERPRISE].relayed
+                return {call: version for (_, call), version in found.items()}
+
+        await learned(state, changes(links=(("bridge/b", "A", 0),)))
+        assert await copied() == {"A": 0}
+        await learned(state, changes(links=(("bridge/b", "A", 5),)))
+        await learned(state, changes(links=(("bridge/b", "A", 3),)))
+        assert await copied() == {"A": 5}
+        await learned(state, changes(links=(("bridge/b", "A", 0), ("bridge/b", "B", 0))))
+        assert await copied() == {"A": 5, "B": 0}
 
     async def test_a_batch_is_kept_whole_or_not_at_all(self, instances: Instances) -> None:
         state = instances.state()
@@ -176,8 +212,8 @@ class SwitchboardStateContract:
 
         async def fails() -> None:
             async with batch(state, to=9) as taken:
-                await taken.save(ENTERPRISE, changes(known("A"), members=(("b", "A", True),), links=(("bridge/b", "B"),)))
-                await taken.set_relayed(ENTERPRISE, "bridge/b", "A", 5)
+                links = (("bridge/b", "B"), ("bridge/b", "A", 5))
+                await taken.save({ENTERPRISE: changes(known("A"), members=(("b", "A", True),), links=links)})
                 await taken.move(9, hasten=(CALL,), now_ms=1)
                 raise LookupError
 
@@ -188,14 +224,14 @@ class SwitchboardStateContract:
             links={"bridge/b": frozenset({"A"})}
         )
         async with batch(state) as taken:
-            assert await taken.relayed(ENTERPRISE, "bridge/b", "A") == 0
+            assert (await taken.load({ENTERPRISE: near("bridge/b")}))[ENTERPRISE].relayed == {("bridge/b", "A"): 0}
 
     async def test_a_cancelled_batch_is_given_up(self, instances: Instances) -> None:
         inside, state = asyncio.Event(), instances.state()
 
         async def stuck() -> None:
             async with batch(state) as taken:
-                await taken.save(ENTERPRISE, changes(known("A")))
+                await taken.save({ENTERPRISE: changes(known("A"))})
                 inside.set()
                 await asyncio.Event().wait()
 
@@ -219,7 +255,7 @@ class SwitchboardStateContract:
         state = instances.state()
         async with state.taken(await state.position()) as taken:
             assert taken is not None
-            await taken.save(ENTERPRISE, changes(known("A")))
+            await taken.save({ENTERPRISE: changes(known("A"))})
         assert await state.position() == 0
         assert set((await recalled(state, near(channels=("A",)))).calls) == {"A"}
 
@@ -228,10 +264,10 @@ class SwitchboardStateContract:
 
         async def stops() -> None:
             async with batch(one) as stopped:
-                await stopped.save(ENTERPRISE, changes(known("one")))
+                await stopped.save({ENTERPRISE: changes(known("one"))})
                 await instances.stopped_too_long()
                 async with batch(other) as taken:
-                    await taken.save(ENTERPRISE, changes(known("other")))
+                    await taken.save({ENTERPRISE: changes(known("other"))})
                 await stopped.move(1, hasten=(), now_ms=0)
 
         with pytest.raises(StoreUnavailable):
@@ -279,19 +315,28 @@ class SwitchboardStateContract:
         first = KnownClick(id="a", extension="101", number="+375290000001", uid="i", channel_id="click-a", started_ms=1_000)
         second = KnownClick(id="b", extension="102", number="+375290000001", channel_id="click-b", started_ms=5_000)
         async with batch(state) as taken:
-            await taken.save_clicks(ENTERPRISE, [first, second])
+            await taken.save_clicks({ENTERPRISE: [first, second]})
         async with batch(state) as taken:
-            await taken.save_clicks(ENTERPRISE, [replace(first, call="1.1", own_leg="1.0")])
+            await taken.save_clicks({ENTERPRISE: [replace(first, call="1.1", own_leg="1.0")]})
         async with batch(state) as taken:
-            found = await taken.clicks(ENTERPRISE, NearClicks(extensions=("101", "102"), calls=(), since_ms=0))
+            found = await clicks(taken, NearClicks(extensions=("101", "102"), calls=(), since_ms=0))
             assert found == {"a": replace(first, call="1.1", own_leg="1.0"), "b": second}
-            assert set(await taken.clicks(ENTERPRISE, NearClicks(extensions=("101", "102"), calls=(), since_ms=2_000))) == {"b"}
-            assert set(await taken.clicks(ENTERPRISE, NearClicks(extensions=(), calls=("1.1",), since_ms=0))) == {"a"}
-            assert set(await taken.clicks(ENTERPRISE, NearClicks(extensions=(), calls=("click-b",), since_ms=0))) == {"b"}
-            assert await taken.clicks("0999", NearClicks(extensions=("101",), calls=("1.1",), since_ms=0)) == {}
+            assert set(await clicks(taken, NearClicks(extensions=("101", "102"), calls=(), since_ms=2_000))) == {"b"}
+            assert set(await clicks(taken, NearClicks(extensions=(), calls=("1.1",), since_ms=0))) == {"a"}
+            assert set(await clicks(taken, NearClicks(extensions=(), calls=("click-b",), since_ms=0))) == {"b"}
+            assert await clicks(taken, NearClicks(extensions=("101",), calls=("1.1",), since_ms=0), "0999") == {}
         await state.forget(2_000)
         async with batch(state) as taken:
-            assert set(await taken.clicks(ENTERPRISE, NearClicks(extensions=("101", "102"), calls=(), since_ms=0))) == {"b"}
+            assert set(await clicks(taken, NearClicks(extensions=("101", "102"), calls=(), since_ms=0))) == {"b"}
+
+    async def test_whoever_clicked_of_late_is_told(self, instances: Instances) -> None:
+        state = instances.state()
+        first = KnownClick(id="a", extension="101", number="+375290000001", started_ms=1_000)
+        async with batch(state) as taken:
+            await taken.save_clicks({ENTERPRISE: [first, replace(first, id="b", started_ms=3_000)], "0999": [first]})
+        assert await state.clicked(0) == {ENTERPRISE: 3_000, "0999": 1_000}
+        assert await state.clicked(1_001) == {ENTERPRISE: 3_000}
+        assert await state.clicked(3_001) == {}
 
     async def test_clicks_of_a_batch_that_failed_are_not_remembered(self, instances: Instances) -> None:
         state = instances.state()
@@ -299,10 +344,10 @@ class SwitchboardStateContract:
 
         async def fail() -> None:
             async with batch(state) as taken:
-                await taken.save_clicks(ENTERPRISE, [click])
+                await taken.save_clicks({ENTERPRISE: [click]})
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
             await fail()
         async with batch(state) as taken:
-            assert await taken.clicks(ENTERPRISE, NearClicks(extensions=("101",), calls=(), since_ms=0)) == {}
+            assert await clicks(taken, NearClicks(extensions=("101",), calls=(), since_ms=0)) == {}

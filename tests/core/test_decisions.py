@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.call import Call, fold, initial
 from core.conclusions import PART_TO_HANGUP_MS
-from core.decisions import Limits, complete, decide, hold_ends_ms, next_deadline
+from core.decisions import ARRIVAL_LAGS_MS, ENDS_ALONE, Limits, complete, decide, hold_ends_ms, next_deadline
 from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
 from core.lifecycle import Phase
 from tests.scenario import call_of, events, ms, seconds
@@ -36,7 +38,7 @@ def test_a_complete_call_settles_at_once() -> None:
     (fact,) = decide(call_of(ANSWERED), ms(35.4), LIMITS)
     assert isinstance(fact, CallSettled)
     assert fact.at_ms == ms(35.4)
-    assert "heard to its end" in fact.reason
+    assert fact.reason == "every bridge was heard to its end and the hangup confirms who talked"
 
 
 def test_a_call_that_a_straggler_could_change_waits_for_the_grace_after_the_last_hearing() -> None:
@@ -54,6 +56,28 @@ def test_a_call_that_a_straggler_could_change_waits_for_the_grace_after_the_last
 @pytest.mark.parametrize("table", [RING, TALK, PARTED, "0 A dial 102 internal"])
 def test_a_call_that_goes_on_does_not_settle(table: str) -> None:
     assert decided(call_of(table), 100) == []
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        RING + "9 A hangup 101 verdict=busy",
+        "0 A start\n9 A hangup verdict=abandoned",
+        PARTED + "35.4 A hangup 101 verdict=answered",
+        PARTED + "39.5 A hangup 103 verdict=answered",  # whom it names and how much later does not matter: it knows
+    ],
+)
+def test_what_the_pbx_itself_says_needs_no_straggler(table: str) -> None:
+    call = call_of(table)
+    assert complete(call) == "the PBX itself said how it ended"
+    assert decided(call, 36) == [CallSettled]
+
+
+def test_a_hangup_over_ami_without_its_verdict_waits_for_the_one_who_knows() -> None:
+    heard = events(PARTED + "35.4 A hangup 101 answered")
+    over_ami = [replace(event, wire="ami/t") for event in heard]
+    assert complete(fold(initial("0367", "A"), heard)) != ""
+    assert complete(fold(initial("0367", "A"), over_ami)) == ""
 
 
 def test_deciding_again_after_evolving_decides_nothing() -> None:
@@ -76,6 +100,7 @@ def test_deciding_again_after_evolving_decides_nothing() -> None:
         ("the hangup names nobody", PARTED + "35.4 A hangup answered"),
         ("the parting was too long ago", PARTED + f"{35.001 + PART_TO_HANGUP_MS / 1000} A hangup 101 answered"),
         ("an internal call", "0 A dial 101 internal\n9 A hangup 101 internal answered number=102"),
+        ("an internal call, whoever says so", "0 A dial 101 internal\n9 A hangup 101 internal verdict=busy number=102"),
         ("a rewritten hangup that names not the last", PARTED + "35.4 A hangup 103 internal answered"),
         (
             "a rewritten hangup that names more",
@@ -109,6 +134,37 @@ def test_what_makes_a_call_complete(table: str) -> None:
     assert complete(call_of(table)) != ""
 
 
+BARE = "0 A dial 101 102\n"
+"""All that is heard of a call's beginning where an exchange tells dials and hangups only."""
+
+
+def test_where_only_ends_are_told_an_answered_hangup_settles_at_once() -> None:
+    (fact,) = decide(call_of(BARE + "35 A hangup 101 answered"), ms(35), LIMITS)
+    assert isinstance(fact, CallSettled)
+    assert fact.reason == ENDS_ALONE
+
+
+@pytest.mark.parametrize(
+    ("why", "table"),
+    [
+        ("nobody answered: it may yet turn out that somebody did", BARE + "35 A hangup 101"),
+        ("it names nobody", BARE + "35 A hangup answered"),
+        ("it names several", BARE + "35 A hangup 101 102 answered"),
+        ("it names somebody who was not rung: picked up from elsewhere", BARE + "35 A hangup 103 answered"),
+        ("the dial was lost", "35 A hangup 101 answered"),
+        ("a transfer rewrote it", BARE + "35 A hangup 101 internal answered"),
+        ("arrivals are told, so bridges are told", "0 A start\n0.5 A dial 101\n35 A hangup 101 answered"),
+        ("a bridge was heard of", BARE + "5 A enter b1 101\n35 A hangup 101 answered"),
+        ("the end of a bridge was heard of", BARE + "34 A close b1\n35 A hangup 101 answered"),
+        ("an arrival may still be on its way", BARE + f"{ARRIVAL_LAGS_MS / 1000 - 0.001} A hangup 101 answered"),
+        ("the dial came late", "34 A dial 101\n35 A hangup 101 answered"),
+        ("outgoing calls have no arrival that would be missed", "0 A dial 101 out\n35 A hangup 101 out answered"),
+    ],
+)
+def test_where_more_may_be_told_it_waits(why: str, table: str) -> None:
+    assert complete(call_of(table)) == "", why
+
+
 # -- the maximum --------------------------------------------------------------------------------------------------
 
 
@@ -116,7 +172,7 @@ def test_what_makes_a_call_complete(table: str) -> None:
 def test_a_call_without_a_hangup_runs_over_its_maximum(table: str) -> None:
     call = call_of(table)
     assert decided(call, 7_199.999) == []
-    assert decided(call, 7_200) == [CallOverdue]
+    assert decide(call, ms(7_200), LIMITS) == (CallOverdue(at_ms=ms(7_200)),)
     assert deadline(call, 100) == 7_200
     assert decided(fold(call, decide(call, ms(7_200), LIMITS)), 7_200) == []
 
@@ -130,7 +186,7 @@ def test_an_overdue_call_is_written_off_after_the_long_grace() -> None:
     call = call_of(RING, CallOverdue(at_ms=ms(7_300)))
     assert decided(call, 7_300 + 86_399.999) == []
     assert deadline(call, 7_300) == 7_300 + 86_400
-    assert decided(call, 7_300 + 86_400) == [CallWrittenOff]
+    assert decide(call, ms(7_300 + 86_400), LIMITS) == (CallWrittenOff(at_ms=ms(7_300 + 86_400)),)
     assert decided(fold(call, [CallWrittenOff(at_ms=ms(99_999))]), 999_999) == []
 
 
@@ -192,8 +248,10 @@ def test_how_long_things_take() -> None:
     assert Limits() == Limits(
         call_max_ms=7_200_000,
         settle_grace_ms=5_000,
+        doubtful_grace_ms=15_000,
         hold_grace_ms=5_000,
         write_off_ms=86_400_000,
         contact_wait_ms=1_500,
+        record_wait_ms=10_000,
         ring_stale_ms=120_000,
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from core.call import fold, initial
 from core.decisions import Limits
@@ -162,7 +161,7 @@ def test_a_leg_and_an_unheard_call_are_not_sent() -> None:
 
 def test_a_leg_that_was_registered_before_it_was_known_to_be_one_loses_its_cards_and_its_contact() -> None:
     register = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
-    shown = replace(register, cards=(CardEvent(action=CardAction.SHOW, sequence=2, extension="101"),))
+    shown = structs.replace(register, cards=(CardEvent(action=CardAction.SHOW, sequence=2, extension="101"),))
     absorbed = LegAbsorbed(heard_ms=ms(2), into="B")
     call = call_of("0 A dial 101 internal", started(shown, 1), done(shown, 1, call="m"), absorbed)
     assert step_of(look(call, 2)) == "update HIDE_ALL #3"

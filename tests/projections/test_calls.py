@@ -31,7 +31,7 @@ REGISTER = RegisterCall(
 
 def row(history: Sequence[Event]) -> dict[str, object]:
     """The row by its columns."""
-    return calls.row_of(folded_on(unheard(("0367", "call/A")), history))
+    return folded_on(unheard(("0367", "call/A")), history).row
 
 
 def test_the_statement_writes_every_column() -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from core.call import fold, initial
 from core.events import EffectFailed, EffectRefused, decode
 from core.ports import RecordedEvent
-from projections.folded import Folded, FoldedCalls, since_ms
+from projections.folded import Folded, FoldedCalls, folded_on, unheard
 from tests.playback import NAMES
-from tests.scenario import events, ms
+from tests.scenario import events
 from tests.settings import SETTINGS
 from tests.strategies import faults, histories
 from tests.told import calls_of, lived, recorded
@@ -140,7 +140,7 @@ async def test_what_moysklad_was_asked_is_nothing_heard() -> None:
     assert heard == [not each.type.startswith("effect_") for each in log.log]
 
 
-def test_a_talk_stands_since_it_began() -> None:
-    log = recorded(events("0 A start\n0.5 A dial 101\n5 A enter b1 customer\n5.5 A enter b1 101\n"))
-    state, _ = whole(log, "call/A")
-    assert since_ms(Folded(state=state, phase_ms=ms(9))) == ms(5.5)
+def test_a_row_is_found_out_once() -> None:
+    folded = folded_on(unheard(("0367", "call/A")), events("0 A start\n0.5 A dial 101\n"))
+    assert folded.row is folded.row
+    assert folded.row["ringing"] == ("101",)

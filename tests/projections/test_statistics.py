@@ -14,6 +14,7 @@ from core.effects import FindEmployees
 from core.events import EffectDone, EffectFailed, Event, Exchange, decode
 from core.ports import RecordedEvent
 from core.self_test import PREFIX
+from projections.call_row import row_of
 from projections.statistics import BOUNDS_MS, HOUR_MS, Statistics, api_of, call_counts, people_counts, quantile_ms
 from tests.scenario import call_of, events, ms
 from tests.told import calls_of, lived, recorded
@@ -28,7 +29,7 @@ TABLES = ("statistics_calls", "statistics_people", "statistics_requests", "stati
 
 def counts(table: str) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """What a call counts for: by outcome, and by employee; without enterprise and hour."""
-    call = call_of(table)
+    call = row_of(call_of(table), 0, 0)
     return {key[2:]: value for key, value in call_counts(call)}, {key[2:]: value for key, value in people_counts(call)}
 
 
@@ -60,7 +61,7 @@ def test_what_goes_on_and_what_is_no_customer_s_call_counts_for_nothing(table: s
 
 
 def test_a_call_counts_for_the_hour_in_which_it_began() -> None:
-    (key,) = [key for key, _ in call_counts(call_of(ANSWERED))]
+    (key,) = [key for key, _ in call_counts(row_of(call_of(ANSWERED), 0, 0))]
     assert key[:2] == ("0367", ms(0) // HOUR_MS * HOUR_MS)
 
 
@@ -166,7 +167,7 @@ async def test_the_sums_are_those_of_the_calls_themselves(db: Any) -> None:
     expected: dict[Any, list[int]] = {}
     for name in dict.fromkeys(each.stream.name for each in history):
         call = fold(initial("0367", name.removeprefix("call/")), _decoded(history, name))
-        for key, values in call_counts(call):
+        for key, values in call_counts(row_of(call, 0, 0)):
             expected[key] = [a + b for a, b in zip(expected.get(key, [0] * len(values)), values, strict=True)]
     found = {row[:4]: list(row[4:]) for row in (await rows(db))["statistics_calls"]}
     assert found == expected

@@ -19,11 +19,10 @@ from adapters.memory_callbacks import MemoryCallbacks
 from adapters.memory_leases import MemoryLeaseStore
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardBatch, MemorySwitchboardState
-from adapters.switchboard import Changes, Near
+from adapters.switchboard import Changes, Near, Nearby
 from adapters.wakeup import Bell, Bells
 from core.click_joining import KnownClick
 from core.errors import StoreUnavailable, VersionConflict
-from core.legs import Legs
 from core.ports import Append, Appended, Claim, Claimed, Due, Node, RecordedEvent, StreamId
 from core.values import Urgency
 from tests.simulation.loop import ProcessLoop, drive
@@ -153,6 +152,10 @@ class NodeStore:
         """See ``EventStore``."""
         return await self._link.ask(lambda: drive(self._store.read(stream, after_version)))
 
+    async def read_many(self, after: Mapping[StreamId, int]) -> dict[StreamId, list[RecordedEvent]]:
+        """See ``EventStore``."""
+        return await self._link.ask(lambda: drive(self._store.read_many(after)))
+
     async def read_log(self, after_position: int, limit: int) -> list[RecordedEvent]:
         """See ``EventStore``."""
         return await self._link.ask(lambda: drive(self._store.read_log(after_position, limit)))
@@ -257,6 +260,10 @@ class NodeSwitchboard:
         """See ``SwitchboardState``."""
         return _Batch(self, self._link, self._state, after)
 
+    async def clicked(self, since_ms: int) -> dict[str, int]:
+        """See ``SwitchboardState``."""
+        return await self._link.ask(lambda: drive(self._state.clicked(since_ms)))
+
     async def forget(self, before_ms: int) -> None:
         """See ``SwitchboardState``."""
         await self._link.ask(lambda: drive(self._state.forget(before_ms)))
@@ -295,29 +302,21 @@ class _Batch:
             self.abandon()
             raise
 
-    async def load(self, enterprise: str, near: Near) -> Legs:
+    async def load(self, near: Mapping[str, Near]) -> dict[str, Nearby]:
         """See ``SwitchboardBatch``."""
-        return await self._inside().load(enterprise, near)
+        return await self._inside().load(near)
 
-    async def save(self, enterprise: str, changes: Changes) -> None:
+    async def save(self, changes: Mapping[str, Changes]) -> None:
         """See ``SwitchboardBatch``."""
-        await self._inside().save(enterprise, changes)
+        await self._inside().save(changes)
 
-    async def relayed(self, enterprise: str, leg: str, call: str) -> int:
+    async def clicks(self, near: Mapping[str, NearClicks]) -> dict[str, dict[str, KnownClick]]:
         """See ``SwitchboardBatch``."""
-        return await self._inside().relayed(enterprise, leg, call)
+        return await self._inside().clicks(near)
 
-    async def set_relayed(self, enterprise: str, leg: str, call: str, version: int) -> None:
+    async def save_clicks(self, clicks: Mapping[str, Sequence[KnownClick]]) -> None:
         """See ``SwitchboardBatch``."""
-        await self._inside().set_relayed(enterprise, leg, call, version)
-
-    async def clicks(self, enterprise: str, near: NearClicks) -> dict[str, KnownClick]:
-        """See ``SwitchboardBatch``."""
-        return await self._inside().clicks(enterprise, near)
-
-    async def save_clicks(self, enterprise: str, clicks: Sequence[KnownClick]) -> None:
-        """See ``SwitchboardBatch``."""
-        await self._inside().save_clicks(enterprise, clicks)
+        await self._inside().save_clicks(clicks)
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
         """See ``SwitchboardBatch``."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from core.call import evolve, initial
 from core.decisions import Limits
@@ -51,7 +52,7 @@ def _history(stream: StreamId, recorded: list[RecordedEvent], settings: Settings
 
 def _said(effect: Any) -> Any:
     """The effect but for a deadline, which moves on."""
-    return replace(effect, deadline_ms=None) if isinstance(effect, CreateContact) else effect
+    return structs.replace(effect, deadline_ms=None) if isinstance(effect, CreateContact) else effect
 
 
 def _type(step: Any) -> str:

@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 
 from adapters.moysklad.errors import Api
+from adapters.moysklad.reach import Reach
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.sending import before_body, before_headers
 from adapters.moysklad.transport import Transport
@@ -46,8 +47,8 @@ class Net(Protocol):
 class SimTransport(Transport):
     """The real transport, with another session."""
 
-    def __init__(self, *, api: Api, limits: LimitsRegistry, net: Net) -> None:
-        super().__init__(api=api, base_url=f"https://moysklad.invalid/{api.value}", limits=limits)
+    def __init__(self, *, api: Api, limits: LimitsRegistry, net: Net, reach: Reach | None = None) -> None:
+        super().__init__(api=api, base_url=f"https://moysklad.invalid/{api.value}", limits=limits, reach=reach)
         self._net = net
 
     def _open(self) -> aiohttp.ClientSession:

@@ -104,7 +104,7 @@ class Node:
         way = SimTransport(api=Api.PHONE, limits=registry, net=net)
         self.reach = way.reach
         phone = PhoneApi(way, zone=UTC)
-        json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net))
+        json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net, reach=way.reach))
         self.gateway = MoySkladGateway(phone, json, now_ms=now_ms)
         self.reactor = Reactor(
             store=self.store,

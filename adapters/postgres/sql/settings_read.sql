@@ -1,1 +1,1 @@
-SELECT integrations_config, md5(integrations_config::text) AS mark FROM public.enterprises WHERE number = $1
+SELECT integrations_config, xmin::text || ctid::text AS mark FROM public.enterprises WHERE number = $1

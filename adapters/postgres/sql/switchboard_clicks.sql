@@ -1,9 +1,12 @@
 -- Clicks that may be about calls of these extensions, or that have one of these calls.
-SELECT click AS id, extension, number, uid, channel_id, requested_ms, started_ms, call, own_leg FROM switchboard_clicks
-WHERE enterprise = $1 AND extension = ANY ($2::text[]) AND started_ms >= $3
+SELECT c.enterprise, c.click AS id, c.extension, c.number, c.uid, c.channel_id, c.requested_ms, c.started_ms, c.call, c.own_leg
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS a (enterprise, extension, since_ms)
+JOIN switchboard_clicks c ON c.enterprise = a.enterprise AND c.extension = a.extension AND c.started_ms >= a.since_ms
 UNION
-SELECT click, extension, number, uid, channel_id, requested_ms, started_ms, call, own_leg FROM switchboard_clicks
-WHERE enterprise = $1 AND channel_id = ANY ($4::text[])
+SELECT c.enterprise, c.click, c.extension, c.number, c.uid, c.channel_id, c.requested_ms, c.started_ms, c.call, c.own_leg
+FROM unnest($4::text[], $5::text[]) AS a (enterprise, call)
+JOIN switchboard_clicks c ON c.enterprise = a.enterprise AND c.channel_id = a.call
 UNION
-SELECT click, extension, number, uid, channel_id, requested_ms, started_ms, call, own_leg FROM switchboard_clicks
-WHERE enterprise = $1 AND call <> '' AND call = ANY ($4::text[])
+SELECT c.enterprise, c.click, c.extension, c.number, c.uid, c.channel_id, c.requested_ms, c.started_ms, c.call, c.own_leg
+FROM unnest($4::text[], $5::text[]) AS a (enterprise, call)
+JOIN switchboard_clicks c ON c.enterprise = a.enterprise AND c.call = a.call AND c.call <> ''

@@ -92,7 +92,7 @@ async def test_while_the_database_is_away_a_page_comes_and_says_so_itself(rig: R
 
 
 async def test_a_service_that_only_starts_shows_its_pages_to_whoever_has_a_session(rig: Rig) -> None:
-    async with TestClient(TestServer(build_app(Holder(), STRICT, SHAPES_OF_READ_MODELS))) as client:
+    async with TestClient(TestServer(build_app(Holder(), STRICT, lambda: SHAPES_OF_READ_MODELS))) as client:
         async with client.get("/ms-admin/live", headers={"Cookie": f"{COOKIE}=somebody"}) as answer:
             assert (answer.status, answer.content_type) == (200, "text/html")
         async with client.get("/ms-admin/api/me", headers={"Cookie": f"{COOKIE}=somebody"}) as answer:

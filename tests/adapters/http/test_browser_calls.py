@@ -106,7 +106,7 @@ async def test_a_wrong_search_says_what_is_wrong_beside_the_form(house: House) -
 @asynccontextmanager
 async def serving(rig: Rig, port: int = 0) -> AsyncIterator[TestServer]:
     """The service's routes on a port, until the end of the block: as a process that is started and stopped."""
-    app = build_app(Holder(parts_of(rig)), STRICT, SHAPES_OF_READ_MODELS)
+    app = build_app(Holder(parts_of(rig)), STRICT, lambda: SHAPES_OF_READ_MODELS)
     server = TestServer(app, port=port)
     await server.start_server()
     try:

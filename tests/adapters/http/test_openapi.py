@@ -23,7 +23,7 @@ LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
 
 @pytest.fixture(scope="module")
 def app() -> web.Application:
-    return build_app(Holder(), LOCAL, SHAPES_OF_READ_MODELS)
+    return build_app(Holder(), LOCAL, lambda: SHAPES_OF_READ_MODELS)
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,7 @@ def fetched(request: urllib.request.Request) -> Any:
 
 
 DOCUMENT: Final = orjson.loads(
-    orjson.dumps(describe(build_app(Holder(), Guard([], "", ""), SHAPES_OF_READ_MODELS), "test"))
+    orjson.dumps(describe(build_app(Holder(), Guard([], "", ""), lambda: SHAPES_OF_READ_MODELS), "test"))
 )
 ENDLESS: Final = frozenset({"/ms-admin/api/board/stream", "/internal/ms/integrations/stream"})
 """Answers that go on for as long as somebody listens: ``test_looking_at_calls.py`` and ``test_integrations.py`` listen to them."""

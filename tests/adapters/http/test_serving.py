@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+import uvloop
 
 from adapters.http.app import build_app
 from adapters.http.guard import Guard
@@ -25,6 +26,12 @@ from tests.rig import MINSK, Rig
 
 POST = "/internal/ms/incoming-call"
 LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """The service runs on uvloop, where there is one; how a port is closed differs."""
+    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp import web
+from msgspec import structs
 
 from adapters.moysklad.errors import Api, ApiRefusal, Trouble
 from adapters.moysklad.gateway import MoySkladGateway
@@ -177,7 +178,7 @@ NEEDS_NOTHING: list[tuple[Effect, Account]] = [
     (CONTACT, replace(ACCOUNT, api_token="")),
     (CREATE, replace(ACCOUNT, api_token="")),
     (UpdateCall(external_id="0367-1", call="c1"), ACCOUNT),
-    (replace(CONTACT, deadline_ms=NOW_MS), ACCOUNT),
+    (structs.replace(CONTACT, deadline_ms=NOW_MS), ACCOUNT),
 ]
 
 
@@ -274,8 +275,9 @@ async def test_waiting_ends_with_the_deadline() -> None:
     """The clock of deadlines stands still here; the wait is cut to what is left of them."""
     async with stage(wait_ms=3_600_000) as at:
         await at.fill(Api.JSON)
+        hurried = structs.replace(CONTACT, deadline_ms=at.time() + 30)
         with pytest.raises(Deferred) as caught:
-            async with asyncio.timeout(5), at.gateway.admitted(replace(CONTACT, deadline_ms=at.time() + 30), ACCOUNT, Turn()):
+            async with asyncio.timeout(5), at.gateway.admitted(hurried, ACCOUNT, Turn()):
                 raise AssertionError("let in")
         assert caught.value.error == Trouble.UNANSWERED
 

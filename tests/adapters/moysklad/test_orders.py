@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway
@@ -51,14 +52,15 @@ def asked(script: Script) -> list[str]:
 
 def test_the_body_holds_what_is_known_and_nothing_else() -> None:
     organization = Named(id="o-1", name="ООО")
-    bare = order_body(replace(ORDER, source=""), organization, None, None, MOSCOW)
+    bare = order_body(structs.replace(ORDER, source=""), organization, None, None, MOSCOW)
     assert bare == {
         "syncId": SYNC,
         "organization": {"meta": {"href": f"{BASE}/organization/o-1", "type": "organization", "mediaType": "application/json"}},
         "agent": {"meta": {"href": f"{BASE}/counterparty/c-1", "type": "counterparty", "mediaType": "application/json"}},
         "description": "Входящий звонок 16.07.2026 12:00, номер +375290000001.",
     }
-    full = order_body(replace(ORDER, owner="e-1"), organization, Named(id="s-1", name=""), Named(id="ch-1", name=""), MOSCOW)
+    owned = structs.replace(ORDER, owner="e-1")
+    full = order_body(owned, organization, Named(id="s-1", name=""), Named(id="ch-1", name=""), MOSCOW)
     assert full["owner"]["meta"]["href"] == f"{BASE}/employee/e-1"
     assert full["state"]["meta"] == {
         "href": f"{BASE}/customerorder/metadata/states/s-1", "type": "state", "mediaType": "application/json",
@@ -74,7 +76,7 @@ def test_the_body_holds_what_is_known_and_nothing_else() -> None:
     ],
 )
 def test_the_description_names_source_and_call(source: str, incoming: bool, text: str) -> None:
-    assert describe(replace(ORDER, source=source, incoming=incoming), MOSCOW) == text
+    assert describe(structs.replace(ORDER, source=source, incoming=incoming), MOSCOW) == text
 
 
 def test_things_are_chosen_by_id_or_by_name() -> None:
@@ -89,7 +91,7 @@ def test_things_are_chosen_by_id_or_by_name() -> None:
 async def test_what_an_order_is_made_of_is_asked_once_in_a_while() -> None:
     clock = FakeTime()
     async with scripted(Api.JSON) as (script, transport):
-        gateway, effect = gateway_of(transport, clock), replace(ORDER, state="Новый")
+        gateway, effect = gateway_of(transport, clock), structs.replace(ORDER, state="Новый")
         script.then(ONE, STATES, NO_CHANNELS, NO_CHANNELS, says(200, {"id": "ch-1"}), MADE, MADE)
         for _ in range(2):
             await gateway.perform(effect, ACCOUNT)
@@ -109,7 +111,7 @@ async def test_what_an_order_is_made_of_is_asked_once_in_a_while() -> None:
 async def test_what_is_not_among_the_known_ones_is_looked_for_soon() -> None:
     clock = FakeTime()
     async with scripted(Api.JSON) as (script, transport):
-        gateway, effect = gateway_of(transport, clock), replace(ORDER, source="", state="Особый")
+        gateway, effect = gateway_of(transport, clock), structs.replace(ORDER, source="", state="Особый")
         script.then(ONE, STATES, MADE, MADE)
         performed = await gateway.perform(effect, ACCOUNT)
         assert performed.result["without"] == "the state: Особый is none of the account's"
@@ -139,10 +141,10 @@ async def test_for_whom_it_is(rows: list[Any], chosen_one: str, error: str) -> N
         gateway, account = gateway_of(transport, clock), replace(ACCOUNT, organization=chosen_one)
         script.then(says(200, {"rows": rows}), MADE)
         if not error:
-            await gateway.perform(replace(ORDER, source=""), account)
+            await gateway.perform(structs.replace(ORDER, source=""), account)
             return
         with pytest.raises(Refused, match=error) as refused:
-            await gateway.perform(replace(ORDER, source=""), account)
+            await gateway.perform(structs.replace(ORDER, source=""), account)
         assert refused.value.remedy
 
 
@@ -151,7 +153,7 @@ async def test_what_may_be_absent_is_given_up_one_by_one_under_the_same_name() -
         script.then(ONE, STATES, says(200, {"rows": [{"id": "ch-1", "name": "Звонок"}]}))
         script.then(complains(404, 1021, parameter="owner"), complains(412, 1021), complains(404, 1021, parameter="salesChannel"))
         script.then(MADE)
-        effect = replace(ORDER, owner="e-1", state="Новый")
+        effect = structs.replace(ORDER, owner="e-1", state="Новый")
         performed = await gateway_of(transport).perform(effect, ACCOUNT)
         assert performed.result["without"] == "the owner: Ошибка 1021; the state: Ошибка 1021; the sales channel: Ошибка 1021"
         assert (performed.result["state"], performed.result["channel"]) == ("", "")
@@ -164,7 +166,7 @@ async def test_a_refusal_of_the_order_itself_is_a_refusal() -> None:
     async with scripted(Api.JSON) as (script, transport):
         script.then(ONE, complains(412, 3000, parameter="attributes"))
         with pytest.raises(Refused, match="3000"):
-            await gateway_of(transport).perform(replace(ORDER, source=""), ACCOUNT)
+            await gateway_of(transport).perform(structs.replace(ORDER, source=""), ACCOUNT)
 
 
 async def test_an_open_order_is_found_among_many_that_are_closed() -> None:
@@ -172,7 +174,7 @@ async def test_an_open_order_is_found_among_many_that_are_closed() -> None:
         state = {"meta": {"href": f"{BASE}/customerorder/metadata/states/s-won", "type": "state"}}
         closed = [{"id": f"x{number}", "state": state} for number in range(PAGE)]
         script.then(says(200, {"rows": closed}), STATES, says(200, {"rows": [*closed[:3], {"id": "open", "name": "00042"}]}))
-        performed = await gateway_of(transport).perform(replace(ORDER, unless_open=True), ACCOUNT)
+        performed = await gateway_of(transport).perform(structs.replace(ORDER, unless_open=True), ACCOUNT)
         assert performed.result == {"order": None, "name": "", "open": "00042"}
         assert "filter=agent%3Dhttps%3A%2F%2Fapi.moysklad.ru" in script.seen[0].path
         assert "order=moment%2Cdesc" in script.seen[0].path
@@ -185,14 +187,14 @@ async def test_orders_beyond_a_thousand_are_forgotten() -> None:
         state = {"meta": {"href": f"{BASE}/customerorder/metadata/states/s-lost", "type": "state"}}
         page = says(200, {"rows": [{"id": f"x{number}", "state": state} for number in range(PAGE)]})
         script.then(page, STATES, *[page] * (MAX_PAGES - 1), ONE, MADE)
-        performed = await gateway_of(transport).perform(replace(ORDER, unless_open=True, source=""), ACCOUNT)
+        performed = await gateway_of(transport).perform(structs.replace(ORDER, unless_open=True, source=""), ACCOUNT)
         assert performed.result["order"] == "order-1"
 
 
 async def test_an_order_of_its_own_that_arrived_is_no_reason_to_make_none() -> None:
     async with scripted(Api.JSON) as (script, transport):
         script.then(says(200, {"rows": [{"id": "order-1", "name": "00001", "syncId": SYNC}]}))
-        performed = await gateway_of(transport).perform(replace(ORDER, unless_open=True), ACCOUNT)
+        performed = await gateway_of(transport).perform(structs.replace(ORDER, unless_open=True), ACCOUNT)
         assert performed.result == {"order": "order-1", "name": "00001", "open": None}
 
 
@@ -200,7 +202,7 @@ async def test_a_state_nobody_knows_is_open() -> None:
     async with scripted(Api.JSON) as (script, transport):
         unknown = {"meta": {"href": f"{BASE}/customerorder/metadata/states/s-77", "type": "state"}}
         script.then(says(200, {"rows": [{"id": "x", "name": "00007", "state": unknown}]}), STATES)
-        performed = await gateway_of(transport).perform(replace(ORDER, unless_open=True), ACCOUNT)
+        performed = await gateway_of(transport).perform(structs.replace(ORDER, unless_open=True), ACCOUNT)
         assert performed.result["open"] == "00007"
 
 
@@ -208,7 +210,8 @@ async def test_calls_of_one_customer_at_once_look_one_after_another() -> None:
     async with facing_sandbox() as rig:
         account = replace(rig.account, organization="ООО «Песочница»")
         contact = next(iter(rig.inside.of_type("counterparty")))
-        effects = [replace(ORDER, contact=contact, unless_open=True, sync_id=SYNC[:-1] + str(number)) for number in range(4)]
+        thrifty = structs.replace(ORDER, contact=contact, unless_open=True)
+        effects = [structs.replace(thrifty, sync_id=SYNC[:-1] + str(number)) for number in range(4)]
         done = await asyncio.gather(*(rig.gateway.perform(effect, account) for effect in effects))
         assert sorted(each.result["order"] is None for each in done) == [False, True, True, True]
 
@@ -216,7 +219,7 @@ async def test_calls_of_one_customer_at_once_look_one_after_another() -> None:
 async def test_a_repeat_gives_the_first_one(rig: Rig) -> None:
     account = replace(rig.account, organization="ООО «Песочница»")
     contact = next(iter(rig.inside.of_type("counterparty")))
-    first, second = [await rig.gateway.perform(replace(ORDER, contact=contact), account) for _ in range(2)]
+    first, second = [await rig.gateway.perform(structs.replace(ORDER, contact=contact), account) for _ in range(2)]
     assert first.result["order"] == second.result["order"]
 
 

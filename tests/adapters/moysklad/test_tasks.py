@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway
@@ -20,8 +21,9 @@ MOSCOW = ZoneInfo("Europe/Moscow")
 WHO = "00000000-0000-4000-8000-000000000101"
 OTHER = "00000000-0000-4000-8000-000000000102"
 MARK = "(звонок 0367-1.1)"
+NUMBER = "+375290000001"
 TASK = CreateTask(
-    mark=MARK, number="+375290000001", missed_ms=NOW_MS, due_ms=NOW_MS + 1_800_000, name="ООО «Радуга»", contact="c-1",
+    mark=MARK, number=NUMBER, missed_ms=NOW_MS, due_ms=NOW_MS + 1_800_000, name="ООО «Радуга»", contact="c-1",
     assignee=WHO, rang=("101", "102"),
 )  # fmt: skip
 ACCOUNT = Account(enterprise="0367", phone_key=KEY, api_token=KEY)
@@ -40,15 +42,15 @@ def assignee(body: Any) -> str:
     ("task", "text"),
     [
         (TASK, f"Перезвонить: ООО «Радуга», +375290000001. Пропущенный звонок 16.07.2026 12:00, звонили: 101, 102 {MARK}"),
-        (replace(TASK, name="", rang=()), f"Перезвонить: +375290000001. Пропущенный звонок 16.07.2026 12:00 {MARK}"),
-        (replace(TASK, name=TASK.number, rang=()), f"Перезвонить: +375290000001. Пропущенный звонок 16.07.2026 12:00 {MARK}"),
+        (structs.replace(TASK, name="", rang=()), f"Перезвонить: +375290000001. Пропущенный звонок 16.07.2026 12:00 {MARK}"),
+        (structs.replace(TASK, name=NUMBER, rang=()), f"Перезвонить: +375290000001. Пропущенный звонок 16.07.2026 12:00 {MARK}"),
     ],
 )
 def test_what_the_assignee_reads(task: CreateTask, text: str) -> None:
     assert describe(task, MOSCOW) == text
     body = task_body(task, WHO, MOSCOW)
     assert body["dueToDate"] == "2026-07-16 12:30:00.000"
-    assert "agent" not in task_body(replace(task, contact=""), WHO, MOSCOW)
+    assert "agent" not in task_body(structs.replace(task, contact=""), WHO, MOSCOW)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_what_the_assignee_reads(task: CreateTask, text: str) -> None:
 async def test_one_in_doubt_is_looked_for_by_its_mark(rows: list[Any], made: bool) -> None:
     async with scripted(Api.JSON) as (script, transport):
         script.then(says(200, {"rows": rows}), MADE)
-        performed = await gateway_of(transport).perform(replace(TASK, look=True), ACCOUNT)
+        performed = await gateway_of(transport).perform(structs.replace(TASK, look=True), ACCOUNT)
         expected = {"task": "task-1", "existed": False} if made else {"task": "t-9", "existed": True}
         assert performed.result == {**expected, "assignee": WHO}
         assert script.seen[0].path.startswith("/api/entity/task?filter=description~%28")
@@ -72,7 +74,7 @@ async def test_one_in_doubt_is_looked_for_by_its_mark(rows: list[Any], made: boo
 async def test_where_tasks_cannot_be_filtered_the_latest_are_looked_through() -> None:
     async with scripted(Api.JSON) as (script, transport):
         script.then(complains(412, 1034), says(200, {"rows": [{"id": "t-9", "description": f"… {MARK}"}]}))
-        performed = await gateway_of(transport).perform(replace(TASK, look=True), ACCOUNT)
+        performed = await gateway_of(transport).perform(structs.replace(TASK, look=True), ACCOUNT)
         assert performed.result["task"] == "t-9"
         assert "order=created%2Cdesc" in script.seen[1].path
 
@@ -82,7 +84,7 @@ async def test_if_it_cannot_be_looked_for_it_is_not_repeated(look: Any) -> None:
     async with scripted(Api.JSON) as (script, transport):
         script.then(look)
         with pytest.raises(Refused):
-            await gateway_of(transport).perform(replace(TASK, look=True), ACCOUNT)
+            await gateway_of(transport).perform(structs.replace(TASK, look=True), ACCOUNT)
         assert len(script.seen) == 1
 
 
@@ -109,10 +111,10 @@ async def test_an_employee_who_is_gone_gives_way_to_the_one_the_settings_name(no
 async def test_whoever_the_settings_name_may_be_an_extension() -> None:
     async with facing_sandbox() as rig:
         account = replace(rig.account, assignee="102")
-        performed = await rig.gateway.perform(replace(TASK, assignee="", contact=""), account)
+        performed = await rig.gateway.perform(structs.replace(TASK, assignee="", contact=""), account)
         assert performed.result["assignee"] == rig.employee_id("102")
         with pytest.raises(Refused, match="nobody can be named"):
-            await rig.gateway.perform(replace(TASK, assignee="", contact=""), replace(account, assignee="999"))
+            await rig.gateway.perform(structs.replace(TASK, assignee="", contact=""), replace(account, assignee="999"))
     async with scripted(Api.JSON) as (_, transport):
         with pytest.raises(Refused, match="no main API token"):
             await gateway_of(transport).perform(TASK, replace(ACCOUNT, api_token=""))
@@ -121,7 +123,7 @@ async def test_whoever_the_settings_name_may_be_an_extension() -> None:
 async def test_nobody_is_nobody() -> None:
     async with scripted(Api.JSON) as (script, transport):
         with pytest.raises(Refused, match="nobody can be named for the task") as refused:
-            await gateway_of(transport).perform(replace(TASK, assignee=""), ACCOUNT)
+            await gateway_of(transport).perform(structs.replace(TASK, assignee=""), ACCOUNT)
         assert refused.value.remedy == "choose who gets such tasks in the integration's settings"
         assert script.seen == []
 

@@ -67,7 +67,7 @@ async def test_a_database_that_is_away_is_told_from_a_bug(instances: Instances, 
         async with state.taken(await state.position()) as taken:
             assert taken is not None
             await pg_pool.execute(f"SELECT pg_terminate_backend(pid) {IN_A_BATCH}")
-            await taken.save("0367", changes(known("A")))
+            await taken.save({"0367": changes(known("A"))})
 
     with pytest.raises(StoreUnavailable):
         await cut_off()

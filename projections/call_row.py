@@ -1,0 +1,66 @@
+"""What a call's row says, from the call as it was folded: the table ``calls`` keeps it, the statistics count it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from core import conclusions
+from core.call import Call
+from core.conclusions import attribution
+from core.lifecycle import Phase
+from core.measures import involved, talked_ms, wait_ms
+from core.phone import digits
+from core.plan import parked
+from core.values import ANONYMOUS
+
+NAME_CHARS: Final = 200
+"""A name is shown in one line; MoySklad takes 255 characters."""
+
+
+class _Nobody:
+    """Attribution without settings: a call nobody can be named for stays nobody's here."""
+
+    unrecognized_extension = ""
+
+
+def row_of(state: Call, phase_ms: int, failures: int) -> dict[str, Any]:
+    """The row by columns; ``talk_ms`` sums the talks that are over. ``phase_ms``: when the event came that led to its phase."""
+    talks, cards = state.talks, state.remote.open_cards
+    outcome, needed, talked = conclusions.outcome(state), parked(state), talked_ms(state)
+    return {
+        "enterprise": state.enterprise,
+        "call": state.id,
+        "version": state.version,
+        "phase": state.phase.value,
+        "direction": state.direction.value,
+        "outcome": outcome.value if outcome else None,
+        "number": state.number,
+        "digits": "" if state.number == ANONYMOUS else digits(state.number),
+        "extensions": involved(state),
+        "extension": attribution(state, _Nobody())[0],
+        "started_ms": conclusions.start_ms(state),
+        "ended_ms": conclusions.end_ms(state),
+        "talk_ms": max(0, sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in talks)),
+        "moysklad_call": state.remote.call,
+        "open_cards": len(cards),
+        "failures": failures,
+        "parked": needed.reason or "refused" if needed is not None else "",
+        "remedy": needed.remedy if needed is not None else "",
+        "parked_ms": needed.since_ms if needed is not None else None,
+        "parked_code": needed.code if needed is not None else None,
+        "phase_ms": _since_ms(state, phase_ms),
+        "ringing": state.ringing if state.phase in (Phase.RINGING, Phase.TRANSFERRING) else (),
+        "talking": state.talking if state.is_live else (),
+        "cards": cards,
+        "client": state.remote.contact.name.replace("\0", "")[:NAME_CHARS],
+        "talked": tuple(talked),
+        "talked_ms": tuple(talked.values()),
+        "wait_ms": wait_ms(state),
+    }
+
+
+def _since_ms(state: Call, phase_ms: int) -> int:
+    """Since when the call stands as it stands: for a talk since it began, else since the event that led there."""
+    if state.phase is not Phase.TALKING:
+        return phase_ms
+    return min((talk.start_ms for talk in state.talks if talk.end_ms is None), default=phase_ms)
