@@ -71,10 +71,18 @@ END
 $$;
 SELECT events_month((now() AT TIME ZONE 'UTC' + interval '1 month')::date);
 
+-- From when on repeats and the end of the log are looked for: the beginning of the month of 62 days ago. So that of a month either
+-- all counts or nothing: whoever asks for more than this finds it, or that it is not there, at the first look into an index.
+CREATE FUNCTION log_since() RETURNS bigint LANGUAGE sql STABLE
+    RETURN (
+        SELECT coalesce(max(m.from_ms), -9223372036854775808) FROM events_months m
+        WHERE m.from_ms <= floor(extract(epoch FROM clock_timestamp()) * 1000) - 62 * 86400000::bigint
+    );
+
 -- The last event of the log. Looked for among the newest months; nobody looks at all of them but for a log that rested.
 CREATE FUNCTION log_end(OUT last_position bigint, OUT last_ms bigint) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    since_ms CONSTANT bigint := floor(extract(epoch FROM clock_timestamp()) * 1000) - 62 * 86400000::bigint;
+    since_ms CONSTANT bigint := log_since();
     archived bigint;
 BEGIN
     SELECT e.position, e.recorded_ms INTO last_position, last_ms
@@ -91,7 +99,7 @@ $$;
 CREATE FUNCTION log_after(after bigint, most integer) RETURNS SETOF events LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
-    since_ms bigint := floor(extract(epoch FROM clock_timestamp()) * 1000) - 62 * 86400000::bigint;
+    since_ms bigint := log_since();
 BEGIN
     SELECT e.recorded_ms INTO since_ms FROM events e
     WHERE e.position <= after AND e.recorded_ms >= since_ms ORDER BY e.position DESC LIMIT 1;
@@ -180,7 +188,7 @@ BEGIN
     -- From here to the commit nobody else appends; READ COMMITTED: each statement below sees what the one before
     -- us committed.
     PERFORM 1 FROM log_head FOR UPDATE;
-    since_ms := now_ms - 62 * 86400000::bigint;
+    since_ms := log_since();
     SELECT * INTO newest FROM log_end();
     head := newest.last_position;
     now_ms := greatest(now_ms, newest.last_ms);
