@@ -21,6 +21,7 @@ import structlog
 from adapters import daemon
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
+from adapters.archive_command import archive_command
 from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
@@ -351,7 +352,7 @@ def main() -> None:
     """Call service between Asterisk and MoySklad."""
 
 
-for _command in (*PROCESS_COMMANDS, *WORK_COMMANDS):
+for _command in (*PROCESS_COMMANDS, *WORK_COMMANDS, archive_command):
     main.add_command(_command)
 
 
