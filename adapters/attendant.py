@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from uuid import UUID, uuid4
 
 import structlog
+from msgspec import structs
 
 from core.call import Call, evolve, fold, initial
 from core.decisions import Limits, decide
@@ -341,7 +342,7 @@ class Attendant:
             if not await self._append(stream, call, noted):
                 return Again()
             before, call = call.remote, evolve(call, noted)
-            if call.remote != replace(before, deferred=call.remote.deferred):
+            if call.remote != structs.replace(before, deferred=call.remote.deferred):
                 return Again()  # it is not waited for any more
         if all_away:
             # Due since it was owed, so that the age of the backlog is honest.

@@ -313,7 +313,7 @@ SELECT enterprise, started_ms / 3600000 * 3600000, e, direction, count(*), count
 FROM calls, unnest(extensions) AS e WHERE outcome IS NOT NULL AND direction <> 'internal' GROUP BY 1, 2, 3, 4;
 """
 FOLLOWED: Final = """
-INSERT INTO checkpoints (name, position) SELECT unnest(ARRAY['calls', 'journal', 'statistics', 'switchboard']), $1
+INSERT INTO checkpoints (name, position) SELECT unnest(ARRAY['calls', 'clicks', 'journal', 'statistics', 'switchboard']), $1
 ON CONFLICT (name) DO UPDATE SET position = excluded.position
 """
 

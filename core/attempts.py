@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from core.effects import Effect
 
@@ -21,8 +22,7 @@ SLOW_GUARD: Final = 4
 """A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True, gc=False):
     """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not.
 
     ``ended_ms``: when we gave it up; None while nobody has said so.

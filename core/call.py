@@ -1,18 +1,25 @@
 """A call as folded from its stream: what is known of it, where it stands, and what follows from that.
 
-``evolve`` is total: history has happened, so no event may raise. Events may come twice, late and in any order;
+``fold`` is total: history has happened, so no event may raise. Events may come twice, late and in any order;
 whatever is derived here depends on what was said, not on the order in which it arrived, as far as the wire allows.
+
+To be read from its end: :data:`STEPS` says for each event what is done with it, each step is a function that changes a
+:class:`Draft`, and the phase is moved through the table of ``core/lifecycle.py`` and in no other way. ``fold`` makes the draft,
+which nobody else ever sees, and a :class:`Call` of it when it is done: changing one object in place, instead of making a new call
+at each step, is what lets a history of millions of events be folded in seconds (docs/decisions/0024).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace as replaced
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from core import talk
 from core.events import (
-    AnyObservation,
     AnyOutcome,
     ArrivalObserved,
     BridgeClosed,
@@ -54,8 +61,7 @@ ECHO_MS: Final = 15_000
 """A PBX that tells of a call in two ways may be this much later with the second one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dial:
+class Dial(Struct, frozen=True, kw_only=True, gc=False):
     """One Dial step: who was rung, in which direction, when it was heard. ``exact``: over AMI, which also tells when it ends."""
 
     direction: Direction
@@ -65,8 +71,7 @@ class Dial:
     exact: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class _Known(Struct, gc=False):
     """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
 
     ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
@@ -87,7 +92,7 @@ class Call:
     dials: tuple[Dial, ...] = ()
     stopped: tuple[tuple[str, int], ...] = ()
     requested: tuple[str, ...] = ()
-    bridges: Bridges = field(default_factory=Bridges)
+    bridges: Bridges = Bridges()
     hangup: HangupObserved | None = None
     hangup_ms: int | None = None
     consultations: tuple[ConsultationObserved, ...] = ()
@@ -96,7 +101,7 @@ class Call:
     absorbed_into: str = ""
     settled_ms: int | None = None
     overdue_ms: int | None = None
-    remote: Remote = field(default_factory=Remote)
+    remote: Remote = Remote()
     version: int = 0
 
     @property
@@ -199,148 +204,74 @@ class Call:
         return tuple(dict.fromkeys(each.extension for each in self.talks if each.end_ms is None))
 
     @property
+    def is_talking(self) -> bool:
+        """Whether somebody talks with the customer now: the same as ``bool(talking)``, for less."""
+        return self.direction is not Direction.INTERNAL and talk.is_talking(self.bridges, self.parties)
+
+    @property
     def is_live(self) -> bool:
         """Whether the call goes on, as far as is known."""
         return self.phase in LIVE
 
 
+class Call(_Known, frozen=True, gc=False):  # type: ignore[misc]
+    """A call as everybody sees it: a value. The fields are :class:`_Known`'s, and so are those of a draft, in the same order."""
+
+
+class Draft(_Known, gc=False):
+    """A call while it is being folded: only ``fold`` makes one, and nobody else ever holds it."""
+
+
 def initial(enterprise: str, call: str) -> Call:
     """A call of which nothing was heard yet."""
-    return Call(enterprise=Enterprise(enterprise), id=CallId(call))
+    return Call(Enterprise(enterprise), CallId(call))
 
 
 def fold(state: Call, events: Iterable[Event]) -> Call:
-    """The call after ``events``, in stream order."""
+    """The call after ``events``, in stream order. Total: never raises, whatever the order."""
+    call = Draft(*astuple(state))
     for event in events:
-        state = evolve(state, event)
-    return state
+        for step in STEPS[type(event)]:
+            step(call, event)
+        call.version += 1
+    return Call(*astuple(call))
 
 
 def evolve(state: Call, event: Event) -> Call:
-    """The call after one more event. Total: never raises, whatever the order."""
-    match event:
-        case EffectStarted() | EffectDone() | EffectFailed() | EffectRefused() | EffectDeferred():
-            after = _outcome(state, event)
-        case CallSettled():
-            after = _move(replace(state, settled_ms=event.at_ms), Trigger.SETTLE)
-        case CallOverdue():
-            after = _move(replace(state, overdue_ms=event.at_ms), Trigger.EXPIRE)
-        case CallWrittenOff():
-            after = _move(state, Trigger.WRITE_OFF)
-        case RetryRequested():
-            after = replace(state, remote=forgiven(state.remote))
-        case _:
-            after = _observe(_heard(state, event), event)
-    return replace(after, version=state.version + 1)
+    """The call after one more event."""
+    return fold(state, (event,))
 
 
-def _outcome(state: Call, event: AnyOutcome) -> Call:
-    return replace(state, remote=apply_outcome(state.remote, event))
+# -- the steps: each takes the draft and the event, and says what it does to the draft -----------------------------
 
 
-def _heard(state: Call, event: Observation) -> Call:
-    if isinstance(event, LegAbsorbed | ConsultationObserved | ClickJoined):
-        return replace(state, last_heard_ms=max(state.last_heard_ms or 0, event.heard_ms))  # a conclusion, not a signal
-    downloaded = isinstance(event, HangupObserved) and event.downloaded
-    return replace(
-        state,
-        first_heard_ms=_least(state.first_heard_ms, event.heard_ms),
-        last_heard_ms=max(state.last_heard_ms or 0, event.heard_ms),
-        live_heard_ms=state.live_heard_ms if downloaded else _least(state.live_heard_ms, event.heard_ms),
-        over_ami=state.over_ami or is_ami(event),
-        settings_revision=state.settings_revision or event.settings_revision,
-    )
+def _heard(call: Draft, event: Observation) -> None:
+    """What every signal tells besides what it says."""
+    _heard_later(call, event)
+    call.live_heard_ms = _least(call.live_heard_ms, event.heard_ms)
 
 
-def _observe(state: Call, event: AnyObservation) -> Call:
-    match event:
-        case ArrivalObserved():
-            known = replace(
-                state,
-                arrival_ms=_least(state.arrival_ms, event.heard_ms),
-                number=_known_number(state.number, event.number),
-                trunk=state.trunk or event.trunk,
-            )
-            return _follow(_on_its_own(state, _move(known, Trigger.ARRIVE)))
-        case DialObserved():
-            return _follow(_on_its_own(state, _dialled(state, event)))
-        case CardRequested():
-            known = replace(
-                state,
-                number=_known_number(state.number, event.number),
-                requested=tuple(dict.fromkeys([*state.requested, *event.extensions])),
-            )
-            if state.phase is Phase.UNHEARD:
-                step = Dial(direction=event.direction, extensions=event.extensions, heard_ms=event.heard_ms)
-                return _move(replace(known, dials=(step,)), Trigger.DIAL)
-            return known
-        case BridgeEntered():
-            return _follow(replace(state, bridges=talk.enter(state.bridges, event)))
-        case BridgeLeft():
-            return _follow(replace(state, bridges=talk.leave(state.bridges, event)))
-        case BridgeClosed():
-            return _follow(replace(state, bridges=talk.close(state.bridges, event)))
-        case HangupObserved():
-            return _hung_up(state, event)
-        case ConsultationObserved():
-            return replace(state, consultations=(*state.consultations, event))
-        case LegAbsorbed():
-            if state.arrival_ms is not None or any(dial.direction is not Direction.INTERNAL for dial in state.dials):
-                return state  # it came in from outside itself: whoever took it for a leg had not heard that yet
-            moved = _move(state, Trigger.ABSORB)
-            return replace(moved, absorbed_into=event.into) if moved.phase is Phase.ABSORBED else moved
-        case RingEnded():
-            return replace(state, stopped=(*state.stopped, *((each, event.heard_ms) for each in event.extensions)))
-        case ClickJoined():
-            return _clicked(state, event)
-        case CallerIdObserved() | BridgeOpened() | HandoverObserved():
-            return state  # who is in a bridge is told by its own events
+def _heard_later(call: Draft, event: Observation) -> None:
+    """The same of a record that was downloaded: nobody heard it live."""
+    call.first_heard_ms = _least(call.first_heard_ms, event.heard_ms)
+    call.last_heard_ms = max(call.last_heard_ms or 0, event.heard_ms)
+    call.over_ami = call.over_ami or is_ami(event)
+    call.settings_revision = call.settings_revision or event.settings_revision
 
 
-def _on_its_own(before: Call, state: Call) -> Call:
-    """A call that was taken for another one's leg, or for internal, and is a customer's own: its end may be known already."""
-    if before.phase not in (Phase.ABSORBED, Phase.INTERNAL_ENDED) or state.phase is before.phase:
-        return state
-    state = replace(state, absorbed_into="")
-    return _move(state, Trigger.HANG_UP) if state.hangup is not None else state
+def _concluded(call: Draft, event: Observation) -> None:
+    """What the house itself concluded is no signal."""
+    call.last_heard_ms = max(call.last_heard_ms or 0, event.heard_ms)
 
 
-def _clicked(state: Call, event: ClickJoined) -> Call:
-    """What is known turns out to be of a click: what rang before the customer was dialled was only the employee's telephone."""
-    if state.arrival_ms is not None or (event.own_leg and state.is_dialled_out):
-        return state  # it came in from outside itself, or is known for the call: whoever took it for a leg had not heard that
-    known = replace(
-        state,
-        click=event,
-        dials=tuple(_own_dial(dial, event) for dial in state.dials),
-        hangup=_own_hangup(state.hangup, event),
-        number=state.number if is_external_number(state.number) else event.number,
-    )
-    if known.hangup is None:
-        known = replace(known, hangup_ms=None)
-    if known.direction is not Direction.OUTGOING:
-        return _move(known, Trigger.ABSORB)
-    return known if known.talks else _move(known, Trigger.UNSAY_TALK)
+def _arrived(call: Draft, event: ArrivalObserved) -> None:
+    call.arrival_ms = _least(call.arrival_ms, event.heard_ms)
+    call.number = _known_number(call.number, event.number)
+    call.trunk = call.trunk or event.trunk
+    _move_on_its_own(call, Trigger.ARRIVE)
 
 
-def _own_dial(dial: Dial, click: ClickJoined | None) -> Dial:
-    """Of a click nothing comes in: what looks so is the employee's telephone, with the customer's number on its display."""
-    return dial if click is None or dial.direction is Direction.OUTGOING else replace(dial, direction=Direction.INTERNAL)
-
-
-def _own_hangup(hangup: HangupObserved | None, click: ClickJoined) -> HangupObserved | None:
-    """The employee's own picking up is no answer of the customer's, and the end of that ringing no end of the call."""
-    if hangup is None or not _is_own_telephone(hangup, click):
-        return hangup
-    return None if click.own_leg else replace(hangup, answered=False)
-
-
-def _is_own_telephone(hangup: HangupObserved, click: ClickJoined | None) -> bool:
-    """Whether a clicked call's hangup tells of nothing but the telephone of whoever clicked."""
-    return click is not None and hangup.direction is not Direction.OUTGOING and set(hangup.extensions) <= {click.extension}
-
-
-def _dialled(state: Call, event: DialObserved) -> Call:
+def _dialled(call: Draft, event: DialObserved) -> None:
     step = Dial(
         direction=event.direction,
         extensions=event.extensions,
@@ -348,51 +279,110 @@ def _dialled(state: Call, event: DialObserved) -> Call:
         trunk=event.trunk,
         exact=is_ami(event),
     )
-    step = _own_dial(step, state.click)
+    step = _own_dial(step, call.click)
     internal = step.direction is Direction.INTERNAL
-    known = replace(
-        state,
-        dials=state.dials if _is_echo(state, step) else (*state.dials, step),
-        number=state.number if internal else _known_number(state.number, event.number),
-        trunk=state.trunk or event.trunk,
-    )
-    return _move(known, Trigger.DIAL_INTERNAL if internal else Trigger.DIAL)
+    if not _is_echo(call, step):
+        call.dials = (*call.dials, step)
+    if not internal:
+        call.number = _known_number(call.number, event.number)
+    call.trunk = call.trunk or event.trunk
+    _move_on_its_own(call, Trigger.DIAL_INTERNAL if internal else Trigger.DIAL)
 
 
-def _is_echo(state: Call, step: Dial) -> bool:
+def _move_on_its_own(call: Draft, trigger: Trigger) -> None:
+    """A call that was taken for another one's leg, or for internal, and is a customer's own: its end may be known already."""
+    before = call.phase
+    _move(call, trigger)
+    if before in (Phase.ABSORBED, Phase.INTERNAL_ENDED) and call.phase is not before:
+        call.absorbed_into = ""
+        if call.hangup is not None:
+            _move(call, Trigger.HANG_UP)
+
+
+def _is_echo(call: Draft, step: Dial) -> bool:
     """Whether this only repeats, in the PBX script's form and later, what AMI told: who stopped ringing must not ring anew."""
     if step.exact:
         return False
-    recent = [dial for dial in state.dials if dial.exact and 0 <= step.heard_ms - dial.heard_ms <= ECHO_MS]
+    recent = [dial for dial in call.dials if dial.exact and 0 <= step.heard_ms - dial.heard_ms <= ECHO_MS]
+    if not recent:
+        return False
     told = {extension for dial in recent if dial.direction is step.direction for extension in dial.extensions}
     return bool(step.extensions) and told.issuperset(step.extensions)
 
 
-def is_ami(event: Observation) -> bool:
-    """Whether it was heard over AMI (:attr:`core.ami_peers.Pbx.wire`), in order and with exact times."""
-    return event.wire.startswith(AMI_WIRE)
+def _card_requested(call: Draft, event: CardRequested) -> None:
+    call.number = _known_number(call.number, event.number)
+    call.requested = tuple(dict.fromkeys([*call.requested, *event.extensions]))
+    if call.phase is Phase.UNHEARD:
+        call.dials = (Dial(direction=event.direction, extensions=event.extensions, heard_ms=event.heard_ms),)
+        _move(call, Trigger.DIAL)
 
 
-def _hung_up(state: Call, event: HangupObserved) -> Call:
-    if state.click is not None:
-        own = _own_hangup(event, state.click)
+def _ring_ended(call: Draft, event: RingEnded) -> None:
+    call.stopped = (*call.stopped, *((each, event.heard_ms) for each in event.extensions))
+
+
+def _entered(call: Draft, event: BridgeEntered) -> None:
+    call.bridges = talk.enter(call.bridges, event)
+
+
+def _left(call: Draft, event: BridgeLeft) -> None:
+    call.bridges = talk.leave(call.bridges, event)
+
+
+def _closed(call: Draft, event: BridgeClosed) -> None:
+    call.bridges = talk.close(call.bridges, event)
+
+
+def _follow(call: Draft, _: Observation) -> None:
+    """Let the phase follow the bridges: somebody talks with the customer now, or nobody does any more."""
+    if not call.bridges.stays or call.phase not in LIVE:
+        return
+    if call.is_talking:
+        if call.phase is not Phase.TALKING:
+            _move(call, Trigger.ANSWER)
+    elif call.phase is Phase.TALKING:
+        _move(call, Trigger.PART)
+        if _is_dialled_on(call):
+            _move(call, Trigger.DIAL)
+    elif call.phase is Phase.RINGING and (talks := call.talks) and _is_dialled_before(call, talks[-1]):
+        # Answer and parting were both overtaken: the customer has talked all the same.
+        _move(call, Trigger.ANSWER)
+        _move(call, Trigger.PART)
+
+
+def _is_dialled_on(call: Draft) -> bool:
+    """Whether the parting is a blind transfer whose dial was heard already: a leg's events join a little later than a dial."""
+    last = talk.last_talk(call.talks)
+    if last is None or last.end_ms is None or not call.steps:
+        return False
+    dialled_ms = max(step.heard_ms for step in call.steps)
+    return dialled_ms > last.start_ms and dialled_ms >= last.end_ms - talk.OVERLAP_SLACK_MS
+
+
+def _is_dialled_before(call: Draft, last: Talk) -> bool:
+    steps = call.steps
+    return not steps or steps[-1].heard_ms <= last.start_ms + talk.OVERLAP_SLACK_MS
+
+
+def _hung_up(call: Draft, event: HangupObserved) -> None:
+    (_heard_later if event.downloaded else _heard)(call, event)
+    if call.click is not None:
+        own = _own_hangup(event, call.click)
         if own is None:
-            return state
+            return
         event = own
-    best = event if state.hangup is None else _better_hangup(state.hangup, event)
-    known = replace(
-        state,
-        hangup=best,
-        hangup_ms=_least(state.hangup_ms, event.heard_ms),
-        trunk=state.trunk or event.trunk,
-    )
-    if event.record_url and event.record_url not in state.recordings:
-        known = replace(known, recordings=(*known.recordings, event.record_url))
-    if known.direction is Direction.INTERNAL:
-        return _move(known, Trigger.HANG_UP_INTERNAL)
+    call.hangup = event if call.hangup is None else _better_hangup(call.hangup, event)
+    call.hangup_ms = _least(call.hangup_ms, event.heard_ms)
+    call.trunk = call.trunk or event.trunk
+    if event.record_url and event.record_url not in call.recordings:
+        call.recordings = (*call.recordings, event.record_url)
+    if call.direction is Direction.INTERNAL:
+        _move(call, Trigger.HANG_UP_INTERNAL)
+        return
     if is_external_number(event.number):
-        known = replace(known, number=_known_number(known.number, event.number))
-    return _move(known, Trigger.HANG_UP)
+        call.number = _known_number(call.number, event.number)
+    _move(call, Trigger.HANG_UP)
 
 
 def _better_hangup(known: HangupObserved, event: HangupObserved) -> HangupObserved:
@@ -411,44 +401,120 @@ def _better_hangup(known: HangupObserved, event: HangupObserved) -> HangupObserv
     return event if proves(event) > proves(known) else known
 
 
+def _absorbed(call: Draft, event: LegAbsorbed) -> None:
+    if call.arrival_ms is not None or any(dial.direction is not Direction.INTERNAL for dial in call.dials):
+        return  # it came in from outside itself: whoever took it for a leg had not heard that yet
+    _move(call, Trigger.ABSORB)
+    if call.phase is Phase.ABSORBED:
+        call.absorbed_into = event.into
+
+
+def _consulted(call: Draft, event: ConsultationObserved) -> None:
+    call.consultations = (*call.consultations, event)
+
+
+def _clicked(call: Draft, event: ClickJoined) -> None:
+    """What is known turns out to be of a click: what rang before the customer was dialled was only the employee's telephone."""
+    if call.arrival_ms is not None or (event.own_leg and call.is_dialled_out):
+        return  # it came in from outside itself, or is known for the call: whoever took it for a leg had not heard that
+    call.click = event
+    call.dials = tuple(_own_dial(dial, event) for dial in call.dials)
+    call.hangup = _own_hangup(call.hangup, event)
+    if call.hangup is None:
+        call.hangup_ms = None
+    if not is_external_number(call.number):
+        call.number = event.number
+    if call.direction is not Direction.OUTGOING:
+        _move(call, Trigger.ABSORB)
+    elif not call.talks:
+        _move(call, Trigger.UNSAY_TALK)
+
+
+def _own_dial(dial: Dial, click: ClickJoined | None) -> Dial:
+    """Of a click nothing comes in: what looks so is the employee's telephone, with the customer's number on its display."""
+    return dial if click is None or dial.direction is Direction.OUTGOING else replace(dial, direction=Direction.INTERNAL)
+
+
+def _own_hangup(hangup: HangupObserved | None, click: ClickJoined) -> HangupObserved | None:
+    """The employee's own picking up is no answer of the customer's, and the end of that ringing no end of the call."""
+    if hangup is None or not _is_own_telephone(hangup, click):
+        return hangup
+    return None if click.own_leg else replaced(hangup, answered=False)
+
+
+def _is_own_telephone(hangup: HangupObserved, click: ClickJoined | None) -> bool:
+    """Whether a clicked call's hangup tells of nothing but the telephone of whoever clicked."""
+    return click is not None and hangup.direction is not Direction.OUTGOING and set(hangup.extensions) <= {click.extension}
+
+
+def _settled(call: Draft, event: CallSettled) -> None:
+    call.settled_ms = event.at_ms
+    _move(call, Trigger.SETTLE)
+
+
+def _overdue(call: Draft, event: CallOverdue) -> None:
+    call.overdue_ms = event.at_ms
+    _move(call, Trigger.EXPIRE)
+
+
+def _written_off(call: Draft, _: CallWrittenOff) -> None:
+    _move(call, Trigger.WRITE_OFF)
+
+
+def _outcome(call: Draft, event: AnyOutcome) -> None:
+    call.remote = apply_outcome(call.remote, event)
+
+
+def _forgiven(call: Draft, _: RetryRequested) -> None:
+    call.remote = forgiven(call.remote)
+
+
+Step = Callable[[Draft, Any], None]
+
+STEPS: Final[Mapping[type[Event], tuple[Step, ...]]] = {
+    # signals
+    ArrivalObserved: (_heard, _arrived, _follow),
+    DialObserved: (_heard, _dialled, _follow),
+    CardRequested: (_heard, _card_requested),
+    RingEnded: (_heard, _ring_ended),
+    BridgeEntered: (_heard, _entered, _follow),
+    BridgeLeft: (_heard, _left, _follow),
+    BridgeClosed: (_heard, _closed, _follow),
+    HangupObserved: (_hung_up,),
+    CallerIdObserved: (_heard,),
+    BridgeOpened: (_heard,),  # who is in a bridge is told by its own events
+    HandoverObserved: (_heard,),
+    # what the house concluded
+    LegAbsorbed: (_concluded, _absorbed),
+    ConsultationObserved: (_concluded, _consulted),
+    ClickJoined: (_concluded, _clicked),
+    # what passing time decided
+    CallSettled: (_settled,),
+    CallOverdue: (_overdue,),
+    CallWrittenOff: (_written_off,),
+    # what was asked of MoySklad, and what a person asked of us
+    EffectStarted: (_outcome,),
+    EffectDone: (_outcome,),
+    EffectFailed: (_outcome,),
+    EffectRefused: (_outcome,),
+    EffectDeferred: (_outcome,),
+    RetryRequested: (_forgiven,),
+}
+"""What is done with each event, step by step. Each event has its row, which a test sees to."""
+
+
+def _move(call: Draft, trigger: Trigger) -> None:
+    call.phase = next_phase(call.phase, trigger)
+
+
+def is_ami(event: Observation) -> bool:
+    """Whether it was heard over AMI (:attr:`core.ami_peers.Pbx.wire`), in order and with exact times."""
+    return event.wire.startswith(AMI_WIRE)
+
+
 def is_unheard_end(hangup: HangupObserved) -> bool:
     """Whether the call ended while the connection to the PBX was away: how, and exactly when, nobody heard."""
     return is_ami(hangup) and not hangup.verdict
-
-
-def _follow(state: Call) -> Call:
-    """Let the phase follow the bridges: somebody talks with the customer now, or nobody does any more."""
-    if not state.bridges.stays or state.phase not in LIVE:
-        return state
-    talking = bool(state.talking)
-    if talking and state.phase is not Phase.TALKING:
-        return _move(state, Trigger.ANSWER)
-    if not talking and state.phase is Phase.TALKING:
-        parted = _move(state, Trigger.PART)
-        return _move(parted, Trigger.DIAL) if _dialled_on(state) else parted
-    if not talking and state.phase is Phase.RINGING and state.talks and _dialled_before_talk(state):
-        # Answer and parting were both overtaken: the customer has talked all the same.
-        return _move(_move(state, Trigger.ANSWER), Trigger.PART)
-    return state
-
-
-def _dialled_on(state: Call) -> bool:
-    """Whether the parting is a blind transfer whose dial was heard already: a leg's events join a little later than a dial."""
-    last = talk.last_talk(state.talks)
-    if last is None or last.end_ms is None or not state.steps:
-        return False
-    dialled_ms = max(step.heard_ms for step in state.steps)
-    return dialled_ms > last.start_ms and dialled_ms >= last.end_ms - talk.OVERLAP_SLACK_MS
-
-
-def _dialled_before_talk(state: Call) -> bool:
-    steps = state.steps
-    return not steps or steps[-1].heard_ms <= state.talks[-1].start_ms + talk.OVERLAP_SLACK_MS
-
-
-def _move(state: Call, trigger: Trigger) -> Call:
-    target = next_phase(state.phase, trigger)
-    return state if target is state.phase else replace(state, phase=target)
 
 
 def _known_number(known: str, said: str) -> str:
@@ -456,7 +522,7 @@ def _known_number(known: str, said: str) -> str:
 
 
 def _least(one: int | None, other: int) -> int:
-    return other if one is None else min(one, other)
+    return other if one is None or other < one else one
 
 
 def is_external_number(number: str) -> bool:

@@ -8,8 +8,10 @@ longer arrive. Whose the task of a customer is, and that he was talked with, is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core.attempts import Attempt
 from core.effects import (
@@ -27,8 +29,7 @@ from core.events import EffectDone, EffectFailed, EffectRefused, EffectStarted
 FOLLOW_UPS: Final = (CreateOrder, CreateTask, CompleteTask, ClaimCallback, KeepTask, HoldTasks, CloseCallback)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True, gc=False):
     """The call's order. ``done`` without ``id``: none was needed, because ``open`` (its name) was there already.
 
     ``without``: what it had to do without, in words.
@@ -42,8 +43,7 @@ class Order:
     attempt: Attempt | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Struct, frozen=True, kw_only=True, gc=False):
     """The call's task, and what the call means for the tasks of others.
 
     ``asked``: the house was asked whose the task is; ``granted``: it is this call's; ``by``: it is that call's; ``talked``: none
@@ -66,12 +66,11 @@ class Task:
     completed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class After:
+class After(Struct, frozen=True, kw_only=True, gc=False):
     """What comes after the record: the order and the task."""
 
-    order: Order = field(default_factory=Order)
-    task: Task = field(default_factory=Task)
+    order: Order = Order()
+    task: Task = Task()
 
 
 NOTHING_YET: Final = After()

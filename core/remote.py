@@ -8,9 +8,12 @@ card events in doubt are repeated under the same sequence numbers or overtaken b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace as replaced
 from enum import StrEnum
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core import follow_up
 from core.attempts import Attempt
@@ -52,8 +55,7 @@ class Card(StrEnum):
     UNSURE = "unsure"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class Written(Struct, frozen=True, kw_only=True, gc=False):
     """Fields of the MoySklad call that hold a value: what is there is never overwritten (CONTRACT-MOYSKLAD 1.4)."""
 
     extension: str = ""
@@ -63,8 +65,7 @@ class Written:
     recordings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True, gc=False):
     """Something MoySklad refused for good. ``code``: MoySklad's own number for the reason, where it gave one.
 
     ``proves`` False: it refuses everything of this account (and may not even have been asked again), which proves nothing against
@@ -79,8 +80,7 @@ class Refusal:
     proves: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contact:
+class Contact(Struct, frozen=True, kw_only=True, gc=False):
     """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there. ``owner``: the responsible employee.
 
     ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
@@ -96,8 +96,7 @@ class Contact:
     failed_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remote:
+class Remote(Struct, frozen=True, kw_only=True, gc=False):
     """MoySklad's side of one call, folded from outcomes.
 
     ``linked``: whom MoySklad took the number for, and ``linked_owner`` his responsible employee. ``deferred``: why it was not
@@ -110,9 +109,9 @@ class Remote:
     start_ms: int | None = None
     linked: str | None = None
     linked_owner: str = ""
-    written: Written = field(default_factory=Written)
+    written: Written = Written()
     cards: tuple[tuple[str, Card], ...] = ()
-    contact: Contact = field(default_factory=Contact)
+    contact: Contact = Contact()
     employees: tuple[tuple[str, str | None], ...] = ()
     attempt: Attempt | None = None
     absent_ms: int | None = None
@@ -339,7 +338,7 @@ def _inspected(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
         return replace(remote, late=late, late_until_ms=remote.late_until_ms if late else None)
     missing = tuple(url for url in attempt.effect.recordings if url not in recordings)
     if not missing:
-        return _wrote(replace(remote, attempt=None), replace(attempt.effect, recordings=()))
+        return _wrote(replace(remote, attempt=None), replaced(attempt.effect, recordings=()))
     until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
     late = missing if at_ms < until_ms else ()
     attempt = replace(attempt, in_doubt=False, doubted=False)

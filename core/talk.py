@@ -7,9 +7,11 @@ the first answerer at best. Deliveries overtake each other by seconds, so a leav
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft
 from core.phone import digits, looks_like_extension, same_number, strip_technology
@@ -23,8 +25,7 @@ MAX_STAYS: Final = 200
 """More stays than any call has: beyond them a flapping PBX adds nothing, and folding stays fast."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stay:
+class Stay(Struct, frozen=True, kw_only=True, gc=False):
     """One channel's time in one bridge, ``*_ms`` as heard. ``entered_ms`` None: only the leave was heard so far."""
 
     bridge: str
@@ -36,8 +37,7 @@ class Stay:
     left_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Talk:
+class Talk(Struct, frozen=True, kw_only=True, gc=False):
     """The customer and ``extension`` in one bridge, from ``start_ms`` to ``end_ms`` (None: still talking)."""
 
     extension: str
@@ -45,8 +45,7 @@ class Talk:
     end_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bridges:
+class Bridges(Struct, frozen=True, kw_only=True, gc=False):
     """Everything heard about bridges of one call. ``closed``: bridge id and when it was heard to be gone."""
 
     stays: tuple[Stay, ...] = ()
@@ -107,8 +106,7 @@ def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
     return Bridges(stays=stays, closed=(*bridges.closed, (event.bridge, event.heard_ms)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parties:
+class Parties(Struct, frozen=True, kw_only=True, gc=False):
     """What tells the customer's channel from an employee's: the call's own channel, direction, number, who was dialled.
 
     ``clicked``: the exchange was asked to make the call; a ``Local`` channel with the customer's number is its own then.
@@ -160,34 +158,44 @@ def customer_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
 
 
 def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
-    """Who talked with the customer, in order of the start.
+    """Who talked with the customer, in order of the start."""
+    return tuple(sorted(_found(bridges, parties), key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0)))
+
+
+def is_talking(bridges: Bridges, parties: Parties) -> bool:
+    """Whether one of them goes on. A talk ends with either stay, so without an open one it needs no looking for."""
+    if all(stay.left_ms is not None for stay in bridges.stays):
+        return False
+    return any(talk.end_ms is None for talk in _found(bridges, parties))
+
+
+def _found(bridges: Bridges, parties: Parties) -> Iterator[Talk]:
+    """The talks as they are found, in no order that means anything.
 
     Where the customer's bridge shows no employee's channel, ``connected`` names the partner: enough to go on until
     the other half arrives, and superseded by it (in an attended transfer it still names the previous one).
     """
-    found: list[Talk] = []
-    for stay in bridges.stays:
-        if stay.entered_ms is None or not parties.is_customer(stay):
-            continue
-        others = [
-            other
-            for other in bridges.stays
-            if other.bridge == stay.bridge and other.entered_ms is not None and not parties.is_customer(other)
-        ]
-        found.extend(
-            Talk(
-                extension=extension,
-                start_ms=max(stay.entered_ms, other.entered_ms or 0),
-                end_ms=_earlier(stay.left_ms, other.left_ms),
-            )
-            for other in others
-            if (extension := parties.extension(other)) and _meet(stay, other)
-        )
-        if not others and looks_like_extension(stay.connected):
-            found.append(Talk(extension=stay.connected, start_ms=stay.entered_ms, end_ms=stay.left_ms))
-    if not found and parties.direction is Direction.OUTGOING:
-        found.extend(_by_connected_line(bridges, parties))
-    return tuple(sorted(found, key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0)))
+    any_found = False
+    customers = customer_stays(bridges, parties)
+    for stay in customers:
+        alone = True
+        entered_ms = stay.entered_ms or 0
+        for other in bridges.stays:
+            if other.bridge != stay.bridge or other.entered_ms is None or other in customers:
+                continue
+            alone = False
+            if _meet(stay, other) and (extension := parties.extension(other)):
+                any_found = True
+                yield Talk(
+                    extension=extension,
+                    start_ms=max(entered_ms, other.entered_ms),
+                    end_ms=_earlier(stay.left_ms, other.left_ms),
+                )
+        if alone and looks_like_extension(stay.connected):
+            any_found = True
+            yield Talk(extension=stay.connected, start_ms=entered_ms, end_ms=stay.left_ms)
+    if not any_found and parties.direction is Direction.OUTGOING:
+        yield from _by_connected_line(bridges, parties)
 
 
 def last_talk(found: Iterable[Talk]) -> Talk | None:

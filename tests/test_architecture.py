@@ -59,6 +59,9 @@ COMPOSES_AS_SERVER_DOES: Final = frozenset(
     }
 )
 
+DRAFTS: Final = frozenset({"core/call.py:_Known"})
+"""What a value and its draft have in common: not frozen itself, because the draft is changed in place while it is folded."""
+
 TESTS_OF_NO_SINGLE_MODULE: Final = frozenset(
     {
         "tests/adapters/test_event_stores.py",  # one contract, every store
@@ -171,8 +174,14 @@ def _undocumented(path: str, prefix: str, body: list[ast.stmt]) -> Complaints:
 
 
 def values_are_frozen(path: str, tree: ast.Module) -> Complaints:
-    """The core's dataclasses are values: frozen and slotted, and what others construct takes keywords only."""
+    """The core's dataclasses and structs are values: frozen and slotted, and what others construct takes keywords only."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) in ("Struct", "msgspec.Struct") for base in node.bases):
+            if f"{path}:{node.name}" in DRAFTS:
+                continue
+            given = {each.arg for each in node.keywords if ast.unparse(each.value) == "True"}
+            if missing := ({"frozen"} if node.name.startswith("_") else {"frozen", "kw_only"}) - given:
+                yield f"{path}:{node.lineno}: {node.name} is not {', '.join(sorted(missing))}"
         for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else []:
             call = decorator if isinstance(decorator, ast.Call) else None
             if "dataclass" not in ast.unparse(call.func if call else decorator):
@@ -323,6 +332,8 @@ def test_every_module_says_first_what_it_is_for() -> None:
         (everything_public_says_what_it_is_for, "core/x.py", "x = 1"),
         (values_are_frozen, "core/x.py", "@dataclass\nclass C: ..."),
         (values_are_frozen, "core/x.py", "@dataclasses.dataclass(frozen=True, slots=False, kw_only=True)\nclass C: ..."),
+        (values_are_frozen, "core/x.py", "class C(Struct, frozen=True): ..."),
+        (values_are_frozen, "core/x.py", "class C(msgspec.Struct, kw_only=True, gc=False): ..."),
     ],
 )
 def test_the_rules_find_planted_offences(rule: Rule, path: str, offence: str) -> None:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 from collections.abc import Iterator
-from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from core.call import evolve, fold, initial, is_external_number
+from core.call import STEPS, Call, evolve, fold, initial, is_external_number
 from core.decisions import Limits, next_deadline
 from core.events import (
+    EVENT_TYPES,
     BridgeOpened,
     CallOverdue,
     CallSettled,
     CallWrittenOff,
     DialObserved,
     EffectDeferred,
+    Event,
     HangupObserved,
     LegAbsorbed,
     RetryRequested,
 )
+from core.history_file import load
 from core.lifecycle import Phase
 from core.values import ANONYMOUS, Direction
 from tests.scenario import NUMBER, call_of, events, ms
 
+HISTORIES = Path(__file__).parents[1] / "histories"
 RING = """
     0.0   A  start  +375290000001
     0.5   A  dial   101 102
@@ -188,6 +198,36 @@ def test_the_settings_revision_is_that_of_the_first_signal() -> None:
     first = DialObserved(heard_ms=1, channel="A", direction=Direction.INCOMING, settings_revision=3)
     second = DialObserved(heard_ms=2, channel="A", direction=Direction.INCOMING, settings_revision=4)
     assert fold(initial("0367", "A"), [first, second]).settings_revision == 3
+
+
+def test_every_event_has_its_steps_and_a_call_is_a_value() -> None:
+    assert set(STEPS) == set(EVENT_TYPES.values())
+    call = call_of(RING)
+    assert type(call) is Call
+    with pytest.raises(AttributeError, match="immutable"):
+        call.phase = Phase.SETTLED  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(call)) == copy.deepcopy(call) == call
+
+
+@cache
+def every_stored_event() -> tuple[Event, ...]:
+    """All that was ever recorded in the corpus: each type of event, and of the effects inside."""
+    return tuple(event for path in sorted(HISTORIES.rglob("*.jsonl")) for event in load(path.read_bytes()).events)
+
+
+@given(st.deferred(lambda: st.lists(st.sampled_from(every_stored_event()), max_size=30)), st.data())
+def test_folding_at_once_is_folding_one_by_one_and_the_same_each_time(history: list[Event], data: st.DataObject) -> None:
+    """Whatever the order, and however it is cut: a live call is folded further and further from what was kept of it."""
+    start = state = initial("0367", "1.1")
+    for event in history:
+        before, shown = state, repr(state)
+        state = evolve(state, event)
+        assert repr(before) == shown, "folding on changes nothing of what was there"
+    cut = data.draw(st.integers(0, len(history)))
+    assert fold(start, history) == fold(start, history) == state
+    assert fold(fold(start, history[:cut]), history[cut:]) == state
+    assert start == initial("0367", "1.1")
+    assert state.is_talking is bool(state.talking)
 
 
 # -- what is known ------------------------------------------------------------------------------------------------

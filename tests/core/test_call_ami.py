@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from core.call import evolve, is_unheard_end
 from core.conclusions import end_ms, outcome
@@ -92,4 +93,4 @@ def test_what_ami_told_needs_no_grace(table: str, settled: bool) -> None:
 def test_a_script_s_hangup_of_a_call_heard_over_ami_waits_for_ami_s() -> None:
     call = call_of(TALK + "35.4 A hangup 101 answered")
     assert complete(call)
-    assert not complete(replace(call, over_ami=True))
+    assert not complete(structs.replace(call, over_ami=True))

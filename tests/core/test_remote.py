@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from core.effects import (
     CardAction,
@@ -474,7 +475,7 @@ def test_a_deferral_is_known_until_something_else_happens() -> None:
     assert remote.deferred == "MoySklad is away"
     for outcome in (started(REGISTER, 2), done(FIND, 2), failed(FIND, 2), refused(FIND, 2)):
         assert after(outcome, remote=remote).deferred == ""
-    assert replace(remote, deferred="") == Remote()
+    assert structs.replace(remote, deferred="") == Remote()
 
 
 def test_only_a_deferral_that_says_something_new_is_news() -> None:
@@ -506,7 +507,7 @@ def test_a_card_waits_for_no_directory_that_is_away() -> None:
 
 def test_a_deferral_leaves_a_doubt_and_a_wait_as_they_are() -> None:
     remote = after(started(REGISTER, 1), failed(REGISTER, 1.1, retry=30))
-    assert replace(after(deferred(CONFIRM, 2, until=9), remote=remote), deferred="") == remote
+    assert structs.replace(after(deferred(CONFIRM, 2, until=9), remote=remote), deferred="") == remote
 
 
 # -- total ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from core.attempts import Attempt
 from core.call import Call, initial
@@ -27,11 +28,12 @@ REGISTER = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, star
 
 
 def attempted(effect: Effect) -> Call:
-    return replace(CALL, remote=replace(CALL.remote, attempt=Attempt(key="first", effect=effect, at_ms=1), started=4))
+    attempt = Attempt(key="first", effect=effect, at_ms=1)
+    return structs.replace(CALL, remote=structs.replace(CALL.remote, attempt=attempt, started=4))
 
 
 def test_a_question_is_asked_anew() -> None:
-    assert look(replace(CALL, version=7), ConfirmCall(external_id="x"), "why").key == "confirm_call-7"
+    assert look(structs.replace(CALL, version=7), ConfirmCall(external_id="x"), "why").key == "confirm_call-7"
 
 
 def test_a_write_keeps_its_key_while_it_asks_for_the_same() -> None:
@@ -57,7 +59,7 @@ def test_what_is_asked_for_does_not_depend_on_the_hurry() -> None:
     [(FindContact(number=NUMBER), 9_000), (TASK, 9_000), (REGISTER, 0), (ClaimCallback(call="A", number=NUMBER, missed_ms=1), 0)],
 )
 def test_a_failure_delays_whoever_asks_the_same_api(effect: Effect, due: int) -> None:
-    failed = replace(CALL, remote=replace(CALL.remote, retry_ms=9_000, retry_of="create_contact"))
+    failed = structs.replace(CALL, remote=structs.replace(CALL.remote, retry_ms=9_000, retry_of="create_contact"))
     step = Step(effect=effect, key=look(CALL, effect, "").key, why="")
     assert due_ms(failed, step) == due
     assert due_ms(failed, replace(step, not_before_ms=10_000)) == 10_000
