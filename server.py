@@ -98,7 +98,7 @@ def wall_ms() -> int:
 def projections() -> tuple[Projection, ...]:
     """Every read model; those of calls share what is folded."""
     folded = FoldedCalls()
-    return (Calls(folded), Clicks(), Journal(), Statistics(folded))
+    return (Calls(folded), Clicks(), Journal(folded), Statistics(folded))
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
