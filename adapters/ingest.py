@@ -19,8 +19,8 @@ import orjson
 import structlog
 
 from adapters.errands import Errands
-from adapters.logs import says_debug
 from adapters.ids import event_id
+from adapters.logs import says_debug
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict

@@ -7,7 +7,7 @@ else an hour later, and a replay must see when that was.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from core import talk
 from core.call import Call
@@ -73,8 +73,10 @@ def next_deadline(call: Call, now_ms: int, limits: Limits) -> int | None:
             return parted if parted is not None and parted > now_ms else _expiry_ms(call, limits)
         case Phase.ARRIVED | Phase.RINGING | Phase.TALKING | Phase.TRANSFERRING | Phase.INTERNAL:
             return _expiry_ms(call, limits)
-        case _:
+        case Phase.UNHEARD | Phase.SETTLED | Phase.WRITTEN_OFF | Phase.INTERNAL_ENDED | Phase.ABSORBED:
             return None
+        case _:
+            assert_never(call.phase)
 
 
 def complete(call: Call) -> str:

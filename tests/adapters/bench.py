@@ -50,6 +50,19 @@ Trouble = Callable[[Effect, int], Exception | None]
 """What goes wrong with an effect that is asked for the n-th time over all (from 0)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """Room for one effect of whoever may still act by then."""
+
+    gateway: Gateway
+    turn: Turn
+
+    async def perform(self, effect: Effect) -> Performed:
+        if not self.turn.permit():
+            raise Unavailable("another instance has this enterprise", ambiguous=False)
+        return await self.gateway.perform(effect)
+
+
 @dataclass(slots=True)
 class Gateway:
     """The model behind the port. ``before``/``after`` raise around what MoySklad does, ``door`` before it is asked at all.
@@ -69,11 +82,11 @@ class Gateway:
     most_underway: int = 0
 
     @asynccontextmanager
-    async def admitted(self, effect: Effect, account: Account, turn: Turn) -> AsyncIterator[Gateway]:
+    async def admitted(self, effect: Effect, account: Account, turn: Turn) -> AsyncIterator[Admitted]:
         self.turns.append(turn)
         if (trouble := self.door(effect, len(self.turns) - 1)) is not None:
             raise trouble
-        yield self
+        yield Admitted(gateway=self, turn=turn)
 
     def is_away(self, effect: Effect, account: Account) -> bool:
         return self.away(effect)

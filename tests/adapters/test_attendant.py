@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from adapters.attendant import UNHURRIED_MS, Ownership, new_event
+from adapters.attendant import OWN_SIGNALS, UNHURRIED_MS, Ownership, new_event
 from adapters.memory_store import MemoryEventStore
 from core.effects import (
     ConfirmCall,
@@ -26,8 +26,10 @@ from core.effects import (
 from core.events import EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted, Event
 from core.plan import ENDED_FRESH_MS
 from core.ports import Append, StreamId
+from core.signals import EVENTS, Wire
 from core.values import Urgency
 from tests.adapters.bench import ANSWERED, Bench, bench, lost, until
+from tests.core import wire
 from tests.moysklad_model import MoySkladModel
 from tests.scenario import heard, ms
 
@@ -348,3 +350,11 @@ def test_the_alone_own_everything() -> None:
     alone.request("0367")
     assert (alone.owns("0367"), alone.quiet_ms("0367"), alone.owned()) == (True, None, None)
     assert MoySkladModel().rows == []
+
+
+def test_what_is_said_in_a_call_s_own_stream_is_known_to_be_said_there() -> None:
+    """The attendant waits for the switchboard up to the newest of these, and for nothing that it brought itself."""
+    said = [wire.heard(Wire.CALL_EVENT, wire.pbx(name, BridgeUniqueid="b-1")) for name in EVENTS]
+    assert said
+    assert {type(each.event) for each in said if each.stream.startswith("call/")} <= set(OWN_SIGNALS)
+    assert not any(isinstance(each.event, OWN_SIGNALS) for each in said if not each.stream.startswith("call/"))

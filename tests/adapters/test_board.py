@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import asyncpg
 import orjson
 import pytest
 
 from adapters.board import MAX_LISTENERS, MAX_OF_ONE, MAX_WAITING, Board, Listener, TooManyListeners, health, message
+from core.lifecycle import LIVE
 from tests.adapters.test_call_search import BEGAN_MS, add
+
+ROOT: Final = Path(__file__).parents[2]
 
 WELL: dict[str, Any] = {"accounts": [], "backlog": {"calls": 0, "oldest_s": 0, "estimate_s": 0, "enterprises": []}, "parked": None}
 SICK: dict[str, Any] = {
@@ -23,6 +28,12 @@ SICK: dict[str, Any] = {
     },
     "parked": {"calls": 3, "enterprises": {"0367": 2, "0999": 1}},
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "adapters" / "postgres" / "sql").glob("*.sql")), ids=lambda path: path.name)
+def test_what_is_asked_of_live_calls_is_asked_of_every_live_phase(path: Path) -> None:
+    for listed in re.findall(r"phase IN \(([^)]*)\)", path.read_text()):
+        assert set(re.findall(r"'(\w+)'", listed)) == {phase.value for phase in LIVE}
 
 
 class Database:

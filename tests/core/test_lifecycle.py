@@ -87,36 +87,40 @@ OVER = {P.ENDING, P.SETTLED, P.OVERDUE, P.WRITTEN_OFF}
 TAKEN_FOR_ANOTHERS = {P.ABSORBED, P.INTERNAL, P.INTERNAL_ENDED}
 
 
-@pytest.mark.parametrize(
-    ("trigger", "leads"),
-    [
-        # who comes from outside is a customer, also when he was taken for a leg or for internal before
-        (T.ARRIVE, {P.ARRIVED: {P.UNHEARD, *TAKEN_FOR_ANOTHERS}}),
-        # a dial rings where nobody has talked yet; after a talk it hands the customer on, but only one who waits alone
-        (T.DIAL, {P.RINGING: {P.UNHEARD, P.ARRIVED, *TAKEN_FOR_ANOTHERS}, P.TRANSFERRING: {P.ON_HOLD}}),
-        # an internal dial says what a call is only while nothing else does
-        (T.DIAL_INTERNAL, {P.INTERNAL: {P.UNHEARD}}),
-        # who is known to be in the PBX can be talked with, whether or not the dial was heard
-        (T.ANSWER, {P.TALKING: IN_THE_PBX - {P.TALKING}}),
-        (T.PART, {P.ON_HOLD: {P.TALKING}}),
-        # a talk that was none leaves a telephone that rings
-        (T.UNSAY_TALK, {P.RINGING: TALKED}),
-        # the end is believed of every call that is not over, and of one that was given up for lack of it
-        (T.HANG_UP, {P.ENDING: {P.UNHEARD, *IN_THE_PBX, P.OVERDUE, P.WRITTEN_OFF}, P.INTERNAL_ENDED: {P.INTERNAL}}),
-        (T.HANG_UP_INTERNAL, {P.INTERNAL_ENDED: {P.UNHEARD, P.INTERNAL}}),
-        # time alone: each of its steps from one place
-        (T.SETTLE, {P.SETTLED: {P.ENDING}}),
-        (T.EXPIRE, {P.OVERDUE: IN_THE_PBX, P.INTERNAL_ENDED: {P.INTERNAL}}),
-        (T.WRITE_OFF, {P.WRITTEN_OFF: {P.OVERDUE}}),
-        # a leg may be found out to be one until its record is written
-        (T.ABSORB, {P.ABSORBED: {P.UNHEARD, *IN_THE_PBX, P.ENDING, P.OVERDUE, P.INTERNAL, P.INTERNAL_ENDED}}),
-    ],
-)
+LEADS: list[tuple[Trigger, dict[Phase, Collection[Phase]]]] = [
+    # who comes from outside is a customer, also when he was taken for a leg or for internal before
+    (T.ARRIVE, {P.ARRIVED: {P.UNHEARD, *TAKEN_FOR_ANOTHERS}}),
+    # a dial rings where nobody has talked yet; after a talk it hands the customer on, but only one who waits alone
+    (T.DIAL, {P.RINGING: {P.UNHEARD, P.ARRIVED, *TAKEN_FOR_ANOTHERS}, P.TRANSFERRING: {P.ON_HOLD}}),
+    # an internal dial says what a call is only while nothing else does
+    (T.DIAL_INTERNAL, {P.INTERNAL: {P.UNHEARD}}),
+    # who is known to be in the PBX can be talked with, whether or not the dial was heard
+    (T.ANSWER, {P.TALKING: IN_THE_PBX - {P.TALKING}}),
+    (T.PART, {P.ON_HOLD: {P.TALKING}}),
+    # a talk that was none leaves a telephone that rings
+    (T.UNSAY_TALK, {P.RINGING: TALKED}),
+    # the end is believed of every call that is not over, and of one that was given up for lack of it
+    (T.HANG_UP, {P.ENDING: {P.UNHEARD, *IN_THE_PBX, P.OVERDUE, P.WRITTEN_OFF}, P.INTERNAL_ENDED: {P.INTERNAL}}),
+    (T.HANG_UP_INTERNAL, {P.INTERNAL_ENDED: {P.UNHEARD, P.INTERNAL}}),
+    # time alone: each of its steps from one place
+    (T.SETTLE, {P.SETTLED: {P.ENDING}}),
+    (T.EXPIRE, {P.OVERDUE: IN_THE_PBX, P.INTERNAL_ENDED: {P.INTERNAL}}),
+    (T.WRITE_OFF, {P.WRITTEN_OFF: {P.OVERDUE}}),
+    # a leg may be found out to be one until its record is written
+    (T.ABSORB, {P.ABSORBED: {P.UNHEARD, *IN_THE_PBX, P.ENDING, P.OVERDUE, P.INTERNAL, P.INTERNAL_ENDED}}),
+]
+
+
+@pytest.mark.parametrize(("trigger", "leads"), LEADS)
 def test_a_trigger_leads_where_it_must_and_leaves_every_other_phase_alone(
     trigger: Trigger, leads: dict[Phase, Collection[Phase]]
 ) -> None:
     expected = {source: target for target, sources in leads.items() for source in sources}
     assert {phase: next_phase(phase, trigger) for phase in Phase} == {phase: expected.get(phase, phase) for phase in Phase}
+
+
+def test_every_trigger_is_told_of_here() -> None:
+    assert [trigger for trigger, _ in LEADS] == list(Trigger)
 
 
 def test_a_card_may_stand_wherever_somebody_is_in_the_pbx_and_a_record_is_final_after_the_last_grace() -> None:

@@ -21,7 +21,7 @@ from core.events import (
     decode,
     encode,
 )
-from core.signals import EXTENSIONS_LIMIT, ID_LIMIT, Wire, derived_call_ids, envelope
+from core.signals import EVENTS, EXTENSIONS_LIMIT, ID_LIMIT, Wire, derived_call_ids, envelope
 from core.values import ANONYMOUS, Direction
 from tests.core.wire import BERLIN, HEARD_MS, TOKEN, dispatched, event, heard, pbx, refused, utc_ms
 from tests.playback import NAMES, Line, as_dispatcher, recording
@@ -89,6 +89,11 @@ def test_a_recorded_hangup_ends_when_it_was_heard(name: str) -> None:
 
 
 # -- what each event says ------------------------------------------------------------------------------------------
+
+
+def test_every_event_of_the_pbx_is_read_as_what_it_is() -> None:
+    said = {name: type(heard(Wire.CALL_EVENT, pbx(name, BridgeUniqueid="b-1")).event) for name in EVENTS}
+    assert said == KINDS, "a new one is named in EVENTS and in KINDS, and read"
 
 
 def test_a_start_is_an_arrival() -> None:

@@ -21,7 +21,16 @@ from tests.mutants.ground import GETTER, LIMIT_S, ROOT, prepare
 from tests.mutants.literals import literals
 from tests.mutants.verdicts import SHARES, Fate, Verdict, judge, read_excuses
 
-LEFT_ALONE: Final = ("test_shrinking", "test_rerun", "test_ami", "test_click_request", "test_settings", "test_old_logs")
+LEFT_ALONE: Final = (
+    "test_shrinking",
+    "test_rerun",
+    "test_ami",
+    "test_click_request",
+    "test_settings",
+    "test_signals",
+    "test_events",
+    "test_old_logs",
+)
 """Beginnings of tests of the core that take seconds each and say little of what a call is; they come with their own module only."""
 
 TIMEOUTS: Final = frozenset({-24, 24, 36, 152, 255})

@@ -16,10 +16,10 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 
-COPIED: Final = ("core", "adapters", "projections", "tests")
-"""What the tests of the core import; ``tests`` goes without the recordings of whole exchanges and without PostgreSQL."""
+COPIED: Final = ("core", "adapters", "projections", "migrations", "tests")
+"""What the tests of the core import. ``tests`` goes without its ``conftest.py``: no test of the core needs a database."""
 
-LEFT_OUT: Final = ("__pycache__", "recordings", "histories", "from_production", "static", "faults", "*.sql", "conftest.py")
+LEFT_OUT: Final = ("__pycache__", "conftest.py")
 
 GETTER: Final = "_get_"
 
@@ -71,7 +71,7 @@ def settings(modules: Sequence[str], tests: Sequence[str]) -> str:
     """The copy's ``pyproject.toml``. A list in TOML is one in JSON."""
     return f"""[tool.mutmut]
 source_paths = ["core"]
-also_copy = ["adapters", "projections"]
+also_copy = ["adapters", "projections", "migrations"]
 only_mutate = {json.dumps([f"core/{module}.py" for module in modules])}
 pytest_add_cli_args_test_selection = {json.dumps(list(tests))}
 pytest_add_cli_args = ["-p", "no:cacheprovider"]

@@ -15,10 +15,12 @@ from adapters.moysklad import errors
 from core import effects as kinds
 from core.effects import encode_effect
 from core.events import (
+    EVENT_TYPES,
     BridgeClosed,
     BridgeOpened,
     CallerIdObserved,
     CallOverdue,
+    CallSettled,
     CallWrittenOff,
     CardRequested,
     ClickJoined,
@@ -120,6 +122,7 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
         ({"employees": {"101": {"id": "x", "name": "Анна"}, "102": None, "103": {"id": "y", "name": ""}}}, who),
         ({"call": "m-1", "contact": "c-1", "existed": True}, register),
         ({"call": "m-1"}, register),
+        ({}, update),
         ({"call": "m-1"}, confirm),
         ({"call": None}, confirm),
         ({"recordings": ["r"]}, kinds.InspectCall(call="m-1")),
@@ -169,6 +172,16 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
     yield events("0 A dial out 101\n")
     yield events("0 A dial internal 102 number=101\n5 A hangup internal 102 answered number=101\n")
     yield events(RING + "9 A hangup - downloaded\n")
+    talk = "5 A enter b1 customer\n5 A enter b1 101\n9 A leave b1 101\n9 A leave b1 customer\n9 A hangup 101 answered\n"
+    yield (*events(RING + talk), CallSettled(at_ms=ms(14), reason="no straggler came within the grace"))
+
+
+def test_every_event_and_every_effect_is_told_in_an_odd_history() -> None:
+    """A new one belongs into :func:`odd_histories`: only there is it found that nobody has words for it."""
+    told = [event for history in odd_histories() for event in history]
+    assert set(EVENT_TYPES) - {event.type for event in told} == set()
+    done = {str(event.effect["type"]) for event in told if isinstance(event, EffectDone)}
+    assert set(kinds.EFFECT_TYPES) - done == set()
 
 
 def test_every_odd_history_has_its_russian_telling() -> None:

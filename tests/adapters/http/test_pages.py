@@ -14,6 +14,7 @@ from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.pages import HEADERS, PAGES, POLICY, STATIC
 from adapters.http.services import Holder
+from core.lifecycle import LIVE, Phase
 
 STRICT = Guard([ip_network("127.0.0.0/8")], "inside", "admin")
 OURS = sorted(path for path in STATIC.rglob("*.js") if "vendor" not in path.parts)
@@ -136,3 +137,13 @@ async def test_what_there_is_not_is_told_to_a_person_as_a_page(
         assert answer.status == status
         assert media is None or answer.content_type == media
         assert media != "text/html" or not re.search(r"<script|style=|\son\w+=", await answer.text())
+
+
+def test_the_pages_have_a_word_for_every_phase_and_the_board_a_place_for_every_live_one() -> None:
+    words = (STATIC / "calls-words.js").read_text()
+    told = re.search(r"export const PHASES = \{(.+?)\n\};", words, re.DOTALL)
+    assert told is not None
+    assert set(re.findall(r"(\w+): \[", told[1])) == {phase.value for phase in Phase}
+    order = re.search(r"const ORDER = \{(.+?)\}", (STATIC / "live.js").read_text())
+    assert order is not None
+    assert set(re.findall(r"(\w+):", order[1])) == {phase.value for phase in LIVE}
