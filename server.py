@@ -22,6 +22,7 @@ import structlog
 from adapters import daemon
 from adapters.access import Access
 from adapters.admin_password import AdminPassword, load_or_create_password
+from adapters.archive_command import archive_command
 from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
@@ -98,7 +99,7 @@ def wall_ms() -> int:
 def projections() -> tuple[Projection, ...]:
     """Every read model; those of calls share what is folded."""
     folded = FoldedCalls()
-    return (Calls(folded), Clicks(), Journal(), Statistics(folded))
+    return (Calls(folded), Clicks(), Journal(folded), Statistics(folded))
 
 
 def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOptions:
@@ -361,7 +362,7 @@ def main() -> None:
     """Call service between Asterisk and MoySklad."""
 
 
-for _command in (*PROCESS_COMMANDS, *WORK_COMMANDS):
+for _command in (*PROCESS_COMMANDS, *WORK_COMMANDS, archive_command):
     main.add_command(_command)
 
 

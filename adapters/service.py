@@ -75,6 +75,7 @@ REJECTED_ROWS: Final = 100_000
 
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 _PRUNE_REJECTED: Final = load_sql("prune_rejected")
+_MAKE_MONTHS: Final = load_sql("months_make")
 PRUNE_EVERY_S: Final = 3_600.0
 """Between two clearings of legs that no call can need any more."""
 
@@ -179,9 +180,14 @@ class Service:
             await asyncio.sleep(SHARE_EVERY_S)
 
     async def _prune(self) -> None:
-        """Forget what nobody needs any more. A database that is away is no reason to stop: the next time does."""
+        """Forget what nobody needs any more, and make the next month of the log.
+
+        A database that is away is no reason to stop: the next time does.
+        """
         while True:
             try:
+                for month in await self.pool.fetch(_MAKE_MONTHS):
+                    log.info("month_made", month=month["month"])
                 await self.switchboard.prune()
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
