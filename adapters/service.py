@@ -64,6 +64,9 @@ STORE_PATIENCE_S: Final = 2.5
 MAX_CONNECTIONS: Final = 8
 """Of each of the two pools. One for the switchboard, four for read models; the rest reads."""
 
+SETTINGS_CONNECTIONS: Final = 2
+"""Their own: a signal that is to be acknowledged asks for the settings, and must not queue behind those who attend to calls."""
+
 log = structlog.get_logger("service")
 
 REJECTED_DAYS: Final = 30
@@ -312,7 +315,9 @@ async def _ground(
     )
     stack.push_async_callback(moysklad.close)
     store = await stack.enter_async_context(PostgresEventStore(derived, options.dsn, patience_s=STORE_PATIENCE_S))
-    settings = SettingsStore(pool, options.vault, public_url=options.public_url)
+    own = await create_pool(options.dsn, min_size=0, max_size=SETTINGS_CONNECTIONS)
+    stack.push_async_callback(close_pool, own)
+    settings = SettingsStore(own, options.vault, public_url=options.public_url)
     return _Ground(pool=pool, derived=derived, moysklad=moysklad, store=store, settings=settings)
 
 
