@@ -65,6 +65,9 @@ STORE_PATIENCE_S: Final = 2.5
 MAX_CONNECTIONS: Final = 8
 """Of each of the two pools. One for the switchboard, four for read models; the rest reads."""
 
+SETTINGS_CONNECTIONS: Final = 2
+"""Their own: a signal that is to be acknowledged asks for the settings, and must not queue behind those who attend to calls."""
+
 log = structlog.get_logger("service")
 
 REJECTED_DAYS: Final = 30
@@ -73,6 +76,7 @@ REJECTED_ROWS: Final = 100_000
 
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 _PRUNE_REJECTED: Final = load_sql("prune_rejected")
+_MAKE_MONTHS: Final = load_sql("months_make")
 PRUNE_EVERY_S: Final = 3_600.0
 """Between two clearings of legs that no call can need any more."""
 
@@ -189,9 +193,14 @@ class Service:
             await asyncio.sleep(SHARE_EVERY_S)
 
     async def _prune(self) -> None:
-        """Forget what nobody needs any more. A database that is away is no reason to stop: the next time does."""
+        """Forget what nobody needs any more, and make the next month of the log.
+
+        A database that is away is no reason to stop: the next time does.
+        """
         while True:
             try:
+                for month in await self.pool.fetch(_MAKE_MONTHS):
+                    log.info("month_made", month=month["month"])
                 await self.switchboard.prune()
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
@@ -319,7 +328,9 @@ async def _ground(
     )
     stack.push_async_callback(moysklad.close)
     store = await stack.enter_async_context(PostgresEventStore(derived, options.dsn, patience_s=STORE_PATIENCE_S))
-    settings = SettingsStore(pool, options.vault, public_url=options.public_url)
+    own = await create_pool(options.dsn, min_size=0, max_size=SETTINGS_CONNECTIONS)
+    stack.push_async_callback(close_pool, own)
+    settings = SettingsStore(own, options.vault, public_url=options.public_url)
     return _Ground(pool=pool, derived=derived, moysklad=moysklad, store=store, settings=settings)
 
 

@@ -8,8 +8,10 @@ import gc
 
 import asyncpg
 
-from adapters.service import YOUNG, calm_the_collector
-from tests.rig import Clock, service_beside
+from adapters.service import MAX_CONNECTIONS, YOUNG, calm_the_collector
+from core.signals import Wire
+from tests.adapters.http.support import dial
+from tests.rig import Clock, running, service_beside
 
 
 async def test_old_and_overflowing_refusals_are_forgotten(database_url: str) -> None:
@@ -41,6 +43,17 @@ def test_the_collector_leaves_alone_what_was_loaded_and_is_not_turned_off() -> N
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)
+
+
+async def test_a_signal_is_acknowledged_while_those_who_attend_to_calls_have_every_connection(database_url: str) -> None:
+    async with running(database_url) as rig, contextlib.AsyncExitStack() as stack:
+        service = rig.service
+        for pool in (service.pool, service.derived):
+            for _ in range(MAX_CONNECTIONS):
+                await stack.enter_async_context(pool.acquire())
+        async with asyncio.timeout(5):
+            taken = await service.ingest.take(Wire.INCOMING_CALL, dial("1.1"))
+        assert taken.status == "success"
 
 
 async def _one_round(service: object) -> bool:
