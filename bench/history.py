@@ -331,7 +331,7 @@ BEGIN
 END $$
 """
 FOLLOWED: Final = """
-INSERT INTO checkpoints (name, position) SELECT unnest(ARRAY['calls', 'journal', 'statistics', 'switchboard']), $1
+INSERT INTO checkpoints (name, position) SELECT unnest(ARRAY['calls', 'clicks', 'journal', 'statistics', 'switchboard']), $1
 ON CONFLICT (name) DO UPDATE SET position = excluded.position
 """
 
