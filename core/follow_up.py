@@ -26,8 +26,6 @@ from core.effects import (
 )
 from core.events import EffectDone, EffectFailed, EffectRefused, EffectStarted
 
-FOLLOW_UPS: Final = (CreateOrder, CreateTask, CompleteTask, ClaimCallback, KeepTask, HoldTasks, CloseCallback)
-
 
 class Order(Struct, frozen=True, kw_only=True, gc=False):
     """The call's order. ``done`` without ``id``: none was needed, because ``open`` (its name) was there already.

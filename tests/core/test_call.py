@@ -227,7 +227,6 @@ def test_folding_at_once_is_folding_one_by_one_and_the_same_each_time(history: l
     assert fold(start, history) == fold(start, history) == state
     assert fold(fold(start, history[:cut]), history[cut:]) == state
     assert start == initial("0367", "1.1")
-    assert state.is_talking is bool(state.talking)
 
 
 # -- what is known ------------------------------------------------------------------------------------------------
