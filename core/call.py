@@ -177,7 +177,7 @@ class _Known(Struct, gc=False):
     def steps(self) -> tuple[Dial, ...]:
         """The Dial steps that count: an internal one inside a customer's call is a service leg (PRODUCT B4)."""
         direction = self.direction
-        return tuple(dial for dial in self.dials if dial.direction is direction)
+        return tuple([dial for dial in self.dials if dial.direction is direction])
 
     @property
     def parties(self) -> Parties:
@@ -258,9 +258,8 @@ def evolve(state: Call, event: Event) -> Call:
 
 def _heard(call: Draft, event: Observation) -> None:
     """What every signal tells besides what it says."""
-    heard_ms = event.heard_ms
-    if call.live_heard_ms is None or heard_ms < call.live_heard_ms:
-        call.live_heard_ms = heard_ms
+    if call.live_heard_ms is None or event.heard_ms < call.live_heard_ms:
+        call.live_heard_ms = event.heard_ms
     _downloaded(call, event)
 
 
@@ -269,9 +268,14 @@ def _downloaded(call: Draft, event: Observation) -> None:
     heard_ms = event.heard_ms
     if call.first_heard_ms is None or heard_ms < call.first_heard_ms:
         call.first_heard_ms = heard_ms
-    call.last_heard_ms = max(call.last_heard_ms or 0, heard_ms)
-    call.over_ami = call.over_ami or is_ami(event)
-    call.settings_revision = call.settings_revision or event.settings_revision
+    if heard_ms > (last_ms := call.last_heard_ms or 0):
+        call.last_heard_ms = heard_ms
+    elif call.last_heard_ms is None:
+        call.last_heard_ms = last_ms
+    if not call.over_ami and event.wire.startswith(AMI_WIRE):
+        call.over_ami = True
+    if not call.settings_revision:
+        call.settings_revision = event.settings_revision
 
 
 def _concluded(call: Draft, event: Observation) -> None:

@@ -276,7 +276,8 @@ def _started(remote: RemoteDraft, event: EffectStarted, effect: Effect) -> None:
     remote.attempt = Attempt(key=event.key, effect=effect, at_ms=event.at_ms, doubted=doubted)
     remote.absent_ms = None
     for card in card_events(effect):
-        remote.sequence = max(remote.sequence, card.sequence)
+        if card.sequence > remote.sequence:
+            remote.sequence = card.sequence
 
 
 def _done(remote: RemoteDraft, event: EffectDone, effect: Effect) -> None:

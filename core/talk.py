@@ -7,7 +7,7 @@ the first answerer at best. Deliveries overtake each other by seconds, so a leav
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -106,6 +106,10 @@ def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
     return Bridges(stays=stays, closed=(*closed, (event.bridge, event.heard_ms)))
 
 
+_NOT_SEEN: Final = "?"
+"""No extension is written so; and if one were, it would only be asked after again."""
+
+
 class Parties(Struct, frozen=True, kw_only=True, eq=False):
     """What tells the customer's channel from an employee's: the call's own channel, direction, number, who was dialled.
 
@@ -124,9 +128,8 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
     def who(self, stay: Stay) -> str | None:
         """Whose stay it is: None for the customer's, else the extension behind it, which may be empty."""
         channel = (stay.channel, stay.channel_name, stay.caller_id)
-        try:
-            return self.seen[channel]
-        except KeyError:
+        known = self.seen.get(channel, _NOT_SEEN)
+        if known is _NOT_SEEN:
             known = self.seen[channel] = None if self.is_customer(stay) else self.extension(stay)
         return known
 
@@ -140,10 +143,12 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
         if self._is_exchange(stay):
             return False
         outside = not looks_like_extension(strip_technology(stay.channel_name))
-        theirs = self.number != ANONYMOUS and same_number(stay.caller_id, self.number)
         if stay.channel == self.anchor:
-            return theirs and outside
-        return theirs or (outside and stay.caller_id not in self.dialled)
+            return outside and self._is_theirs(stay)
+        return (outside and stay.caller_id not in self.dialled) or self._is_theirs(stay)
+
+    def _is_theirs(self, stay: Stay) -> bool:
+        return self.number != ANONYMOUS and same_number(stay.caller_id, self.number)
 
     def extension(self, stay: Stay) -> str:
         """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""
@@ -201,8 +206,10 @@ def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
     return tuple(found)
 
 
-def last_talk(found: Iterable[Talk]) -> Talk | None:
+def last_talk(found: Sequence[Talk]) -> Talk | None:
     """Who talked with the customer last: whoever still talks, else whose talk ended last, else whose began last."""
+    if len(found) == 1:
+        return found[0]
     return max(
         found,
         key=lambda talk: (talk.end_ms is None, talk.end_ms or 0, talk.start_ms),
