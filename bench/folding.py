@@ -103,7 +103,7 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
             f"{name} calls": f"{number(rate([(ids[name], events)] * (size.fold_calls // 4 + 1)))}/s"
             for name, events in of_kind.items()
         },
-        "decode (JSON objects to events and the effects in them)": f"{number(decode_rate(recorded[0], size.fold_calls // 10 + 1))}/s",
+        "decode (JSON objects to events, effects read)": f"{number(decode_rate(recorded[0], size.fold_calls // 10 + 1))}/s",
     }
     return [
         Figure(
