@@ -65,6 +65,7 @@ DRAFTS: Final = frozenset({"core/call.py:_Known", "core/remote.py:_Told"})
 TESTS_OF_NO_SINGLE_MODULE: Final = frozenset(
     {
         "tests/adapters/test_event_stores.py",  # one contract, every store
+        "tests/adapters/test_gateways.py",  # likewise
         "tests/adapters/test_lease_stores.py",  # likewise
         "tests/adapters/test_model_agrees.py",  # the tests' model of MoySklad against the sandbox
     }

@@ -50,6 +50,19 @@ Trouble = Callable[[Effect, int], Exception | None]
 """What goes wrong with an effect that is asked for the n-th time over all (from 0)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """Room for one effect of whoever may still act by then."""
+
+    gateway: Gateway
+    turn: Turn
+
+    async def perform(self, effect: Effect) -> Performed:
+        if not self.turn.permit():
+            raise Unavailable("another instance has this enterprise", ambiguous=False)
+        return await self.gateway.perform(effect)
+
+
 @dataclass(slots=True)
 class Gateway:
     """The model behind the port. ``before``/``after`` raise around what MoySklad does, ``door`` before it is asked at all.
@@ -69,11 +82,11 @@ class Gateway:
     most_underway: int = 0
 
     @asynccontextmanager
-    async def admitted(self, effect: Effect, account: Account, turn: Turn) -> AsyncIterator[Gateway]:
+    async def admitted(self, effect: Effect, account: Account, turn: Turn) -> AsyncIterator[Admitted]:
         self.turns.append(turn)
         if (trouble := self.door(effect, len(self.turns) - 1)) is not None:
             raise trouble
-        yield self
+        yield Admitted(gateway=self, turn=turn)
 
     def is_away(self, effect: Effect, account: Account) -> bool:
         return self.away(effect)
@@ -100,6 +113,19 @@ class Gateway:
         return [effect for effect in self.asked if is_write(effect)]
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The switchboard as the bench says that it is."""
+
+    bench: Bench
+
+    def joined_until(self, enterprise: str) -> int:
+        return self.bench.joined_until or 0
+
+    def may_be_clicks(self, enterprise: str) -> bool:
+        return self.bench.clicks
+
+
 @dataclass(slots=True)
 class Bench:
     """A reactor, its store, its MoySklad, and a clock that the test moves."""
@@ -108,6 +134,7 @@ class Bench:
     gateway: Gateway
     now_ms: int = field(default_factory=lambda: ms(0))
     joined_until: int | None = None
+    clicks: bool = True
     ownership: Ownership = field(default_factory=Alone)
     places: dict[Urgency, Places] = field(default_factory=lambda: dict(PLACES))
     reactor: Reactor = field(init=False)
@@ -127,7 +154,8 @@ class Bench:
             places=self.places,
             jitter=lambda: 0.0,
             stop_s=0.0,
-            joined_until=(lambda: self.joined_until or 0) if self.joined_until is not None else None,
+            joining=Joined(self) if self.joined_until is not None else None,
+            tail=self.store.tail,
         )
         return self.reactor
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from core.effects import (
     Effect,
     FindContact,
     FindEmployees,
+    FollowUp,
     HoldTasks,
     InspectCall,
     KeepTask,
@@ -29,10 +31,13 @@ from core.effects import (
     RegisterCall,
     Unavailable,
     UpdateCall,
+    Way,
     decode_effect,
     encode_effect,
     is_write,
+    way_of,
 )
+from core.follow_up import FOLLOW_UPS
 
 CARDS = (
     CardEvent(action=CardAction.SHOW, sequence=1, extension="101", employee="uuid-101"),
@@ -104,10 +109,27 @@ def test_an_effect_of_a_newer_service_is_refused() -> None:
         decode_effect({"type": "inspect_call", "call": 5})
 
 
-def test_only_what_changes_moysklad_is_a_write() -> None:
-    assert {effect.type for effect in EVERY if is_write(effect)} == {
-        "create_contact", "register_call", "update_call", "create_order", "create_task", "complete_task",
-    }
+WRITES = {
+    Way.PHONE: {"register_call", "update_call"},
+    Way.JSON: {"create_contact", "create_order", "create_task", "complete_task"},
+}
+LOOKS = {
+    Way.PHONE: {"confirm_call", "inspect_call", "find_employees"},
+    Way.JSON: {"find_contact"},
+    Way.HOUSE: {"claim_callback", "keep_task", "hold_tasks", "close_callback"},
+}
+
+
+def test_of_every_effect_it_is_said_here_too_who_is_asked_and_whether_that_changes_anything_there() -> None:
+    """Both have an answer for whatever they do not know (the Phone API; a look): a new effect has to be asked about."""
+    assert {way: {effect.type for effect in EVERY if is_write(effect) and way_of(effect) is way} for way in WRITES} == WRITES
+    assert {way: {effect.type for effect in EVERY if not is_write(effect) and way_of(effect) is way} for way in LOOKS} == LOOKS
+    told = [type_ for kinds in (*WRITES.values(), *LOOKS.values()) for type_ in kinds]
+    assert sorted(told) == sorted(EFFECT_TYPES), "a new effect stands in WRITES or LOOKS, under the way it goes"
+
+
+def test_what_follows_the_record_is_known_to_the_plan_as_such() -> None:
+    assert set(FOLLOW_UPS) == set(get_args(FollowUp))
 
 
 def test_there_are_four_card_events() -> None:
