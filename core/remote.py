@@ -55,7 +55,7 @@ class Card(StrEnum):
     UNSURE = "unsure"
 
 
-class Written(Struct, frozen=True, kw_only=True, gc=False):
+class Written(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Fields of the MoySklad call that hold a value: what is there is never overwritten (CONTRACT-MOYSKLAD 1.4)."""
 
     extension: str = ""
@@ -65,7 +65,7 @@ class Written(Struct, frozen=True, kw_only=True, gc=False):
     recordings: tuple[str, ...] = ()
 
 
-class Refusal(Struct, frozen=True, kw_only=True, gc=False):
+class Refusal(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Something MoySklad refused for good. ``code``: MoySklad's own number for the reason, where it gave one.
 
     ``proves`` False: it refuses everything of this account (and may not even have been asked again), which proves nothing against
@@ -80,7 +80,7 @@ class Refusal(Struct, frozen=True, kw_only=True, gc=False):
     proves: bool = True
 
 
-class Contact(Struct, frozen=True, kw_only=True, gc=False):
+class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there. ``owner``: the responsible employee.
 
     ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
@@ -96,7 +96,7 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False):
     failed_ms: int | None = None
 
 
-class _Told(Struct, gc=False):
+class _Told(Struct, gc=False, omit_defaults=True):
     """MoySklad's side of one call, folded from outcomes.
 
     ``linked``: whom MoySklad took the number for, and ``linked_owner`` his responsible employee. ``deferred``: why it was not
@@ -166,11 +166,11 @@ class _Told(Struct, gc=False):
         return any(refusal.proves and names_employee(refusal.effect) for refusal in self.refusals)
 
 
-class Remote(_Told, frozen=True, gc=False):  # type: ignore[misc]
+class Remote(_Told, frozen=True, gc=False, omit_defaults=True):  # type: ignore[misc]
     """The same as everybody sees it: a value. The fields are :class:`_Told`'s, and so are a draft's, in the same order."""
 
 
-class RemoteDraft(_Told, gc=False):
+class RemoteDraft(_Told, gc=False, omit_defaults=True):
     """The same while it is being folded: nobody but the fold ever holds it."""
 
 

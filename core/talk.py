@@ -25,7 +25,7 @@ MAX_STAYS: Final = 200
 """More stays than any call has: beyond them a flapping PBX adds nothing, and folding stays fast."""
 
 
-class Stay(Struct, frozen=True, kw_only=True, gc=False):
+class Stay(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One channel's time in one bridge, ``*_ms`` as heard. ``entered_ms`` None: only the leave was heard so far."""
 
     bridge: str
@@ -37,7 +37,7 @@ class Stay(Struct, frozen=True, kw_only=True, gc=False):
     left_ms: int | None = None
 
 
-class Talk(Struct, frozen=True, kw_only=True, gc=False):
+class Talk(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The customer and ``extension`` in one bridge, from ``start_ms`` to ``end_ms`` (None: still talking)."""
 
     extension: str
@@ -45,7 +45,7 @@ class Talk(Struct, frozen=True, kw_only=True, gc=False):
     end_ms: int | None
 
 
-class Bridges(Struct, frozen=True, kw_only=True, gc=False):
+class Bridges(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Everything heard about bridges of one call. ``closed``: bridge id and when it was heard to be gone."""
 
     stays: tuple[Stay, ...] = ()
