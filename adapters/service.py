@@ -210,9 +210,6 @@ async def assembled(
     def mended(api: Api, enterprise: str) -> None:
         retries.mended(enterprise)
 
-    def foreign(stream: StreamId) -> bool:
-        return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
-
     def heard(position: int) -> None:
         switchboard.heard_position(position)
         reactor.look()
@@ -244,6 +241,7 @@ async def assembled(
         ami = {"ami": originate.AmiOriginator(options.pbxes, now_ms=options.now_ms)} if options.pbxes else {}
         ways: dict[str, Originator] = {**ami, "http": http, **options.ways}
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
+        switchboard = _switchboard(options, ground, ownership, lambda stream: reactor.joined(stream))
         reactor = Reactor(
             store=store,
             settings=settings,
@@ -251,22 +249,16 @@ async def assembled(
             now_ms=options.now_ms,
             limits=options.limits,
             ownership=ownership,
-            joined_until=lambda: switchboard.position,
+            joining=switchboard,
+            tail=store.tail,
             clicks=caller,
-        )
-        switchboard = Switchboard(
-            state=PostgresSwitchboardState(ground.derived),
-            store=store,
-            wake_call=reactor.wake,
-            now_ms=options.now_ms,
-            foreign=foreign,
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)
         if ownership is not None and options.pbxes:
             duty = _duty(options, stack, ownership, ingest, ground)
-        book, wake = PostgresClickBook(pool), reactor.wake
-        clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=wake)
+        book = PostgresClickBook(pool)
+        clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=reactor.wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
         yield Service(
@@ -346,6 +338,22 @@ async def _ownership(
         away=lambda: ground.moysklad.reach.away,
         on_claimed=lambda enterprise: reactor().claimed(enterprise),
         on_lost=lambda enterprise: reactor().lost(enterprise),
+    )
+
+
+def _switchboard(
+    options: ServiceOptions, ground: _Ground, ownership: Ownership | None, joined: Callable[[StreamId], None]
+) -> Switchboard:
+    def foreign(stream: StreamId) -> bool:
+        return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
+
+    return Switchboard(
+        state=PostgresSwitchboardState(ground.derived),
+        store=ground.store,
+        wake_call=joined,
+        now_ms=options.now_ms,
+        foreign=foreign,
+        tail=ground.store.tail,
     )
 
 

@@ -6,10 +6,10 @@ Thousands of generated histories run against the model; this is what makes their
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from core.effects import (
     CardAction,
@@ -109,9 +109,9 @@ class Both:
     def _translated(self, effect: Effect) -> Effect:
         match effect:
             case UpdateCall() | InspectCall():
-                return replace(effect, call=self.calls.get(effect.call, effect.call))
+                return structs.replace(effect, call=self.calls.get(effect.call, effect.call))
             case RegisterCall() if effect.contact:
-                return replace(effect, contact=self.contacts[effect.contact])
+                return structs.replace(effect, contact=self.contacts[effect.contact])
             case _:
                 return effect
 
@@ -264,7 +264,7 @@ async def test_recordings_are_read_back(both: Both) -> None:
 async def test_a_call_that_is_not_there_is_refused(both: Both) -> None:
     nowhere = "00000000-0000-4000-8000-00000000dead"
     await both.refused(InspectCall(call=nowhere))
-    await both.refused(replace(update(comment="x"), call=nowhere))
+    await both.refused(structs.replace(update(comment="x"), call=nowhere))
 
 
 async def test_the_same_sync_id_makes_one_customer_who_is_found_and_linked(both: Both) -> None:

@@ -6,10 +6,11 @@ was asked, a refusal is for good and says what helps, and whatever else goes wro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import pytest
+from msgspec import structs
 
 from core.effects import (
     Account,
@@ -97,7 +98,7 @@ class GatewayContract:
 
     async def test_a_repeated_registration_names_the_same_call_and_makes_no_other(self, crm: Crm) -> None:
         first = (await perform(crm, REGISTER)).result
-        again = (await perform(crm, replace(REGISTER, start_ms=BEGAN_MS + 5_000))).result
+        again = (await perform(crm, structs.replace(REGISTER, start_ms=BEGAN_MS + 5_000))).result
         assert (again["call"], again["existed"]) == (first["call"], True)
         assert len(crm.calls()) == 1
 
@@ -112,7 +113,7 @@ class GatewayContract:
         assert (await perform(crm, InspectCall(call=call))).result["recordings"] == [RECORDING]
 
     async def test_cards_come_and_go(self, crm: Crm) -> None:
-        shown = replace(REGISTER, cards=(card(CardAction.SHOW, 1, "101"), card(CardAction.SHOW, 2, "102")))
+        shown = structs.replace(REGISTER, cards=(card(CardAction.SHOW, 1, "101"), card(CardAction.SHOW, 2, "102")))
         call = (await perform(crm, shown)).result["call"]
         assert crm.calls()[0].screens == {"101", "102"}
         hide = UpdateCall(external_id="0367-1.1", call=call, cards=(card(CardAction.HIDE, 3, "102"),))
@@ -134,7 +135,7 @@ class GatewayContract:
         assert made
         assert (await perform(crm, create)).result["contact"] == made
         assert (await perform(crm, FindContact(number=NUMBER))).result["contact"] == made
-        await perform(crm, replace(REGISTER, contact=made))
+        await perform(crm, structs.replace(REGISTER, contact=made))
         assert crm.calls()[0].contact == made
 
     async def test_every_extension_that_was_asked_for_is_answered(self, crm: Crm) -> None:
