@@ -223,8 +223,8 @@ class Switchboard:
         clock = asyncio.get_running_loop().time
         if self._kept is None:
             await self._look()
-        batch = await self._next(most or BATCH)
         idle = clock() - self._kept_s >= POLL_S
+        batch = await self._next(most or BATCH, idle)
         if not batch and self._seen == self._kept:
             if self._tail is None or idle:
                 await self._look()  # another instance may have moved on
@@ -257,10 +257,13 @@ class Switchboard:
             self._tail.reset()  # another took it, a batch was lost, or the store went back (a fail-over)
         self.heard_position(self._kept)
 
-    async def _next(self, most: int) -> list[RecordedEvent]:
-        """What comes next in the log: from memory, as long as this process alone writes it."""
+    async def _next(self, most: int, idle: bool) -> list[RecordedEvent]:
+        """What comes next in the log: from memory, as long as this process alone writes it.
+
+        Once in a while the log itself is looked at: others write, too, and of a commit whose answer was lost nobody knows.
+        """
         at_hand = self._tail.after(self._seen, most) if self._tail is not None else None
-        if at_hand is not None:
+        if at_hand or (at_hand is not None and not idle):
             return at_hand
         batch = await self._store.read_log(self._seen, most)
         if batch and self._tail is not None:

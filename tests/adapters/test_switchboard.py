@@ -427,6 +427,22 @@ async def test_what_others_recorded_in_between_is_read() -> None:
     assert facts(await board.streams()) == wanted(signals)
 
 
+async def test_what_nobody_here_knows_of_is_found_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process wrote it, or it was ours and the answer was lost: this process's next commit may be long in coming."""
+    store, woken = MemoryEventStore(), list[str]()
+    switchboard = tailed(store, MemorySwitchboardState(store), woken)
+    board = Board(MemorySwitchboardState(store), store, [])
+    await board.hear(heard("0 A start"))
+    await switchboard.step()
+    monkeypatch.setattr(store, "tail", Tail())  # from here on nobody tells it
+    await board.hear(heard("1 A dial 101"))
+    woken.clear()
+    assert await switchboard.step() == 0
+    monkeypatch.setattr(module, "POLL_S", 0.0)  # a second later
+    assert await switchboard.step() == 1
+    assert woken == ["call/A"]
+
+
 async def test_outcomes_cost_no_batch_and_are_passed_all_the_same() -> None:
     store, woken = MemoryEventStore(), list[str]()
     memory = Watched(MemorySwitchboardState(store))
