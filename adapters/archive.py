@@ -155,6 +155,8 @@ async def drop(connection: Any, month: Month, now_ms: int) -> int:
     for attempt in range(TRIES):
         try:
             async with connection.transaction():
+                # Everybody waits from here on: no whole month may be gone through, whatever the planner thinks of a new table.
+                await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
                 await connection.execute("SELECT FROM log_head FOR UPDATE")
                 if await connection.fetchval(_LEFT, month.till_ms):
                     raise NotArchived(f"{month.month} stays: a call of it has work again; try again later")
@@ -203,14 +205,20 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
     table = f"events_{header.month.replace('-', '_')}"
     try:
         async with connection.transaction():
+            begins = "MINVALUE" if header.from_ms < -_FOREVER else str(header.from_ms)
             await connection.execute(f"CREATE TABLE {table} (LIKE events_rest INCLUDING ALL)")
+            # By this the server knows without looking that all of it belongs into the month: everybody waits while it looks.
+            await connection.execute(
+                f"ALTER TABLE {table} ADD CONSTRAINT in_month"
+                f" CHECK (recorded_ms >= {header.from_ms} AND recorded_ms < {header.till_ms})"
+            )
             async with contextlib.aclosing(_lines(path)) as lines:
                 await connection.copy_to_table(
                     table, schema_name="ms", columns=list(header.columns), source=lines, format="text", timeout=WORK_S
                 )
             if (count := await connection.fetchval(f"SELECT count(*) FROM {table}")) != header.events:
                 raise NotArchived(f"{path} holds {count} events and not {header.events}: it is damaged")
-            status = await connection.fetch(
+            anew = await connection.fetch(
                 f"WITH anew AS (SELECT s.enterprise, s.stream FROM streams s WHERE s.first_ms >= $1 AND EXISTS"
                 f" (SELECT FROM {table} t WHERE t.enterprise = s.enterprise AND t.stream = s.stream)),"
                 f" gone AS (DELETE FROM {table} t USING anew a WHERE t.enterprise = a.enterprise AND t.stream = a.stream)"
@@ -219,11 +227,11 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
                 timeout=WORK_S,
             )
             await connection.execute(
-                "DELETE FROM events_rest WHERE recorded_ms >= $1 AND recorded_ms < $2", header.from_ms, header.till_ms
-            )
-            begins = "MINVALUE" if header.from_ms < -_FOREVER else str(header.from_ms)
-            await connection.execute(
-                f"ALTER TABLE events ATTACH PARTITION {table} FOR VALUES FROM ({begins}) TO ({header.till_ms})", timeout=WORK_S
+                "INSERT INTO streams AS t (enterprise, stream, version, first_ms, last_ms)"
+                f" SELECT enterprise, stream, max(version), min(recorded_ms), max(recorded_ms) FROM {table} GROUP BY 1, 2"
+                " ON CONFLICT (enterprise, stream) DO UPDATE SET version = greatest(t.version, excluded.version),"
+                " first_ms = least(t.first_ms, excluded.first_ms), last_ms = greatest(t.last_ms, excluded.last_ms)",
+                timeout=WORK_S,
             )
             await connection.execute(
                 "INSERT INTO events_months (month, from_ms, till_ms) VALUES ($1, $2, $3)",
@@ -232,16 +240,16 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
                 header.till_ms,
             )
             await connection.execute(
-                "INSERT INTO streams AS t (enterprise, stream, version, first_ms, last_ms)"
-                f" SELECT enterprise, stream, max(version), min(recorded_ms), max(recorded_ms) FROM {table} GROUP BY 1, 2"
-                " ON CONFLICT (enterprise, stream) DO UPDATE SET version = greatest(t.version, excluded.version),"
-                " first_ms = least(t.first_ms, excluded.first_ms), last_ms = greatest(t.last_ms, excluded.last_ms)",
-                timeout=WORK_S,
+                "DELETE FROM events_rest WHERE recorded_ms >= $1 AND recorded_ms < $2", header.from_ms, header.till_ms
             )
+            await connection.execute(
+                f"ALTER TABLE events ATTACH PARTITION {table} FOR VALUES FROM ({begins}) TO ({header.till_ms})", timeout=WORK_S
+            )
+            await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT in_month")
             await _whole_again(connection)
     except asyncpg.PostgresError as error:
         raise NotArchived(f"{path} cannot be brought back: {error.args[0] if error.args else error} ({error.sqlstate})") from error
-    return header, len(status)
+    return header, len(anew)
 
 
 async def _whole_again(connection: Any) -> None:
