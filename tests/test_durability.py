@@ -143,10 +143,10 @@ LASTING = re.compile(
 """What would stay with a session."""
 
 OWN_CONNECTION = {
-    "adapters/postgres/writer.py",
     "adapters/postgres/migrations.py",
     "adapters/postgres/rebuild.py",
     "adapters/postgres/sql/archive_staying.sql",
+    "adapters/postgres/writer.py",
 }
 """They have connections of their own, and never one of a pool."""
 

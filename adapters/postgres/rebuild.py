@@ -58,7 +58,7 @@ _PLACES: Final = load_sql("followers_lock")
 _MAKE: Final = load_sql("followers_make")
 _MOVE: Final = load_sql("followers_move")
 _HEAD: Final = load_sql("head")
-_FIRST: Final = "SELECT position FROM events ORDER BY position LIMIT 1"
+_BASE: Final = "SELECT begins FROM log_head"
 _TRY: Final = "SELECT pg_try_advisory_lock($1)"
 
 Progress = Callable[[int, int], None]
@@ -98,9 +98,7 @@ async def rebuild(
         await connection.execute(_MAKE, names)
         for model in models:
             await model.begin_anew(connection)
-        head = int(await connection.fetchval(_HEAD))
-        first = await connection.fetchval(_FIRST)  # not where the archive ends: months are brought back
-        base = head if first is None else int(first) - 1
+        base, head = int(await connection.fetchval(_BASE)), int(await connection.fetchval(_HEAD))
         if workers is None:
             workers = min(MOST_WORKERS, os.cpu_count() or 1) if head - base >= WORTH else 0
         if piece is None:
