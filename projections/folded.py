@@ -21,6 +21,7 @@ from msgspec.structs import astuple
 from core.call import STEPS, Call, Draft, initial
 from core.events import EVENT_TYPES, ORDERS, OUTCOMES, SCHEMAS, EffectFailed, EffectRefused, Event, Observation, decode
 from core.ports import LogLine, LogPage, ProjectionDb, RecordedEvent
+from core.remote import value_of
 from projections.call_row import row_of
 
 PREFIX: Final = "call/"
@@ -223,8 +224,12 @@ class _Growing:
             self.failures += 1
 
     def folded(self) -> Folded:
-        """As it stands."""
-        return Folded(state=Call(*astuple(self.draft)), phase_ms=self.phase_ms, failures=self.failures)
+        """As it stands; nothing is taken in after that."""
+        draft = self.draft
+        if draft.told is not None:
+            draft.remote = value_of(draft.told)
+        state = Call(*astuple(draft)[: len(Call.__struct_fields__)])
+        return Folded(state=state, phase_ms=self.phase_ms, failures=self.failures)
 
 
 def _decoded(line: LogLine) -> Event | None:
