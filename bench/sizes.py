@@ -44,7 +44,7 @@ FULL: Final = Size(
 QUICK: Final = Size(
     name="quick: smaller than the targets are stated for", rounds=2, side_s=0.8, fold_calls=1_500, ingest_s=2.0, held_s=2.0,
     cards_s=4.0, live_calls=100, card_rates=((300, 5.0),), enterprises=100, backlog=2_000, backlog_s=4.0, restart_calls=500,
-    restarts=2, history=60_000, history_small=6_000, rebuild_s=3.0, memory_calls=3_000, looks=30,
+    restarts=2, history=60_000, history_small=6_000, rebuild_s=15.0, memory_calls=3_000, looks=30,
 )  # fmt: skip
 TINY: Final = Size(
     name="tiny: proves that the measuring measures", rounds=1, side_s=0.15, callers=(4,), fold_calls=20, ingest_s=0.3, held_s=0.3,

@@ -21,6 +21,7 @@ from msgspec.structs import astuple
 from core.call import STEPS, Call, Draft, initial
 from core.events import EVENT_TYPES, ORDERS, OUTCOMES, SCHEMAS, EffectFailed, EffectRefused, Event, Observation, decode
 from core.ports import LogLine, LogPage, ProjectionDb, RecordedEvent
+from core.remote import value_of
 from projections.call_row import row_of
 
 PREFIX: Final = "call/"
@@ -165,40 +166,38 @@ class CallsAnew:
         self._folded = page
         if self._told:
             self._known, self._left_out, self._told = {}, set(), False
-        told = [
-            ((line[0], line[1]), line[2], event)
-            for line, event in zip(page.lines, self.events(page), strict=True)
-            if event is not None
-        ]
-        await self._fetch(db, told)
         known = self._known
-        for key, version, event in told:
+        begun_before: dict[Key, list[tuple[int, Event]]] = {}
+        for line, event in zip(page.lines, self.events(page), strict=True):
+            if event is None:
+                continue
+            key = (line[0], line[1])
             growing = known.get(key)
             if growing is None:
-                if version != 1:
-                    continue  # its beginning is not in the log any more
+                if line[2] != 1:
+                    if key not in self._left_out:
+                        begun_before.setdefault(key, []).append((line[2], event))
+                    continue
                 growing = known[key] = _Growing(unheard(key))
             growing.take(event)
+        if begun_before:
+            await self._go_on(db, begun_before)
 
     def changes(self) -> list[Change]:
         """What the piece made of each of its calls. The next page begins another piece."""
         self._told = True
         return [Change(before=growing.before, after=growing.folded(), heard=True) for growing in self._known.values()]
 
-    async def _fetch(self, db: ProjectionDb, told: Sequence[tuple[Key, int, Event]]) -> None:
-        missing: dict[Key, int] = {}
-        begun: set[Key] = set()
-        for key, version, _ in told:
-            if key in self._known or key in begun or key in missing or key in self._left_out:
+    async def _go_on(self, db: ProjectionDb, begun_before: Mapping[Key, Sequence[tuple[int, Event]]]) -> None:
+        """Calls that began before this piece: order matters within a call only, so their turn may come after the others'."""
+        found = await read_before(db, {key: told[0][0] for key, told in begun_before.items()})
+        for key, told in begun_before.items():
+            if key not in found:
+                self._left_out.add(key)
                 continue
-            if version == 1:
-                begun.add(key)
-            else:
-                missing[key] = version
-        if missing:
-            found = await read_before(db, missing)
-            self._known |= {key: _Growing(folded) for key, folded in found.items()}
-            self._left_out |= missing.keys() - found.keys()
+            growing = self._known[key] = _Growing(found[key])
+            for _, event in told:
+                growing.take(event)
 
 
 class _Growing:
@@ -225,8 +224,12 @@ class _Growing:
             self.failures += 1
 
     def folded(self) -> Folded:
-        """As it stands."""
-        return Folded(state=Call(*astuple(self.draft)), phase_ms=self.phase_ms, failures=self.failures)
+        """As it stands; nothing is taken in after that."""
+        draft = self.draft
+        if draft.told is not None:
+            draft.remote = value_of(draft.told)
+        state = Call(*astuple(draft)[: len(Call.__struct_fields__)])
+        return Folded(state=state, phase_ms=self.phase_ms, failures=self.failures)
 
 
 def _decoded(line: LogLine) -> Event | None:

@@ -83,7 +83,7 @@ class Journal:
         rows = [
             row
             for line, event in zip(page.lines, self._folded.anew.events(page), strict=True)
-            if (told := _told_anew(line, event)) is not None
+            if (event is None or type(event) in _TOLD_KINDS) and (told := _told_anew(line, event)) is not None
             if (row := _row(line[0], line[1], told, line[7], line[3]))
         ]
         if rows:

@@ -24,10 +24,14 @@ from core.ports import LogPage, Rebuildable
 PAGE: Final = 5_000
 """Events read at once: some megabytes."""
 
-PIECE: Final = 50_000
+SMALLEST: Final = 10_000
+LARGEST: Final = 50_000
 """Events in a piece. Its calls stay in memory until it ends, 2 KB each; those that began before it are read from the log."""
 
-WORTH: Final = 4 * PIECE
+PIECES: Final = 40
+"""At least so many where the log is long enough: progress is told after each."""
+
+WORTH: Final = 100_000
 """A log shorter than this is gone through sooner than other processes have started."""
 
 MOST_WORKERS: Final = 4
@@ -78,7 +82,7 @@ async def rebuild(
     progress: Progress = lambda _done, _all: None,
     *,
     workers: int | None = None,
-    piece: int = PIECE,
+    piece: int | None = None,
 ) -> int:
     """Derive these read models anew; returns the position up to which that is done. The service may be running.
 
@@ -97,6 +101,8 @@ async def rebuild(
         base, head = int(await connection.fetchval(_BASE)), int(await connection.fetchval(_HEAD))
         if workers is None:
             workers = min(MOST_WORKERS, os.cpu_count() or 1) if head - base >= WORTH else 0
+        if piece is None:
+            piece = min(LARGEST, max(SMALLEST, (head - base) // PIECES))
         pieces = deque((at, min(at + piece, head)) for at in range(base, head, piece))
         told = _Told(progress, base, head)
         if workers:
