@@ -72,11 +72,9 @@ class FoldedCalls:
         """The call as it is, as far as this process knows. Raises StoreUnavailable."""
         entry = self._calls.get(stream)
         if entry is None:
-            entry = self._calls[stream] = _Entry(pack(initial(stream.enterprise, stream.name.removeprefix("call/"))))
+            entry = self._begin(stream)
             self._over.pop(stream, None)
         self._calls.move_to_end(stream)
-        while len(self._calls) > MOST:
-            self._calls.popitem(last=False)
         fresh = self._at_hand(entry)
         if fresh is None:
             as_of, entry.fresh, entry.as_of = self._as_of, [], 0
@@ -94,6 +92,12 @@ class FoldedCalls:
             entry.packed, entry.version = pack(call), call.version
             entry.heard_position = max(own, default=entry.heard_position)
         return Known(call=call, heard_position=entry.heard_position)
+
+    def _begin(self, stream: StreamId) -> _Entry:
+        entry = self._calls[stream] = _Entry(pack(initial(stream.enterprise, stream.name.removeprefix("call/"))))
+        while len(self._calls) > MOST:
+            self._calls.popitem(last=False)
+        return entry
 
     def forget(self, stream: StreamId) -> None:
         """Fold this call anew the next time."""
@@ -153,7 +157,10 @@ class FoldedCalls:
             entry = self._calls.get(event.stream)
             if entry is None:
                 self._over.pop(event.stream, None)
-                continue
+                if event.version > 1 or not event.stream.name.startswith("call/"):
+                    continue
+                entry = self._begin(event.stream)  # its first event: there is nothing to read
+                entry.as_of = self._as_of
             entry.rests = None
             entry.fresh.append(event)
             if len(entry.fresh) > UNREAD:

@@ -16,9 +16,8 @@ from typing import Any, Final
 
 import msgspec
 import orjson
-from msgspec.structs import astuple
 
-from core.call import STEPS, Call, Draft, initial
+from core.call import Call, draft_of, initial, take, value_of
 from core.events import EVENT_TYPES, ORDERS, OUTCOMES, SCHEMAS, EffectFailed, EffectRefused, Event, Observation, decode
 from core.ports import LogLine, LogPage, ProjectionDb, RecordedEvent
 from projections.call_row import row_of
@@ -208,7 +207,7 @@ class _Growing:
 
     def __init__(self, before: Folded) -> None:
         self.before = before
-        self.draft = Draft(*astuple(before.state))
+        self.draft = draft_of(before.state)
         self.phase_ms = before.phase_ms
         self.failures = before.failures
 
@@ -216,9 +215,7 @@ class _Growing:
         """One event more."""
         draft = self.draft
         before = draft.phase
-        for step in STEPS[type(event)]:
-            step(draft, event)
-        draft.version += 1
+        take(draft, event)
         if draft.phase is not before:
             self.phase_ms = event.heard_ms if isinstance(event, Observation) else event.at_ms
         if type(event) in _FAILURES:
@@ -226,7 +223,7 @@ class _Growing:
 
     def folded(self) -> Folded:
         """As it stands."""
-        return Folded(state=Call(*astuple(self.draft)), phase_ms=self.phase_ms, failures=self.failures)
+        return Folded(state=value_of(self.draft), phase_ms=self.phase_ms, failures=self.failures)
 
 
 def _decoded(line: LogLine) -> Event | None:
