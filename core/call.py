@@ -215,7 +215,7 @@ class Call(_Known, frozen=True, gc=False, omit_defaults=True):  # type: ignore[m
 
 
 class Draft(_Known, gc=False, omit_defaults=True):
-    """A call while it is being folded: only ``fold`` makes one, and nobody else ever holds it.
+    """A call while it is being folded: whoever folds it has it to himself, and hands on what :func:`value_of` makes of it.
 
     ``told``: ``remote`` as it is by now, once an outcome was folded; ``remote`` itself is as it was.
     ``known``: the parties, for as long as nothing but bridges is heard.
@@ -238,11 +238,28 @@ def initial(enterprise: str, call: str) -> Call:
 
 def fold(state: Call, events: Iterable[Event]) -> Call:
     """The call after ``events``, in stream order. Total: never raises, whatever the order."""
-    call = Draft(*astuple(state))
+    call = draft_of(state)
     for event in events:
         for step in STEPS[type(event)]:
             step(call, event)
         call.version += 1
+    return value_of(call)
+
+
+def draft_of(call: Call) -> Draft:
+    """A copy to take events in, for whoever looks at the call in between (and for ``fold``)."""
+    return Draft(*astuple(call))
+
+
+def take(call: Draft, event: Event) -> None:
+    """One event more. Total."""
+    for step in STEPS[type(event)]:
+        step(call, event)
+    call.version += 1
+
+
+def value_of(call: Draft) -> Call:
+    """The call that a draft has come to; the draft may go on."""
     if call.told is not None:
         call.remote = remote.value_of(call.told)
     return Call(*astuple(call)[:-2])

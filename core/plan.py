@@ -322,6 +322,8 @@ class Parked:
 def parked(call: Call) -> Parked | None:
     """Whether a person is needed for this call, and what for. Goes by the history alone, whatever the settings are now."""
     remote = call.remote
+    if not remote.refusals:
+        return None  # as nearly always
     refusal, reason = remote.refused(ConfirmCall), _in_doubt_for_good(call)
     if not reason and remote.call is None:
         refusal = remote.refused(RegisterCall, with_cards=False)

@@ -16,12 +16,10 @@ from typing import Any, Final
 
 import msgspec
 import orjson
-from msgspec.structs import astuple
 
-from core.call import STEPS, Call, Draft, initial
+from core.call import Call, draft_of, initial, take, value_of
 from core.events import EVENT_TYPES, ORDERS, OUTCOMES, SCHEMAS, EffectFailed, EffectRefused, Event, Observation, decode
 from core.ports import LogLine, LogPage, ProjectionDb, RecordedEvent
-from core.remote import value_of
 from projections.call_row import row_of
 
 PREFIX: Final = "call/"
@@ -207,7 +205,7 @@ class _Growing:
 
     def __init__(self, before: Folded) -> None:
         self.before = before
-        self.draft = Draft(*astuple(before.state))
+        self.draft = draft_of(before.state)
         self.phase_ms = before.phase_ms
         self.failures = before.failures
 
@@ -215,21 +213,15 @@ class _Growing:
         """One event more."""
         draft = self.draft
         before = draft.phase
-        for step in STEPS[type(event)]:
-            step(draft, event)
-        draft.version += 1
+        take(draft, event)
         if draft.phase is not before:
             self.phase_ms = event.heard_ms if isinstance(event, Observation) else event.at_ms
         if type(event) in _FAILURES:
             self.failures += 1
 
     def folded(self) -> Folded:
-        """As it stands; nothing is taken in after that."""
-        draft = self.draft
-        if draft.told is not None:
-            draft.remote = value_of(draft.told)
-        state = Call(*astuple(draft)[: len(Call.__struct_fields__)])
-        return Folded(state=state, phase_ms=self.phase_ms, failures=self.failures)
+        """As it stands."""
+        return Folded(state=value_of(self.draft), phase_ms=self.phase_ms, failures=self.failures)
 
 
 def _decoded(line: LogLine) -> Event | None:
