@@ -43,7 +43,7 @@ from adapters.postgres.database import close_pool, connect, create_pool, wait_fo
 from adapters.postgres.migrations import migrate
 from adapters.process_commands import PROCESS_COMMANDS
 from adapters.replay_command import Asked, Words, answered, asked, history_of
-from adapters.service import Service, ServiceOptions, assembled
+from adapters.service import Service, ServiceOptions, assembled, calm_the_collector
 from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
@@ -337,6 +337,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         stack.push_async_callback(holder.parts.what_if.close)
         log.info("ready", host=env.host, port=env.port)
         stack.enter_context(_loading_the_rest())
+        calm_the_collector()
         try:
             await service.run()
         finally:
