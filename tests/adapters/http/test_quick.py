@@ -190,9 +190,12 @@ async def test_who_cannot_be_told_that_it_is_on_disk_is_told_so_in_time(rig: Rig
         given.append(asyncio.get_running_loop().create_future())
         return given[-1]
 
-    async with serving(rig, give=never, patience=Patience(take_s=0.05)) as (server, port):
+    async with serving(rig, give=never) as (server, port):
         peer = await Peer.dial(port)
         await told(peer, request(said("1.1")))
+        ingest = server.lane.ingest()
+        assert ingest is not None
+        ingest.patience = Patience(take_s=0.05)
         usual = {name for name in peer.headers if name != "date"}
         body = await told(peer, request(said("1.2")))
         assert (peer.status, body["error"]) == (503, "the event store is unavailable")
