@@ -23,6 +23,7 @@ look into it   replay ENTERPRISE CALL [--json]
                parked [ENTERPRISE]        calls that need a person, and why
                retry ENTERPRISE [CALL]    ask MoySklad again for them (--all: of everybody)
                doctor | export | migrate | rebuild
+               archive [--before YYYY-MM]   months of the log: what each takes; old ones into files, or gone
 develop        test [--all] [pytest's options]
                bench [NAMES...] [--quick] [--json FILE]
                mutants [MODULES...]       does a test fail when core/ is changed?

@@ -10,8 +10,7 @@ and an outcome only if nobody else's came in between. Whoever lost a call withou
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
@@ -19,8 +18,10 @@ from uuid import UUID
 import structlog
 from msgspec import structs
 
+from adapters.folded import FoldedCalls, Known
 from adapters.ids import event_id
-from core.call import Call, evolve, fold, initial
+from adapters.tail import Tail
+from core.call import Call, evolve, fold
 from core.decisions import Limits, decide
 from core.effects import (
     Account,
@@ -44,21 +45,18 @@ from core.errors import StoreUnavailable, VersionConflict
 from core.events import (
     OUTCOMES,
     AnyOutcome,
-    ArrivalObserved,
     CallSettled,
     CallWrittenOff,
-    CardRequested,
-    DialObserved,
     EffectDeferred,
     EffectDone,
     EffectFailed,
     EffectRefused,
     EffectStarted,
     Event,
-    HangupObserved,
-    decode,
+    TimeFact,
     encode,
 )
+from core.lifecycle import Phase
 from core.plan import plan, urgency
 from core.ports import Append, EventStore, NewEvent, StreamId
 from core.remote import is_news
@@ -77,17 +75,20 @@ BACKOFF_MS: Final = (500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 120_000, 
 UNHURRIED_MS: Final = 300_000
 """A contact that nobody waits for any more is asked for again after up to so long while its API is away."""
 
-CALL_CACHE: Final = 20_000
-"""Folded calls kept in memory, those attended to last; any other is folded again from its stream."""
-
 HOLD_BACK_MS: Final = 10_000
 """How long a call waits for a switchboard that stands still to have joined what was heard before its newest signal."""
 
 HOLD_BACK_MOST_MS: Final = 60_000
 """The same while the switchboard moves on, but has not got there yet: it works a backlog off, or its database comes and goes."""
 
-OWN_SIGNALS: Final = (ArrivalObserved, DialObserved, HangupObserved, CardRequested)
-"""What is heard in a call's own stream; the rest of it is brought there by the switchboard."""
+FRESH_MS: Final = 1_000
+"""A live call's own signal is acted upon at once for so long: nobody answers sooner, so its bridges cannot say otherwise yet."""
+
+HIDE_WAITS_MS: Final = 100
+"""An ended call's cards wait so long to be hidden together with the record, in one request; then they are hidden alone."""
+
+SAME_MS: Final = 20
+"""What was planned is right for so long if nothing was heard: the request takes longer than that to leave and arrive."""
 
 _OUTCOME_TYPES: Final = frozenset(kind.type for kind in OUTCOMES)
 _ANY_CALL: Final = ConfirmCall(external_id="")
@@ -140,12 +141,16 @@ class Alone:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """A call as folded so far, and the place in the log of the newest signal of its own (not of what was relayed to it)."""
+class Joining(Protocol):
+    """What the switchboard has joined so far (``adapters.switchboard.Switchboard``)."""
 
-    call: Call
-    heard_position: int = 0
+    def joined_until(self, enterprise: str) -> int:
+        """Up to which place of the log whatever may concern a call of the enterprise is in that call's stream."""
+        ...
+
+    def may_be_clicks(self, enterprise: str) -> bool:
+        """Whether a call of it may turn out to be a click's: then what it says of itself is not to be believed alone."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +184,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
-    """It waits for the switchboard, which wakes it; it stays due."""
+    """It waits for the switchboard, which wakes it; it stays due. ``until_ms``: look again then, whatever the switchboard does."""
+
+    until_ms: int | None = None
 
 
 Progress = Again | Rests | Yields | Held | Waits
@@ -192,6 +199,20 @@ class _HeldBack:
     since_ms: int
     moved_ms: int
     joined: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """A call as it was looked at: what time decides, the call with that, and what is to be done now (None: nothing yet)."""
+
+    known: Known
+    facts: tuple[TimeFact, ...]
+    call: Call
+    step: Step | None
+    wake_ms: int | None
+    rank: Urgency
+    at_ms: int
+    judging: bool
 
 
 @dataclass(slots=True)
@@ -233,14 +254,16 @@ class Attendant:
         ownership: Ownership | None = None,
         jitter: Callable[[], float] = random.random,
         new_id: Callable[[], UUID] = event_id,
-        joined_until: Callable[[], int] | None = None,
+        joining: Joining | None = None,
+        tail: Tail | None = None,
     ) -> None:
-        """``jitter``: 0 to 1, for the waits between attempts.
+        """``jitter``: 0 to 1, for the waits between attempts. ``tail``: what this process records itself, so that it is not read.
 
-        ``joined_until``: the log position up to which the switchboard has joined legs to calls; None: no switchboard.
+        ``joining``: up to where the switchboard has joined legs to calls; None: no switchboard.
 
         A call whose newest signal lies beyond it is held back: judged now, a call whose hangup overtook the bridges
-        before it (a restart with a backlog) would be settled without them, and attributed to the wrong employee.
+        before it (a restart with a backlog) would be settled without them, and attributed to the wrong employee. What needs no
+        bridges does not wait for them (docs/decisions/0021).
         """
         self.store = store
         self.ownership = ownership or Alone()
@@ -251,8 +274,8 @@ class Attendant:
         self._limits = limits
         self._jitter = jitter
         self._new_id = new_id
-        self._joined_until = joined_until
-        self._calls: OrderedDict[StreamId, Known] = OrderedDict()
+        self._joining = joining
+        self._calls = FoldedCalls(store, tail)
         self._held_since: dict[StreamId, _HeldBack] = {}
 
     @property
@@ -262,7 +285,19 @@ class Attendant:
 
     def forget(self, stream: StreamId) -> None:
         """Fold this call anew the next time."""
-        self._calls.pop(stream, None)
+        self._calls.forget(stream)
+
+    def doubt(self, stream: StreamId) -> None:
+        """Another instance may have recorded something of this call: look into its stream the next time."""
+        self._calls.doubt(stream)
+
+    def doubt_all(self) -> None:
+        """The same of every call."""
+        self._calls.doubt_all()
+
+    def is_done(self, stream: StreamId) -> bool:
+        """Whether nothing was heard of this call since it was attended to, and it waits for nothing to be joined."""
+        return stream not in self._held_since and self._calls.is_resting(stream)
 
     async def advance(self, stream: StreamId, turn: Urgency) -> Progress:
         """One round: whatever comes next for this call, in a place for what is as urgent as ``turn``.
@@ -270,61 +305,115 @@ class Attendant:
         Raises StoreUnavailable; the call stays due then.
         """
         # Asked before the stream is read: what is joined until then is in what is read.
-        joined = self._joined_until() if self._joined_until is not None else None
-        known = await self._load(stream)
-        call, now = known.call, self.now_ms()
-        if call.version == 0 or (joined is not None and self._held_back(stream, known.heard_position > joined, joined, now)):
+        joined = self._joining.joined_until(stream.enterprise) if self._joining is not None else None
+        known = await self._calls.load(stream)
+        now = self.now_ms()
+        if known.call.version == 0:
             return Waits()
-        if facts := decide(call, now, self._limits):
-            if await self._append(stream, call, *facts):
-                self.counters.calls += any(isinstance(fact, CallSettled | CallWrittenOff) for fact in facts)
-            return Again()
-        settings, account = await self._settings.for_call(stream.enterprise, call.settings_revision)
-        planned = plan(call, settings, now, self._limits)
-        rank = urgency(call, now, planned.step)
-        if planned.step is None or planned.step.not_before_ms is not None:
-            return await self._rest(stream, call, planned.wake_ms, rank)
-        if rank > turn:
-            return Yields(urgency=rank)
+        judging = True
+        if joined is None or known.heard_position <= joined:
+            self._held_since.pop(stream, None)
+        elif self._speaks_for_itself(known.call, now):
+            judging = False
+        elif self._held_back(stream, joined, now):
+            until_ms = self._held_since[stream].since_ms + HIDE_WAITS_MS
+            if known.call.phase is not Phase.ENDING or not known.call.remote.open_cards:
+                return Waits()
+            if now < until_ms:
+                return Waits(until_ms=until_ms)
+            judging = False
+        settings, account = await self._settings.for_call(stream.enterprise, known.call.settings_revision)
+        seen = self._look(known, settings, now, judging)
+        if seen.step is None or seen.rank > turn or not is_write(seen.step.effect):
+            if seen.facts:
+                return await self._note(stream, known.call, seen.facts)
+            if seen.step is None:
+                return await self._rest(stream, seen.call, seen.wake_ms, seen.rank)
+            if seen.rank > turn:
+                return Yields(urgency=seen.rank)
         allowance = Turn(
-            urgency=rank,
+            urgency=seen.rank,
             quiet_ms=self.ownership.quiet_ms(stream.enterprise),
             permit=lambda: self.ownership.owns(stream.enterprise),
         )
         try:
-            async with self._gateway.admitted(planned.step.effect, account, allowance) as admission:
-                return Again(performed=await self._perform(stream, settings, planned.step, admission))
-        except Deferred as error:
-            return await self._defer(stream, call, planned.step, account, error)
-        except Refused as error:  # known beforehand, nothing was sent
-            await self._record(stream, call.version, self._refusal(planned.step, error))
+            async with self._gateway.admitted(seen.step.effect, account, allowance) as admission:
+                return Again(performed=await self._perform(stream, settings, seen, admission))
+        except (Deferred, Refused) as error:  # known beforehand, nothing was sent
+            if seen.facts:
+                return await self._note(stream, known.call, seen.facts)
+            if isinstance(error, Deferred):
+                return await self._defer(stream, seen.call, seen.step, account, error)
+            await self._record(stream, seen.call.version, self._refusal(seen.step, error))
         return Again()
+
+    def _speaks_for_itself(self, call: Call, now_ms: int) -> bool:
+        """Whether a live call's cards need no bridges: what was just heard of it is its own, and it is nobody's click."""
+        fresh = call.is_live and now_ms - (call.last_heard_ms or 0) < FRESH_MS
+        return fresh and self._joining is not None and not self._joining.may_be_clicks(call.enterprise)
+
+    def _look(self, known: Known, settings: Settings, now_ms: int, judging: bool) -> _Seen:
+        """What is to be done, and what time has decided before. ``judging``: all is joined, so that time may decide."""
+        facts = decide(known.call, now_ms, self._limits) if judging else ()
+        call = fold(known.call, facts)
+        planned = plan(call, settings, now_ms, self._limits)
+        step = planned.step if planned.step is not None and planned.step.not_before_ms is None else None
+        return _Seen(
+            known=known,
+            facts=facts,
+            call=call,
+            step=step,
+            wake_ms=planned.wake_ms,
+            rank=urgency(call, now_ms, planned.step),
+            at_ms=now_ms,
+            judging=judging,
+        )
+
+    async def _note(self, stream: StreamId, call: Call, facts: Sequence[TimeFact]) -> Again:
+        """Record what time has decided."""
+        if await self._append(stream, call, *facts):
+            self._count(facts)
+        return Again()
+
+    def _count(self, facts: Sequence[TimeFact]) -> None:
+        self.counters.calls += any(isinstance(fact, CallSettled | CallWrittenOff) for fact in facts)
 
     async def put_off(self, stream: StreamId, turn: Urgency) -> None:
         """Come back to a call that goes on and on."""
-        call = (await self._load(stream)).call
+        call = (await self._calls.load(stream)).call
         await self.store.set_due(stream, call.version, self.now_ms() + BACKOFF_MS[0], turn)
 
     async def _rest(self, stream: StreamId, call: Call, wake_ms: int | None, rank: Urgency) -> Progress:
-        if not await self.store.set_due(stream, call.version, wake_ms, rank):
-            return Again()  # something was heard meanwhile
+        rest = (wake_ms, rank)
+        if not self._calls.is_resting(stream, rest):
+            if not await self.store.set_due(stream, call.version, wake_ms, rank):
+                self._calls.doubt(stream)
+                return Again()  # something was heard meanwhile
+            self._calls.rests(stream, rest)
         if wake_ms is None:
             self._held_since.pop(stream, None)
-            self._calls.pop(stream, None)  # at rest: whatever still comes is rare, and the stream has it
         return Rests(wake_ms=wake_ms, urgency=rank)
 
-    async def _perform(self, stream: StreamId, settings: Settings, admitted: Step, admission: Admission) -> bool:
-        """There is room: plan again, for it may have been long in coming, and perform what is right now."""
-        call = (await self._load(stream)).call
-        step = plan(call, settings, self.now_ms(), self._limits).step
-        if step is None or step.not_before_ms is not None or way_of(step.effect) is not way_of(admitted.effect):
+    async def _perform(self, stream: StreamId, settings: Settings, admitted: _Seen, admission: Admission) -> bool:
+        """There is room: plan again if it was long in coming, and perform what is right now.
+
+        What time has decided is recorded together with the start: one commit stands before the request, not two.
+        """
+        known, seen = await self._calls.load(stream), admitted
+        if known is not admitted.known or self.now_ms() - admitted.at_ms > SAME_MS:
+            seen = self._look(known, settings, self.now_ms(), admitted.judging)
+        step, call = seen.step, seen.call
+        if step is None or admitted.step is None or way_of(step.effect) is not way_of(admitted.step.effect):
             return False
-        version = call.version
+        version = known.call.version
         if is_write(step.effect):
             started = EffectStarted(key=step.key, at_ms=self.now_ms(), effect=encode_effect(step.effect), why=step.why)
-            if not await self._append(stream, call, started):
+            if not await self._append(stream, known.call, *seen.facts, started):
                 return False
-            version += 1
+            self._count(seen.facts)
+            version += len(seen.facts) + 1
+        elif seen.facts:
+            return False
         # The request goes out: whatever is heard meanwhile, its outcome belongs to the history.
         outcome = await self._outcome(call, step, admission)
         await self._record(stream, version, outcome)
@@ -353,10 +442,7 @@ class Attendant:
             until = max(until, now + int(UNHURRIED_MS * self._jitter()))
         return await self._rest(stream, call, until + int((until - now) * 0.2 * self._jitter()), rank)
 
-    def _held_back(self, stream: StreamId, behind: bool, joined: int, now_ms: int) -> bool:
-        if not behind:
-            self._held_since.pop(stream, None)
-            return False
+    def _held_back(self, stream: StreamId, joined: int, now_ms: int) -> bool:
         held = self._held_since.get(stream) or _HeldBack(since_ms=now_ms, moved_ms=now_ms, joined=joined)
         if joined > held.joined:
             held = _HeldBack(since_ms=held.since_ms, moved_ms=now_ms, joined=joined)
@@ -365,18 +451,6 @@ class Attendant:
             return True
         log.warning("legs_not_joined", waited_ms=now_ms - held.since_ms)  # better without its bridges than not at all
         return False
-
-    async def _load(self, stream: StreamId) -> Known:
-        known = self._calls.get(stream) or Known(call=initial(stream.enterprise, stream.name.removeprefix("call/")))
-        fresh = await self.store.read(stream, known.call.version)
-        events = [decode(each.type, each.schema, each.data) for each in fresh]
-        own = [each.position for each, event in zip(fresh, events, strict=True) if isinstance(event, OWN_SIGNALS)]
-        known = Known(call=fold(known.call, events), heard_position=max(own, default=known.heard_position))
-        self._calls[stream] = known
-        self._calls.move_to_end(stream)
-        while len(self._calls) > CALL_CACHE:
-            self._calls.popitem(last=False)
-        return known
 
     async def _append(self, stream: StreamId, call: Call, *events: Event) -> bool:
         """Append what was decided from this version of the call; False when something else came first."""
@@ -387,7 +461,8 @@ class Attendant:
             )
         except VersionConflict as conflict:
             if conflict.actual < call.version:
-                self._calls.pop(stream, None)  # the store lost what we knew (a fail-over): fold what it has
+                self._calls.forget(stream)  # the store lost what we knew (a fail-over): fold what it has
+            self._calls.doubt(stream)
             return False
         return True
 
@@ -405,9 +480,10 @@ class Attendant:
                 )
                 return
             except VersionConflict:
+                self._calls.doubt(stream)
                 fresh = await self.store.read(stream, version)
             if not fresh or any(each.type in _OUTCOME_TYPES for each in fresh):
-                self._calls.pop(stream, None)
+                self._calls.forget(stream)
                 self.counters.superseded += 1
                 log.warning("outcome_superseded", effect=str(outcome.effect.get("type")))
                 return

@@ -20,6 +20,7 @@ import structlog
 
 from adapters.errands import Errands
 from adapters.ids import event_id
+from adapters.logs import says_debug
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
@@ -247,8 +248,9 @@ class Ingest:
         self.duplicates += appended.duplicate
         enterprise, name = appended.stream.enterprise, appended.stream.name
         call = name.partition("/")[2] if name.startswith("call/") else ""
-        event_type = prepared.append.events[0].type
-        log.debug("signal_heard", call=call, enterprise=enterprise, event_type=event_type, duplicate=appended.duplicate)
+        if says_debug():
+            event_type = prepared.append.events[0].type
+            log.debug("signal_heard", call=call, enterprise=enterprise, event_type=event_type, duplicate=appended.duplicate)
         return Taken(
             status="success" if prepared.enabled else "disabled",
             enterprise=enterprise,
@@ -356,8 +358,8 @@ class Ingest:
 
 
 def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, now_ms: int) -> Prepared:
-    type_, schema, data = encode(heard.event)
-    data["settings_revision"] = revision
+    type_, schema, data = heard.encoded or encode(heard.event)
+    data = {**data, "settings_revision": revision}
     append = Append(
         stream=StreamId(enterprise=enterprise, name=heard.stream),
         events=(NewEvent(id=event_id(), type=type_, schema=schema, data=data),),

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 import orjson
 
+from adapters.tail import Tail
 from adapters.wakeup import Bell, Bells
 from core.errors import AppendRefused, VersionConflict
 from core.ports import Append, Appended, Due, RecordedEvent, StreamId, encode_events, encode_many
@@ -41,10 +42,14 @@ class MemoryEventStore:
         self._digests: dict[tuple[str, bytes], Appended] = {}
         self._due: dict[str, dict[StreamId, tuple[int, Urgency]]] = {}
         self._bells = Bells()
+        self.tail = Tail()
+        """What was recorded here last."""
 
     async def append(self, append: Append) -> Appended:
         """See ``EventStore.append``."""
-        result = self._take(append, encode_events(append))
+        encoded = encode_events(append)
+        result = self._take(append, encoded)
+        self.tail.take([(append, encoded, result)])
         if isinstance(result, VersionConflict):
             raise result
         self._bells.ring()
@@ -55,6 +60,7 @@ class MemoryEventStore:
         encoded = encode_many(appends)
         self._refuse_half_known(appends)
         results = [self._take(append, data) for append, data in zip(appends, encoded, strict=True)]
+        self.tail.take(list(zip(appends, encoded, results, strict=True)))
         if results:
             self._bells.ring()
         return results

@@ -90,8 +90,9 @@ class MemorySwitchboardState:
     async def clicked(self, since_ms: int) -> dict[str, int]:
         """See ``SwitchboardState.clicked``."""
         started = {
-            enterprise: max((click.started_ms for click in known.clicks.values()), default=-1)
+            enterprise: max(click.started_ms for click in known.clicks.values())
             for enterprise, known in sorted(self._known.items())
+            if known.clicks
         }
         return {enterprise: at_ms for enterprise, at_ms in started.items() if at_ms >= since_ms}
 

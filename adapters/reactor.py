@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -17,14 +17,28 @@ from uuid import UUID
 import structlog
 
 from adapters.agenda import PLACES, Agenda, Places
-from adapters.attendant import Again, Attendant, CallSettings, Counters, Held, Ownership, Progress, Rests, Waits, Yields
+from adapters.attendant import (
+    Again,
+    Attendant,
+    CallSettings,
+    Counters,
+    Held,
+    Joining,
+    Ownership,
+    Progress,
+    Rests,
+    Waits,
+    Yields,
+)
 from adapters.click_caller import ClickCaller
+from adapters.folded import OWN_SIGNALS
 from adapters.ids import event_id
+from adapters.tail import Tail
 from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
 from core.effects import Gateway
 from core.errors import StoreUnavailable
-from core.ports import EventStore, StreamId
+from core.ports import EventStore, RecordedEvent, StreamId
 from core.values import Urgency
 
 log = structlog.get_logger("reactor")
@@ -60,6 +74,8 @@ STOP_S: Final = 5.0
 BUG_PAUSE_MS: Final = 60_000
 """A call that a bug stopped is left alone so long: it costs one traceback a minute, not a loop."""
 
+_OWN_SIGNALS: Final = frozenset(kind.type for kind in OWN_SIGNALS)
+
 
 class Reactor:
     """Runs until cancelled. ``wake`` is cheap and may be called for any stream at any time."""
@@ -77,10 +93,13 @@ class Reactor:
         jitter: Callable[[], float] = random.random,
         new_id: Callable[[], UUID] = event_id,
         stop_s: float = STOP_S,
-        joined_until: Callable[[], int] | None = None,
+        joining: Joining | None = None,
+        tail: Tail | None = None,
         clicks: ClickCaller | None = None,
     ) -> None:
-        """``clicks``: attends to the streams of clicks. ``places``: how many calls are attended to at once. ``stop_s``: how long
+        """``tail``: what this process records itself: of a call's own signal in it this need not be told.
+
+        ``clicks``: attends to the streams of clicks. ``places``: how many calls are attended to at once. ``stop_s``: how long
         requests under way may take to end.
 
         The rest is the attendant's: see :class:`adapters.attendant.Attendant`.
@@ -94,8 +113,11 @@ class Reactor:
             ownership=ownership,
             jitter=jitter,
             new_id=new_id,
-            joined_until=joined_until,
+            joining=joining,
+            tail=tail,
         )
+        if tail is not None:
+            tail.listen(self._recorded)
         self._clicks = clicks
         self._store = store
         self._now_ms = now_ms
@@ -122,8 +144,20 @@ class Reactor:
             self._agenda.add(stream, urgency)
             self._start()
 
+    def joined(self, stream: StreamId) -> None:
+        """The switchboard has taken in what was heard of it. Nearly always that was attended to when it was recorded."""
+        if stream.name.startswith(CLICKS) or not self._attendant.is_done(stream):
+            self.wake(stream)
+
+    def _recorded(self, events: Sequence[RecordedEvent]) -> None:
+        """What a call says of itself may need no switchboard: its attendant knows."""
+        if self._polling:
+            for stream in {event.stream: None for event in events if event.type in _OWN_SIGNALS}:
+                self.wake(stream)
+
     def claimed(self, enterprise: str) -> None:
         """The enterprise is ours now: go on with what was waiting for that, and look at what is due."""
+        self._attendant.doubt_all()
         for stream in self._asked.pop(enterprise, ()):
             self.wake(stream)
         self._look.set()
@@ -187,6 +221,9 @@ class Reactor:
                         self._set_timer(stream, wake_ms, rank)
                     case Yields(urgency=rank):
                         self._again[stream] = rank
+                    case Waits(until_ms=until_ms):
+                        if until_ms is not None:
+                            self._set_timer(stream, until_ms, turn)
                     case Held(until_ms=until_ms):
                         self._agenda.hold(stream.enterprise, until_ms)
                     case _:
@@ -214,6 +251,7 @@ class Reactor:
             return
         for each in due:
             if not (each.stream in self._running or each.stream in self._paused or each.stream in self._agenda):
+                self._attendant.doubt(each.stream)  # who made it due may have recorded something
                 self._agenda.add(each.stream, each.urgency)
         self._start()
 

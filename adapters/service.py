@@ -64,6 +64,9 @@ STORE_PATIENCE_S: Final = 2.5
 MAX_CONNECTIONS: Final = 8
 """Of each of the two pools. One for the switchboard, four for read models; the rest reads."""
 
+SETTINGS_CONNECTIONS: Final = 2
+"""Their own: a signal that is to be acknowledged asks for the settings, and must not queue behind those who attend to calls."""
+
 log = structlog.get_logger("service")
 
 REJECTED_DAYS: Final = 30
@@ -72,6 +75,7 @@ REJECTED_ROWS: Final = 100_000
 
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 _PRUNE_REJECTED: Final = load_sql("prune_rejected")
+_MAKE_MONTHS: Final = load_sql("months_make")
 PRUNE_EVERY_S: Final = 3_600.0
 """Between two clearings of legs that no call can need any more."""
 
@@ -176,9 +180,14 @@ class Service:
             await asyncio.sleep(SHARE_EVERY_S)
 
     async def _prune(self) -> None:
-        """Forget what nobody needs any more. A database that is away is no reason to stop: the next time does."""
+        """Forget what nobody needs any more, and make the next month of the log.
+
+        A database that is away is no reason to stop: the next time does.
+        """
         while True:
             try:
+                for month in await self.pool.fetch(_MAKE_MONTHS):
+                    log.info("month_made", month=month["month"])
                 await self.switchboard.prune()
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
@@ -200,9 +209,6 @@ async def assembled(
 
     def mended(api: Api, enterprise: str) -> None:
         retries.mended(enterprise)
-
-    def foreign(stream: StreamId) -> bool:
-        return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
 
     def heard(position: int) -> None:
         switchboard.heard_position(position)
@@ -235,6 +241,7 @@ async def assembled(
         ami = {"ami": originate.AmiOriginator(options.pbxes, now_ms=options.now_ms)} if options.pbxes else {}
         ways: dict[str, Originator] = {**ami, "http": http, **options.ways}
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
+        switchboard = _switchboard(options, ground, ownership, lambda stream: reactor.joined(stream))
         reactor = Reactor(
             store=store,
             settings=settings,
@@ -242,22 +249,16 @@ async def assembled(
             now_ms=options.now_ms,
             limits=options.limits,
             ownership=ownership,
-            joined_until=lambda: switchboard.position,
+            joining=switchboard,
+            tail=store.tail,
             clicks=caller,
-        )
-        switchboard = Switchboard(
-            state=PostgresSwitchboardState(ground.derived),
-            store=store,
-            wake_call=reactor.wake,
-            now_ms=options.now_ms,
-            foreign=foreign,
         )
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)
         if ownership is not None and options.pbxes:
             duty = _duty(options, stack, ownership, ingest, ground)
-        book, wake = PostgresClickBook(pool), reactor.wake
-        clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=wake)
+        book = PostgresClickBook(pool)
+        clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=reactor.wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
         yield Service(
@@ -314,7 +315,9 @@ async def _ground(
     )
     stack.push_async_callback(moysklad.close)
     store = await stack.enter_async_context(PostgresEventStore(derived, options.dsn, patience_s=STORE_PATIENCE_S))
-    settings = SettingsStore(pool, options.vault, public_url=options.public_url)
+    own = await create_pool(options.dsn, min_size=0, max_size=SETTINGS_CONNECTIONS)
+    stack.push_async_callback(close_pool, own)
+    settings = SettingsStore(own, options.vault, public_url=options.public_url)
     return _Ground(pool=pool, derived=derived, moysklad=moysklad, store=store, settings=settings)
 
 
@@ -335,6 +338,22 @@ async def _ownership(
         away=lambda: ground.moysklad.reach.away,
         on_claimed=lambda enterprise: reactor().claimed(enterprise),
         on_lost=lambda enterprise: reactor().lost(enterprise),
+    )
+
+
+def _switchboard(
+    options: ServiceOptions, ground: _Ground, ownership: Ownership | None, joined: Callable[[StreamId], None]
+) -> Switchboard:
+    def foreign(stream: StreamId) -> bool:
+        return ownership is not None and bool(ownership.others()) and not ownership.owns(stream.enterprise)
+
+    return Switchboard(
+        state=PostgresSwitchboardState(ground.derived),
+        store=ground.store,
+        wake_call=joined,
+        now_ms=options.now_ms,
+        foreign=foreign,
+        tail=ground.store.tail,
     )
 
 

@@ -21,6 +21,8 @@ import structlog
 
 from adapters.attendant import new_event
 from adapters.click_joiner import ClickMemory, find_joinings, new_click_event, order_given
+from adapters.tail import Tail
+from adapters.unjoined import OURS, RELAYED, Unjoined, may_join
 from core.click_joining import Joining, KnownClick
 from core.clicks import STREAM as CLICKS
 from core.clicks import ClickMatched
@@ -48,10 +50,6 @@ RETRIES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 BUG_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Between two attempts at a batch that a bug stopped; the last one repeats."""
-
-OURS: Final = "switchboard"
-RELAYED: Final = "relayed from "
-"""How the wires of what it appends itself begin."""
 
 KEEP_MS: Final = 172_800_000
 """Legs older than two days are forgotten: no call lasts that long, and what they proved is in the calls' streams."""
@@ -164,18 +162,33 @@ class Switchboard:
         wake_call: Callable[[StreamId], None],
         now_ms: Callable[[], int],
         foreign: Callable[[StreamId], bool] = nobody,
+        tail: Tail | None = None,
     ) -> None:
+        """``tail``: what this process records itself; without it the log is read each time."""
         self._state = state
         self._store = store
         self._wake_call = wake_call
         self._now_ms = now_ms
         self._foreign = foreign
+        self._tail = tail
+        self._kept: int | None = None
+        self._seen = 0
+        self._kept_s = float("-inf")
+        self._unjoined = Unjoined(tail, now_ms) if tail is not None else None
         self.position = 0
         """Up to here, as far as this instance knows, the log's legs are joined and their copies recorded."""
 
     def heard_position(self, position: int) -> None:
         """Another instance says that the log is joined up to there."""
         self.position = max(self.position, position)
+
+    def joined_until(self, enterprise: str) -> int:
+        """See ``adapters.attendant.Joining``."""
+        return self.position if self._unjoined is None else self._unjoined.joined_until(enterprise, self.position)
+
+    def may_be_clicks(self, enterprise: str) -> bool:
+        """See ``adapters.attendant.Joining``."""
+        return self._unjoined is None or self._unjoined.may_be_clicks(enterprise)
 
     async def run(self) -> None:
         """Follow until cancelled. While the database is away it waits, says so, and goes on where it was."""
@@ -188,12 +201,14 @@ class Switchboard:
                 bugs = failures = 0
             except StoreUnavailable as error:
                 _still_wanted(error)
+                self._kept = None
                 log.warning("switchboard_waits_for_database", reason=str(error))
                 await asyncio.sleep(RETRIES_S[min(failures, len(RETRIES_S) - 1)])
                 failures = min(failures + 1, BATCH.bit_length())
                 continue
             except Exception as error:
                 _still_wanted(error)
+                self._kept = None
                 # A bug: legs stand still where they are, visibly; signals are still taken in, and calls still attended to.
                 log.error("switchboard_failed", position=self.position, exc_info=error)
                 await asyncio.sleep(BUG_RETRY_S[min(bugs, len(BUG_RETRY_S) - 1)])
@@ -205,23 +220,57 @@ class Switchboard:
 
     async def step(self, most: int | None = None) -> int:
         """Take in one batch of the log, of ``most`` events (None: a usual one); returns how many it held."""
-        after = await self._state.position()
-        batch = await self._store.read_log(after, most or BATCH)
-        if not batch:
-            self.position = after
+        clock = asyncio.get_running_loop().time
+        if self._kept is None:
+            await self._look()
+        batch = await self._next(most or BATCH)
+        idle = clock() - self._kept_s >= POLL_S
+        if not batch and self._seen == self._kept:
+            if self._tail is None or idle:
+                await self._look()  # another instance may have moved on
+                self._kept_s = clock()
             return 0
+        if self._tail is not None and not idle and self._seen - (self._kept or 0) < BATCH and not any(map(may_join, batch)):
+            # Outcomes join nothing. That they were passed is kept with the next batch, or soon.
+            self._passed(batch)
+            return len(batch)
         # One switchboard at a time over all instances: whoever takes the state where this batch begins.
-        async with self._state.taken(after) as memory:
+        async with self._state.taken(self._kept or 0) as memory:
             if memory is None:
-                self.heard_position(after)
+                await self._look()
                 return 0
             touched = await self._take_in(memory, batch)
             others = [stream for stream in touched if self._foreign(stream)]
-            await memory.move(batch[-1].position, hasten=others, now_ms=self._now_ms())
-        self.heard_position(batch[-1].position)
+            await memory.move(batch[-1].position if batch else self._seen, hasten=others, now_ms=self._now_ms())
+        self._passed(batch)
+        self._kept, self._kept_s = self._seen, clock()
         for stream in touched:
             self._wake_call(stream)
+        if self._unjoined is not None and self._unjoined.asks_for_clicks(self.position):
+            await self._unjoined.learn_clicks(self._state.clicked)
         return len(batch)
+
+    async def _look(self) -> None:
+        """Begin where the log is joined to."""
+        self._kept = self._seen = await self._state.position()
+        if self._kept < self.position and self._tail is not None:
+            self._tail.reset()  # another took it, a batch was lost, or the store went back (a fail-over)
+        self.heard_position(self._kept)
+
+    async def _next(self, most: int) -> list[RecordedEvent]:
+        """What comes next in the log: from memory, as long as this process alone writes it."""
+        at_hand = self._tail.after(self._seen, most) if self._tail is not None else None
+        if at_hand is not None:
+            return at_hand
+        batch = await self._store.read_log(self._seen, most)
+        if batch and self._tail is not None:
+            self._tail.passed(batch[-1].position)
+        return batch
+
+    def _passed(self, batch: Sequence[RecordedEvent]) -> None:
+        if batch:
+            self._seen = batch[-1].position
+        self.heard_position(self._seen)
 
     async def prune(self) -> None:
         """Forget legs that no call can need any more."""
@@ -276,7 +325,9 @@ class Switchboard:
             for (leg, _), relayed in lesson.to_relay.items():
                 stream = StreamId(enterprise=enterprise, name=leg)
                 here = heard.get(stream)
-                if here is None or here[0].version > relayed + 1 or here[-1].version - here[0].version >= len(here):
+                if here is None and leg not in lesson.before:
+                    heard[stream] = []  # nothing was heard of it so far
+                elif here is None or here[0].version > relayed + 1 or here[-1].version - here[0].version >= len(here):
                     asked[stream] = min(relayed, asked.get(stream, relayed))
         return heard | await self._store.read_many(asked) if asked else heard
 
@@ -369,9 +420,13 @@ def _near(observations: Iterable[tuple[RecordedEvent, AnyObservation]]) -> Near:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lesson:
-    """What a batch showed of one enterprise. ``to_relay``: ``(leg, call)`` -> up to which version it was copied before."""
+    """What a batch showed of one enterprise. ``before``: legs that were heard of earlier.
+
+    ``to_relay``: ``(leg, call)`` -> up to which version it was copied before.
+    """
 
     legs: Legs
+    before: frozenset[str]
     to_relay: Mapping[tuple[str, str], int]
     absorbed: tuple[Absorb, ...]
     heard_ms: int
@@ -392,6 +447,7 @@ def _learn(near: Nearby, observations: Sequence[tuple[RecordedEvent, AnyObservat
             to_relay[finding.leg, finding.call] = None
     return _Lesson(
         legs=legs,
+        before=frozenset(near.legs.links) | {f"bridge/{name}" for name in near.legs.members},
         to_relay={link: near.relayed.get(link, 0) for link in to_relay},
         # What the rest of the batch showed to be a customer's own call is nobody's leg, and no evidence either.
         absorbed=tuple(each for each in findings if isinstance(each, Absorb) and legs.calls[each.leg].absorbed),

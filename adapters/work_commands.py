@@ -22,6 +22,7 @@ from adapters.command_line import complain, environment, fail, run
 from adapters.environment import Environment
 from adapters.later import later
 from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
+from adapters.postgres.rebuild import rebuild
 from adapters.service import Service
 
 if TYPE_CHECKING:
@@ -95,20 +96,21 @@ def rebuild_command(opened: Opened, names: tuple[str, ...]) -> None:
 
     async def work() -> None:
         async with opened(env) as service:
-            known = [state.name for state in service.runner.states()]
+            known = service.runner.rebuildable()
             for name in names:
                 if name not in known:
                     fail(f"there is no read model {name}; there are {', '.join(known)}", 2)
-            for name in names or known:
-                started = time.monotonic()
-                count = await service.runner.rebuild(name, partial(_progress, name))
-                click.echo(f"{name}: rebuilt from {count} events in {time.monotonic() - started:.1f} s")
+            told, started = ", ".join(names or known), time.monotonic()
+            models = [known[name] for name in names or known]
+            count = await rebuild(service.options.dsn, models, partial(_progress, told, started))
+            click.echo(f"{told}: rebuilt from {count} events in {time.monotonic() - started:.1f} s")
 
     run(work())
 
 
-def _progress(name: str, done: int, head: int) -> None:
-    complain(f"{name}: {done} of {head}")
+def _progress(names: str, started: float, done: int, count: int) -> None:
+    rate = done / max(time.monotonic() - started, 1e-3)
+    complain(f"{names}: {done} of {count} events" + (f", {rate:,.0f} a second" if done else ""))
 
 
 @click.command("doctor")

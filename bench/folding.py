@@ -8,7 +8,7 @@ import tracemalloc
 from collections.abc import Sequence
 from typing import Final
 
-from adapters.attendant import Known
+from adapters.folded import Known
 from bench.figures import Figure, Spread, number, spread
 from bench.ground import Ground
 from bench.machine import dictionary_steps_per_s

@@ -221,7 +221,9 @@ async def make(
     connection = await connect(dsn, statement_s=3_600.0)
     try:
         await connection.execute("SET synchronous_commit = off")
-        head = int(await connection.fetchval("SELECT coalesce(max(position), 0) FROM events"))
+        head = int(await connection.fetchval("SELECT last_position FROM log_end()"))
+        if not head:
+            await _months(connection, ends_ms - span_ms)
         plan = list(_blocks(found, kinds, events))
         writer = _Writer(connection, columns)
         nth, written = first, 0
@@ -240,6 +242,13 @@ async def make(
     finally:
         await connection.close()
     return Made(calls=nth - first, events=written, head=head + written)
+
+
+async def _months(connection: asyncpg.Connection, since_ms: int) -> None:
+    """As if the service had run since then: a month each, where a new database has one for all that was before."""
+    await connection.execute(NO_MONTHS)
+    await connection.fetch("SELECT events_month(day::date) FROM generate_series(to_timestamp($1), now(), interval '28 days') AS day"
+                           " UNION ALL SELECT events_month(now()::date)", since_ms / 1000)  # fmt: skip
 
 
 def _blocks(found: Mapping[str, Example], kinds: Sequence[str], events: int) -> Iterator[str]:
@@ -312,8 +321,17 @@ SELECT enterprise, started_ms / 3600000 * 3600000, e, direction, count(*), count
     count(*) FILTER (WHERE outcome <> 'answered'), sum(talk_ms), count(wait_ms), coalesce(sum(wait_ms), 0)
 FROM calls, unnest(extensions) AS e WHERE outcome IS NOT NULL AND direction <> 'internal' GROUP BY 1, 2, 3, 4;
 """
+NO_MONTHS: Final = """
+DO $$
+DECLARE first record;
+BEGIN
+    SELECT * INTO first FROM events_months WHERE from_ms < 0;
+    EXECUTE format('DROP TABLE %I', 'events_' || replace(first.month, '-', '_'));
+    DELETE FROM events_months WHERE month = first.month;
+END $$
+"""
 FOLLOWED: Final = """
-INSERT INTO checkpoints (name, position) SELECT unnest(ARRAY['calls', 'journal', 'statistics', 'switchboard']), $1
+INSERT INTO checkpoints (name, position) SELECT unnest(ARRAY['calls', 'clicks', 'journal', 'statistics', 'switchboard']), $1
 ON CONFLICT (name) DO UPDATE SET position = excluded.position
 """
 

@@ -41,7 +41,7 @@ def wall_ms() -> int:
 def projections() -> tuple[Projection, ...]:
     """Every read model, as the service has them."""
     folded = FoldedCalls()
-    return (Calls(folded), Journal(), Statistics(folded))
+    return (Calls(folded), Journal(folded), Statistics(folded))
 
 
 @dataclass(slots=True)

@@ -23,6 +23,9 @@ _CACHED: Final = 20_000
 _NOT_DIGITS: Final = re.compile(r"[^0-9]")
 _EXTENSION: Final = re.compile(r"[0-9]{2,6}")
 _CHANNEL_SUFFIX: Final = re.compile(r"-[0-9a-fA-F]{4,}(;[0-9])?\Z")
+_PLAIN: Final = re.compile(r"375[1-79][0-9]{8}|7[1-79][0-9]{9}")
+"""Whole numbers of :data:`_PLANS` that no second trunk prefix could be read into."""
+
 _SCHEME: Final = re.compile(r"\A(?:sips?|tel):", re.IGNORECASE)
 _IN_BRACKETS: Final = re.compile(r"<([^<>]*)>\s*\Z")
 _SHORTEST_INTERNATIONAL: Final = 11
@@ -94,7 +97,13 @@ def _normalise(raw: str, country: str) -> str:
     number = digits(text)
     if len(number) <= 6:
         return number
-    for candidate, region in _readings(number, country, plus=text.startswith("+")):
+    if country in _PLANS and _PLAIN.fullmatch(number):
+        return f"+{number}"  # most of what is ever heard; whether a plan knows it or not, the readings below end here (tested)
+    return _read(number, country, plus=text.startswith("+"))
+
+
+def _read(number: str, country: str, *, plus: bool) -> str:
+    for candidate, region in _readings(number, country, plus=plus):
         if (e164 := _valid(candidate, region)) is not None:
             return e164
     return _assumed(number) or number

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 from uuid import UUID
 
 import msgspec
@@ -312,9 +312,43 @@ class Projection(Protocol):
         """Take in one batch of the log. The batch may hold any streams; how the log is cut into batches must not matter."""
         ...
 
-    async def reset(self, db: ProjectionDb) -> None:
-        """Forget everything that ``apply`` ever wrote."""
+
+@runtime_checkable
+class Rebuildable(Projection, Protocol):
+    """One that is derived anew while it is in use.
+
+    Pieces of the log are gone through in any order, several at once, by copies of it in processes of their own (it is pickled),
+    and the one in use goes on being applied to. What is written meanwhile must never make a row older than it is.
+    """
+
+    async def begin_anew(self, db: ProjectionDb) -> None:
+        """Clear what an earlier attempt left, and what nothing in the log accounts for."""
         ...
+
+    async def take_anew(self, db: ProjectionDb, page: LogPage) -> None:
+        """Take in one page of a piece of the log; pages of a piece follow each other."""
+        ...
+
+    async def end_piece(self, db: ProjectionDb) -> None:
+        """The piece is over: write what it came to."""
+        ...
+
+    async def finish_anew(self, db: ProjectionDb) -> None:
+        """Every piece is written, and nobody applies anything until this transaction is over: put it in the place of the old."""
+        ...
+
+
+LogLine = Sequence[Any]
+"""One event as it was read: enterprise, stream, version, position, type, schema, data as JSON text, recorded_ms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LogPage:
+    """The events of calls and clicks at the positions after ``after``, up to ``upto``."""
+
+    after: int
+    upto: int
+    lines: Sequence[LogLine]
 
 
 def encode_events(append: Append) -> tuple[bytes, ...]:

@@ -24,6 +24,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from core.events import (
@@ -65,7 +66,8 @@ HIDDEN: Final = "***"
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 """A jsonb column holds neither NUL nor half a character."""
 
-_ADDED_LATER: Final = ("precise", "verdict", "hung_up_by", "cause", "answered_ms")
+_NOT_SAID: Final = frozenset({"heard_ms", "wire", "raw", "settings_revision", "downloaded"})
+_ADDED_LATER: Final = frozenset({"precise", "verdict", "hung_up_by", "cause", "answered_ms"})
 """Fields that hangups recorded by older versions do not have: left empty they do not count, so that repeats are still found."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,13 +108,14 @@ class Envelope:
     inline: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """A signal as an observation, with the stream it belongs to and the digest of its content."""
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal as an observation, with the stream it belongs to and the digest of its content. ``encoded``: as it is stored,
+    where that was made already."""
 
     event: AnyObservation
     stream: str
     digest: bytes
+    encoded: tuple[str, int, dict[str, Any]] | None = None
 
 
 _EVENT_OF_WIRE: Final = {
@@ -177,7 +180,8 @@ def parse(signal: Envelope, *, heard_ms: int, country: str, zone: tzinfo) -> Hea
     reader = _Reader(signal, heard_ms, country, zone)
     event = reader.read()
     stream = _stream(event, reader.call_id)
-    return Heard(event=event, stream=stream, digest=content_digest(event, stream))
+    encoded = encode(event)
+    return Heard(event=event, stream=stream, digest=_digest(stream, encoded[0], encoded[2]), encoded=encoded)
 
 
 def derived_call_ids(signal: Envelope, heard_ms: int) -> tuple[str, str]:
@@ -197,15 +201,20 @@ def derived_call_ids(signal: Envelope, heard_ms: int) -> tuple[str, str]:
 
 def redact(body: object, depth: int = 0) -> Any:
     """A body as it may be kept: secrets replaced, nesting and size bounded, nothing that JSON or PostgreSQL cannot hold."""
-    if type(body) is str:  # most of what comes; asked first, and by type: this runs for every field of every signal
-        return body if len(body) <= URL_LIMIT and _is_plain(body) else _UNSTORABLE.sub("\ufffd", body[:URL_LIMIT])
+    if isinstance(body, str):
+        return _UNSTORABLE.sub("\ufffd", body[:URL_LIMIT])
     if depth > 8:
         return HIDDEN
-    if isinstance(body, Mapping):
+    if type(body) is dict or isinstance(body, Mapping):
         kept: dict[str, Any] = {}
         for key, value in body.items() if len(body) <= 500 else list(body.items())[:500]:
             name, is_secret = _kept_key(key) if type(key) is str and len(key) <= 64 else _key_as_kept(str(key))
-            kept[name] = HIDDEN if is_secret else redact(value, depth + 1)
+            if is_secret:
+                kept[name] = HIDDEN
+            elif type(value) is str and len(value) <= URL_LIMIT and value.isascii() and "\0" not in value:
+                kept[name] = value
+            else:
+                kept[name] = redact(value, depth + 1)
         return kept
     if isinstance(body, list | tuple):
         return [redact(value, depth + 1) for value in body[:500]]
@@ -474,9 +483,13 @@ def _stream(event: AnyObservation, call_id: str) -> str:
 def content_digest(event: AnyObservation, stream: str) -> bytes:
     """What the signal says, however it came: not when it was heard, through which endpoint, or whether live or downloaded."""
     type_, _, data = encode(event)
-    for key in ("heard_ms", "wire", "raw", "settings_revision", "downloaded"):
-        data.pop(key, None)
-    for key in _ADDED_LATER:
-        if data.get(key) in ("", None, False):
-            data.pop(key, None)
-    return hashlib.sha256(orjson.dumps([stream, type_, data], option=orjson.OPT_SORT_KEYS)).digest()
+    return _digest(stream, type_, data)
+
+
+def _digest(stream: str, type_: str, data: Mapping[str, Any]) -> bytes:
+    said = {
+        key: value
+        for key, value in data.items()
+        if key not in _NOT_SAID and not (key in _ADDED_LATER and value in ("", None, False))
+    }
+    return hashlib.sha256(orjson.dumps([stream, type_, said], option=orjson.OPT_SORT_KEYS)).digest()

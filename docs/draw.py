@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from transitions.extensions.diagrams import GraphMachine
 
 from core.lifecycle import DESCRIPTIONS, STAYS, TABLE, Phase, Trigger
+from docs.way import drawn
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -119,7 +120,25 @@ def building(folder: Path) -> set[tuple[str, str]]:
     }
 
 
-PAGES = {HERE / "lifecycle.md": lifecycle, HERE / "modules.md": modules}
+def way() -> str:
+    """One call's way through the code."""
+    lines = [
+        "# One call's way through the code",
+        "",
+        "Drawn by `python docs/draw.py`, which plays a missed call in the [simulation](simulation.md) and watches what calls what",
+        "(`docs/way.py`); a test fails when it is out of date. The event store and MoySklad are the simulation's.",
+        "Before it: `adapters/ingest.py` puts each signal on disk and answers. In each part an arrow is drawn once.",
+        "Who is who: [modules.md](modules.md).",
+        "",
+        "```mermaid",
+        drawn(),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+PAGES = {HERE / "lifecycle.md": lifecycle, HERE / "modules.md": modules, HERE / "a-call.md": way}
 
 
 def main(check: bool) -> int:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import astuple
+
 from core import conclusions
-from core.call import Call
+from core.call import Call, Dial
 from core.conclusions import attribution
 from core.lifecycle import Phase
 from core.measures import involved, talked_ms, wait_ms
 from core.phone import digits
 from core.plan import parked
-from core.values import ANONYMOUS
+from core.talk import Talk
+from core.values import ANONYMOUS, Direction
 
 NAME_CHARS: Final = 200
 """A name is shown in one line; MoySklad takes 255 characters."""
@@ -23,8 +26,23 @@ class _Nobody:
     unrecognized_extension = ""
 
 
-def row_of(state: Call, phase_ms: int, failures: int) -> dict[str, Any]:
+class _Looked(Call, frozen=True, gc=False):  # type: ignore[misc]
+    """A call of which what follows from its fields is found out once: everybody who is asked for the row asks for the same."""
+
+    direction: Direction = Direction.INCOMING
+    caller: str = ""
+    steps: tuple[Dial, ...] = ()
+    talks: tuple[Talk, ...] = ()
+
+
+def row_of(call: Call, phase_ms: int, failures: int) -> dict[str, Any]:
     """The row by columns; ``talk_ms`` sums the talks that are over. ``phase_ms``: when the event came that led to its phase."""
+    found: Any = (*astuple(call), call.direction, call.caller, call.steps, call.talks)
+    return told(_Looked(*found), phase_ms, failures)
+
+
+def told(state: Call, phase_ms: int, failures: int) -> dict[str, Any]:
+    """The same of the call as it is."""
     talks, cards = state.talks, state.remote.open_cards
     outcome, needed, talked = conclusions.outcome(state), parked(state), talked_ms(state)
     return {

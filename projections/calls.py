@@ -12,11 +12,16 @@ from typing import Final
 
 import orjson
 
-from core.ports import ProjectionDb, RecordedEvent
+from core.ports import LogPage, ProjectionDb, RecordedEvent
 from projections.folded import PAUSE_EVERY, FoldedCalls
 
 _SQL: Final = Path(__file__).parent / "sql"
 _UPSERT: Final = (_SQL / "calls_upsert.sql").read_text()
+_REWRITE: Final = (_SQL / "calls_rewrite.sql").read_text()
+_ORPHANS: Final = (_SQL / "calls_orphans.sql").read_text()
+
+AT_ONCE: Final = 2_000
+"""Rows in one statement while the table is derived anew: some megabytes."""
 
 
 class Calls:
@@ -37,6 +42,19 @@ class Calls:
         if rows:
             await db.execute(_UPSERT, orjson.dumps(rows))
 
-    async def reset(self, db: ProjectionDb) -> None:
-        """Empty the table."""
-        await db.execute("TRUNCATE calls")
+    async def begin_anew(self, db: ProjectionDb) -> None:
+        """Remove rows that no stream accounts for. Where history was archived, nobody can say which those are."""
+        await db.execute(_ORPHANS)
+
+    async def take_anew(self, db: ProjectionDb, page: LogPage) -> None:
+        """Fold it."""
+        await self._folded.anew.take(db, page)
+
+    async def end_piece(self, db: ProjectionDb) -> None:
+        """Write the rows that are not right already; whoever knows more of a call than this piece keeps his row."""
+        rows = [change.after.row for change in self._folded.anew.changes()]
+        for at in range(0, len(rows), AT_ONCE):
+            await db.execute(_REWRITE, orjson.dumps(rows[at : at + AT_ONCE]))
+
+    async def finish_anew(self, db: ProjectionDb) -> None:
+        """Every row is in its place."""

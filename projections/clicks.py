@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.clicks import STREAM, ClickEvent, decode_click, fold_click, initial_click
-from core.ports import ProjectionDb, RecordedEvent
+from core.ports import LogPage, ProjectionDb, RecordedEvent
 
 _SQL: Final = Path(__file__).parent / "sql"
 _HISTORY: Final = (_SQL / "clicks_history.sql").read_text()
 _UPSERT: Final = (_SQL / "clicks_upsert.sql").read_text()
+_ORPHANS: Final = (_SQL / "clicks_orphans.sql").read_text()
+
+AT_ONCE: Final = 500
+"""Clicks in one statement while the table is derived anew."""
 
 
 class Clicks:
@@ -22,22 +26,44 @@ class Clicks:
 
     name = "clicks"
 
+    def __init__(self) -> None:
+        self._touched: dict[tuple[str, str], None] = {}
+        self._upto = 0
+
     async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
         """Fold every click that the batch touches, up to the batch's last position, and write its row."""
         touched = {(each.stream.enterprise, each.stream.name): None for each in events if each.stream.name.startswith(STREAM)}
-        if not touched:
-            return
-        names = list(touched)
-        rows = await db.fetch(_HISTORY, [name[0] for name in names], [name[1] for name in names], events[-1].position)
-        histories: dict[tuple[str, str], list[ClickEvent | None]] = {name: [] for name in names}
-        for row in rows:
-            histories[row["enterprise"], row["stream"]].append(decode_click(row["type"], row["data"]))
-        found = [_row(*name, history) for name, history in histories.items()]
-        await db.execute(_UPSERT, *(list(column) for column in zip(*found, strict=True)))
+        if touched:
+            await _write(db, list(touched), events[-1].position)
 
-    async def reset(self, db: ProjectionDb) -> None:
-        """Empty the table."""
-        await db.execute("TRUNCATE clicks")
+    async def begin_anew(self, db: ProjectionDb) -> None:
+        """Remove rows that no stream accounts for."""
+        await db.execute(_ORPHANS)
+
+    async def take_anew(self, db: ProjectionDb, page: LogPage) -> None:
+        """Remember which clicks it tells of."""
+        for line in page.lines:
+            if line[1].startswith(STREAM):
+                self._touched[line[0], line[1]] = None
+        self._upto = page.upto
+
+    async def end_piece(self, db: ProjectionDb) -> None:
+        """Write them as they stand after the piece; whoever knows more of a click keeps his row."""
+        names, self._touched = list(self._touched), {}
+        for at in range(0, len(names), AT_ONCE):
+            await _write(db, names[at : at + AT_ONCE], self._upto)
+
+    async def finish_anew(self, db: ProjectionDb) -> None:
+        """Every row is in its place."""
+
+
+async def _write(db: ProjectionDb, names: Sequence[tuple[str, str]], upto: int) -> None:
+    rows = await db.fetch(_HISTORY, [name[0] for name in names], [name[1] for name in names], upto)
+    histories: dict[tuple[str, str], list[ClickEvent | None]] = {name: [] for name in names}
+    for row in rows:
+        histories[row["enterprise"], row["stream"]].append(decode_click(row["type"], row["data"]))
+    found = sorted(_row(*name, history) for name, history in histories.items())
+    await db.execute(_UPSERT, *(list(column) for column in zip(*found, strict=True)))
 
 
 def _row(enterprise: str, stream: str, history: Sequence[ClickEvent | None]) -> tuple[Any, ...]:
@@ -58,4 +84,5 @@ def _row(enterprise: str, stream: str, history: Sequence[ClickEvent | None]) -> 
         click.ambiguous,
         click.call,
         click.repeats,
+        len(history),
     )

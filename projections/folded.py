@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from core.call import Call, evolve, initial
-from core.events import ORDERS, OUTCOMES, EffectFailed, EffectRefused, Event, Observation, decode
-from core.ports import ProjectionDb, RecordedEvent
+import msgspec
+import orjson
+from msgspec.structs import astuple
+
+from core.call import STEPS, Call, Draft, initial
+from core.events import EVENT_TYPES, ORDERS, OUTCOMES, SCHEMAS, EffectFailed, EffectRefused, Event, Observation, decode
+from core.ports import LogLine, LogPage, ProjectionDb, RecordedEvent
 from projections.call_row import row_of
 
 PREFIX: Final = "call/"
@@ -27,6 +31,10 @@ PAUSE_EVERY: Final = 16
 """Events folded before others have their turn: a batch is not worth keeping a card waiting for."""
 
 _HISTORY: Final = (Path(__file__).parent / "sql" / "calls_history.sql").read_text()
+_DECODERS: Final[Mapping[str, msgspec.json.Decoder[Event]]] = {
+    name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()
+}
+_FAILURES: Final = frozenset({EffectFailed, EffectRefused})
 _OF_MOYSKLAD: Final = frozenset(kind.type for kind in (*OUTCOMES, *ORDERS))
 
 Key = tuple[str, str]
@@ -60,13 +68,18 @@ class Change:
 
 
 class FoldedCalls:
-    """One per process; the read models of calls share it."""
+    """One per process; the read models of calls share it. ``anew``: the same while they are derived anew."""
 
     def __init__(self, most: int = MAX_CALLS) -> None:
         self._most = most
         self._known: OrderedDict[Key, Folded] = OrderedDict()
         self._batch: Sequence[RecordedEvent] | None = None
         self._changes: list[Change] = []
+        self.anew = CallsAnew()
+
+    def __reduce__(self) -> tuple[type[FoldedCalls], tuple[int]]:
+        """Another process remembers for itself."""
+        return FoldedCalls, (self._most,)
 
     async def changes(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> list[Change]:
         """What the batch made of each call that it tells of. Whoever asks with the same batch again gets the same answer."""
@@ -113,20 +126,8 @@ class FoldedCalls:
             else:
                 missing[key] = first
         if missing:
-            found |= await self._read(db, missing)
+            found |= await read_before(db, missing)
         return found
-
-    async def _read(self, db: ProjectionDb, missing: dict[Key, int]) -> dict[Key, Folded]:
-        """Calls before a version each, folded from their histories."""
-        names = list(missing)
-        rows = await db.fetch(_HISTORY, [name[0] for name in names], [name[1] for name in names], list(missing.values()))
-        found = {key: unheard(key) for key in names}
-        for nth, row in enumerate(rows, 1):
-            key = (row["enterprise"], row["stream"])
-            found[key] = folded_on(found[key], (decode(row["type"], row["schema"], row["data"]),))
-            if nth % PAUSE_EVERY == 0:
-                await asyncio.sleep(0)
-        return {key: folded for key, folded in found.items() if folded.state.version == missing[key] - 1}
 
     def _remember(self, key: Key, folded: Folded) -> None:
         known = self._known.get(key)
@@ -138,6 +139,118 @@ class FoldedCalls:
             self._known.popitem(last=False)
 
 
+class CallsAnew:
+    """The calls of one piece of the log while read models are derived anew: each event is decoded and folded once for all of them.
+
+    Nothing is forgotten within a piece; a call that began before it is read from its history.
+    """
+
+    def __init__(self) -> None:
+        self._decoded: tuple[LogPage, list[Event | None]] | None = None
+        self._folded: LogPage | None = None
+        self._known: dict[Key, _Growing] = {}
+        self._left_out: set[Key] = set()
+        self._told = False
+
+    def events(self, page: LogPage) -> list[Event | None]:
+        """The page's events; None for those that are no call's."""
+        if self._decoded is None or self._decoded[0] is not page:
+            self._decoded = (page, [_decoded(line) for line in page.lines])
+        return self._decoded[1]
+
+    async def take(self, db: ProjectionDb, page: LogPage) -> None:
+        """Fold the page. Whoever comes with the same page again finds it folded."""
+        if self._folded is page:
+            return
+        self._folded = page
+        if self._told:
+            self._known, self._left_out, self._told = {}, set(), False
+        told = [
+            ((line[0], line[1]), line[2], event)
+            for line, event in zip(page.lines, self.events(page), strict=True)
+            if event is not None
+        ]
+        await self._fetch(db, told)
+        known = self._known
+        for key, version, event in told:
+            growing = known.get(key)
+            if growing is None:
+                if version != 1:
+                    continue  # its beginning is not in the log any more
+                growing = known[key] = _Growing(unheard(key))
+            growing.take(event)
+
+    def changes(self) -> list[Change]:
+        """What the piece made of each of its calls. The next page begins another piece."""
+        self._told = True
+        return [Change(before=growing.before, after=growing.folded(), heard=True) for growing in self._known.values()]
+
+    async def _fetch(self, db: ProjectionDb, told: Sequence[tuple[Key, int, Event]]) -> None:
+        missing: dict[Key, int] = {}
+        begun: set[Key] = set()
+        for key, version, _ in told:
+            if key in self._known or key in begun or key in missing or key in self._left_out:
+                continue
+            if version == 1:
+                begun.add(key)
+            else:
+                missing[key] = version
+        if missing:
+            found = await read_before(db, missing)
+            self._known |= {key: _Growing(folded) for key, folded in found.items()}
+            self._left_out |= missing.keys() - found.keys()
+
+
+class _Growing:
+    """A call while events are taken in: ``core.call.fold`` with a look at the phase in between."""
+
+    __slots__ = ("before", "draft", "failures", "phase_ms")
+
+    def __init__(self, before: Folded) -> None:
+        self.before = before
+        self.draft = Draft(*astuple(before.state))
+        self.phase_ms = before.phase_ms
+        self.failures = before.failures
+
+    def take(self, event: Event) -> None:
+        """One event more."""
+        draft = self.draft
+        before = draft.phase
+        for step in STEPS[type(event)]:
+            step(draft, event)
+        draft.version += 1
+        if draft.phase is not before:
+            self.phase_ms = event.heard_ms if isinstance(event, Observation) else event.at_ms
+        if type(event) in _FAILURES:
+            self.failures += 1
+
+    def folded(self) -> Folded:
+        """As it stands."""
+        return Folded(state=Call(*astuple(self.draft)), phase_ms=self.phase_ms, failures=self.failures)
+
+
+def _decoded(line: LogLine) -> Event | None:
+    """A call's event, straight from its JSON where it is of today's version."""
+    _, stream, _, _, type_, schema, data, _ = line
+    if not stream.startswith(PREFIX):
+        return None
+    if schema == SCHEMAS.get(type_):
+        return _DECODERS[type_].decode(data)
+    return decode(type_, schema, orjson.loads(data))
+
+
+async def read_before(db: ProjectionDb, missing: Mapping[Key, int]) -> dict[Key, Folded]:
+    """Calls before a version each, folded from their histories; without those whose beginning is not in the log any more."""
+    names = list(missing)
+    rows = await db.fetch(_HISTORY, [name[0] for name in names], [name[1] for name in names], list(missing.values()))
+    found = {key: _Growing(unheard(key)) for key in names}
+    for nth, row in enumerate(rows, 1):
+        found[row["enterprise"], row["stream"]].take(decode(row["type"], row["schema"], row["data"]))
+        if nth % PAUSE_EVERY == 0:
+            await asyncio.sleep(0)
+    return {key: growing.folded() for key, growing in found.items() if growing.draft.version == missing[key] - 1}
+
+
 def unheard(key: Key) -> Folded:
     """A call before its first event."""
     return Folded(state=initial(key[0], key[1].removeprefix(PREFIX)))
@@ -145,12 +258,7 @@ def unheard(key: Key) -> Folded:
 
 def folded_on(folded: Folded, events: Iterable[Event]) -> Folded:
     """The call after more of its events."""
-    state, phase_ms, failures = folded.state, folded.phase_ms, folded.failures
+    growing = _Growing(folded)
     for event in events:
-        before, state = state.phase, evolve(state, event)
-        if state.phase is not before:
-            phase_ms = event.heard_ms if isinstance(event, Observation) else event.at_ms
-        if isinstance(event, EffectFailed | EffectRefused):
-            failures += 1
-    return Folded(state=state, phase_ms=phase_ms, failures=failures)
-
+        growing.take(event)
+    return growing.folded()

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from core.events import EffectDone, EffectFailed, EffectRefused, Exchange, decode
-from core.ports import ProjectionDb, RecordedEvent
+from core.events import EffectDone, EffectFailed, EffectRefused, Event, Exchange, decode
+from core.ports import LogPage, ProjectionDb, RecordedEvent
 from core.self_test import is_test
 from core.values import Outcome
 from projections.folded import PAUSE_EVERY, PREFIX, Change, Folded, FoldedCalls
@@ -31,10 +31,14 @@ _PEOPLE: Final = (_SQL / "statistics_people.sql").read_text()
 _REQUESTS: Final = (_SQL / "statistics_requests.sql").read_text()
 _NAMES: Final = (_SQL / "statistics_names.sql").read_text()
 
+_ANEW_BEGIN: Final = (_SQL / "statistics_anew_begin.sql").read_text()
+_ANEW_NAMES: Final = (_SQL / "statistics_anew_names.sql").read_text()
+_ANEW_FINISH: Final = (_SQL / "statistics_anew_finish.sql").read_text()
 _TIDY_CALLS: Final = (_SQL / "statistics_tidy_calls.sql").read_text()
 _TIDY_PEOPLE: Final = (_SQL / "statistics_tidy_people.sql").read_text()
 
-_ANSWERED: Final = (EffectDone.type, EffectFailed.type, EffectRefused.type)
+_ANSWERS: Final = (EffectDone, EffectFailed, EffectRefused)
+_ANSWERED: Final = tuple(kind.type for kind in _ANSWERS)
 
 Key = tuple[Any, ...]
 Sums = dict[Key, list[int]]
@@ -49,6 +53,7 @@ class Statistics:
 
     def __init__(self, folded: FoldedCalls | None = None) -> None:
         self._folded = folded or FoldedCalls()
+        self._asked = _Asked()
 
     async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
         """Count one batch of the log. What MoySklad was asked changes no number of a call, and self-tests count for nothing."""
@@ -56,9 +61,44 @@ class Statistics:
         await _count_calls(db, changes)
         await _count_requests(db, events)
 
-    async def reset(self, db: ProjectionDb) -> None:
-        """Empty the tables."""
-        await db.execute("TRUNCATE statistics_calls, statistics_people, statistics_requests, statistics_names")
+    async def begin_anew(self, db: ProjectionDb) -> None:
+        """Empty the tables beside."""
+        await db.execute(_ANEW_BEGIN)
+
+    async def take_anew(self, db: ProjectionDb, page: LogPage) -> None:
+        """Fold it, and count its requests."""
+        await self._folded.anew.take(db, page)
+        for line, event in zip(page.lines, self._folded.anew.events(page), strict=True):
+            if event is not None and type(event) in _ANSWERS and not is_test(line[1].removeprefix(PREFIX)):
+                self._asked.add(line[0], event, line[3])
+
+    async def end_piece(self, db: ProjectionDb) -> None:
+        """Add to the tables beside what the piece counts for."""
+        by_call: Sums = {}
+        by_person: Sums = {}
+        for change in self._folded.anew.changes():
+            if not is_test(change.after.state.id):
+                count(change.before, -1, by_call, by_person)
+                count(change.after, 1, by_call, by_person)
+        for sql, sums in ((_CALLS, by_call), (_PEOPLE, by_person)):
+            rows = [(*key, *values) for key, values in sorted(sums.items()) if any(values)]
+            if rows:
+                await db.execute(_beside(sql), *columns(rows))
+        asked, self._asked = self._asked, _Asked()
+        if asked.sums:
+            await db.execute(_beside(_REQUESTS), *asked.requests())
+        if asked.names:
+            await db.execute(_ANEW_NAMES, *columns([(*key, *told) for key, told in sorted(asked.names.items())]))
+
+    async def finish_anew(self, db: ProjectionDb) -> None:
+        """Put the sums in the place of the old ones. Where history was archived, hours of before it began stay as they were."""
+        for statement in _ANEW_FINISH.split(";\n"):
+            await db.execute(statement)
+
+
+def _beside(sql: str) -> str:
+    """The same statement on the table beside."""
+    return sql.replace("INTO statistics_", "INTO anew_statistics_")
 
 
 async def _count_calls(db: ProjectionDb, changes: Sequence[Change]) -> None:
@@ -149,31 +189,43 @@ def _hour_ms(row: Row) -> int:
 # -- requests and names ---------------------------------------------------------------------------------------------
 
 
-async def _count_requests(db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
-    sums: dict[Key, list[int]] = {}
-    names: dict[tuple[str, str], str] = {}
-    for recorded in events:
-        if recorded.type not in _ANSWERED or not recorded.stream.name.startswith(PREFIX):
-            continue
-        if is_test(recorded.stream.name.removeprefix(PREFIX)):
-            continue
-        event = decode(recorded.type, recorded.schema, recorded.data)
+class _Asked:
+    """Requests by enterprise, hour and API, and the names that MoySklad told, each with the position of who told it last."""
+
+    def __init__(self) -> None:
+        self.sums: Sums = {}
+        self.names: dict[tuple[str, str], tuple[str, int]] = {}
+
+    def add(self, enterprise: str, event: Event, position: int) -> None:
+        """Count one answer."""
         assert isinstance(event, EffectDone | EffectFailed | EffectRefused)
         for exchange in event.exchanges:
-            key = (recorded.stream.enterprise, event.at_ms // HOUR_MS * HOUR_MS, api_of(exchange))
-            counted = sums.setdefault(key, [0] * (4 + len(BOUNDS_MS)))
+            key = (enterprise, event.at_ms // HOUR_MS * HOUR_MS, api_of(exchange))
+            counted = self.sums.setdefault(key, [0] * (4 + len(BOUNDS_MS)))
             counted[0] += 1
             counted[1] += exchange.status is None or exchange.status >= 400
             counted[2] += max(0, exchange.duration_ms)
             counted[3 + bisect_left(BOUNDS_MS, exchange.duration_ms)] += 1
         if isinstance(event, EffectDone):
             for extension, name in _named(event):
-                names[recorded.stream.enterprise, extension] = name
-    if sums:
-        took = [f"{{{','.join(map(str, each[3:]))}}}" for _, each in sorted(sums.items())]
-        await db.execute(_REQUESTS, *columns([(*key, *each[:3]) for key, each in sorted(sums.items())]), took)
-    if names:
-        await db.execute(_NAMES, *columns([(*key, name) for key, name in sorted(names.items())]))
+                self.names[enterprise, extension] = (name, position)
+
+    def requests(self) -> list[list[Any]]:
+        """The arguments of ``statistics_requests.sql``."""
+        found = sorted(self.sums.items())
+        took = [f"{{{','.join(map(str, each[3:]))}}}" for _, each in found]
+        return [*columns([(*key, *each[:3]) for key, each in found]), took]
+
+
+async def _count_requests(db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
+    asked = _Asked()
+    for each in events:
+        if each.type in _ANSWERED and each.stream.name.startswith(PREFIX) and not is_test(each.stream.name.removeprefix(PREFIX)):
+            asked.add(each.stream.enterprise, decode(each.type, each.schema, each.data), each.position)
+    if asked.sums:
+        await db.execute(_REQUESTS, *asked.requests())
+    if asked.names:
+        await db.execute(_NAMES, *columns([(*key, name) for key, (name, _) in sorted(asked.names.items())]))
 
 
 def api_of(exchange: Exchange) -> str:

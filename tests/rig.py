@@ -176,7 +176,7 @@ async def service_beside(
         known_limits=Roomy(known_ms=3_600_000),
     )
     folded = FoldedCalls()
-    models = (Calls(folded), Clicks(), Journal(), Statistics(folded))
+    models = (Calls(folded), Clicks(), Journal(folded), Statistics(folded))
     async with assembled(options, models if projections is None else projections) as service:
         yield service
 

@@ -142,7 +142,7 @@ LASTING = re.compile(
 )
 """What would stay with a session."""
 
-OWN_CONNECTION = {"adapters/postgres/writer.py", "adapters/postgres/migrations.py"}
+OWN_CONNECTION = {"adapters/postgres/writer.py", "adapters/postgres/migrations.py", "adapters/postgres/sql/archive_staying.sql"}
 """They have connections of their own, and never one of a pool."""
 
 

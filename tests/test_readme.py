@@ -50,7 +50,8 @@ def told_commands() -> dict[str, set[str]]:
 
 
 def commands_of_server() -> set[str]:
-    return set(re.findall(r'@main\.command\("([a-z-]+)"\)', (ROOT / "server.py").read_text()))
+    files = (ROOT / "server.py", *(ROOT / "adapters").glob("*_command*.py"))
+    return {name for file in files for name in re.findall(r'@(?:main|click)\.command\("([a-z-]+)"\)', file.read_text())}
 
 
 def commands_of_script() -> set[str]:
@@ -69,7 +70,7 @@ def test_every_command_that_exists_is_told() -> None:
     assert commands_of_server() - set(told_commands()) == set()
 
 
-@pytest.mark.parametrize("command", ["replay", "export", "logs"])
+@pytest.mark.parametrize("command", ["replay", "export", "logs", "archive"])
 def test_every_option_that_is_told_exists(command: str) -> None:
     told = told_commands()[command]
     assert told

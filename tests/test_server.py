@@ -74,3 +74,38 @@ def test_a_retry_that_cannot_be_understood_is_one_line(command: Command, databas
         "enterprise 0367 has no call nobody; name it by UniqueId, MoySklad's id, or phone@time\n",
     )
     assert asyncio.run(orders(database_url)) == []
+
+
+def test_old_months_are_listed_and_what_is_unfinished_stays(command: Command, tmp_path: Path) -> None:
+    listed = command("archive").stdout.splitlines()
+    assert (len(listed), "it is not over" in listed[0]) == (2, True)
+    assert command("archive", "--before", "2020-01").stdout == "there is no month before that\n"
+    stays = command("archive", "--before", "2999-01", "--to", str(tmp_path / "kept"))
+    assert (stays.exit_code, "stays: it is not over" in stays.output) == (1, True)
+    assert "is no month: write it as 2026-03" in command("archive", "--before", "soon").output
+    assert command("archive", "--drop").exit_code == 2
+    assert command("archive", "--before", "2020-01", "--restore", "x").exit_code == 2
+
+
+def test_an_old_month_goes_into_a_file_and_comes_back(command: Command, database_url: str, tmp_path: Path) -> None:
+    async def a_month_goes_by() -> None:
+        """As if all there is had been recorded in January, and settled."""
+        pool = await create_pool(database_url)
+        await pool.execute("UPDATE events SET recorded_ms = 5")
+        await pool.execute("UPDATE events_months SET till_ms = $1 WHERE from_ms < 0", 1_769_904_000_000)
+        await pool.execute("UPDATE streams SET due_ms = NULL, first_ms = 5, last_ms = 5")
+        await pool.execute("UPDATE calls SET parked = ''")
+        await pool.close()
+
+    asyncio.run(a_month_goes_by())
+    gone = command("archive", "--before", "2026-12", "--to", str(tmp_path / "kept"))
+    assert gone.exit_code == 0, gone.output
+    written, left = gone.stdout.splitlines()
+    assert "written to" in written
+    assert "events left the database" in left
+    (file,) = (tmp_path / "kept").glob("*.gz")
+    assert (file.stat().st_mode & 0o777, (tmp_path / "kept" / f"{file.name}.sha256").exists()) == (0o600, True)
+    back = command("archive", "--restore", str(file))
+    assert back.exit_code == 0, back.output
+    assert "events are in the log again" in back.stdout
+    assert "rebuild" in back.stdout

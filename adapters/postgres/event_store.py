@@ -11,7 +11,9 @@ import asyncpg
 from adapters.latency import Latency
 from adapters.postgres.batch import Item
 from adapters.postgres.database import DATABASE_ERRORS, connect, explain, in_time, is_poison, load_sql
+from adapters.postgres.due_times import Asked, DueTimes
 from adapters.postgres.writer import GroupWriter
+from adapters.tail import Tail
 from adapters.wakeup import Bell, Bells
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.ports import Append, Appended, Due, RecordedEvent, StreamId, encode_events, encode_many
@@ -44,7 +46,10 @@ class PostgresEventStore:
         self._pool = pool
         self._patience_s = patience_s
         self._bells = Bells()
-        self._writer = GroupWriter(lambda: connect(dsn), patience_s=patience_s, committed=self._bells.ring)
+        self._due_times = DueTimes(self._set_due)
+        self.tail = Tail()
+        """What this process recorded last."""
+        self._writer = GroupWriter(lambda: connect(dsn), patience_s=patience_s, committed=self._committed)
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,6 +110,10 @@ class PostgresEventStore:
         """See ``EventStore.head``."""
         return int(await self._query(lambda: self._pool.fetchval(_HEAD)))
 
+    def _committed(self, items: Sequence[Item], results: Sequence[Appended | VersionConflict]) -> None:
+        self.tail.take([(item.append, item.data, result) for item, result in zip(items, results, strict=True)])
+        self._bells.ring()
+
     def subscribe(self) -> Bell:
         """See ``EventStore.subscribe``."""
         return self._bells.subscribe()
@@ -128,10 +137,13 @@ class PostgresEventStore:
 
     async def set_due(self, stream: StreamId, version: int, due_ms: int | None, urgency: Urgency = Urgency.LIVE) -> bool:
         """See ``EventStore.set_due``."""
-        status = await self._query(
-            lambda: self._pool.execute(_SET_DUE, stream.enterprise, stream.name, version, due_ms, urgency)
-        )
-        return bool(status == "UPDATE 1")
+        return await self._due_times.set((stream, version, due_ms, urgency))
+
+    async def _set_due(self, asked: Sequence[Asked]) -> set[int]:
+        names = ([stream.enterprise for stream, *_ in asked], [stream.name for stream, *_ in asked])
+        told = ([version for _, version, _, _ in asked], [due_ms for _, _, due_ms, _ in asked], [rank for *_, rank in asked])
+        rows = await self._query(lambda: self._pool.fetch(_SET_DUE, *names, *told))
+        return {row["nth"] for row in rows}
 
     async def next_due_ms(self) -> int | None:
         """See ``EventStore.next_due_ms``."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ import structlog
 
 from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, load_sql, still_wanted
 from core.errors import StoreUnavailable
-from core.ports import EventStore, Projection, RecordedEvent
+from core.ports import EventStore, Projection, Rebuildable, RecordedEvent
 
 log = structlog.get_logger("projections")
 
@@ -43,7 +43,6 @@ _AWAY: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 _READ: Final = load_sql("followers_read")
 _MAKE: Final = load_sql("followers_make")
 _TAKE: Final = load_sql("followers_take")
-_LOCK: Final = load_sql("checkpoint_lock")
 _MOVE: Final = load_sql("followers_move")
 
 
@@ -58,7 +57,7 @@ class ProjectionState:
 
 
 class ProjectionRunner:
-    """Runs projections until cancelled. ``states`` tells how each fares; ``rebuild`` starts one over.
+    """Runs projections until cancelled. ``states`` tells how each fares.
 
     A projection that fails is tried again with growing pauses, from the same place: it stands still, visibly, and
     neither skips an event nor stops the others.
@@ -86,6 +85,10 @@ class ProjectionRunner:
         self._batch = batch
         self._states = {name: ProjectionState(name=name, position=0) for name in self._projections}
         self._retry_at: dict[str, float] = {}
+
+    def rebuildable(self) -> Mapping[str, Rebuildable]:
+        """Those that can be derived anew, by name."""
+        return {name: each for name, each in self._projections.items() if isinstance(each, Rebuildable)}
 
     def states(self) -> tuple[ProjectionState, ...]:
         """How each projection fares, for health checks and metrics."""
@@ -120,31 +123,12 @@ class ProjectionRunner:
         """Apply everything recorded until now (tests, tools). Errors are raised, not repeated."""
         for each in [name] if name is not None else self._projections:
             head = await self._store.head()
-            await self._advance(each, head, lambda _done, _all: None)
+            await self._advance(each, head)
 
-    async def rebuild(self, name: str, progress: Callable[[int, int], None] = lambda _done, _all: None) -> int:
-        """Forget what the projection wrote and apply the whole log again; returns the position it reached.
-
-        ``progress`` gets (position, head). The service may be running: whoever takes the next batch takes it. Stopped
-        half-way, it is continued by the next runner. Raises KeyError for an unknown name.
-        """
-        projection = self._projections[name]
-        head = await self._store.head()
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(_MAKE, [name])
-            await connection.fetchval(_LOCK, name)
-            await projection.reset(connection)
-            await connection.execute(_MOVE, [name], 0)
-        progress(0, head)
-        await self._advance(name, head, progress)
-        return head
-
-    async def _advance(self, name: str, head: int, progress: Callable[[int, int], None]) -> None:
+    async def _advance(self, name: str, head: int) -> None:
         while True:
             took = await self.step(name)
-            position = (await self._read_places([name]))[name]
-            progress(min(position, head), head)
-            if position >= head:
+            if (await self._read_places([name]))[name] >= head:
                 return
             if not took:
                 await asyncio.sleep(BUSY_PAUSE_S)

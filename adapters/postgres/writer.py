@@ -67,7 +67,7 @@ class GroupWriter:
     """Commits units in the order they came, many in one commit. ``patience_s`` bounds every caller's wait."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Any]], *, patience_s: float, committed: Callable[[], None]
+        self, connect: Callable[[], Awaitable[Any]], *, patience_s: float, committed: Callable[[Sequence[Item], Results], None]
     ) -> None:
         self._connect = connect
         self._patience_s = patience_s
@@ -240,7 +240,7 @@ class GroupWriter:
             self.latency.observe(now_s - (unit.deadline - self._patience_s))
             unit.settle(answers[place : place + len(unit.items)])
             place += len(unit.items)
-        self._committed()
+        self._committed(items, answers)
 
     def _drop_connection(self) -> None:
         connection, self._connection, self._statement = self._connection, None, None

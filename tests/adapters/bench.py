@@ -113,6 +113,19 @@ class Gateway:
         return [effect for effect in self.asked if is_write(effect)]
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The switchboard as the bench says that it is."""
+
+    bench: Bench
+
+    def joined_until(self, enterprise: str) -> int:
+        return self.bench.joined_until or 0
+
+    def may_be_clicks(self, enterprise: str) -> bool:
+        return self.bench.clicks
+
+
 @dataclass(slots=True)
 class Bench:
     """A reactor, its store, its MoySklad, and a clock that the test moves."""
@@ -121,6 +134,7 @@ class Bench:
     gateway: Gateway
     now_ms: int = field(default_factory=lambda: ms(0))
     joined_until: int | None = None
+    clicks: bool = True
     ownership: Ownership = field(default_factory=Alone)
     places: dict[Urgency, Places] = field(default_factory=lambda: dict(PLACES))
     reactor: Reactor = field(init=False)
@@ -140,7 +154,8 @@ class Bench:
             places=self.places,
             jitter=lambda: 0.0,
             stop_s=0.0,
-            joined_until=(lambda: self.joined_until or 0) if self.joined_until is not None else None,
+            joining=Joined(self) if self.joined_until is not None else None,
+            tail=self.store.tail,
         )
         return self.reactor
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from adapters.attendant import OWN_SIGNALS, UNHURRIED_MS, Ownership, new_event
+from adapters.attendant import UNHURRIED_MS, Ownership, new_event
+from adapters.folded import OWN_SIGNALS
 from adapters.memory_store import MemoryEventStore
 from core.effects import (
     ConfirmCall,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from adapters.click_joiner import NearClicks, new_click_event, order_given
 from adapters.memory_store import MemoryEventStore
@@ -46,7 +46,7 @@ class Board:
         )
         type_, schema, data = encode(dial)
         event = new_click_event(ClickRequested(at_ms=0, extension="", number=""))
-        await self.append(f"call/{call}", replace(event, type=type_, schema=schema, data=data))
+        await self.append(f"call/{call}", structs.replace(event, type=type_, schema=schema, data=data))
 
     async def append(self, name: str, event: NewEvent) -> None:
         await self.store.append(Append(stream=StreamId(enterprise="0367", name=name), events=(event,)))
@@ -119,7 +119,7 @@ async def test_enterprises_are_apart(board: Board) -> None:
     await board.dials("1.1", extension="999")
     dial = (await board.store.read_log(0, 100))[-1]
     data = {**dial.data, "extensions": ["101"]}
-    event = replace(new_click_event(ClickRequested(at_ms=0, extension="", number="")), type=dial.type, data=data)
+    event = structs.replace(new_click_event(ClickRequested(at_ms=0, extension="", number="")), type=dial.type, data=data)
     await board.store.append(Append(stream=stream, events=(event,)))
     await board.run()
     assert await board.pairs() == {}

@@ -9,13 +9,14 @@ from uuid import uuid4
 import pytest
 
 from adapters.agenda import PLACES
-from adapters.attendant import BACKOFF_MS, HOLD_BACK_MOST_MS, HOLD_BACK_MS
+from adapters.attendant import BACKOFF_MS, FRESH_MS, HIDE_WAITS_MS, HOLD_BACK_MOST_MS, HOLD_BACK_MS
 from adapters.memory_store import MemoryEventStore
 from core.effects import Effect, FindContact, Performed, Refused, RegisterCall, Unavailable
 from core.errors import StoreUnavailable
 from core.events import (
     ArrivalObserved,
     BridgeEntered,
+    CallSettled,
     DialObserved,
     EffectDone,
     EffectFailed,
@@ -146,6 +147,83 @@ async def test_a_call_waits_longer_for_a_switchboard_that_moves_on_but_not_for_e
         at.now_ms += HOLD_BACK_MS - 1_000
     await at.settle(stream)
     assert len(at.gateway.model.rows) == 1
+
+
+async def test_a_card_does_not_wait_for_the_switchboard() -> None:
+    """What a call says of itself is enough to show a card, while it is fresh and nobody clicked."""
+    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at.clicks = False
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    await at.settle(stream)
+    assert at.gateway.model.rows[0].screens() == {"101": "shown", "102": "shown"}
+
+
+async def test_a_card_waits_for_the_switchboard_where_the_call_may_be_a_click_s() -> None:
+    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    await at.settle(stream)
+    assert at.gateway.asked == []
+    at.joined_until = await at.store.head()
+    await at.settle(stream)
+    assert len(at.gateway.model.rows) == 1
+
+
+async def test_what_was_said_a_while_ago_waits_for_the_bridges_that_may_have_answered_it() -> None:
+    """A restart with a backlog: the dial is old, and somebody may have picked up long ago."""
+    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at.clicks = False
+    stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+    at.now_ms += FRESH_MS
+    await at.settle(stream)
+    assert at.gateway.asked == []
+
+
+async def test_cards_are_hidden_without_the_switchboard_but_nothing_is_settled() -> None:
+    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at.clicks = False
+    signals = [event for _, event in heard(ANSWERED)]
+    stream = await at.hear("A", *signals[:2])
+    await at.settle(stream)
+    at.joined_until = await at.store.head()
+    await at.hear("A", signals[-1])
+    await at.settle(stream)
+    assert at.gateway.model.rows[0].screens() == {"101": "shown", "102": "shown"}, "for a moment, to save a request"
+    at.now_ms += HIDE_WAITS_MS
+    await at.settle(stream)
+    assert at.gateway.model.rows[0].screens() == {}
+    assert not any(isinstance(event, CallSettled) for event in await at.history(stream))
+    await at.hear("A", *signals[2:-1])
+    at.joined_until = await at.store.head()
+    await at.settle(stream)
+    assert at.gateway.model.rows[0].extension == "101"
+
+
+async def test_an_end_that_is_complete_is_recorded_together_with_the_start_of_its_request() -> None:
+    at = bench()
+    signals = [event for _, event in heard(ANSWERED)]
+    stream = await at.hear("A", *signals[:2])
+    await at.settle(stream)
+    await at.hear("A", *signals[2:-1])
+    await at.settle(stream)
+    commits = list[list[str]]()
+    at.store.tail.listen(lambda events: commits.append([each.type for each in events]))
+    await at.hear("A", signals[-1])
+    await at.settle(stream)
+    assert commits[:2] == [["hangup_observed"], ["call_settled", "effect_started"]]
+    assert at.reactor.counters.calls == 1
+
+
+async def test_a_signal_is_attended_to_when_it_is_recorded() -> None:
+    """In the service nobody has to say so: the reactor hears of its own process's commits."""
+    at = bench()
+    async with polling(at.reactor):
+        await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
+        await until(lambda: bool(at.gateway.model.rows))
+        await at.reactor.idle()
+        asked = len(at.gateway.turns)
+        at.reactor.joined(StreamId(enterprise="0367", name="call/A"))
+        assert at.reactor.attending == 0, "it was attended to already"
+        assert len(at.gateway.turns) == asked
 
 
 async def test_what_the_switchboard_brings_holds_nothing_back() -> None:

@@ -14,6 +14,7 @@ from adapters.parked import Ordered, ParkedWork
 from adapters.postgres.database import load_sql
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.projections import ProjectionRunner
+from adapters.postgres.rebuild import rebuild
 from adapters.retries import ACCOUNT_BY, FORGET_BEFORE_S, POLL_S, TRIES, RetryWorker
 from core.errors import StoreUnavailable
 from core.events import Event, RetryRequested, decode
@@ -362,7 +363,9 @@ async def test_old_orders_are_forgotten(pg_pool: Any, pg_store: PostgresEventSto
     assert [row["enterprise"] for row in await pg_pool.fetch("SELECT enterprise FROM retry_orders ORDER BY id")] == ["kept", "new"]
 
 
-async def test_the_index_of_parked_and_retried_calls_rebuilt_equals_live(pg_pool: Any, pg_store: PostgresEventStore) -> None:
+async def test_the_index_of_parked_and_retried_calls_rebuilt_equals_live(
+    pg_pool: Any, pg_store: PostgresEventStore, database_url: str
+) -> None:
     runner = ProjectionRunner(pg_pool, pg_store, (Calls(),), batch=2)
     for call in ("A", "B"):
         await record(pg_store, call, parked_history(call))
@@ -376,5 +379,5 @@ async def test_the_index_of_parked_and_retried_calls_rebuilt_equals_live(pg_pool
     live = [tuple(row) for row in await pg_pool.fetch("SELECT * FROM calls ORDER BY call")]
     parked = await pg_pool.fetch("SELECT call, parked, remedy, parked_ms, parked_code FROM calls WHERE parked <> ''")
     assert [tuple(row) for row in parked] == [("B", "still no", "", ms(110), 3000)]
-    await runner.rebuild("calls")
+    await rebuild(database_url, (Calls(),))
     assert [tuple(row) for row in await pg_pool.fetch("SELECT * FROM calls ORDER BY call")] == live

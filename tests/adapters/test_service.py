@@ -7,7 +7,10 @@ import contextlib
 
 import asyncpg
 
-from tests.rig import Clock, service_beside
+from adapters.service import MAX_CONNECTIONS
+from core.signals import Wire
+from tests.adapters.http.support import dial
+from tests.rig import Clock, running, service_beside
 
 
 async def test_old_and_overflowing_refusals_are_forgotten(database_url: str) -> None:
@@ -27,6 +30,17 @@ async def test_a_database_that_is_away_does_not_end_the_service(database_url: st
 
         service.switchboard.prune = away  # type: ignore[method-assign]
         assert not await _one_round(service)
+
+
+async def test_a_signal_is_acknowledged_while_those_who_attend_to_calls_have_every_connection(database_url: str) -> None:
+    async with running(database_url) as rig, contextlib.AsyncExitStack() as stack:
+        service = rig.service
+        for pool in (service.pool, service.derived):
+            for _ in range(MAX_CONNECTIONS):
+                await stack.enter_async_context(pool.acquire())
+        async with asyncio.timeout(5):
+            taken = await service.ingest.take(Wire.INCOMING_CALL, dial("1.1"))
+        assert taken.status == "success"
 
 
 async def _one_round(service: object) -> bool:

@@ -19,12 +19,13 @@ from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardState
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.switchboard import KEEP_MS, Near, Switchboard, SwitchboardBatch, SwitchboardState, nobody
+from adapters.tail import Tail
 from core.call import fold, initial
 from core.conclusions import attribution
 from core.errors import StoreUnavailable
 from core.events import BridgeEntered, ConsultationObserved, Event, HangupObserved, LegAbsorbed, decode, encode
 from core.legs import Legs
-from core.ports import Append, EventStore, NewEvent, StreamId
+from core.ports import Append, EventStore, NewEvent, RecordedEvent, StreamId
 from core.signals import Wire, envelope, parse
 from tests.playback import as_call_event, recording
 from tests.scenario import Heard, heard
@@ -357,3 +358,107 @@ async def test_run_waits_for_a_database_that_is_away_and_goes_on_where_it_was(bo
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert calls > 1
+
+
+class Watched:
+    """The memory, counting how often it is taken and asked."""
+
+    def __init__(self, state: SwitchboardState) -> None:
+        self._state = state
+        self.clicked, self.forget = state.clicked, state.forget
+        self.taken_after = list[int]()
+        self.asked = 0
+
+    async def position(self) -> int:
+        """See ``SwitchboardState``."""
+        self.asked += 1
+        return await self._state.position()
+
+    def taken(self, after: int) -> contextlib.AbstractAsyncContextManager[SwitchboardBatch | None]:
+        """See ``SwitchboardState``."""
+        self.taken_after.append(after)
+        return self._state.taken(after)
+
+
+class Unread(MemoryEventStore):
+    """Its log is never read: the tail has it."""
+
+    reads = 0
+
+    async def read_log(self, after_position: int, limit: int) -> list[RecordedEvent]:
+        """See ``EventStore``."""
+        self.reads += 1
+        return await super().read_log(after_position, limit)
+
+
+def tailed(store: MemoryEventStore, state: SwitchboardState, woken: list[str]) -> Switchboard:
+    return Switchboard(
+        state=state, store=store, wake_call=lambda stream: woken.append(stream.name), now_ms=lambda: 1, tail=store.tail
+    )
+
+
+async def test_what_this_process_records_itself_is_joined_without_a_read() -> None:
+    store, woken = Unread(), list[str]()
+    switchboard = tailed(store, MemorySwitchboardState(store), woken)
+    board = Board(MemorySwitchboardState(store), store, [])
+    signals = heard(TRANSFER)
+    for signal in signals:
+        await board.hear([signal])
+        while await switchboard.step():
+            pass
+    assert store.reads == 0
+    assert facts(await board.streams()) == wanted(signals)
+    assert switchboard.joined_until(ENTERPRISE) == switchboard.position == await store.head()
+    assert not switchboard.may_be_clicks(ENTERPRISE)
+
+
+async def test_what_others_recorded_in_between_is_read() -> None:
+    """Two stores cannot share one log in memory: here the tail did not see what was recorded before it was made."""
+    store, woken = Unread(), list[str]()
+    board = Board(MemorySwitchboardState(store), store, [])
+    signals = heard(TRANSFER)
+    await board.hear(signals[:3])
+    store.tail = Tail()
+    switchboard = tailed(store, MemorySwitchboardState(store), woken)
+    await board.hear(signals[3:])
+    while await switchboard.step():
+        pass
+    assert store.reads > 0
+    assert facts(await board.streams()) == wanted(signals)
+
+
+async def test_outcomes_cost_no_batch_and_are_passed_all_the_same() -> None:
+    store, woken = MemoryEventStore(), list[str]()
+    memory = Watched(MemorySwitchboardState(store))
+    switchboard = tailed(store, memory, woken)
+    board = Board(memory, store, [])
+    await board.hear(heard("0 A start"))
+    await switchboard.step()
+    taken, asked = len(memory.taken_after), memory.asked
+    settled = NewEvent(id=uuid4(), type="call_settled", schema=1, data={"at_ms": 1, "reason": "over"})
+    await store.append(Append(stream=StreamId(enterprise=ENTERPRISE, name="call/A"), events=(settled,)))
+    assert await switchboard.step() == 1
+    assert await switchboard.step() == 0
+    assert (len(memory.taken_after), memory.asked) == (taken, asked), "nothing was asked, nothing was taken"
+    assert switchboard.position == 2
+    assert await memory.position() == 1
+    await board.hear(heard("1 A dial 101"))
+    assert await switchboard.step() == 1
+    assert await memory.position() == 3, "they are kept with the next batch"
+
+
+async def test_an_instance_that_finds_another_ahead_goes_on_from_there() -> None:
+    store, woken = MemoryEventStore(), list[str]()
+    state = MemorySwitchboardState(store)
+    switchboard = tailed(store, state, woken)
+    board = Board(state, store, [])
+    await board.hear(heard("0 A start"))
+    await switchboard.step()
+    await board.hear(heard("1 A dial 101"))
+    await board.switchboard.step()
+    await board.hear(heard("5 A enter b1 customer"))
+    assert await switchboard.step() == 0, "another has moved on"
+    while await switchboard.step():
+        pass
+    assert await state.position() == await store.head() == 4
+    assert len((await board.streams())["call/A"]) == 3

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from core import phone
 from core.phone import digits, is_hidden, looks_like_extension, normalise_number, same_number, strip_technology
 from core.values import ANONYMOUS
 
@@ -172,3 +173,16 @@ def test_a_trunk_is_no_extension() -> None:
     assert not looks_like_extension("0001001")
     assert not looks_like_extension("trunk")
     assert not looks_like_extension("7")
+
+
+@pytest.mark.parametrize("country", ["BY", "RU", "KZ"])
+@pytest.mark.parametrize(("code", "national_digits"), [("375", 9), ("7", 10)])
+@given(data=st.data())
+def test_whole_numbers_of_our_plans_are_what_reading_them_would_find(
+    country: str, code: str, national_digits: int, data: st.DataObject
+) -> None:
+    rest = data.draw(st.text("0123456789", min_size=national_digits - 1, max_size=national_digits - 1))
+    number = code + data.draw(st.sampled_from("12345679")) + rest
+    for plus in (False, True):
+        assert phone._read(number, country, plus=plus) == f"+{number}"
+    assert normalise_number(number, country) == normalise_number(f"+{number}", country) == f"+{number}"

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from hypothesis import given
+
+from core.call import evolve, initial
+from core.events import Event
+from projections.call_row import row_of, told
 from projections.folded import folded_on, unheard
 from tests.scenario import events, ms
+from tests.settings import SETTINGS
+from tests.strategies import faults, histories
+from tests.world import Fault, World, hear_all
 
 
 def since(table: str) -> int:
@@ -17,3 +27,17 @@ def test_a_talk_stands_since_it_began_and_not_since_it_was_heard() -> None:
 
 def test_any_other_phase_stands_since_the_event_that_led_there() -> None:
     assert since("0 A start\n0.5 A dial 101\n2 A dial 102\n") == ms(0.5)
+
+
+@given(histories(), faults())
+def test_what_is_found_out_once_is_what_the_call_says_after_every_event(history: Any, faulty: dict[int, Fault]) -> None:
+    world = hear_all(World(settings=SETTINGS, faults=faulty), history.heard)
+    world.finish()
+    for name, stream in world.streams.items():
+        if not name.startswith("call/"):
+            continue
+        call = initial("0367", name)
+        event: Event
+        for event in stream:
+            call = evolve(call, event)
+            assert row_of(call, 5, 2) == told(call, 5, 2)

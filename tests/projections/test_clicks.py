@@ -25,7 +25,7 @@ def test_who_wanted_whom_and_what_became_of_it() -> None:
     assert found == {
         "enterprise": "0367", "click": "a", "at_ms": T0, "stage": "joined", "extension": "101", "number": NUMBER,
         "uid": "ivanov@demo", "signature": "wrong", "way": "http", "error": "", "remedy": "", "ambiguous": False, "call": "1.1",
-        "repeats": 0,
+        "repeats": 0, "version": 4,
     }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ EXCHANGE = Exchange(
 def row(event: Event) -> tuple[object, ...] | None:
     """What one event becomes."""
     type_, schema, data = encode(event)
-    return journal._row(
+    return journal.row_of(
         RecordedEvent(
             stream=StreamId(enterprise="0367", name="call/A"),
             version=3,
@@ -199,7 +199,7 @@ def test_the_rest_of_a_click_is_left_to_its_story() -> None:
 def click_row(event: ClickEvent) -> tuple[object, ...] | None:
     type_, schema, data = encode_click(event)
     stream = StreamId(enterprise="0367", name="click/a")
-    return journal._row(
+    return journal.row_of(
         RecordedEvent(
             stream=stream, version=1, position=18, id=UUID(int=2), type=type_, schema=schema, data=data, recorded_ms=ms(1)
         )

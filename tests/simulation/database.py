@@ -20,10 +20,11 @@ from adapters.memory_leases import MemoryLeaseStore
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardBatch, MemorySwitchboardState
 from adapters.switchboard import Changes, Near, Nearby
+from adapters.tail import Tail
 from adapters.wakeup import Bell, Bells
 from core.click_joining import KnownClick
 from core.errors import StoreUnavailable, VersionConflict
-from core.ports import Append, Appended, Claim, Claimed, Due, Node, RecordedEvent, StreamId
+from core.ports import Append, Appended, Claim, Claimed, Due, Node, RecordedEvent, StreamId, encode_many
 from core.values import Urgency
 from tests.simulation.loop import ProcessLoop, drive
 
@@ -135,18 +136,24 @@ class NodeStore:
         self._link = link
         self._store = database.store
         self._bells = Bells()
+        self._turns = asyncio.Lock()
+        self.tail = Tail()
 
     async def append(self, append: Append) -> Appended:
         """See ``EventStore``."""
-        done = await self._link.ask(lambda: drive(self._store.append(append)), write=True)
-        self._bells.ring()
-        return done
+        (result,) = await self.append_many([append])
+        if isinstance(result, VersionConflict):
+            raise result
+        return result
 
     async def append_many(self, appends: Sequence[Append]) -> list[Appended | VersionConflict]:
-        """See ``EventStore``."""
-        done = await self._link.ask(lambda: drive(self._store.append_many(appends)), write=True)
-        self._bells.ring()
-        return done
+        """See ``EventStore``. One commit at a time, as the real one: so it hears of its commits in their order."""
+        encoded = encode_many(appends)
+        async with self._turns:
+            results = await self._link.ask(lambda: drive(self._store.append_many(appends)), write=True)
+            self.tail.take(list(zip(appends, encoded, results, strict=True)))
+            self._bells.ring()
+        return results
 
     async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
         """See ``EventStore``."""

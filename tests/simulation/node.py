@@ -106,6 +106,14 @@ class Node:
         phone = PhoneApi(way, zone=UTC)
         json = JsonApi(SimTransport(api=Api.JSON, limits=registry, net=net, reach=way.reach))
         self.gateway = MoySkladGateway(phone, json, now_ms=now_ms)
+        self.switchboard = Switchboard(
+            state=self.board,
+            store=self.store,
+            wake_call=lambda stream: self.reactor.joined(stream),
+            now_ms=now_ms,
+            foreign=lambda stream: bool(self.ownership.others()) and not self.ownership.owns(stream.enterprise),
+            tail=self.store.tail,
+        )
         self.reactor = Reactor(
             store=self.store,
             settings=settings,
@@ -115,14 +123,8 @@ class Node:
             ownership=self.ownership,
             jitter=random.Random(rng.random()).random,
             new_id=self.new_id,
-            joined_until=lambda: self.switchboard.position,
-        )
-        self.switchboard = Switchboard(
-            state=self.board,
-            store=self.store,
-            wake_call=self.reactor.wake,
-            now_ms=now_ms,
-            foreign=lambda stream: bool(self.ownership.others()) and not self.ownership.owns(stream.enterprise),
+            joining=self.switchboard,
+            tail=self.store.tail,
         )
 
     def start(self) -> None:

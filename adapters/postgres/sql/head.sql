@@ -1,1 +1,1 @@
-SELECT greatest(base, (SELECT max(position) FROM events)) FROM log_head
+SELECT last_position FROM log_end()

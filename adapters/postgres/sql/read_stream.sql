@@ -1,4 +1,1 @@
-SELECT enterprise, stream, version, position, id, type, schema, data, recorded_ms
-FROM events
-WHERE enterprise = $1 AND stream = $2 AND version > $3
-ORDER BY version
+SELECT enterprise, stream, version, position, id, type, schema, data, recorded_ms FROM stream_after($1, $2, $3)

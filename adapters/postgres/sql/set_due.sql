@@ -1,1 +1,1 @@
-UPDATE streams SET due_ms = $4, urgency = $5 WHERE enterprise = $1 AND stream = $2 AND version = $3
+SELECT nth FROM set_due_many($1, $2, $3, $4, $5) AS nth

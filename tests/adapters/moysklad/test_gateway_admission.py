@@ -275,8 +275,8 @@ async def test_waiting_ends_with_the_deadline() -> None:
     """The clock of deadlines stands still here; the wait is cut to what is left of them."""
     async with stage(wait_ms=3_600_000) as at:
         await at.fill(Api.JSON)
+        hurried = structs.replace(CONTACT, deadline_ms=at.time() + 30)
         with pytest.raises(Deferred) as caught:
-            hurried = structs.replace(CONTACT, deadline_ms=at.time() + 30)
             async with asyncio.timeout(5), at.gateway.admitted(hurried, ACCOUNT, Turn()):
                 raise AssertionError("let in")
         assert caught.value.error == Trouble.UNANSWERED

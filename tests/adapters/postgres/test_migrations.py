@@ -148,7 +148,7 @@ async def test_an_index_built_concurrently_does_not_deadlock_with_a_waiting_migr
     waiting = asyncio.ensure_future(migrate(database_url, told.put_nowait, more))
     await asyncio.wait_for(told.get(), 10)
 
-    await asyncio.wait_for(busy.execute("CREATE INDEX CONCURRENTLY events_schema ON events (schema)"), 20)
+    await asyncio.wait_for(busy.execute("CREATE INDEX CONCURRENTLY streams_version ON streams (version)"), 20)
     await busy.close()
 
     assert await waiting == ["9999_more"]

@@ -38,9 +38,6 @@ class Seen:
             raise ValueError("a bug")
         self.applied.set()
 
-    async def reset(self, db: ProjectionDb) -> None:
-        await db.execute("DELETE FROM seen WHERE model = $1", self.name)
-
 
 async def rows(pool: asyncpg.Pool, model: str = "seen") -> list[tuple[int, Any]]:
     return [
@@ -198,42 +195,79 @@ async def test_a_failing_projection_stands_still_and_says_so_while_others_go_on(
     assert await rows(pool, "broken") == [(1, "a")]
 
 
-async def test_rebuilt_equals_live(pool: asyncpg.Pool, pg_store: PostgresEventStore) -> None:
-    other = Seen("other")
-    runner = ProjectionRunner(pool, pg_store, [Seen(), other])
-    for number in range(10):
-        await pg_store.append(append(CALL if number % 2 else BRIDGE, number))
-        await runner.catch_up()
-    live = await rows(pool)
-    await pool.execute("INSERT INTO seen (model, position) VALUES ('seen', 99)")
-    progress: list[tuple[int, int]] = []
-
-    assert await runner.rebuild("seen", lambda done, head: progress.append((done, head))) == 10
-
-    assert await rows(pool) == live
-    assert [position for position, _ in live] == list(range(1, 11))
-    assert (progress[0], progress[-1]) == ((0, 10), (10, 10))
-    assert len(await rows(pool, "other")) == 10
-
-
-async def test_rebuilding_beside_running_instances(pool: asyncpg.Pool, pg_store: PostgresEventStore) -> None:
-    await asyncio.gather(*(pg_store.append(append(CALL, number)) for number in range(100)))
-    runners = [ProjectionRunner(pool, pg_store, [Seen()], poll_s=0.01, batch=3) for _ in range(3)]
-    async with running(runners[0], runners[1]):
-        for _ in range(3):
-            await asyncio.gather(runners[2].rebuild("seen"), *(pg_store.append(append(BRIDGE, n)) for n in range(20)))
-        await reached(pool, 160, "seen")
-
-    assert [position for position, _ in await rows(pool)] == list(range(1, 161))
-
-
-async def test_rebuilding_an_empty_log(pool: asyncpg.Pool, pg_store: PostgresEventStore) -> None:
-    assert await ProjectionRunner(pool, pg_store, [Seen()]).rebuild("seen") == 0
-    assert await rows(pool) == []
-
-
 async def test_names_are_unique(pool: asyncpg.Pool, pg_store: PostgresEventStore) -> None:
     with pytest.raises(ValueError, match="same name"):
         ProjectionRunner(pool, pg_store, [Seen(), Seen()])
-    with pytest.raises(KeyError):
-        await ProjectionRunner(pool, pg_store, [Seen()]).rebuild("unknown")
+
+
+class Counted:
+    """A pool that counts what is asked of it."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self.transactions = self.looks = 0
+
+    def acquire(self) -> Any:
+        self.transactions += 1
+        return self._pool.acquire()
+
+    async def fetch(self, query: str, *args: Any) -> Any:
+        self.looks += 1
+        return await self._pool.fetch(query, *args)
+
+    async def execute(self, query: str, *args: Any) -> Any:
+        return await self._pool.execute(query, *args)
+
+
+async def test_what_is_committed_within_a_moment_is_one_transaction_of_all(
+    pool: asyncpg.Pool, pg_store: PostgresEventStore
+) -> None:
+    counted: Any = Counted(pool)
+    async with running(ProjectionRunner(counted, pg_store, [Seen("one"), Seen("two")], poll_s=3_600, gather_s=0.3)):
+        for number in range(10):
+            await pg_store.append(append(CALL, number))
+        await reached(pool, 10, "one", "two")
+
+    assert counted.transactions <= 3, "one for what was there at first, one or two for the rest"
+    assert await rows(pool, "one") == await rows(pool, "two") == [(number + 1, number) for number in range(10)]
+
+
+@contextlib.asynccontextmanager
+async def at_it(pool: asyncpg.Pool) -> AsyncIterator[Any]:
+    """Another instance takes a batch for as long as the block lasts: it holds the checkpoint's lock."""
+    await pool.execute("INSERT INTO checkpoints VALUES ('seen', 0) ON CONFLICT DO NOTHING")
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM checkpoints WHERE name = 'seen' FOR UPDATE")
+        yield connection
+
+
+async def test_who_stands_by_is_not_woken_by_its_own_commits(pool: asyncpg.Pool, pg_store: PostgresEventStore) -> None:
+    counted: Any = Counted(pool)
+    await pg_store.append(append(CALL, 0))
+    async with at_it(pool), running(ProjectionRunner(counted, pg_store, [Seen()], gather_s=0, poll_s=0.001, standby_s=3_600)):
+
+        async def met() -> bool:
+            return bool(counted.transactions == 1)
+
+        await eventually(met)
+        for number in range(50):
+            await pg_store.append(append(BRIDGE, number))
+        assert (counted.transactions, counted.looks) == (1, 1)
+
+
+async def test_who_stands_by_takes_over_when_the_checkpoint_does_not_move_any_more(
+    pool: asyncpg.Pool, pg_store: PostgresEventStore
+) -> None:
+    counted: Any = Counted(pool)
+    await pg_store.append(append(CALL, 1, 2, 3))
+    async with running(ProjectionRunner(counted, pg_store, [Seen()], gather_s=0, standby_s=0.01)):
+        async with at_it(pool) as connection:
+
+            async def looked() -> bool:
+                return bool(counted.looks >= 5)
+
+            await eventually(looked)
+            await connection.execute("UPDATE checkpoints SET position = 2 WHERE name = 'seen'")
+        await reached(pool, 3, "seen")
+
+    assert await rows(pool) == [(3, 3)], "from where the other one came to"

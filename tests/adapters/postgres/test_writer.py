@@ -80,7 +80,7 @@ def wire(database_url: str) -> Wire:
 
 @pytest.fixture
 async def writer(wire: Wire) -> Any:
-    made = GroupWriter(wire.connect, patience_s=5.0, committed=lambda: None)
+    made = GroupWriter(wire.connect, patience_s=5.0, committed=lambda items, results: None)
     yield made
     await made.close()
 
@@ -197,7 +197,7 @@ async def test_a_database_that_comes_back_in_time_is_waited_for(writer: GroupWri
 
 
 async def test_patience_ends(wire: Wire) -> None:
-    writer = GroupWriter(wire.connect, patience_s=0.2, committed=lambda: None)
+    writer = GroupWriter(wire.connect, patience_s=0.2, committed=lambda items, results: None)
     wire.refuse = [ConnectionRefusedError(111, "Connection refused")] * 1_000
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -213,7 +213,7 @@ async def test_patience_ends(wire: Wire) -> None:
 
 
 async def test_patience_ends_while_the_server_is_silent(wire: Wire) -> None:
-    writer = GroupWriter(wire.connect, patience_s=0.2, committed=lambda: None)
+    writer = GroupWriter(wire.connect, patience_s=0.2, committed=lambda items, results: None)
     wire.gate = asyncio.Event()
     with pytest.raises(StoreUnavailable, match="no answer in time"):
         await put(writer, append(CALL))

@@ -1,1 +1,0 @@
-SELECT position FROM checkpoints WHERE name = $1 FOR UPDATE

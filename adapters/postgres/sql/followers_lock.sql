@@ -1,0 +1,1 @@
+SELECT position FROM checkpoints WHERE name = ANY ($1::text[]) ORDER BY name FOR UPDATE

@@ -1,0 +1,108 @@
+"""What was recorded and the switchboard has not joined yet, by enterprise: whoever is not concerned need not wait for it.
+
+It goes by what this process records itself (``adapters/tail.py``). As soon as somebody else's events came in between, it says
+only what is certain all the same: up to where the switchboard has come.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from adapters.tail import Tail
+from core.clicks import CALL_WITHIN_MS, OriginateStarted
+from core.clicks import STREAM as CLICKS
+from core.events import OBSERVATIONS, HangupObserved
+from core.ports import RecordedEvent
+from core.values import Direction
+
+OURS: Final = "switchboard"
+RELAYED: Final = "relayed from "
+"""How the wires of what the switchboard appends itself begin."""
+
+MOST: Final = 50_000
+"""Events that wait to be joined; of more nothing is known but how far the switchboard is (it stands still)."""
+
+CLICKED_MS: Final = CALL_WITHIN_MS + 30_000
+"""A call of an enterprise may be a click's for so long after the order; the rest is for clocks that differ."""
+
+LOOK_MS: Final = 1_000
+"""Between two questions for the clicks of others."""
+
+_OBSERVATIONS: Final = frozenset(kind.type for kind in OBSERVATIONS)
+
+
+def may_join(recorded: RecordedEvent) -> bool:
+    """Whether the switchboard has anything to do with this event: all that was heard, and clicks; not what became of effects."""
+    return recorded.type in _OBSERVATIONS or recorded.stream.name.startswith(CLICKS)
+
+
+class Unjoined:
+    """By enterprise, the places of what may yet prove something of another stream's call."""
+
+    def __init__(self, tail: Tail, now_ms: Callable[[], int]) -> None:
+        self._tail = tail
+        self._now_ms = now_ms
+        self._waiting: dict[str, deque[int]] = {}
+        self._count = 0
+        self._blind_until = 0
+        self._clicked: dict[str, int] = {}
+        self._clicks_as_of = 0
+        self._asked_ms: int | None = None
+        tail.listen(self._hear)
+
+    def joined_until(self, enterprise: str, position: int) -> int:
+        """Up to where everything that may concern calls of this enterprise is joined; ``position``: all is, up to there.
+
+        A customer's hangup proves nothing of any leg, unless nothing else was heard of its call. All else that was heard may.
+        """
+        if self._tail.since < 0 or position < max(self._tail.since, self._blind_until):
+            return position
+        waiting = self._waiting.get(enterprise)
+        while waiting and waiting[0] <= position:
+            waiting.popleft()
+            self._count -= 1
+        if waiting:
+            return max(position, waiting[0] - 1)
+        self._waiting.pop(enterprise, None)
+        return max(position, self._tail.last)
+
+    def may_be_clicks(self, enterprise: str) -> bool:
+        """Whether somebody of this enterprise clicked of late, or it is not known."""
+        if self._clicks_as_of != self._tail.breaks:
+            return True
+        started_ms = self._clicked.get(enterprise)
+        return started_ms is not None and self._now_ms() - started_ms < CLICKED_MS
+
+    def asks_for_clicks(self, position: int) -> bool:
+        """Whether others may have clicked, and all that they recorded is joined, so that it can be known."""
+        if self._clicks_as_of == self._tail.breaks or not 0 <= self._tail.since <= position:
+            return False
+        return self._asked_ms is None or not 0 <= self._now_ms() - self._asked_ms < LOOK_MS
+
+    async def learn_clicks(self, clicked: Callable[[int], Awaitable[dict[str, int]]]) -> None:
+        """Ask for the clicks of late (``SwitchboardState.clicked``). Raises StoreUnavailable."""
+        now_ms, breaks = self._now_ms(), self._tail.breaks
+        self._asked_ms = now_ms
+        for enterprise, started_ms in (await clicked(now_ms - CLICKED_MS)).items():
+            self._clicked[enterprise] = max(started_ms, self._clicked.get(enterprise, 0))
+        self._clicks_as_of = breaks
+        self._clicked = {name: started_ms for name, started_ms in self._clicked.items() if now_ms - started_ms < CLICKED_MS}
+
+    def _hear(self, events: Sequence[RecordedEvent]) -> None:
+        for event in events:
+            enterprise = event.stream.enterprise
+            if event.type == OriginateStarted.type and event.stream.name.startswith(CLICKS):
+                self._clicked[enterprise] = self._now_ms()
+            elif event.type in _OBSERVATIONS and not _is_customers_end(event):
+                self._waiting.setdefault(enterprise, deque()).append(event.position)
+                self._count += 1
+        if self._count > MOST:
+            self._waiting.clear()
+            self._count, self._blind_until = 0, self._tail.last
+
+
+def _is_customers_end(event: RecordedEvent) -> bool:
+    internal = event.data.get("direction") == Direction.INTERNAL.value
+    return event.type == HangupObserved.type and event.version > 1 and not internal

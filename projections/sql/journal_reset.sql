@@ -1,1 +1,0 @@
-DELETE FROM integration_logs WHERE integration_type = 'ms' AND ms_position IS NOT NULL

@@ -1,0 +1,1 @@
+TRUNCATE anew_statistics_calls, anew_statistics_people, anew_statistics_requests, anew_statistics_names
