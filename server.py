@@ -28,7 +28,6 @@ from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import no_such_call, resolve, search
 from adapters.command_line import complain, environment, fail, ready_environment, run
-from adapters.directory.figures import families
 from adapters.embedded_postgres import embedded_postgres
 from adapters.environment import Environment, load_or_create_secret_key
 from adapters.histories import Histories
@@ -40,12 +39,11 @@ from adapters.http.stream import Streams
 from adapters.key_check import agree_on_key
 from adapters.later import later, load_the_rest
 from adapters.logs import configure_logs, install_last_resort
-from adapters.metrics import Figures, exposition, pool_use
 from adapters.postgres.database import close_pool, connect, create_pool, wait_for_database
 from adapters.postgres.migrations import migrate
 from adapters.process_commands import PROCESS_COMMANDS
 from adapters.replay_command import Asked, Words, answered, asked, history_of
-from adapters.service import Service, ServiceOptions, assembled
+from adapters.service import Service, ServiceOptions, assembled, calm_the_collector
 from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
@@ -62,6 +60,8 @@ from projections.statistics import Statistics, quantile_ms
 
 if TYPE_CHECKING:
     from adapters import import_command as importing
+    from adapters import metrics
+    from adapters.directory import figures as directory_figures
     from projections import (
         click_story,
         difference_text,
@@ -76,6 +76,8 @@ if TYPE_CHECKING:
 else:  # nothing of this is needed for the first event
     importing, import_text = later("adapters.import_command"), later("projections.import_text")
     disguise_history, story_text = later("projections.disguise_history"), later("projections.story_text")
+    metrics = later("adapters.metrics", for_requests=True)
+    directory_figures = later("adapters.directory.figures", for_requests=True)
     click_story = later("projections.click_story", for_requests=True)
     difference_text = later("projections.difference_text", for_requests=True)
     disguise = later("projections.disguise", for_requests=True)
@@ -178,24 +180,29 @@ async def _click_story(service: Service, enterprise: str, click: str, *, russian
     return told
 
 
-def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
-    """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
+def _figures(service: Service, board: Board, streams: Streams | None) -> metrics.Figures:
+    """Where ``/metrics`` looks; made for each answer, because what makes them is loaded later."""
     sources = service.sources
-    board = Board(service.pool, partial(_status_in_russian, sources), now_ms=wall_ms)
-    figures = Figures(
+    return metrics.Figures(
         backlog=lambda: service.backlog.last,
         nodes=sources.nodes,
         accounts=lambda: accounts_spoken_for(sources),
         traffic=lambda: {str(api): asked for api, asked in service.moysklad.limits.traffic().items()},
         streams=streams,
         latency=lambda: service.store.latency,
-        pool=lambda: pool_use(service.pool, service.derived),
+        pool=lambda: metrics.pool_use(service.pool, service.derived),
         listeners=lambda: board.listeners,
         pbxes=lambda: service.duty.states() if service.duty is not None else (),
         deliveries=lambda: {answer.value: count for answer, count in service.clicks.answers.items()},
         clicks=lambda: service.caller.outcomes,
-        more=lambda: families(service.directory),
+        more=lambda: directory_figures.families(service.directory),
     )
+
+
+def http_parts(service: Service, password: AdminPassword | None = None, streams: Streams | None = None) -> Services:
+    """The parts as the HTTP edge sees them; without a password nobody can log in; ``streams`` are the edge's own."""
+    sources = service.sources
+    board = Board(service.pool, partial(_status_in_russian, sources), now_ms=wall_ms)
     return Services(
         ingest=service.ingest,
         clicks=service.clicks,
@@ -225,7 +232,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         keeper=service.directory.keeper,
         integrations=service.directory.integrations,
         status=lambda: gather(sources),
-        metrics=lambda: exposition(service.ingest, service.reactor, figures),
+        metrics=lambda: metrics.exposition(service.ingest, service.reactor, _figures(service, board, streams)),
         now_ms=wall_ms,
         zone=service.options.zone,
     )
@@ -330,6 +337,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         stack.push_async_callback(holder.parts.what_if.close)
         log.info("ready", host=env.host, port=env.port)
         stack.enter_context(_loading_the_rest())
+        calm_the_collector()
         try:
             await service.run()
         finally:

@@ -135,6 +135,10 @@ class Agenda:
         """Whether a stream of this enterprise is attended to."""
         return any(enterprise in group.running for group in self._classes.values())
 
+    def sated(self, urgency: Urgency, enough: int) -> frozenset[str]:
+        """Enterprises of which at least so many of this urgency wait."""
+        return frozenset(name for name, queue in self._classes[urgency].queues.items() if len(queue) >= enough)
+
     def forget(self, enterprise: str) -> None:
         """Let nobody of an enterprise wait any more: it is another instance's."""
         for group in self._classes.values():

@@ -165,7 +165,7 @@ async def drop(connection: Any, month: Month, now_ms: int) -> int:
                     " USING (enterprise, stream)",
                     timeout=WORK_S,
                 )
-                await connection.execute("UPDATE log_head SET base = greatest(base, $1)", end or 0)
+                await connection.execute("UPDATE log_head SET base = greatest(base, $1), begins = greatest(begins, $1)", end or 0)
                 await connection.execute("DELETE FROM events_months WHERE month = $1", month.month)
                 if month.from_ms < -_FOREVER:  # digests of before 0072 belong to events of before
                     await connection.execute("TRUNCATE signal_digests")
@@ -238,9 +238,22 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
                 " first_ms = least(t.first_ms, excluded.first_ms), last_ms = greatest(t.last_ms, excluded.last_ms)",
                 timeout=WORK_S,
             )
+            await _whole_again(connection)
     except asyncpg.PostgresError as error:
         raise NotArchived(f"{path} cannot be brought back: {error.args[0] if error.args else error} ({error.sqlstate})") from error
     return header, len(status)
+
+
+async def _whole_again(connection: Any) -> None:
+    """Where the log begins to be whole now: before the month that ends there, and before the one that ends before that."""
+    while True:
+        begins = await connection.fetchval(
+            "SELECT h.begins FROM log_head h JOIN events e ON e.position = h.begins WHERE e.tableoid <> 'events_rest'::regclass"
+        )
+        if begins is None:
+            return
+        table = await connection.fetchval("SELECT tableoid::regclass::text FROM events WHERE position = $1", begins)
+        await connection.execute(f"UPDATE log_head SET begins = (SELECT min(position) - 1 FROM {table})")
 
 
 def _named() -> str:

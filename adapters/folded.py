@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.tail import Tail
-from core.call import Call, fold, initial
+from core.call import Call, fold, initial, pack, unpack
 from core.events import ArrivalObserved, CardRequested, DialObserved, HangupObserved, decode
 from core.ports import EventStore, RecordedEvent, StreamId
 from core.values import Urgency
@@ -40,9 +40,14 @@ class Known:
 
 @dataclass(slots=True)
 class _Entry:
-    """``as_of``: nothing was missed of it since that break of the tail (0: something may have been). ``fresh``: not yet folded."""
+    """``as_of``: nothing was missed of it since that break of the tail (0: something may have been). ``fresh``: not yet folded.
 
-    known: Known
+    The call is kept packed, for many are kept and few are looked at: unpacking costs two microseconds, its objects 2 KB.
+    """
+
+    packed: bytes
+    version: int = 0
+    heard_position: int = 0
     as_of: int = 0
     fresh: list[RecordedEvent] = field(default_factory=list)
     rests: Rest | None = None
@@ -67,26 +72,32 @@ class FoldedCalls:
         """The call as it is, as far as this process knows. Raises StoreUnavailable."""
         entry = self._calls.get(stream)
         if entry is None:
-            entry = self._calls[stream] = _Entry(Known(call=initial(stream.enterprise, stream.name.removeprefix("call/"))))
+            entry = self._begin(stream)
             self._over.pop(stream, None)
         self._calls.move_to_end(stream)
-        while len(self._calls) > MOST:
-            self._calls.popitem(last=False)
         fresh = self._at_hand(entry)
         if fresh is None:
             as_of, entry.fresh, entry.as_of = self._as_of, [], 0
-            fresh = await self._store.read(stream, entry.known.call.version)
+            fresh = await self._store.read(stream, entry.version)
             entry.as_of = as_of
             # What was recorded while the question was under way may be in its answer or not.
-            version = fresh[-1].version if fresh else entry.known.call.version
+            version = fresh[-1].version if fresh else entry.version
             entry.fresh = [each for each in entry.fresh if each.version > version]
             fresh += self._at_hand(entry, version) or ()
+        call = unpack(entry.packed)
         if fresh:
             events = [decode(each.type, each.schema, each.data) for each in fresh]
             own = [each.position for each, event in zip(fresh, events, strict=True) if isinstance(event, OWN_SIGNALS)]
-            heard = max(own, default=entry.known.heard_position)
-            entry.known = Known(call=fold(entry.known.call, events), heard_position=heard)
-        return entry.known
+            call = fold(call, events)
+            entry.packed, entry.version = pack(call), call.version
+            entry.heard_position = max(own, default=entry.heard_position)
+        return Known(call=call, heard_position=entry.heard_position)
+
+    def _begin(self, stream: StreamId) -> _Entry:
+        entry = self._calls[stream] = _Entry(pack(initial(stream.enterprise, stream.name.removeprefix("call/"))))
+        while len(self._calls) > MOST:
+            self._calls.popitem(last=False)
+        return entry
 
     def forget(self, stream: StreamId) -> None:
         """Fold this call anew the next time."""
@@ -135,7 +146,7 @@ class FoldedCalls:
         if not entry.as_of or entry.as_of != self._as_of:
             return None
         fresh, entry.fresh = entry.fresh, []
-        at = entry.known.call.version if version is None else version
+        at = entry.version if version is None else version
         if [each.version for each in fresh] == list(range(at + 1, at + 1 + len(fresh))):
             return fresh
         entry.as_of = 0
@@ -146,7 +157,10 @@ class FoldedCalls:
             entry = self._calls.get(event.stream)
             if entry is None:
                 self._over.pop(event.stream, None)
-                continue
+                if event.version > 1 or not event.stream.name.startswith("call/"):
+                    continue
+                entry = self._begin(event.stream)  # its first event: there is nothing to read
+                entry.as_of = self._as_of
             entry.rests = None
             entry.fresh.append(event)
             if len(entry.fresh) > UNREAD:

@@ -86,7 +86,15 @@ class MemoryEventStore:
         """See ``EventStore.subscribe``."""
         return self._bells.subscribe()
 
-    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
+    async def due(
+        self,
+        now_ms: int,
+        per_enterprise: int,
+        enterprises: Collection[str] | None = None,
+        *,
+        backlog: int | None = None,
+        sated: Collection[str] = (),
+    ) -> list[Due]:
         """See ``EventStore.due``."""
         wanted = self._due if enterprises is None else set(enterprises) & set(self._due)
         found = []
@@ -96,7 +104,10 @@ class MemoryEventStore:
                 if due_ms <= now_ms:
                     lanes.setdefault(urgency, []).append((due_ms, stream.name, stream))
             for urgency, lane in lanes.items():
-                found += [(urgency, due_ms, stream) for due_ms, _, stream in sorted(lane)[:per_enterprise]]
+                most = per_enterprise
+                if urgency is Urgency.BACKLOG:
+                    most = 0 if enterprise in sated else per_enterprise if backlog is None else backlog
+                found += [(urgency, due_ms, stream) for due_ms, _, stream in sorted(lane)[:most]]
         found.sort(key=lambda each: (each[0], each[1], each[2].enterprise, each[2].name))
         return [
             Due(stream=stream, version=len(self._streams[stream]), due_ms=due_ms, urgency=urgency)

@@ -50,8 +50,14 @@ DUE_OF_EACH: Final = 64
 """Due calls of one enterprise and urgency taken up in one poll: more than MoySklad takes of it in a second."""
 
 MANY_WAITING: Final = 5_000
+"""While so many wait, nothing of any backlog is read: it would be read anew each second for nothing."""
+
+MANY_OWNED: Final = 50
 FEW_OF_EACH: Final = 8
-"""The same while as many wait already: thousands of enterprises with a backlog are not read anew each second."""
+"""Of the backlog of each of so many enterprises: a thousand of them with a backlog are not read by ten thousands at once."""
+
+ENOUGH: Final = 4
+"""An enterprise of whose backlog so many wait is not asked for more of it."""
 
 POLL_S: Final = 1.0
 """Between two looks for what is due. What is heard is attended to at once, and near deadlines have a timer."""
@@ -243,9 +249,10 @@ class Reactor:
     async def _poll(self) -> None:
         """Take up what is due; what waits or is attended to already stays where it is."""
         owned = self._ownership.owned()
-        few = len(self._agenda) >= MANY_WAITING
+        backlog = 0 if len(self._agenda) >= MANY_WAITING else FEW_OF_EACH if len(owned or ()) > MANY_OWNED else DUE_OF_EACH
+        sated = self._agenda.sated(Urgency.BACKLOG, ENOUGH)
         try:
-            due = await self._store.due(self._now_ms(), FEW_OF_EACH if few else DUE_OF_EACH, owned)
+            due = await self._store.due(self._now_ms(), DUE_OF_EACH, owned, backlog=backlog, sated=sated)
         except StoreUnavailable as error:
             log.warning("database_unavailable", reason=str(error))
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,18 @@ PRUNE_EVERY_S: Final = 3_600.0
 SHARE_EVERY_S: Final = 1.0
 LEAVE_S: Final = 2.0
 """For giving enterprises back at the end; the requests under way have ended by then."""
+
+
+YOUNG: Final = 20_000
+"""Objects made before the collector looks at them: some signals' worth, a millisecond of work."""
+
+
+def calm_the_collector() -> None:
+    """Keep Python's collector from stopping the loop: what was loaded is never looked at again, the young ones not with each
+    signal, the old ones rarely. What refers to itself (a traceback, a task) is still found, after some minutes at the latest
+    where there is much to do."""
+    gc.freeze()
+    gc.set_threshold(YOUNG, 20, 50)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

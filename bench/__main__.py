@@ -36,8 +36,9 @@ ROWS: Final[Mapping[str, Row]] = {
     "growth": growth.measure,
     "start": restart.start,
     "disk": asked.disk,
-    # The last: it leaves the large history's read models half derived.
+    # The last: they leave the large history's read models half derived, and its log as nobody expects it.
     "rebuild": growth.rebuild,
+    "archive": asked.archive,
 }
 """In the order in which they are measured, whatever the order in which they are named."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
+from adapters.archive import drop, export, months, restore
 from adapters.postgres.database import connect
 from bench import history
 from bench.cards import calm
@@ -25,8 +27,8 @@ CALLS_A_DAY: Final = 100
 ENTERPRISES: Final = 10_000
 
 TABLES: Final = """
-SELECT CASE WHEN relname ~ '^(events|calls|streams|signal_digests|switchboard|statistics|integration_logs)'
-            THEN regexp_replace(relname, '^(switchboard|statistics)_.*', '\\1_*') ELSE 'the rest' END AS name,
+SELECT CASE WHEN relname ~ '^(events|calls|streams|switchboard|statistics|integration_logs)'
+            THEN regexp_replace(relname, '^(events|switchboard|statistics)_.*', '\\1_*') ELSE 'the rest' END AS name,
        sum(pg_total_relation_size(c.oid))::bigint AS bytes, sum(pg_indexes_size(c.oid))::bigint AS indexes
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname IN ('ms', 'public') GROUP BY 1 ORDER BY 2 DESC
@@ -145,6 +147,39 @@ async def disk(place: Ground, size: Size) -> list[Figure]:
                 "events a call": number(kept.made.events / calls),
                 f"a year of {ENTERPRISES} enterprises with {CALLS_A_DAY} calls a day": f"{number(year / 2**40)} TB",
             },
-            doubt="there are no partitions yet: what is old cannot be dropped, only deleted row by row",
+        )
+    ]
+
+
+async def archive(place: Ground, size: Size) -> list[Figure]:
+    """What it takes to keep the history short: a whole month of the large one into a file, out of the log, and back."""
+    kept = await history.kept(place, size.history, size)
+    connection = await connect(kept.dsn, statement_s=3_600.0)
+    clock = time.perf_counter
+    try:
+        # Other rows leave read models and alarms half-way: nobody goes on with them.
+        await connection.execute("UPDATE checkpoints SET position = (SELECT last_position FROM log_end())")
+        await connection.execute("UPDATE streams SET due_ms = NULL WHERE due_ms IS NOT NULL")
+        month = (await months(connection))[1]
+        at = clock()
+        file = await export(connection, month, place.folder / "archive")
+        written_s, at = clock() - at, clock()
+        count = await drop(connection, month, wall_ms())
+        dropped_s, at = clock() - at, clock()
+        await restore(connection, file)
+        back_s = clock() - at
+    finally:
+        await connection.close()
+    return [
+        Figure(
+            row="archive",
+            what=f"a month of {count} events leaves the log",
+            value=Spread(median=dropped_s, low=dropped_s, high=dropped_s, rounds=1),
+            unit="s",
+            beside={
+                "before, into a file": f"{number(written_s)} s",
+                "back from it": f"{number(back_s)} s",
+                "on disk": f"{number(month.bytes_ / 2**20)} MB; the file: {number(file.stat().st_size / 2**20)} MB",
+            },
         )
     ]

@@ -8,7 +8,10 @@ import tracemalloc
 from collections.abc import Sequence
 from typing import Final
 
-from adapters.folded import Known
+import msgspec
+
+from adapters.folded import FoldedCalls
+from adapters.memory_store import MemoryEventStore
 from bench.figures import Figure, Spread, number, spread
 from bench.ground import Ground
 from bench.machine import dictionary_steps_per_s
@@ -16,8 +19,10 @@ from bench.parts import parts
 from bench.sizes import Size
 from bench.work import Call, call
 from core.call import fold, initial
-from core.events import Event, decode
+from core.effects import effect_of
+from core.events import OUTCOMES, Event, decode
 from core.ports import RecordedEvent, StreamId
+from core.values import Urgency
 
 ROW: Final = "fold"
 TARGET: Final = 500_000.0
@@ -38,8 +43,12 @@ async def histories(place: Ground, kinds: Sequence[str]) -> list[list[RecordedEv
 
 
 def decoded(history: Sequence[RecordedEvent]) -> list[Event]:
-    """The events themselves."""
-    return [decode(each.type, each.schema, each.data) for each in history]
+    """The events themselves, with the effects inside read, as the fold needs them."""
+    events = [decode(each.type, each.schema, each.data) for each in history]
+    for event in events:
+        if isinstance(event, OUTCOMES):
+            effect_of(event)
+    return events
 
 
 def rate(work: Sequence[tuple[str, Sequence[Event]]]) -> float:
@@ -60,16 +69,33 @@ def decode_rate(recorded: Sequence[RecordedEvent], times: int) -> float:
     return times * len(recorded) / (time.perf_counter() - began)
 
 
-def weight_bytes(recorded: Sequence[RecordedEvent], calls: int) -> float:
-    """What one folded live call holds, each from a history of its own: nothing of one is shared with another."""
-    kept: dict[StreamId, Known] = {}
+class _Told(MemoryEventStore):
+    """Tells one history of any stream, parsed anew and under that call's own ids, as a database would."""
+
+    def __init__(self, history: Sequence[RecordedEvent]) -> None:
+        super().__init__()
+        self._told = msgspec.json.encode(history)
+        self._call = history[0].stream.name.removeprefix("call/").partition(".")[0]
+
+    async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
+        """See ``EventStore.read``."""
+        own = stream.name.removeprefix("call/").partition(".")[0]
+        told = msgspec.json.decode(self._told.replace(self._call.encode(), own.encode()), type=list[RecordedEvent])
+        return [each for each in told if each.version > after_version]
+
+
+async def weight_bytes(recorded: Sequence[RecordedEvent], calls: int) -> float:
+    """What one live call holds where the attendant keeps it, its key included: nothing of one call is shared with another."""
+    kept = FoldedCalls(_Told(recorded), None)
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for nth in range(calls):
-        name = f"k{nth}.1"
-        state = fold(initial("".join(("10", "00")), name), decoded(recorded))
-        kept[StreamId(enterprise=state.enterprise, name=f"call/{name}")] = Known(call=state, heard_position=nth + 1_000_000)
+        stream = StreamId(enterprise="".join(("10", "00")), name=f"call/k{nth:08}.1")
+        known = await kept.load(stream)
+        assert known.call.is_live
+        kept.rests(stream, (nth + 10_000_000, Urgency.LIVE))
+    del known, stream
     gc.collect()
     weight = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
@@ -81,8 +107,11 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
     recorded = await histories(place, ("answered", "missed", "outgoing", "internal"))
     names = ("answered", "missed", "outgoing", "internal")
     of_kind = {name: decoded(each) for name, each in zip(names, recorded, strict=True)}
+    # Under its own id: by that the customer's channel is told, and without it nobody would be seen to talk.
+    ids = {name: call(nth, mark="h", enterprises=1, start_s=0).unique_id for nth, name in enumerate(names)}
     mixed = ("answered", "missed", "outgoing", "answered", "answered", "internal", "answered", "answered", "outgoing", "missed")
-    work = [(f"h{nth:08}.1", of_kind[mixed[nth % len(mixed)]]) for nth in range(size.fold_calls)]
+    kinds = [mixed[nth % len(mixed)] for nth in range(size.fold_calls)]
+    work = [(ids[kind], of_kind[kind]) for kind in kinds]
     rates, bare = [], []
     for _ in range(size.rounds):
         rates.append(rate(work))
@@ -92,10 +121,10 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
         "a history has": ", ".join(f"{len(events)} events ({name})" for name, events in of_kind.items()),
         "observations alone": f"{number(rate(signals))}/s",
         **{
-            f"{name} calls": f"{number(rate([(f'h{0:08}.1', events)] * (size.fold_calls // 4 + 1)))}/s"
+            f"{name} calls": f"{number(rate([(ids[name], events)] * (size.fold_calls // 4 + 1)))}/s"
             for name, events in of_kind.items()
         },
-        "decode (JSON objects to events)": f"{number(decode_rate(recorded[0], size.fold_calls // 10 + 1))}/s",
+        "decode (JSON objects to events, effects read)": f"{number(decode_rate(recorded[0], size.fold_calls // 10 + 1))}/s",
     }
     return [
         Figure(
@@ -114,7 +143,7 @@ async def weigh(place: Ground, size: Size) -> Figure:
     """What a folded live call weighs, for the row of memory."""
     (recorded,) = await histories(place, ("answered",))
     live = next(nth for nth, each in enumerate(recorded) if each.type == "bridge_left")
-    value = weight_bytes(recorded[:live], min(size.memory_calls, 5_000))
+    value = await weight_bytes(recorded[:live], min(size.memory_calls, 5_000))
     return Figure(
         row="memory",
         what="one folded live call (answered, being talked), as the attendant keeps it",

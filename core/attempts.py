@@ -22,7 +22,7 @@ SLOW_GUARD: Final = 4
 """A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
 
 
-class Attempt(Struct, frozen=True, kw_only=True, gc=False):
+class Attempt(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not.
 
     ``ended_ms``: when we gave it up; None while nobody has said so.

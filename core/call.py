@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace as replaced
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 from msgspec.structs import astuple, replace
 
-from core import talk
+from core import remote, talk
 from core.events import (
     AnyOutcome,
     ArrivalObserved,
@@ -49,7 +49,7 @@ from core.events import (
 )
 from core.lifecycle import LIVE, Phase, Trigger, next_phase
 from core.phone import looks_like_extension
-from core.remote import Remote, apply_outcome, forgiven
+from core.remote import Remote, RemoteDraft
 from core.talk import Bridges, Parties, Talk
 from core.values import ANONYMOUS, CallId, Direction, Enterprise
 
@@ -61,7 +61,7 @@ ECHO_MS: Final = 15_000
 """A PBX that tells of a call in two ways may be this much later with the second one."""
 
 
-class Dial(Struct, frozen=True, kw_only=True, gc=False):
+class Dial(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One Dial step: who was rung, in which direction, when it was heard. ``exact``: over AMI, which also tells when it ends."""
 
     direction: Direction
@@ -71,7 +71,7 @@ class Dial(Struct, frozen=True, kw_only=True, gc=False):
     exact: bool = False
 
 
-class _Known(Struct, gc=False):
+class _Known(Struct, gc=False, omit_defaults=True):
     """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
 
     ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
@@ -177,17 +177,18 @@ class _Known(Struct, gc=False):
     def steps(self) -> tuple[Dial, ...]:
         """The Dial steps that count: an internal one inside a customer's call is a service leg (PRODUCT B4)."""
         direction = self.direction
-        return tuple(dial for dial in self.dials if dial.direction is direction)
+        return tuple([dial for dial in self.dials if dial.direction is direction])
 
     @property
     def parties(self) -> Parties:
         """How to tell the customer's channel from the employees' in a bridge."""
+        direction, dials = self.direction, self.dials
         return Parties(
             anchor=self.id,
-            direction=self.direction,
+            direction=direction,
             number=self.number,
-            dialled=tuple(extension for dial in self.dials for extension in dial.extensions),
-            caller=self.caller,
+            dialled=dials[0].extensions if len(dials) == 1 else tuple(each for dial in dials for each in dial.extensions),
+            caller=self.caller if direction is Direction.OUTGOING else "",
             clicked=self.click is not None,
         )
 
@@ -204,22 +205,30 @@ class _Known(Struct, gc=False):
         return tuple(dict.fromkeys(each.extension for each in self.talks if each.end_ms is None))
 
     @property
-    def is_talking(self) -> bool:
-        """Whether somebody talks with the customer now: the same as ``bool(talking)``, for less."""
-        return self.direction is not Direction.INTERNAL and talk.is_talking(self.bridges, self.parties)
-
-    @property
     def is_live(self) -> bool:
         """Whether the call goes on, as far as is known."""
         return self.phase in LIVE
 
 
-class Call(_Known, frozen=True, gc=False):  # type: ignore[misc]
+class Call(_Known, frozen=True, gc=False, omit_defaults=True):  # type: ignore[misc]
     """A call as everybody sees it: a value. The fields are :class:`_Known`'s, and so are those of a draft, in the same order."""
 
 
-class Draft(_Known, gc=False):
-    """A call while it is being folded: only ``fold`` makes one, and nobody else ever holds it."""
+class Draft(_Known, gc=False, omit_defaults=True):
+    """A call while it is being folded: only ``fold`` makes one, and nobody else ever holds it.
+
+    ``told``: ``remote`` as it is by now, once an outcome was folded; ``remote`` itself is as it was.
+    ``known``: the parties, for as long as nothing but bridges is heard.
+    """
+
+    told: RemoteDraft | None = None
+    known: Parties | None = None
+
+    def now_known(self) -> Parties:
+        """The parties, found out once: each bridge event asks for them."""
+        if self.known is None:
+            self.known = self.parties
+        return self.known
 
 
 def initial(enterprise: str, call: str) -> Call:
@@ -234,7 +243,9 @@ def fold(state: Call, events: Iterable[Event]) -> Call:
         for step in STEPS[type(event)]:
             step(call, event)
         call.version += 1
-    return Call(*astuple(call))
+    if call.told is not None:
+        call.remote = remote.value_of(call.told)
+    return Call(*astuple(call)[:-2])
 
 
 def evolve(state: Call, event: Event) -> Call:
@@ -242,21 +253,43 @@ def evolve(state: Call, event: Event) -> Call:
     return fold(state, (event,))
 
 
+def pack(call: Call) -> bytes:
+    """The least a call can be kept in, a quarter of what its objects take: for whoever keeps many. It is no storage format."""
+    return _PACK.encode(call)
+
+
+def unpack(packed: bytes) -> Call:
+    """The same call again."""
+    return _UNPACK.decode(packed)
+
+
+_PACK: Final = msgpack.Encoder()
+_UNPACK: Final = msgpack.Decoder(Call)
+
+
 # -- the steps: each takes the draft and the event, and says what it does to the draft -----------------------------
 
 
 def _heard(call: Draft, event: Observation) -> None:
     """What every signal tells besides what it says."""
-    _heard_later(call, event)
-    call.live_heard_ms = _least(call.live_heard_ms, event.heard_ms)
+    if call.live_heard_ms is None or event.heard_ms < call.live_heard_ms:
+        call.live_heard_ms = event.heard_ms
+    _downloaded(call, event)
 
 
-def _heard_later(call: Draft, event: Observation) -> None:
+def _downloaded(call: Draft, event: Observation) -> None:
     """The same of a record that was downloaded: nobody heard it live."""
-    call.first_heard_ms = _least(call.first_heard_ms, event.heard_ms)
-    call.last_heard_ms = max(call.last_heard_ms or 0, event.heard_ms)
-    call.over_ami = call.over_ami or is_ami(event)
-    call.settings_revision = call.settings_revision or event.settings_revision
+    heard_ms = event.heard_ms
+    if call.first_heard_ms is None or heard_ms < call.first_heard_ms:
+        call.first_heard_ms = heard_ms
+    if heard_ms > (last_ms := call.last_heard_ms or 0):
+        call.last_heard_ms = heard_ms
+    elif call.last_heard_ms is None:
+        call.last_heard_ms = last_ms
+    if not call.over_ami and event.wire.startswith(AMI_WIRE):
+        call.over_ami = True
+    if not call.settings_revision:
+        call.settings_revision = event.settings_revision
 
 
 def _concluded(call: Draft, event: Observation) -> None:
@@ -265,6 +298,7 @@ def _concluded(call: Draft, event: Observation) -> None:
 
 
 def _arrived(call: Draft, event: ArrivalObserved) -> None:
+    call.known = None
     call.arrival_ms = _least(call.arrival_ms, event.heard_ms)
     call.number = _known_number(call.number, event.number)
     call.trunk = call.trunk or event.trunk
@@ -272,6 +306,7 @@ def _arrived(call: Draft, event: ArrivalObserved) -> None:
 
 
 def _dialled(call: Draft, event: DialObserved) -> None:
+    call.known = None
     step = Dial(
         direction=event.direction,
         extensions=event.extensions,
@@ -311,6 +346,7 @@ def _is_echo(call: Draft, step: Dial) -> bool:
 
 
 def _card_requested(call: Draft, event: CardRequested) -> None:
+    call.known = None
     call.number = _known_number(call.number, event.number)
     call.requested = tuple(dict.fromkeys([*call.requested, *event.extensions]))
     if call.phase is Phase.UNHEARD:
@@ -336,37 +372,42 @@ def _closed(call: Draft, event: BridgeClosed) -> None:
 
 def _follow(call: Draft, _: Observation) -> None:
     """Let the phase follow the bridges: somebody talks with the customer now, or nobody does any more."""
-    if not call.bridges.stays or call.phase not in LIVE:
+    phase = call.phase
+    if not call.bridges.stays or phase not in LIVE:
         return
-    if call.is_talking:
-        if call.phase is not Phase.TALKING:
-            _move(call, Trigger.ANSWER)
-    elif call.phase is Phase.TALKING:
+    is_anybody_in = talk.is_anybody_in(call.bridges)
+    if not is_anybody_in and phase is not Phase.TALKING and phase is not Phase.RINGING:
+        return
+    talks = () if call.direction is Direction.INTERNAL else talk.talks(call.bridges, call.now_known())
+    if is_anybody_in and None in [each.end_ms for each in talks]:
+        _move(call, Trigger.ANSWER)
+    elif phase is Phase.TALKING:
         _move(call, Trigger.PART)
-        if _is_dialled_on(call):
+        if _is_dialled_on(call, talks):
             _move(call, Trigger.DIAL)
-    elif call.phase is Phase.RINGING and (talks := call.talks) and _is_dialled_before(call, talks[-1]):
+    elif phase is Phase.RINGING and talks and _has_talked_since_dialled(call, talks):
         # Answer and parting were both overtaken: the customer has talked all the same.
         _move(call, Trigger.ANSWER)
         _move(call, Trigger.PART)
 
 
-def _is_dialled_on(call: Draft) -> bool:
+def _is_dialled_on(call: Draft, talks: tuple[Talk, ...]) -> bool:
     """Whether the parting is a blind transfer whose dial was heard already: a leg's events join a little later than a dial."""
-    last = talk.last_talk(call.talks)
-    if last is None or last.end_ms is None or not call.steps:
+    last, steps = talk.last_talk(talks), call.steps
+    if last is None or last.end_ms is None or not steps:
         return False
-    dialled_ms = max(step.heard_ms for step in call.steps)
+    dialled_ms = max([step.heard_ms for step in steps])
     return dialled_ms > last.start_ms and dialled_ms >= last.end_ms - talk.OVERLAP_SLACK_MS
 
 
-def _is_dialled_before(call: Draft, last: Talk) -> bool:
+def _has_talked_since_dialled(call: Draft, talks: tuple[Talk, ...]) -> bool:
     steps = call.steps
-    return not steps or steps[-1].heard_ms <= last.start_ms + talk.OVERLAP_SLACK_MS
+    return not steps or steps[-1].heard_ms <= talks[-1].start_ms + talk.OVERLAP_SLACK_MS
 
 
 def _hung_up(call: Draft, event: HangupObserved) -> None:
-    (_heard_later if event.downloaded else _heard)(call, event)
+    call.known = None
+    (_downloaded if event.downloaded else _heard)(call, event)
     if call.click is not None:
         own = _own_hangup(event, call.click)
         if own is None:
@@ -417,6 +458,7 @@ def _clicked(call: Draft, event: ClickJoined) -> None:
     """What is known turns out to be of a click: what rang before the customer was dialled was only the employee's telephone."""
     if call.arrival_ms is not None or (event.own_leg and call.is_dialled_out):
         return  # it came in from outside itself, or is known for the call: whoever took it for a leg had not heard that
+    call.known = None
     call.click = event
     call.dials = tuple(_own_dial(dial, event) for dial in call.dials)
     call.hangup = _own_hangup(call.hangup, event)
@@ -462,11 +504,15 @@ def _written_off(call: Draft, _: CallWrittenOff) -> None:
 
 
 def _outcome(call: Draft, event: AnyOutcome) -> None:
-    call.remote = apply_outcome(call.remote, event)
+    if call.told is None:
+        call.told = remote.draft_of(call.remote)
+    remote.tell(call.told, event)
 
 
 def _forgiven(call: Draft, _: RetryRequested) -> None:
-    call.remote = forgiven(call.remote)
+    if call.told is None:
+        call.told = remote.draft_of(call.remote)
+    remote.forgive(call.told)
 
 
 Step = Callable[[Draft, Any], None]

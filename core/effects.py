@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, NewType, Protocol
 import msgspec
 from msgspec import Struct
 
-from core.events import Exchange
+from core.events import AnyOutcome, Exchange
 from core.values import Urgency
 
 IdempotencyKey = NewType("IdempotencyKey", str)
@@ -149,7 +149,11 @@ class InspectCall(_Effect, frozen=True, kw_only=True, gc=False, tag="inspect_cal
     call: str
 
 
-class CreateOrder(_Effect, frozen=True, kw_only=True, gc=False, tag="create_order"):
+class AfterRecord(_Effect, frozen=True, kw_only=True, gc=False):
+    """What comes after a call's record: the order and the task."""
+
+
+class CreateOrder(AfterRecord, frozen=True, kw_only=True, gc=False, tag="create_order"):
     """POST /entity/customerorder for one call (PRODUCT C6, CONTRACT-MOYSKLAD 2.7); ``sync_id`` makes a repeat harmless.
 
     ``contact`` and ``owner`` (the employee who talked; may be empty) are uuids. ``state``: a state's name or id, empty for the
@@ -173,7 +177,7 @@ class CreateOrder(_Effect, frozen=True, kw_only=True, gc=False, tag="create_orde
     unless_open: bool = False
 
 
-class CreateTask(_Effect, frozen=True, kw_only=True, gc=False, tag="create_task"):
+class CreateTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="create_task"):
     """POST /entity/task: call this customer back (PRODUCT C11). Tasks have no ``syncId``: ``mark`` stands in the description.
 
     ``contact`` may be empty. ``assignee``: an employee's uuid; empty: whoever the account names. ``rang``: whose phones rang.
@@ -194,14 +198,14 @@ class CreateTask(_Effect, frozen=True, kw_only=True, gc=False, tag="create_task"
     look: bool = False
 
 
-class CompleteTask(_Effect, frozen=True, kw_only=True, gc=False, tag="complete_task"):
+class CompleteTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="complete_task"):
     """PUT /entity/task/{id}: the customer has been talked with. Result: ``gone`` (somebody deleted the task)."""
 
     type: ClassVar[str] = "complete_task"
     task: str
 
 
-class ClaimCallback(_Effect, frozen=True, kw_only=True, gc=False, tag="claim_callback"):
+class ClaimCallback(AfterRecord, frozen=True, kw_only=True, gc=False, tag="claim_callback"):
     """May this missed call have the task? Asked of the house's own memory of who is to be called back, not of MoySklad.
 
     ``missed_ms``: when the call began. Result: ``granted``; else ``by`` (the call whose task it is) or ``talked_ms`` (somebody
@@ -215,7 +219,7 @@ class ClaimCallback(_Effect, frozen=True, kw_only=True, gc=False, tag="claim_cal
     contact: str = ""
 
 
-class KeepTask(_Effect, frozen=True, kw_only=True, gc=False, tag="keep_task"):
+class KeepTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="keep_task"):
     """Remember the claimed call's task. Result: ``open``: False when the customer was talked with meanwhile."""
 
     type: ClassVar[str] = "keep_task"
@@ -223,14 +227,14 @@ class KeepTask(_Effect, frozen=True, kw_only=True, gc=False, tag="keep_task"):
     task: str
 
 
-class HoldTasks(_Effect, frozen=True, kw_only=True, gc=False, tag="hold_tasks"):
+class HoldTasks(AfterRecord, frozen=True, kw_only=True, gc=False, tag="hold_tasks"):
     """Remember that the account takes no tasks. Result: ``told_by``: the call with which a person was told so."""
 
     type: ClassVar[str] = "hold_tasks"
     call: str
 
 
-class CloseCallback(_Effect, frozen=True, kw_only=True, gc=False, tag="close_callback"):
+class CloseCallback(AfterRecord, frozen=True, kw_only=True, gc=False, tag="close_callback"):
     """Somebody talked with this customer until ``talked_ms``. Result: ``tasks`` (uuids): what is done with by that."""
 
     type: ClassVar[str] = "close_callback"
@@ -279,6 +283,19 @@ def decode_effect(data: Mapping[str, Any]) -> Effect:
         raise msgspec.ValidationError(f"this service knows no effect {data.get('type')!r}")
     effect: Effect = msgspec.convert(data, kind)
     return effect
+
+
+def effect_of(event: AnyOutcome) -> Effect | None:
+    """The effect that an outcome is about; None where this code does not know it. Read once: whoever asks again gets the same."""
+    try:
+        known: Effect | None = event._read
+    except AttributeError:
+        try:
+            known = decode_effect(event.effect)
+        except msgspec.ValidationError:
+            known = None
+        object.__setattr__(event, "_read", known)
+    return known
 
 
 class Way(StrEnum):

@@ -243,8 +243,15 @@ class CallWrittenOff:
     at_ms: int
 
 
+class _OfAnEffect:
+    """What tells of an effect: :func:`core.effects.effect_of` reads it once, and keeps here what it has read."""
+
+    __slots__ = ("_read",)
+    _read: Any
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EffectStarted:
+class EffectStarted(_OfAnEffect):
     """We are about to ask MoySklad for something. Recorded before the request, so that a crash leaves a question, not a hole.
 
     ``effect`` is the effect as stored by :mod:`core.effects`; ``key`` names it for its outcome.
@@ -270,7 +277,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EffectDone:
+class EffectDone(_OfAnEffect):
     """MoySklad did what the effect asked. ``result`` is what the fold needs of the answer (see :mod:`core.effects`)."""
 
     type: ClassVar[str] = "effect_done"
@@ -282,7 +289,7 @@ class EffectDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EffectFailed:
+class EffectFailed(_OfAnEffect):
     """An attempt did not succeed and will be repeated. ``ambiguous``: MoySklad may have acted all the same."""
 
     type: ClassVar[str] = "effect_failed"
@@ -296,7 +303,7 @@ class EffectFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EffectRefused:
+class EffectRefused(_OfAnEffect):
     """MoySklad said no for good: repeating the same request cannot help. ``remedy`` says what a person can do.
 
     ``started``: this try was recorded as started, so if no request of it left (no ``exchanges``), none did.
@@ -314,7 +321,7 @@ class EffectRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EffectDeferred:
+class EffectDeferred(_OfAnEffect):
     """An effect was due and not even attempted: MoySklad is known to be away, or the account's limits are used up.
 
     Nothing was sent. Written only when it is news (:func:`core.remote.is_news`), so that a long outage does not fill the

@@ -26,10 +26,8 @@ from core.effects import (
 )
 from core.events import EffectDone, EffectFailed, EffectRefused, EffectStarted
 
-FOLLOW_UPS: Final = (CreateOrder, CreateTask, CompleteTask, ClaimCallback, KeepTask, HoldTasks, CloseCallback)
 
-
-class Order(Struct, frozen=True, kw_only=True, gc=False):
+class Order(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The call's order. ``done`` without ``id``: none was needed, because ``open`` (its name) was there already.
 
     ``without``: what it had to do without, in words.
@@ -43,7 +41,7 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     attempt: Attempt | None = None
 
 
-class Task(Struct, frozen=True, kw_only=True, gc=False):
+class Task(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The call's task, and what the call means for the tasks of others.
 
     ``asked``: the house was asked whose the task is; ``granted``: it is this call's; ``by``: it is that call's; ``talked``: none
@@ -66,7 +64,7 @@ class Task(Struct, frozen=True, kw_only=True, gc=False):
     completed: tuple[str, ...] = ()
 
 
-class After(Struct, frozen=True, kw_only=True, gc=False):
+class After(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What comes after the record: the order and the task."""
 
     order: Order = Order()

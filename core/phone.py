@@ -21,7 +21,6 @@ MAX_NUMBER_CHARS: Final = 200
 
 _CACHED: Final = 20_000
 _NOT_DIGITS: Final = re.compile(r"[^0-9]")
-_EXTENSION: Final = re.compile(r"[0-9]{2,6}")
 _CHANNEL_SUFFIX: Final = re.compile(r"-[0-9a-fA-F]{4,}(;[0-9])?\Z")
 _PLAIN: Final = re.compile(r"375[1-79][0-9]{8}|7[1-79][0-9]{9}")
 """Whole numbers of :data:`_PLANS` that no second trunk prefix could be read into."""
@@ -50,13 +49,14 @@ _INTERNATIONAL: Final = ("00", "810")
 
 
 def digits(text: str) -> str:
-    """Only the digits (ASCII)."""
-    return _NOT_DIGITS.sub("", text)
+    """Only the digits (ASCII). Most numbers are nothing else, or follow a plus: that is seen for a third of what looking costs."""
+    bare = text[1:] if text[:1] == "+" else text
+    return bare if bare.isdigit() and bare.isascii() else _NOT_DIGITS.sub("", text)
 
 
 def looks_like_extension(text: str) -> bool:
     """Whether this is an employee's short number: 2 to 6 digits. A trunk such as ``0001001`` has seven."""
-    return _EXTENSION.fullmatch(text) is not None
+    return 2 <= len(text) <= 6 and text.isdigit() and text.isascii()
 
 
 def strip_technology(text: str) -> str:
@@ -68,7 +68,8 @@ def strip_technology(text: str) -> str:
     if not slash or not name:
         return rest
     peer, at, _ = rest.partition("@")
-    return peer if at else _CHANNEL_SUFFIX.sub("", peer)
+    suffix = peer.rfind("-")
+    return peer if at or suffix < 0 or _CHANNEL_SUFFIX.match(peer, suffix) is None else peer[:suffix]
 
 
 def is_hidden(raw: str) -> bool:

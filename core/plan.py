@@ -21,8 +21,7 @@ from core.call import Call
 from core.cards import Note, Wanted, card_changes, mixture_refused, wanted_cards
 from core.contact_plan import KNOWN, contact_deadline_ms, contact_steps, no_contact_because, waited_for_contact
 from core.decisions import Limits, next_deadline
-from core.effects import CardEvent, ConfirmCall, FindEmployees, InspectCall, RegisterCall, UpdateCall
-from core.follow_up import FOLLOW_UPS
+from core.effects import AfterRecord, CardEvent, ConfirmCall, FindEmployees, InspectCall, RegisterCall, UpdateCall
 from core.follow_up_plan import follow_up, refused_for_good
 from core.lifecycle import FINAL, LIVE, Phase
 from core.naming import external_id
@@ -76,7 +75,7 @@ def urgency(call: Call, now_ms: int, step: Step | None = None) -> Urgency:
 
     ``step``: what is to be done next; an order or a task takes no place that a record could have.
     """
-    if step is not None and isinstance(step.effect, FOLLOW_UPS):
+    if step is not None and isinstance(step.effect, AfterRecord):
         return Urgency.BACKLOG
     if call.is_live or call.remote.open_cards:
         return Urgency.LIVE

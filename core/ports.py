@@ -164,10 +164,19 @@ class EventStore(Protocol):
         """A bell of one's own for this process's commits. Whoever drops it stops listening."""
         ...
 
-    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
+    async def due(
+        self,
+        now_ms: int,
+        per_enterprise: int,
+        enterprises: Collection[str] | None = None,
+        *,
+        backlog: int | None = None,
+        sated: Collection[str] = (),
+    ) -> list[Due]:
         """Streams whose due time has come: the most urgent first, then the longest overdue.
 
         Fair: at most ``per_enterprise`` of each enterprise and urgency. ``enterprises``: only of these (None: of all).
+        ``backlog``: at most so many of each enterprise's backlog instead; ``sated``: nothing of these enterprises' backlog.
         """
         ...
 

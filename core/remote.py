@@ -12,11 +12,12 @@ from enum import StrEnum
 from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from core import follow_up
 from core.attempts import Attempt
 from core.effects import (
+    AfterRecord,
     CardAction,
     CardEvent,
     ConfirmCall,
@@ -28,11 +29,11 @@ from core.effects import (
     InspectCall,
     RegisterCall,
     UpdateCall,
-    decode_effect,
+    effect_of,
     is_write,
 )
 from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted
-from core.follow_up import FOLLOW_UPS, After
+from core.follow_up import After
 
 ACCOUNT_CODES: Final = frozenset({1056, 1061, 55008})
 """What MoySklad says when it refuses the credential, not the request (CONTRACT-MOYSKLAD 1.8, 2.3)."""
@@ -54,7 +55,7 @@ class Card(StrEnum):
     UNSURE = "unsure"
 
 
-class Written(Struct, frozen=True, kw_only=True, gc=False):
+class Written(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Fields of the MoySklad call that hold a value: what is there is never overwritten (CONTRACT-MOYSKLAD 1.4)."""
 
     extension: str = ""
@@ -64,7 +65,7 @@ class Written(Struct, frozen=True, kw_only=True, gc=False):
     recordings: tuple[str, ...] = ()
 
 
-class Refusal(Struct, frozen=True, kw_only=True, gc=False):
+class Refusal(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Something MoySklad refused for good. ``code``: MoySklad's own number for the reason, where it gave one.
 
     ``proves`` False: it refuses everything of this account (and may not even have been asked again), which proves nothing against
@@ -79,7 +80,7 @@ class Refusal(Struct, frozen=True, kw_only=True, gc=False):
     proves: bool = True
 
 
-class Contact(Struct, frozen=True, kw_only=True, gc=False):
+class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there. ``owner``: the responsible employee.
 
     ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
@@ -95,7 +96,7 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False):
     failed_ms: int | None = None
 
 
-class Remote(Struct, frozen=True, kw_only=True, gc=False):
+class _Told(Struct, gc=False, omit_defaults=True):
     """MoySklad's side of one call, folded from outcomes.
 
     ``linked``: whom MoySklad took the number for, and ``linked_owner`` his responsible employee. ``deferred``: why it was not
@@ -136,7 +137,7 @@ class Remote(Struct, frozen=True, kw_only=True, gc=False):
         """The same, counting what an update in doubt may have done."""
         if self.attempt is None or not self.attempt.in_doubt:
             return self.cards_by_extension
-        return _unsure(self, self.attempt.effect).cards_by_extension
+        return _unsure(self.cards_by_extension, self.attempt.effect)
 
     @property
     def open_cards(self) -> tuple[str, ...]:
@@ -165,6 +166,24 @@ class Remote(Struct, frozen=True, kw_only=True, gc=False):
         return any(refusal.proves and names_employee(refusal.effect) for refusal in self.refusals)
 
 
+class Remote(_Told, frozen=True, gc=False, omit_defaults=True):  # type: ignore[misc]
+    """The same as everybody sees it: a value. The fields are :class:`_Told`'s, and so are a draft's, in the same order."""
+
+
+class RemoteDraft(_Told, gc=False, omit_defaults=True):
+    """The same while it is being folded: nobody but the fold ever holds it."""
+
+
+def draft_of(remote: Remote) -> RemoteDraft:
+    """A copy that may be changed."""
+    return RemoteDraft(*astuple(remote))
+
+
+def value_of(draft: RemoteDraft) -> Remote:
+    """What a draft has come to."""
+    return Remote(*astuple(draft))
+
+
 def names_employee(effect: Effect) -> bool:
     """Whether an effect refers to an employee by uuid."""
     return isinstance(effect, RegisterCall | UpdateCall) and (bool(effect.employee) or any(card.employee for card in effect.cards))
@@ -175,26 +194,33 @@ def _is_laden(effect: Effect) -> bool:
 
 
 def apply_outcome(remote: Remote, event: AnyOutcome) -> Remote:
-    """Fold one outcome. Total: an effect this code cannot read changes nothing but the counters."""
-    try:
-        effect = decode_effect(event.effect)
-    except ValueError:
-        return remote
+    """MoySklad's side after one outcome."""
+    draft = draft_of(remote)
+    tell(draft, event)
+    return value_of(draft)
+
+
+def tell(remote: RemoteDraft, event: AnyOutcome) -> None:
+    """Fold one outcome. Total: an effect this code cannot read changes nothing."""
+    effect = effect_of(event)
+    if effect is None:
+        return
     if isinstance(event, EffectDeferred):
-        return _deferred(remote, event, effect)
-    remote = replace(remote, deferred="")
-    if isinstance(effect, FOLLOW_UPS):
-        remote = replace(remote, after=follow_up.apply(remote.after, event, effect))
+        _deferred(remote, event, effect)
+        return
+    remote.deferred = ""
+    if isinstance(effect, AfterRecord):
+        remote.after = follow_up.apply(remote.after, event, effect)
     match event:
         case EffectStarted():
-            return _started(remote, event, effect)
+            _started(remote, event, effect)
         case EffectDone():
-            cleared = replace(remote, failures=0, retry_ms=None, last_error="")
-            return _done(cleared, event, effect)
+            remote.failures, remote.retry_ms, remote.last_error = 0, None, ""
+            _done(remote, event, effect)
         case EffectFailed():
-            return _failed(remote, event, effect)
+            _failed(remote, event, effect)
         case EffectRefused():
-            return _refused(remote, event, effect)
+            _refused(remote, event, effect)
 
 
 def is_news(remote: Remote, event: EffectDeferred) -> bool:
@@ -202,93 +228,83 @@ def is_news(remote: Remote, event: EffectDeferred) -> bool:
     return apply_outcome(remote, event) != remote
 
 
-def forgiven(remote: Remote) -> Remote:
-    """MoySklad's side once what it refused may be asked again: whatever is in doubt stays so, and no wait is left.
+def forgive(remote: RemoteDraft) -> None:
+    """What MoySklad refused may be asked again: whatever is in doubt stays so, and no wait is left.
 
     What stood in for an answer while there was none goes as well: a contact given up, extensions without their employees; and
     a customer who may be the one that an order could not be made for, because he was deleted meanwhile.
     """
     if any(isinstance(refusal.effect, CreateOrder) and refusal.code == NOT_FOUND for refusal in remote.refusals):
-        remote = replace(remote, contact=Contact(), linked=None)
-    return replace(
-        remote,
-        refusals=(),
-        failures=0,
-        retry_ms=None,
-        last_error="",
-        deferred="",
-        contact=replace(remote.contact, gave_up="", exhausted="", failed_ms=None),
-        employees=tuple((extension, employee) for extension, employee in remote.employees if employee),
-        after=follow_up.forgiven(remote.after),
-    )
+        remote.contact, remote.linked = Contact(), None
+    remote.refusals = ()
+    remote.failures, remote.retry_ms, remote.last_error = 0, None, ""
+    remote.deferred = ""
+    remote.contact = replace(remote.contact, gave_up="", exhausted="", failed_ms=None)
+    remote.employees = tuple((extension, employee) for extension, employee in remote.employees if employee)
+    remote.after = follow_up.forgiven(remote.after)
 
 
-def _deferred(remote: Remote, event: EffectDeferred, effect: Effect) -> Remote:
+def _deferred(remote: RemoteDraft, event: EffectDeferred, effect: Effect) -> None:
     """Not asked yet."""
-    remote = replace(remote, deferred=remote.deferred or event.reason or "deferred")
+    remote.deferred = remote.deferred or event.reason or "deferred"
     match effect:
         case FindContact() | CreateContact() if _is_too_late(effect, event.until_ms):
             # It will not come in time: whoever waits for it is told now, not at the deadline.
-            contact = replace(remote.contact, gave_up=remote.contact.gave_up or remote.deferred, failed_ms=event.at_ms)
-            return replace(remote, contact=contact, failures=0, retry_ms=None)
+            gave_up = remote.contact.gave_up or remote.deferred
+            remote.contact = replace(remote.contact, gave_up=gave_up, failed_ms=event.at_ms)
+            remote.failures, remote.retry_ms = 0, None
         case FindEmployees() if _is_too_late(effect, event.until_ms):
-            return replace(remote, employees=_by_extension_alone(remote, effect))
+            remote.employees = _by_extension_alone(remote, effect)
         case _:
-            return remote
+            pass
 
 
 def _is_too_late(effect: FindContact | CreateContact | FindEmployees, at_ms: int) -> bool:
     return effect.deadline_ms is not None and at_ms >= effect.deadline_ms
 
 
-def _started(remote: Remote, event: EffectStarted, effect: Effect) -> Remote:
-    if isinstance(effect, FOLLOW_UPS):
-        return replace(remote, started=remote.started + 1)
-    earlier = remote.attempt
-    again = earlier is not None and earlier.key == event.key
-    if not again:
-        remote = _overtake(remote)
-    doubted = again and earlier is not None and earlier.may_have_worked
-    return replace(
-        remote,
-        attempt=Attempt(key=event.key, effect=effect, at_ms=event.at_ms, doubted=doubted),
-        absent_ms=None,
-        started=remote.started + 1,
-        sequence=max([remote.sequence, *(card.sequence for card in card_events(effect))]),
-    )
+def _started(remote: RemoteDraft, event: EffectStarted, effect: Effect) -> None:
+    remote.started += 1
+    if isinstance(effect, AfterRecord):
+        return
+    earlier, doubted = remote.attempt, False
+    if earlier is not None and earlier.key == event.key:
+        doubted = earlier.may_have_worked
+    elif earlier is not None and earlier.in_doubt:
+        # A new write replaces one in doubt: whatever card events that one carried may or may not have been delivered.
+        remote.cards = tuple(_unsure(remote.cards_by_extension, earlier.effect).items())
+    remote.attempt = Attempt(key=event.key, effect=effect, at_ms=event.at_ms, doubted=doubted)
+    remote.absent_ms = None
+    for card in card_events(effect):
+        if card.sequence > remote.sequence:
+            remote.sequence = card.sequence
 
 
-def _overtake(remote: Remote) -> Remote:
-    """A new write replaces one in doubt: whatever card events that one carried may or may not have been delivered."""
-    if remote.attempt is None or not remote.attempt.in_doubt:
-        return remote
-    return _unsure(replace(remote, attempt=None), remote.attempt.effect)
-
-
-def _done(remote: Remote, event: EffectDone, effect: Effect) -> Remote:
+def _done(remote: RemoteDraft, event: EffectDone, effect: Effect) -> None:
     result = event.result
     match effect:
         case FindContact():
             owner = result.get("owner") or ""
-            contact = Contact(id=result.get("contact"), name=result.get("name") or "", owner=owner, searched=True)
-            return replace(remote, contact=contact)
+            remote.contact = Contact(id=result.get("contact"), name=result.get("name") or "", owner=owner, searched=True)
         case FindEmployees():
-            return replace(remote, employees=_employees(remote, result.get("employees")))
+            remote.employees = _employees(remote, result.get("employees"))
         case CreateContact():
-            return replace(remote, contact=replace(remote.contact, id=result.get("contact"), searched=True), attempt=None)
+            remote.contact = replace(remote.contact, id=result.get("contact"), searched=True)
+            remote.attempt = None
         case RegisterCall():
-            return _registered(remote, event.at_ms, effect, result)
+            _registered(remote, event.at_ms, effect, result)
         case UpdateCall():
-            return _wrote(replace(remote, attempt=None), effect)
+            remote.attempt = None
+            _wrote(remote, effect)
         case ConfirmCall():
-            return _confirmed(remote, event.at_ms, result)
+            _confirmed(remote, event.at_ms, result)
         case InspectCall():
-            return _inspected(remote, event.at_ms, result)
+            _inspected(remote, event.at_ms, result)
         case _:
-            return remote  # what comes after the record is folded beside it
+            pass  # what comes after the record is folded beside it
 
 
-def _employees(remote: Remote, found: Any) -> tuple[tuple[str, str | None], ...]:
+def _employees(remote: RemoteDraft, found: Any) -> tuple[tuple[str, str | None], ...]:
     known = dict(remote.employees)
     if isinstance(found, Mapping):
         for extension, employee in found.items():
@@ -296,77 +312,81 @@ def _employees(remote: Remote, found: Any) -> tuple[tuple[str, str | None], ...]
     return tuple(known.items())
 
 
-def _registered(remote: Remote, at_ms: int, effect: RegisterCall, result: Mapping[str, Any]) -> Remote:
-    remote = replace(
-        remote,
-        call=result.get("call"),
-        registered_ms=at_ms,
-        start_ms=effect.start_ms,
-        linked=result.get("contact") or effect.contact or None,
-        linked_owner=result.get("owner") or "",
-        attempt=None,
-    )
-    if result.get("existed"):
-        # Some attempt made this row, perhaps an earlier and shorter one: what it holds is not known. Fields may be sent
-        # again, for what is there stays; recordings would be listed twice, so they are in doubt until looked at.
-        remote = _unsure(remote, effect)
-        if effect.recordings:
-            told = UpdateCall(external_id=effect.external_id, call=remote.call or "", recordings=effect.recordings)
-            remote = replace(remote, attempt=Attempt(key="existed", effect=told, at_ms=at_ms))
-        return remote
-    return _wrote(remote, effect)
+def _registered(remote: RemoteDraft, at_ms: int, effect: RegisterCall, result: Mapping[str, Any]) -> None:
+    remote.call = result.get("call")
+    remote.registered_ms = at_ms
+    remote.start_ms = effect.start_ms
+    remote.linked = result.get("contact") or effect.contact or None
+    remote.linked_owner = result.get("owner") or ""
+    remote.attempt = None
+    if not result.get("existed"):
+        _wrote(remote, effect)
+        return
+    # Some attempt made this row, perhaps an earlier and shorter one: what it holds is not known. Fields may be sent
+    # again, for what is there stays; recordings would be listed twice, so they are in doubt until looked at.
+    remote.cards = tuple(_unsure(remote.cards_by_extension, effect).items())
+    if effect.recordings:
+        told = UpdateCall(external_id=effect.external_id, call=remote.call or "", recordings=effect.recordings)
+        remote.attempt = Attempt(key="existed", effect=told, at_ms=at_ms)
 
 
-def _confirmed(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
+def _confirmed(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> None:
     attempt = remote.attempt
     if attempt is None or not isinstance(attempt.effect, RegisterCall):
-        return remote
+        return
     if result.get("call"):
         # The row exists, so the one POST in doubt was carried out as a whole, its card events included.
-        return _registered(remote, at_ms, attempt.effect, {**result, "existed": False})
-    return replace(remote, attempt=replace(attempt, in_doubt=False, doubted=False), absent_ms=at_ms)
+        _registered(remote, at_ms, attempt.effect, {**result, "existed": False})
+    else:
+        remote.attempt = replace(attempt, in_doubt=False, doubted=False)
+        remote.absent_ms = at_ms
 
 
-def _inspected(remote: Remote, at_ms: int, result: Mapping[str, Any]) -> Remote:
+def _inspected(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> None:
     recordings = tuple(str(url) for url in result.get("recordings") or ())
-    remote = replace(remote, written=replace(remote.written, recordings=recordings))
+    remote.written = replace(remote.written, recordings=recordings)
     attempt = remote.attempt
     if attempt is None or not isinstance(attempt.effect, UpdateCall):
         over = remote.late_until_ms is None or at_ms >= remote.late_until_ms
-        late = () if over else tuple(url for url in remote.late if url not in recordings)
-        return replace(remote, late=late, late_until_ms=remote.late_until_ms if late else None)
+        remote.late = () if over else tuple(url for url in remote.late if url not in recordings)
+        remote.late_until_ms = remote.late_until_ms if remote.late else None
+        return
     missing = tuple(url for url in attempt.effect.recordings if url not in recordings)
     if not missing:
-        return _wrote(replace(remote, attempt=None), replace(attempt.effect, recordings=()))
+        remote.attempt = None
+        _wrote(remote, replace(attempt.effect, recordings=()))
+        return
     until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
-    late = missing if at_ms < until_ms else ()
-    attempt = replace(attempt, in_doubt=False, doubted=False)
-    return replace(remote, attempt=attempt, late=late, late_until_ms=until_ms if late else None)
+    remote.late = missing if at_ms < until_ms else ()
+    remote.late_until_ms = until_ms if remote.late else None
+    remote.attempt = replace(attempt, in_doubt=False, doubted=False)
 
 
-def _failed(remote: Remote, event: EffectFailed, effect: Effect) -> Remote:
-    remote = replace(remote, failures=remote.failures + 1, retry_ms=event.retry_ms, retry_of=effect.type, last_error=event.error)
+def _failed(remote: RemoteDraft, event: EffectFailed, effect: Effect) -> None:
+    remote.failures += 1
+    remote.retry_ms, remote.retry_of, remote.last_error = event.retry_ms, effect.type, event.error
     match effect:
         case FindContact() | CreateContact() if _is_too_late(effect, event.at_ms):
-            contact = replace(remote.contact, gave_up=event.error or "deadline", failed_ms=event.at_ms)
-            return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
+            remote.contact = replace(remote.contact, gave_up=event.error or "deadline", failed_ms=event.at_ms)
+            remote.attempt, remote.failures, remote.retry_ms = None, 0, None
         case FindContact() | CreateContact() if remote.call is None and remote.failures >= CONTACT_ATTEMPTS:
-            contact = replace(remote.contact, exhausted=event.error or "unavailable", failed_ms=event.at_ms)
-            return replace(remote, contact=contact, attempt=None, failures=0, retry_ms=None)
+            remote.contact = replace(remote.contact, exhausted=event.error or "unavailable", failed_ms=event.at_ms)
+            remote.attempt, remote.failures, remote.retry_ms = None, 0, None
         case FindContact():
-            return replace(remote, contact=replace(remote.contact, failed_ms=event.at_ms))
+            remote.contact = replace(remote.contact, failed_ms=event.at_ms)
         case FindEmployees():
-            return replace(remote, employees=_by_extension_alone(remote, effect), failures=0, retry_ms=None)
+            remote.employees = _by_extension_alone(remote, effect)
+            remote.failures, remote.retry_ms = 0, None
         case RegisterCall() | UpdateCall() | CreateContact() if remote.attempt is not None:
-            attempt = replace(remote.attempt, in_doubt=event.ambiguous or remote.attempt.doubted, ended_ms=event.at_ms)
+            in_doubt = event.ambiguous or remote.attempt.doubted
+            remote.attempt = replace(remote.attempt, in_doubt=in_doubt, ended_ms=event.at_ms)
             if isinstance(effect, CreateContact):
-                remote = replace(remote, contact=replace(remote.contact, failed_ms=event.at_ms))
-            return replace(remote, attempt=attempt)
+                remote.contact = replace(remote.contact, failed_ms=event.at_ms)
         case _:
-            return remote
+            pass
 
 
-def _refused(remote: Remote, event: EffectRefused, effect: Effect) -> Remote:
+def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
     refusal = Refusal(
         effect=effect,
         error=event.error,
@@ -375,21 +395,16 @@ def _refused(remote: Remote, event: EffectRefused, effect: Effect) -> Remote:
         code=event.code,
         proves=not _is_account_wide(event),
     )
-    remote = replace(
-        remote,
-        refusals=(*remote.refusals, refusal),
-        failures=0,
-        retry_ms=None,
-        last_error=event.error,
-        attempt=_left_of(remote.attempt, event, effect),
-    )
+    remote.refusals = (*remote.refusals, refusal)
+    remote.failures, remote.retry_ms, remote.last_error = 0, None, event.error
+    remote.attempt = _left_of(remote.attempt, event, effect)
     match effect:
         case FindContact() | CreateContact():
-            return replace(remote, contact=replace(remote.contact, gave_up=event.error))
+            remote.contact = replace(remote.contact, gave_up=event.error)
         case FindEmployees():
-            return replace(remote, employees=_by_extension_alone(remote, effect))
+            remote.employees = _by_extension_alone(remote, effect)
         case _:
-            return remote
+            pass
 
 
 def _is_account_wide(event: EffectRefused) -> bool:
@@ -406,13 +421,13 @@ def _left_of(attempt: Attempt | None, event: EffectRefused, effect: Effect) -> A
     to be revoked): a write that may have taken effect stays in doubt. A client in doubt is no matter: his ``syncId``
     makes a repeat harmless.
     """
-    if attempt is None or not is_write(effect) or isinstance(effect, FOLLOW_UPS):
+    if attempt is None or not is_write(effect) or isinstance(effect, AfterRecord):
         return attempt
     in_doubt = attempt.doubted or (attempt.in_doubt and not event.exchanges)
     return replace(attempt, in_doubt=True) if in_doubt and not isinstance(attempt.effect, CreateContact) else None
 
 
-def _by_extension_alone(remote: Remote, effect: FindEmployees) -> tuple[tuple[str, str | None], ...]:
+def _by_extension_alone(remote: RemoteDraft, effect: FindEmployees) -> tuple[tuple[str, str | None], ...]:
     """Without a directory the extension alone must do: MoySklad knows whose it is."""
     return tuple({**dict.fromkeys(effect.extensions, ""), **dict(remote.employees)}.items())
 
@@ -422,38 +437,39 @@ def card_events(effect: Effect) -> tuple[CardEvent, ...]:
     return effect.cards if isinstance(effect, RegisterCall | UpdateCall) else ()
 
 
-def _wrote(remote: Remote, effect: RegisterCall | UpdateCall) -> Remote:
-    cards = remote.cards_by_extension
-    for event in effect.cards:
-        match event.action:
-            case CardAction.SHOW:
-                cards[event.extension] = Card.SHOWN
-            case CardAction.STARTTIME:
-                cards[event.extension] = Card.TIMING
-            case CardAction.HIDE:
-                cards[event.extension] = Card.HIDDEN
-            case CardAction.HIDE_ALL:
+def _wrote(remote: RemoteDraft, effect: RegisterCall | UpdateCall) -> None:
+    if effect.cards:
+        cards = remote.cards_by_extension
+        for event in effect.cards:
+            if event.action is CardAction.HIDE_ALL:
                 cards = dict.fromkeys(cards, Card.HIDDEN)
-    return _wrote_fields(replace(remote, cards=tuple(cards.items())), effect)
+            else:
+                cards[event.extension] = _LEAVES[event.action]
+        remote.cards = tuple(cards.items())
+    if effect.recordings or effect.comment or effect.extension or effect.employee or effect.end_ms is not None:
+        was = remote.written
+        remote.written = Written(
+            extension=was.extension or effect.extension,
+            employee=was.employee or effect.employee,
+            end_ms=was.end_ms if was.end_ms is not None else effect.end_ms,
+            comment=effect.comment or was.comment,
+            recordings=(*was.recordings, *(url for url in effect.recordings if url not in was.recordings)),
+        )
 
 
-def _wrote_fields(remote: Remote, effect: RegisterCall | UpdateCall) -> Remote:
-    was = remote.written
-    written = Written(
-        extension=was.extension or effect.extension,
-        employee=was.employee or effect.employee,
-        end_ms=was.end_ms if was.end_ms is not None else effect.end_ms,
-        comment=effect.comment or was.comment,
-        recordings=(*was.recordings, *(url for url in effect.recordings if url not in was.recordings)),
-    )
-    return replace(remote, written=written)
+_LEAVES: Final[Mapping[CardAction, Card]] = {
+    CardAction.SHOW: Card.SHOWN,
+    CardAction.STARTTIME: Card.TIMING,
+    CardAction.HIDE: Card.HIDDEN,
+}
+"""How a card event leaves the one card it is about."""
 
 
-def _unsure(remote: Remote, effect: Effect) -> Remote:
-    cards = remote.cards_by_extension
+def _unsure(cards: dict[str, Card], effect: Effect) -> dict[str, Card]:
+    """The cards after an effect that may or may not have been carried out."""
     for event in card_events(effect):
         if event.action is CardAction.HIDE_ALL:
             cards = {name: Card.UNSURE if card is not Card.HIDDEN else card for name, card in cards.items()}
         else:
             cards[event.extension] = Card.UNSURE
-    return replace(remote, cards=tuple(cards.items()))
+    return cards

@@ -7,10 +7,10 @@ the first answerer at best. Deliveries overtake each other by seconds, so a leav
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft
@@ -25,7 +25,7 @@ MAX_STAYS: Final = 200
 """More stays than any call has: beyond them a flapping PBX adds nothing, and folding stays fast."""
 
 
-class Stay(Struct, frozen=True, kw_only=True, gc=False):
+class Stay(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One channel's time in one bridge, ``*_ms`` as heard. ``entered_ms`` None: only the leave was heard so far."""
 
     bridge: str
@@ -37,7 +37,7 @@ class Stay(Struct, frozen=True, kw_only=True, gc=False):
     left_ms: int | None = None
 
 
-class Talk(Struct, frozen=True, kw_only=True, gc=False):
+class Talk(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The customer and ``extension`` in one bridge, from ``start_ms`` to ``end_ms`` (None: still talking)."""
 
     extension: str
@@ -45,7 +45,7 @@ class Talk(Struct, frozen=True, kw_only=True, gc=False):
     end_ms: int | None
 
 
-class Bridges(Struct, frozen=True, kw_only=True, gc=False):
+class Bridges(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Everything heard about bridges of one call. ``closed``: bridge id and when it was heard to be gone."""
 
     stays: tuple[Stay, ...] = ()
@@ -54,7 +54,7 @@ class Bridges(Struct, frozen=True, kw_only=True, gc=False):
 
 def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
     """A channel entered. Fills a stay whose leave overtook it; a repeated enter only refreshes the names."""
-    gone_ms = dict(bridges.closed).get(event.bridge)
+    gone_ms = dict(bridges.closed).get(event.bridge) if bridges.closed else None
     fresh = Stay(
         bridge=event.bridge,
         channel=event.channel,
@@ -97,19 +97,24 @@ def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
 
 def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
     """The bridge is gone, and everybody in it has left."""
-    if event.bridge in dict(bridges.closed) or len(bridges.closed) >= MAX_STAYS:
+    stays, closed = bridges.stays, bridges.closed
+    if (closed and event.bridge in dict(closed)) or len(closed) >= MAX_STAYS:
         return bridges
-    stays = tuple(
-        replace(stay, left_ms=event.heard_ms) if stay.bridge == event.bridge and stay.left_ms is None else stay
-        for stay in bridges.stays
-    )
-    return Bridges(stays=stays, closed=(*bridges.closed, (event.bridge, event.heard_ms)))
+    for stay in stays:
+        if stay.bridge == event.bridge and stay.left_ms is None:
+            stays = tuple([replace(each, left_ms=event.heard_ms) if each is stay else each for each in stays])
+    return Bridges(stays=stays, closed=(*closed, (event.bridge, event.heard_ms)))
 
 
-class Parties(Struct, frozen=True, kw_only=True, gc=False):
+_NOT_SEEN: Final = "?"
+"""No extension is written so; and if one were, it would only be asked after again."""
+
+
+class Parties(Struct, frozen=True, kw_only=True, eq=False):
     """What tells the customer's channel from an employee's: the call's own channel, direction, number, who was dialled.
 
     ``clicked``: the exchange was asked to make the call; a ``Local`` channel with the customer's number is its own then.
+    ``seen``: whom a channel turned out to belong to: each is asked after again with everything that is heard of bridges.
     """
 
     anchor: str
@@ -118,6 +123,15 @@ class Parties(Struct, frozen=True, kw_only=True, gc=False):
     dialled: tuple[str, ...] = ()
     caller: str = ""
     clicked: bool = False
+    seen: dict[tuple[str, str, str], str | None] = field(default_factory=dict)
+
+    def who(self, stay: Stay) -> str | None:
+        """Whose stay it is: None for the customer's, else the extension behind it, which may be empty."""
+        channel = (stay.channel, stay.channel_name, stay.caller_id)
+        known = self.seen.get(channel, _NOT_SEEN)
+        if known is _NOT_SEEN:
+            known = self.seen[channel] = None if self.is_customer(stay) else self.extension(stay)
+        return known
 
     def is_customer(self, stay: Stay) -> bool:
         """Whether this stay is the customer's: the call's own channel when incoming, the trunk's when outgoing.
@@ -129,10 +143,12 @@ class Parties(Struct, frozen=True, kw_only=True, gc=False):
         if self._is_exchange(stay):
             return False
         outside = not looks_like_extension(strip_technology(stay.channel_name))
-        theirs = self.number != ANONYMOUS and same_number(stay.caller_id, self.number)
         if stay.channel == self.anchor:
-            return theirs and outside
-        return theirs or (outside and stay.caller_id not in self.dialled)
+            return outside and self._is_theirs(stay)
+        return (outside and stay.caller_id not in self.dialled) or self._is_theirs(stay)
+
+    def _is_theirs(self, stay: Stay) -> bool:
+        return self.number != ANONYMOUS and same_number(stay.caller_id, self.number)
 
     def extension(self, stay: Stay) -> str:
         """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""
@@ -154,52 +170,46 @@ class Parties(Struct, frozen=True, kw_only=True, gc=False):
 
 def customer_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
     """The customer's stays in bridges, in the order heard; a stay whose enter was never heard does not count."""
-    return tuple(stay for stay in bridges.stays if stay.entered_ms is not None and parties.is_customer(stay))
+    return tuple([stay for stay in bridges.stays if stay.entered_ms is not None and parties.who(stay) is None])
+
+
+def is_anybody_in(bridges: Bridges) -> bool:
+    """Whether some stay is open. A talk ends with either stay: without an open one nobody talks now."""
+    return None in [stay.left_ms for stay in bridges.stays]
 
 
 def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
-    """Who talked with the customer, in order of the start."""
-    return tuple(sorted(_found(bridges, parties), key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0)))
-
-
-def is_talking(bridges: Bridges, parties: Parties) -> bool:
-    """Whether one of them goes on. A talk ends with either stay, so without an open one it needs no looking for."""
-    if all(stay.left_ms is not None for stay in bridges.stays):
-        return False
-    return any(talk.end_ms is None for talk in _found(bridges, parties))
-
-
-def _found(bridges: Bridges, parties: Parties) -> Iterator[Talk]:
-    """The talks as they are found, in no order that means anything.
+    """Who talked with the customer, in order of the start.
 
     Where the customer's bridge shows no employee's channel, ``connected`` names the partner: enough to go on until
     the other half arrives, and superseded by it (in an attended transfer it still names the previous one).
     """
-    any_found = False
-    customers = customer_stays(bridges, parties)
-    for stay in customers:
+    found: list[Talk] = []
+    known = [(stay, stay.entered_ms, parties.who(stay)) for stay in bridges.stays if stay.entered_ms is not None]
+    for stay, entered_ms, customer in known:
+        if customer is not None:
+            continue
         alone = True
-        entered_ms = stay.entered_ms or 0
-        for other in bridges.stays:
-            if other.bridge != stay.bridge or other.entered_ms is None or other in customers:
+        for other, other_ms, extension in known:
+            if extension is None or other.bridge != stay.bridge:
                 continue
             alone = False
-            if _meet(stay, other) and (extension := parties.extension(other)):
-                any_found = True
-                yield Talk(
-                    extension=extension,
-                    start_ms=max(entered_ms, other.entered_ms),
-                    end_ms=_earlier(stay.left_ms, other.left_ms),
-                )
+            if extension and _meet(stay, other):
+                end_ms = _earlier(stay.left_ms, other.left_ms)
+                found.append(Talk(extension=extension, start_ms=max(entered_ms, other_ms), end_ms=end_ms))
         if alone and looks_like_extension(stay.connected):
-            any_found = True
-            yield Talk(extension=stay.connected, start_ms=entered_ms, end_ms=stay.left_ms)
-    if not any_found and parties.direction is Direction.OUTGOING:
-        yield from _by_connected_line(bridges, parties)
+            found.append(Talk(extension=stay.connected, start_ms=entered_ms, end_ms=stay.left_ms))
+    if not found and parties.direction is Direction.OUTGOING:
+        found = _by_connected_line(bridges, parties)
+    if len(found) > 1:
+        found.sort(key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0))
+    return tuple(found)
 
 
-def last_talk(found: Iterable[Talk]) -> Talk | None:
+def last_talk(found: Sequence[Talk]) -> Talk | None:
     """Who talked with the customer last: whoever still talks, else whose talk ended last, else whose began last."""
+    if len(found) == 1:
+        return found[0]
     return max(
         found,
         key=lambda talk: (talk.end_ms is None, talk.end_ms or 0, talk.start_ms),

@@ -142,7 +142,12 @@ LASTING = re.compile(
 )
 """What would stay with a session."""
 
-OWN_CONNECTION = {"adapters/postgres/writer.py", "adapters/postgres/migrations.py", "adapters/postgres/sql/archive_staying.sql"}
+OWN_CONNECTION = {
+    "adapters/postgres/migrations.py",
+    "adapters/postgres/rebuild.py",
+    "adapters/postgres/sql/archive_staying.sql",
+    "adapters/postgres/writer.py",
+}
 """They have connections of their own, and never one of a pool."""
 
 

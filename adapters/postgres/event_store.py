@@ -118,13 +118,28 @@ class PostgresEventStore:
         """See ``EventStore.subscribe``."""
         return self._bells.subscribe()
 
-    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
+    async def due(
+        self,
+        now_ms: int,
+        per_enterprise: int,
+        enterprises: Collection[str] | None = None,
+        *,
+        backlog: int | None = None,
+        sated: Collection[str] = (),
+    ) -> list[Due]:
         """See ``EventStore.due``."""
+        most = per_enterprise if backlog is None else backlog
         if enterprises is None:
-            rows = await self._query(lambda: self._pool.fetch(_DUE_ALL, now_ms, per_enterprise))
+            rows = await self._query(lambda: self._pool.fetch(_DUE_ALL, now_ms, per_enterprise, most, list(sated)))
         else:
-            names = list(set(enterprises))
-            rows = await self._query(lambda: self._pool.fetch(_DUE, now_ms, per_enterprise, names))
+            lanes = [
+                (name, rank, most if rank is Urgency.BACKLOG else per_enterprise)
+                for name in set(enterprises)
+                for rank in Urgency
+                if rank is not Urgency.BACKLOG or name not in sated
+            ]
+            columns = [[lane[nth] for lane in lanes] for nth in range(3)]
+            rows = await self._query(lambda: self._pool.fetch(_DUE, now_ms, *columns))
         return [
             Due(
                 stream=StreamId(enterprise=row["enterprise"], name=row["stream"]),

@@ -54,7 +54,7 @@ _PLACES: Final = load_sql("followers_lock")
 _MAKE: Final = load_sql("followers_make")
 _MOVE: Final = load_sql("followers_move")
 _HEAD: Final = load_sql("head")
-_BASE: Final = "SELECT base FROM log_head"
+_BASE: Final = "SELECT begins FROM log_head"
 _TRY: Final = "SELECT pg_try_advisory_lock($1)"
 
 Progress = Callable[[int, int], None]

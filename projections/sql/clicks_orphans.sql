@@ -1,5 +1,5 @@
 -- Rows that the log does not account for, unless some of it was archived.
 DELETE FROM clicks AS c
-WHERE (SELECT base FROM log_head) = 0 AND NOT EXISTS (
+WHERE (SELECT begins FROM log_head) = 0 AND NOT EXISTS (
     SELECT FROM streams AS s WHERE s.enterprise = c.enterprise AND s.stream = 'click/' || c.click AND s.version >= c.version
 )

@@ -1,7 +1,7 @@
 -- Readers see the old sums until all of this is committed. since_ms: the first whole hour that the log still holds; 0: all of it.
 CREATE TEMPORARY TABLE anew_since ON COMMIT DROP AS
-SELECT CASE WHEN base = 0 THEN 0
-    ELSE coalesce((SELECT (recorded_ms / 3600000 + 1) * 3600000 FROM events ORDER BY position LIMIT 1), 9223372036854775807)
+SELECT CASE WHEN begins = 0 THEN 0
+    ELSE coalesce((SELECT (recorded_ms / 3600000 + 1) * 3600000 FROM events WHERE position > begins ORDER BY position LIMIT 1), 9223372036854775807)
 END AS since_ms
 FROM log_head;
 DELETE FROM statistics_calls WHERE hour_ms >= (SELECT since_ms FROM anew_since);

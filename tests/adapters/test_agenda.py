@@ -98,6 +98,18 @@ def test_while_an_enterprise_is_held_only_what_is_live_goes() -> None:
     assert taken(agenda, 1_000) == ["a:0"]
 
 
+def test_who_has_enough_waiting_of_an_urgency_is_known() -> None:
+    agenda = filled(
+        *((call("a", nth), Urgency.BACKLOG) for nth in range(3)),
+        *((call("b", nth), Urgency.BACKLOG) for nth in range(2)),
+        *((call("c", nth), Urgency.LIVE) for nth in range(5)),
+    )
+    assert agenda.sated(Urgency.BACKLOG, 3) == {"a"}
+    assert agenda.sated(Urgency.BACKLOG, 2) == {"a", "b"}
+    taken(agenda)
+    assert agenda.sated(Urgency.BACKLOG, 3) == frozenset(), "those that are attended to do not wait"
+
+
 def test_an_enterprise_that_is_another_ones_waits_no_more() -> None:
     agenda = filled((call("a", 0), Urgency.LIVE), (call("a", 1), Urgency.BACKLOG), (call("b", 0), Urgency.LIVE))
     running = agenda.take(0)

@@ -126,8 +126,10 @@ async def test_months_come_back_one_after_the_other(
     for name in (JANUARY, FEBRUARY):
         kept.append(await export(connection, await the(connection, name), tmp_path))
         await drop(connection, await the(connection, name), now_ms())
+    assert await pg_pool.fetchval("SELECT begins FROM log_head") == 5
     for path in kept:
         await restore(connection, path)
+    assert await pg_pool.fetchval("SELECT begins FROM log_head") == 0
     assert await everything(pg_pool) == before
     assert notes(await pg_store.read(SPANNING)) == ["b", "d"]
 
@@ -227,6 +229,12 @@ async def test_appends_go_on_meanwhile(
     assert (done.position, read[-1].data["note"]) == (7, "late")
     assert done.version in (1, 3)  # anew after it, or whole before it: never half
     assert len(read) == done.version
+
+
+async def test_many_streams_at_once_are_read_from_their_months(connection: Any, pg_store: PostgresEventStore) -> None:
+    await drop(connection, await the(connection, JANUARY), now_ms())
+    found = await pg_store.read_many({SPANNING: 0, OLD: 0, LATER: 1})
+    assert {stream: notes(each) for stream, each in found.items()} == {SPANNING: ["b", "d"], OLD: [], LATER: ["f"]}
 
 
 @pytest.mark.parametrize("text", ["2026", "2026-13", "January", "2026-1"])

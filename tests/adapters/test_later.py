@@ -17,6 +17,8 @@ NOT_FOR_A_START = (
     "adapters.lab",
     "adapters.doctor",
     "adapters.import_command",
+    "adapters.metrics",
+    "prometheus_client",
     "adapters.asterisk.source",
     "core.ami",
     "projections.story",

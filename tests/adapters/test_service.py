@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 
 import asyncpg
 
-from adapters.service import MAX_CONNECTIONS
+from adapters.service import MAX_CONNECTIONS, YOUNG, calm_the_collector
 from core.signals import Wire
 from tests.adapters.http.support import dial
 from tests.rig import Clock, running, service_beside
@@ -30,6 +31,18 @@ async def test_a_database_that_is_away_does_not_end_the_service(database_url: st
 
         service.switchboard.prune = away  # type: ignore[method-assign]
         assert not await _one_round(service)
+
+
+def test_the_collector_leaves_alone_what_was_loaded_and_is_not_turned_off() -> None:
+    before = gc.get_threshold()
+    try:
+        calm_the_collector()
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] == YOUNG
+        assert gc.get_freeze_count() > 1_000
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 async def test_a_signal_is_acknowledged_while_those_who_attend_to_calls_have_every_connection(database_url: str) -> None:

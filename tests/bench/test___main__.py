@@ -19,7 +19,7 @@ async def test_every_row_measures_something(postgres_server: str) -> None:
     assert report.failed == {}
     assert {figure.row for figure in report.figures} == {
         "fold", "requests", "append", "ingest", "two processes", "cards", "backlog", "restart", "memory", "growth", "start", "disk",
-        "rebuild",
+        "rebuild", "archive",
     }  # fmt: skip
     assert all(figure.value.median > 0 for figure in report.figures), [each for each in report.figures if not each.value.median > 0]
 

@@ -421,6 +421,22 @@ class EventStoreContract:
             (900, Urgency.LIVE), (0, Urgency.ENDED), (2, Urgency.ENDED), (1, Urgency.BACKLOG), (3, Urgency.BACKLOG)
         ]  # fmt: skip
 
+    @pytest.mark.parametrize("asked", [None, ["0367", "0368"]])
+    async def test_of_a_backlog_no_more_is_read_than_is_asked_for(self, store: EventStore, asked: list[str] | None) -> None:
+        for number in range(12):
+            stream = StreamId(enterprise=f"036{7 + number % 2}", name=f"call/{number}")
+            await store.append(append(stream))
+            await store.set_due(stream, 1, number, Urgency.BACKLOG if number < 8 else Urgency.ENDED)
+
+        few = await store.due(1_000, 2, asked, backlog=1)
+        none = await store.due(1_000, 2, asked, backlog=0)
+        one = await store.due(1_000, 2, asked, backlog=3, sated=["0367"])
+
+        ended = [8, 9, 10, 11]
+        assert [each.due_ms for each in few] == [*ended, 0, 1]
+        assert [each.due_ms for each in none] == ended
+        assert [each.due_ms for each in one] == [*ended, 1, 3, 5]
+
     async def test_an_append_never_postpones_what_is_due(self, store: EventStore) -> None:
         await store.append(append(CALL, due_ms=200))
         await store.append(append(CALL, due_ms=300))

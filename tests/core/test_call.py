@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from core.call import STEPS, Call, evolve, fold, initial, is_external_number
+from core.call import STEPS, Call, evolve, fold, initial, is_external_number, pack, unpack
 from core.decisions import Limits, next_deadline
 from core.events import (
     EVENT_TYPES,
@@ -227,7 +227,7 @@ def test_folding_at_once_is_folding_one_by_one_and_the_same_each_time(history: l
     assert fold(start, history) == fold(start, history) == state
     assert fold(fold(start, history[:cut]), history[cut:]) == state
     assert start == initial("0367", "1.1")
-    assert state.is_talking is bool(state.talking)
+    assert unpack(pack(state)) == state
 
 
 # -- what is known ------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from core.effects import (
     EFFECT_TYPES,
     Account,
+    AfterRecord,
     CardAction,
     CardEvent,
     ClaimCallback,
@@ -37,7 +38,6 @@ from core.effects import (
     is_write,
     way_of,
 )
-from core.follow_up import FOLLOW_UPS
 
 CARDS = (
     CardEvent(action=CardAction.SHOW, sequence=1, extension="101", employee="uuid-101"),
@@ -129,7 +129,7 @@ def test_of_every_effect_it_is_said_here_too_who_is_asked_and_whether_that_chang
 
 
 def test_what_follows_the_record_is_known_to_the_plan_as_such() -> None:
-    assert set(FOLLOW_UPS) == set(get_args(FollowUp))
+    assert {kind for kind in EFFECT_TYPES.values() if issubclass(kind, AfterRecord)} == set(get_args(FollowUp))
 
 
 def test_there_are_four_card_events() -> None:

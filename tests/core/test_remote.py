@@ -20,7 +20,7 @@ from core.effects import (
     UpdateCall,
 )
 from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted
-from core.remote import CONTACT_ATTEMPTS, Card, Contact, Remote, Written, apply_outcome, forgiven, is_news
+from core.remote import CONTACT_ATTEMPTS, Card, Contact, Remote, Written, apply_outcome, draft_of, forgive, is_news, value_of
 from tests.scenario import deferred, done, failed, ms, refused, started
 
 
@@ -47,6 +47,12 @@ CREATE_FOR_THE_RECORD = CreateContact(number="n", sync_id="s")
 
 def update(*cards: CardEvent, recordings: tuple[str, ...] = (), **fields: object) -> UpdateCall:
     return UpdateCall(external_id="x", call="m", cards=cards, recordings=recordings, **fields)  # type: ignore[arg-type]
+
+
+def forgiven(remote: Remote) -> Remote:
+    draft = draft_of(remote)
+    forgive(draft)
+    return value_of(draft)
 
 
 def after(*outcomes: AnyOutcome, remote: Remote | None = None) -> Remote:

@@ -1,1 +1,1 @@
-"""Small changes to the core, and whether a test fails each time: `./ms.sh mutants` (docs/kit.md)."""
+"""Faults planted in the core one at a time, and whether any test notices (docs/kit.md): ``./ms.sh mutants``."""

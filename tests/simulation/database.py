@@ -175,9 +175,18 @@ class NodeStore:
         """See ``EventStore``."""
         return self._bells.subscribe()
 
-    async def due(self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None) -> list[Due]:
+    async def due(
+        self,
+        now_ms: int,
+        per_enterprise: int,
+        enterprises: Collection[str] | None = None,
+        *,
+        backlog: int | None = None,
+        sated: Collection[str] = (),
+    ) -> list[Due]:
         """See ``EventStore``."""
-        return await self._link.ask(lambda: drive(self._store.due(now_ms, per_enterprise, enterprises)))
+        ask = self._store.due
+        return await self._link.ask(lambda: drive(ask(now_ms, per_enterprise, enterprises, backlog=backlog, sated=sated)))
 
     async def set_due(self, stream: StreamId, version: int, due_ms: int | None, urgency: Urgency = Urgency.LIVE) -> bool:
         """See ``EventStore``."""

@@ -16,6 +16,6 @@ FROM lane, LATERAL (
     SELECT t.stream, t.version, t.due_ms FROM streams t
     WHERE t.enterprise = lane.enterprise AND t.urgency = lane.urgency AND t.due_ms <= $1
     ORDER BY t.due_ms
-    LIMIT $2
+    LIMIT CASE WHEN lane.urgency < 2 THEN $2::integer WHEN lane.enterprise = ANY ($4::text[]) THEN 0 ELSE $3::integer END
 ) AS s
 ORDER BY lane.urgency, s.due_ms, lane.enterprise, s.stream

@@ -200,7 +200,7 @@ async def test_what_was_archived_stays_as_it_was(
     live = await kept_up(pg_pool, pg_store)
     half = await pg_store.head() // 2
     await pg_pool.execute("DELETE FROM events WHERE position <= $1", half)
-    await pg_pool.execute("UPDATE log_head SET base = $1", half)
+    await pg_pool.execute("UPDATE log_head SET begins = $1", half)
     await rebuild(database_url, models(), piece=9)
     assert await tables(pg_pool) == live
 
