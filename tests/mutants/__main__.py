@@ -66,11 +66,11 @@ def in_functions(
     forget its verdicts if its tests changed, so each of the two has a copy of its own.
     """
     first, second = place / OWN, place / ALL
+    prepare(second, modules, tests, again=again)
     if not again:
         own = [test for module in modules for test in own_tests(module)]
         prepare(first, modules, own or tests)
         _mutmut(first, [], say)
-    prepare(second, modules, tests, again=again)
     before = {module: {**noted(first, module), **(known(second, module) if again else {})} for module in modules}
     alive = [name for ends in before.values() for name, end in ends.items() if end in ALIVE]
     say(f"{len(alive)} of {sum(map(len, before.values()))} are left for all tests")
