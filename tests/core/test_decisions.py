@@ -253,7 +253,7 @@ def test_an_unheard_call_decides_nothing() -> None:
 
 
 def test_how_long_things_take() -> None:
-    assert PART_TO_HANGUP_MS == 4_000
+    assert (PART_TO_HANGUP_MS, ARRIVAL_LAGS_MS) == (4_000, 8_000)
     assert Limits() == Limits(
         call_max_ms=7_200_000,
         settle_grace_ms=5_000,
