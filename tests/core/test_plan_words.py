@@ -269,3 +269,13 @@ def test_how_long_a_hiding_waits_counts_only_hidings_that_the_account_was_refuse
     planned = look(fold(shown, [*others, refused(hide, 12, error="key revoked", sent=False)]), 12)
     assert planned.step is not None
     assert planned.step.not_before_ms == ms(12 + 15)
+
+
+def test_a_call_that_is_not_sent_is_looked_at_again_when_time_decides_about_it() -> None:
+    assert look(call_of("0 A dial 102 internal number=101"), 1).wake_ms == ms(7_200)
+
+
+def test_a_look_up_that_can_be_made_now_wakes_nobody_at_its_deadline() -> None:
+    planned = look(call_of(RING), 0.6)
+    assert step_of(planned) == f"find contact {NUMBER}"
+    assert planned.wake_ms == ms(7_200)
