@@ -96,7 +96,7 @@ def complete(call: Call) -> str:
     found = call.talks
     last = talk.last_talk(found)
     if last is None:
-        return ENDS_ALONE if _is_told_by_its_ends_alone(call, hangup) else ""
+        return ENDS_ALONE if _is_told_by_its_ends_alone(call, hangup, call.hangup_ms) else ""
     if last.end_ms is None:
         return ""
     parted_ms = _parted_ms(call)
@@ -113,7 +113,7 @@ def complete(call: Call) -> str:
     return "every bridge was heard to its end and the hangup confirms who talked"
 
 
-def _is_told_by_its_ends_alone(call: Call, hangup: HangupObserved) -> bool:
+def _is_told_by_its_ends_alone(call: Call, hangup: HangupObserved, ended_ms: int) -> bool:
     """Whether the exchange tells dials and hangups only, and this hangup has said all that it ever will (decision 0025).
 
     One that tells bridges tells the arrival first: where that was not heard by the time that it must have come, no bridge will
@@ -123,7 +123,7 @@ def _is_told_by_its_ends_alone(call: Call, hangup: HangupObserved) -> bool:
         return False
     if call.bridges != Bridges() or call.consultations or call.requested:
         return False
-    lasted_ms = (call.hangup_ms or 0) - (call.first_heard_ms or 0)
+    lasted_ms = ended_ms - (call.first_heard_ms or 0)
     return len(hangup.extensions) == 1 and hangup.extensions[0] in call.rung and lasted_ms >= ARRIVAL_LAGS_MS
 
 

@@ -160,8 +160,6 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
                 InspectCall(call=attempt.effect.call),
                 "a recording sent twice would be listed twice: see whether it arrived",
             )
-        case _:
-            return
 
 
 def _may_be_under_way(call: Call, attempt: Attempt) -> bool:
@@ -189,7 +187,7 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
     elif final and waited_for_contact(call, now_ms, limits):
         notes.append(Note(about="contact", text="the record did not wait longer for it"))
     elif final:
-        yield from contact_steps(call, settings, notes, deadline_ms=now_ms + limits.record_wait_ms, now_ms=now_ms)
+        yield from contact_steps(call, settings, notes, deadline_ms=now_ms + limits.record_wait_ms)
     if not final and not wanted.cards:
         notes.append(Note(about="call", text=_why_not_yet(call)))
         return
@@ -226,7 +224,7 @@ def _update(call: Call, settings: Settings, wanted: Wanted, notes: list[Note]) -
         notes.append(Note(about="call", text=f"MoySklad refused the update: {refusal.error}"))
         if not call.remote.open_cards:
             return
-    effect, reasons, said = _update_from(call, settings, wanted, call.remote.cards_by_extension)
+    effect, reasons, said = _update_from(call, settings, wanted)
     if attempt is not None and attempt.in_doubt and (not reasons or content(effect) != content(attempt.effect)):
         # Not the one in doubt again: whatever that one may have shown counts as standing.
         effect, reasons, said = _update_from(call, settings, wanted, call.remote.doubtful_cards)
@@ -243,7 +241,7 @@ def _after_turned_away_ms(remote: Remote) -> int:
 
 
 def _update_from(
-    call: Call, settings: Settings, wanted: Wanted, standing: Mapping[str, Card]
+    call: Call, settings: Settings, wanted: Wanted, standing: Mapping[str, Card] | None = None
 ) -> tuple[UpdateCall, list[str], list[Note]]:
     remote = call.remote
     cards = card_changes(remote, settings, wanted.cards, over=call.phase not in LIVE, standing=standing)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.lifecycle import STAYS, TABLE, Phase, Trigger, build_machine, next_phase
+from tests.scenario import given
 
 ROOT = Path(__file__).parent.parent
 DECISIONS = ROOT / "docs" / "decisions"
@@ -63,6 +64,43 @@ def test_every_pair_of_the_table_agrees_with_transitions_and_every_absent_pair_h
             assert found == []
             assert next_phase(phase, trigger) is phase
             assert STAYS[trigger].strip()
+
+
+KIT = ROOT / "docs" / "kit.md"
+TRIED_AND_THROWN_AWAY = {"adapters/basket/gateway.py"}
+
+
+def test_the_kit_names_files_and_tests_that_exist_and_every_contract() -> None:
+    page = KIT.read_text()
+    named = set(re.findall(r"`((?:core|adapters|projections|tests|migrations|docs|bench)/[\w/.-]*)`", page))
+    assert len(named) > 40
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == sorted(TRIED_AND_THROWN_AWAY)
+    tests = set(re.findall(r"def (test_\w+)\(", "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))))
+    tests |= set(re.findall(r"def (test_\w+)\(", "".join(path.read_text() for path in (ROOT / "tests" / "contracts").glob("*.py"))))
+    told = re.findall(r"`(?:\w+\.)?((?:test_|…)[\w…]+)(?:\[[^\]]*\])?`", page)
+    assert len(told) > 20
+    for pattern in [re.compile(".*".join(map(re.escape, name.split("…")))) for name in told]:
+        assert any(pattern.fullmatch(test) for test in tests), f"there is no {pattern.pattern}"
+    contracts = {f"tests/contracts/{path.name}" for path in (ROOT / "tests" / "contracts").glob("[!_]*.py")}
+    assert contracts - named == set()
+
+
+def test_the_kit_names_commands_that_exist() -> None:
+    page, commands = KIT.read_text(), (ROOT / "ms.sh").read_text()
+    for name in set(re.findall(r"\./ms\.sh (\w[\w-]*)", page)):
+        assert re.search(rf"[(| ]{name}[)| ]", commands), name
+    modules = set(re.findall(r"-m ((?:tests|bench)\.[\w.]+)", page))
+    assert modules
+    assert all(
+        (ROOT / f"{module.replace('.', '/')}").with_suffix(".py").exists()
+        or (ROOT / module.replace(".", "/") / "__main__.py").exists()
+        for module in modules
+    )
+
+
+def test_the_kit_s_scenario_is_what_is_asked() -> None:
+    (scenario,) = re.findall(r"```python\n(scenario = .+?)```", KIT.read_text(), re.DOTALL)
+    exec(scenario, {"given": given})
 
 
 def decisions() -> list[Path]:

@@ -47,10 +47,17 @@ def test_a_call_that_a_straggler_could_change_waits_for_the_grace_after_the_last
     assert deadline(call, 9) == 14
     (fact,) = decide(call, ms(14), LIMITS)
     assert isinstance(fact, CallSettled)
-    assert fact.reason == "no straggler came within the grace"
+    assert (fact.at_ms, fact.reason) == (ms(14), "no straggler came within the grace")
     straggled = call_of(MISSED + "12 A dial 101")
     assert decided(straggled, 14) == []
     assert decided(straggled, 17) == [CallSettled]
+
+
+def test_a_lone_hangup_that_may_be_anothers_leg_waits_longer() -> None:
+    lone = call_of("9 A hangup 103 internal answered received=0")
+    assert decided(lone, 23.999) == []
+    assert decided(lone, 24) == [CallSettled]
+    assert deadline(lone, 9) == 24
 
 
 @pytest.mark.parametrize("table", [RING, TALK, PARTED, "0 A dial 102 internal"])
@@ -142,6 +149,7 @@ def test_where_only_ends_are_told_an_answered_hangup_settles_at_once() -> None:
     (fact,) = decide(call_of(BARE + "35 A hangup 101 answered"), ms(35), LIMITS)
     assert isinstance(fact, CallSettled)
     assert fact.reason == ENDS_ALONE
+    assert complete(call_of(BARE + f"{ARRIVAL_LAGS_MS / 1000} A hangup 101 answered")) == ENDS_ALONE, "by then it had come"
 
 
 @pytest.mark.parametrize(
@@ -154,6 +162,7 @@ def test_where_only_ends_are_told_an_answered_hangup_settles_at_once() -> None:
         ("the dial was lost", "35 A hangup 101 answered"),
         ("a transfer rewrote it", BARE + "35 A hangup 101 internal answered"),
         ("arrivals are told, so bridges are told", "0 A start\n0.5 A dial 101\n35 A hangup 101 answered"),
+        ("a card was asked for: more is told than ends", BARE + "1 A card 103\n35 A hangup 101 answered"),
         ("a bridge was heard of", BARE + "5 A enter b1 101\n35 A hangup 101 answered"),
         ("the end of a bridge was heard of", BARE + "34 A close b1\n35 A hangup 101 answered"),
         ("an arrival may still be on its way", BARE + f"{ARRIVAL_LAGS_MS / 1000 - 0.001} A hangup 101 answered"),
@@ -244,7 +253,7 @@ def test_an_unheard_call_decides_nothing() -> None:
 
 
 def test_how_long_things_take() -> None:
-    assert PART_TO_HANGUP_MS == 4_000
+    assert (PART_TO_HANGUP_MS, ARRIVAL_LAGS_MS) == (4_000, 8_000)
     assert Limits() == Limits(
         call_max_ms=7_200_000,
         settle_grace_ms=5_000,

@@ -326,6 +326,7 @@ def test_screens_come_before_records_and_records_before_the_backlog() -> None:
         1,
         call="m",
     )
+    assert ENDED_FRESH_MS == 60_000
     assert urgency(call_of(RING), ms(1)) is Urgency.LIVE
     assert urgency(call_of(MISSED, shown), ms(600)) is Urgency.LIVE, "its card is still to be hidden"
     assert urgency(call_of(MISSED), ms(9 + ENDED_FRESH_MS / 1000 - 0.001)) is Urgency.ENDED

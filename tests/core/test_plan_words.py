@@ -5,10 +5,14 @@ And what it sends that no list of requests shows: which start, which call, after
 
 from __future__ import annotations
 
+import pytest
+
 from core.call import Call, fold
-from core.effects import CardAction, CardEvent, ConfirmCall, FindContact, InspectCall, RegisterCall, UpdateCall
-from core.events import CallSettled, EffectRefused, EffectStarted
-from core.plan import Plan
+from core.effects import CardAction, CardEvent, ConfirmCall, CreateOrder, FindContact, InspectCall, RegisterCall, UpdateCall
+from core.events import CallSettled, ClickJoined, EffectRefused, EffectStarted
+from core.plan import Plan, parked
+from core.self_test import COMMENT
+from core.settings import Settings
 from tests.moysklad_model import MoySkladModel
 from tests.scenario import (
     NUMBER,
@@ -25,6 +29,7 @@ from tests.scenario import (
     started,
     step_of,
 )
+from tests.settings import settings_with
 
 RING = "0 A start\n0.5 A dial 101 102\n"
 TALK = RING + "5 A enter b1 customer\n5 A enter b1 101\n"
@@ -54,6 +59,17 @@ def whys(scenario: Scenario) -> list[str]:
 
 def said(planned: Plan) -> dict[str, str]:
     return {note.about: note.text for note in planned.notes}
+
+
+def why_of(planned: Plan) -> str:
+    assert planned.step is not None
+    return planned.step.why
+
+
+def registration_of(planned: Plan) -> RegisterCall:
+    assert planned.step is not None
+    assert isinstance(planned.step.effect, RegisterCall)
+    return planned.step.effect
 
 
 def update_of(planned: Plan) -> UpdateCall:
@@ -100,6 +116,68 @@ def test_while_the_account_is_refused_it_says_what_the_account_was_told() -> Non
     assert said(planned)["call"] == "MoySklad refused the update: key revoked"
 
 
+def test_a_look_that_resolves_a_doubt_says_which() -> None:
+    sent = call_of(RING, FOUND, started(SHOWN, 1, "r"))
+    assert why_of(look(sent, 2)) == "the answer to the registration never came: MoySklad may have the call"
+    absent = fold(sent, [done(ConfirmCall(external_id="0367-A"), 2, call=None)])
+    assert why_of(look(absent, 2)) == "the first registration may still be under way: look once more before repeating it"
+    told = UpdateCall(external_id="0367-A", call="m", recordings=("https://r/1",))
+    recorded = call_of(ANSWERED, FOUND, done(REGISTER, 1, call="m"), SETTLED, started(told, 36, "w"))
+    assert why_of(look(recorded, 37)) == "a recording sent twice would be listed twice: see whether it arrived"
+
+
+def test_a_look_into_the_directory_says_why() -> None:
+    planned = look(call_of("0 A dial 107", FOUND), 1)
+    assert (step_of(planned), why_of(planned)) == ("find employees 107", "the settings do not say who has them")
+
+
+def test_of_a_click_only_the_telephone_of_whoever_clicked_is_no_call_yet() -> None:
+    click = ClickJoined(heard_ms=ms(0), click="a", extension="101", number=NUMBER, uid="i@demo")
+    own = look(call_of("0 A dial 101", click), 1)
+    assert (step_of(own), said(own)) == (
+        "nothing", {"call": "only the telephone of whoever clicked rings: the customer has not been dialled"},
+    )  # fmt: skip
+    dialled = look(call_of("0 A dial 101\n3 A dial 101 out", click, FOUND), 4)
+    assert step_of(dialled) == "register SHOW 101 #1"
+
+
+def test_a_record_that_did_not_wait_for_its_contact_says_so_and_who_it_is_attributed_to() -> None:
+    tried = failed(FindContact(number=NUMBER), 37, error="down", retry=1)
+    planned = look(call_of(ANSWERED, SETTLED, tried), 60)
+    assert step_of(planned) == "register ext=101 end=35.0"
+    assert said(planned) == {
+        "contact": "the record did not wait longer for it",
+        "attribution": "101: talked with the customer last",
+    }
+
+
+def test_nothing_is_said_of_a_contact_that_may_still_be_looked_for() -> None:
+    assert said(look(call_of(TALK, done(SHOWN, 1, call="m")), 6)) == {}
+
+
+def test_a_call_that_was_made_up_says_so_from_its_first_request() -> None:
+    made_up = call_of("0 selftest-1 dial 101", id="selftest-1")
+    assert registration_of(look(made_up, 3)).comment == COMMENT
+    assert registration_of(look(call_of("0 A dial 101", FOUND), 3)).comment == ""
+
+
+# -- a person is needed -------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_needed_while_less_can_be_asked() -> None:
+    """A request that carried cards, or named somebody, may have been refused for that."""
+    assert parked(call_of(RING, refused(SHOWN, 1))) is None
+    laden = UpdateCall(external_id="0367-A", call="m", extension="101", employee="e", cards=SHOWN.cards)
+    assert parked(call_of(RING, done(SHOWN, 1, call="m"), refused(laden, 2))) is None
+
+
+def test_an_order_that_is_refused_needs_a_person() -> None:
+    order = CreateOrder(sync_id="s", contact="ann", number=NUMBER, incoming=True, start_ms=ms(0))
+    found = parked(call_of(ANSWERED, FOUND, SETTLED, done(REGISTER, 1, call="m"), refused(order, 40, error="no state")))
+    assert found is not None
+    assert (found.reason, found.since_ms) == ("no state", ms(40))
+
+
 # -- who is named -------------------------------------------------------------------------------------------------
 
 
@@ -132,6 +210,14 @@ def test_of_a_call_that_was_found_the_start_is_the_one_that_is_known() -> None:
     assert (update.call, update.start_ms) == ("m", ms(0))
 
 
+@pytest.mark.parametrize(
+    ("settings", "table"),
+    [(settings_with(notify_incoming=False), RING), (settings_with(notify_outgoing=False), "0 A dial 101 out\n")],
+)
+def test_whose_card_is_not_wanted_is_not_looked_up_while_the_call_goes_on(settings: Settings, table: str) -> None:
+    assert step_of(look(call_of(table), 1, settings=settings)) == "nothing"
+
+
 # -- a recording that may still arrive ----------------------------------------------------------------------------
 
 
@@ -160,6 +246,16 @@ def test_when_it_may_not_be_looked_for_nothing_is_said_of_looking() -> None:
     assert "recording" not in said(planned)
 
 
+def test_meanwhile_what_can_be_done_is_done() -> None:
+    planned = look(waiting_for_its_recording(), 53, settings=settings_with(order="always"))
+    assert step_of(planned).startswith("create order ann")
+
+
+def test_another_refusal_does_not_keep_it_from_being_looked_for() -> None:
+    other = refused(UpdateCall(external_id="0367-A", call="m", extension="101", employee="e"), 53)
+    assert step_of(look(fold(waiting_for_its_recording(), [other]), 54)) == "inspect"
+
+
 # -- waits --------------------------------------------------------------------------------------------------------
 
 
@@ -173,3 +269,13 @@ def test_how_long_a_hiding_waits_counts_only_hidings_that_the_account_was_refuse
     planned = look(fold(shown, [*others, refused(hide, 12, error="key revoked", sent=False)]), 12)
     assert planned.step is not None
     assert planned.step.not_before_ms == ms(12 + 15)
+
+
+def test_a_call_that_is_not_sent_is_looked_at_again_when_time_decides_about_it() -> None:
+    assert look(call_of("0 A dial 102 internal number=101"), 1).wake_ms == ms(7_200)
+
+
+def test_a_look_up_that_can_be_made_now_wakes_nobody_at_its_deadline() -> None:
+    planned = look(call_of(RING), 0.6)
+    assert step_of(planned) == f"find contact {NUMBER}"
+    assert planned.wake_ms == ms(7_200)

@@ -36,6 +36,9 @@ LEFT_ALONE: Final = (
 TIMEOUTS: Final = frozenset({-24, 24, 36, 152, 255})
 """Ends of a process that mutmut, or the limit of processor time, cut off (``mutmut.stats``)."""
 
+OWN, ALL = "own", "all"
+"""The two copies below the place: one for the modules' own tests, one for every test."""
+
 ALIVE: Final = frozenset({0, 5, 33})
 """Every test passed; or none runs through the place at all."""
 
@@ -54,6 +57,35 @@ def tests_for(modules: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*own, *others, "tests/test_invariants.py", "tests/test_invariants_after.py"]))
 
 
+def in_functions(
+    place: Path, modules: Sequence[str], tests: Sequence[str], say: Callable[[str], None], *, again: bool
+) -> Iterator[Verdict]:
+    """Let mutmut do its work, and read what it noted. ``again``: only on what no test had noticed.
+
+    Most mutants die of their module's own tests, in a second; only what outlives those is worth every other test. mutmut would
+    forget its verdicts if its tests changed, so each of the two has a copy of its own.
+    """
+    first, second = place / OWN, place / ALL
+    prepare(second, modules, tests, again=again)
+    if not again:
+        own = [test for module in modules for test in own_tests(module)]
+        prepare(first, modules, own or tests)
+        _mutmut(first, [], say)
+    before = {module: {**noted(first, module), **(known(second, module) if again else {})} for module in modules}
+    alive = [name for ends in before.values() for name, end in ends.items() if end in ALIVE]
+    say(f"{len(alive)} of {sum(map(len, before.values()))} are left for all tests")
+    if alive:
+        _mutmut(second, alive, say)
+    for module in modules:
+        taken: dict[str, int] = {}
+        for name, end in (before[module] | known(second, module)).items():
+            if end is None:
+                raise SystemExit(f"mutmut did not try {name}: the core has changed, begin anew (without --again)")
+            fate = Fate.TIMED_OUT if end in TIMEOUTS else Fate.SURVIVED if end in ALIVE else Fate.KILLED
+            what = name if fate is not Fate.SURVIVED else numbered(described(second, name), taken)
+            yield Verdict(module=module, what=what, fate=fate)
+
+
 def noted(place: Path, module: str) -> dict[str, int | None]:
     """What mutmut noted of a module: a mutant's name, and how its tests ended (None: they have not run)."""
     path = place / "mutants" / "core" / f"{module}.py.meta"
@@ -61,12 +93,13 @@ def noted(place: Path, module: str) -> dict[str, int | None]:
     return ends
 
 
-def in_functions(place: Path, modules: Sequence[str], say: Callable[[str], None], *, again: bool) -> Iterator[Verdict]:
-    """Let mutmut do its work in the copy, and read what it noted. ``again``: only on what no test had noticed."""
-    alive = (
-        [name for module in modules for name, end in noted(place, module).items() if end is None or end in ALIVE] if again else []
-    )
-    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1", *alive]
+def known(place: Path, module: str) -> dict[str, int | None]:
+    """The same without those it has not tried."""
+    return {name: end for name, end in noted(place, module).items() if end is not None}
+
+
+def _mutmut(place: Path, names: Sequence[str], say: Callable[[str], None]) -> None:
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1", *names]
     with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1) as running:
         assert running.stdout is not None
         said: list[str] = []
@@ -76,14 +109,6 @@ def in_functions(place: Path, modules: Sequence[str], say: Callable[[str], None]
                 say(f"{count[1]} of {count[2]}")
     if running.returncode:
         raise SystemExit("mutmut could not do its work:\n" + "\n".join(said[-40:]))
-    for module in modules:
-        taken: dict[str, int] = {}
-        for name, end in noted(place, module).items():
-            if end is None:
-                raise SystemExit(f"mutmut did not try {name}: the core has changed, begin anew (without --again)")
-            fate = Fate.TIMED_OUT if end in TIMEOUTS else Fate.SURVIVED if end in ALIVE else Fate.KILLED
-            what = name if fate is not Fate.SURVIVED else numbered(described(place, name), taken)
-            yield Verdict(module=module, what=what, fate=fate)
 
 
 def described(place: Path, name: str) -> str:
@@ -160,11 +185,10 @@ def main() -> int:
         print(f"{time.monotonic() - began:6.0f} s  {what}", file=sys.stderr, flush=True)
 
     tests = tests_for(modules)
-    prepare(given.place, modules, tests, again=given.again)
     say(f"{', '.join(modules)}, {len(tests)} files of tests")
-    verdicts = [*in_functions(given.place, modules, say, again=given.again)]
+    verdicts = [*in_functions(given.place, modules, tests, say, again=given.again)]
     for module in modules:
-        verdicts += outside_functions(given.place, module, tests, say, again=given.again)
+        verdicts += outside_functions(given.place / ALL, module, tests, say, again=given.again)
     judgement = judge(verdicts, excuses)
     print("\n".join(judgement.lines))
     for each in judgement.wrong:
