@@ -32,7 +32,7 @@ MAX_REDIRECTS: Final = 5
 HURRIED_S: Final = 5.0
 """The time of a request that tries whether MoySklad is back (``breaker.py``)."""
 AWAY_CONNECT_S: Final = 1.0
-"""To connect while nothing of MoySklad answers here: what is under way keeps the enterprise from an instance that reaches it."""
+"""To connect while it is in doubt whether MoySklad answers here: what is under way keeps the enterprise from whoever reaches it."""
 SILENCE_MS: Final = 1_000
 """A request that was given up, because its deadline came, counts as one that MoySklad did not answer after so long."""
 MAX_KEPT_EXCHANGES: Final = 40
@@ -247,7 +247,7 @@ class Transport:
                 allow_redirects=False,
                 trace_request_ctx=sending,
                 middlewares=(sending.once,),
-                timeout=self._away if self.reach.away else self._hurried if place.hurried else self._timeout,
+                timeout=self._away if self.reach.doubted else self._hurried if place.hurried else self._timeout,
             ) as response:
                 status = response.status
                 self.reach.answered()
