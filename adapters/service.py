@@ -252,7 +252,8 @@ async def assembled(
         # The best way first: AMI, where the enterprise's exchange is connected, is heard of sooner and names the call.
         http = ProviderApi(session, options.asterisk_api_url, settings.secret_of)
         ami = {"ami": originate.AmiOriginator(options.pbxes, now_ms=options.now_ms)} if options.pbxes else {}
-        ways: dict[str, Originator] = {**ami, "http": http, **options.ways}
+        ways: dict[str, Originator] = {**ami, **options.ways}
+        ways.setdefault("http", http)
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         switchboard = _switchboard(options, ground, ownership, lambda stream: reactor.joined(stream))
         reactor = Reactor(

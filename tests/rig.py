@@ -72,6 +72,11 @@ class Rig:
     clock: Clock
     dsn: str
 
+    def lose_database(self) -> None:
+        """From now on no look-up of the service's gets an answer."""
+        self.service.pool.terminate()
+        self.service.settings._pool.terminate()
+
     async def post(self, path: str, body: Any) -> tuple[int, Any]:
         """Send as the dispatcher does; the status and the answer."""
         async with self.http.post(path, json=body) as answer:

@@ -31,6 +31,8 @@ from core.events import Exchange
 MAX_REDIRECTS: Final = 5
 HURRIED_S: Final = 5.0
 """The time of a request that tries whether MoySklad is back (``breaker.py``)."""
+CONNECT_S: Final = 2.5
+"""To connect: time for one more try of the kernel's (after 1 s). Nothing has left by then, so giving up early is safe."""
 AWAY_CONNECT_S: Final = 1.0
 """To connect while it is in doubt whether MoySklad answers here: what is under way keeps the enterprise from whoever reaches it."""
 SILENCE_MS: Final = 1_000
@@ -130,7 +132,7 @@ class Transport:
         base_url: str,
         limits: LimitsRegistry,
         timeout_s: float = 15.0,
-        connect_timeout_s: float = 5.0,
+        connect_timeout_s: float = CONNECT_S,
         wait_ms: int = 10_000,
         connections: int = 100,
         reach: Reach | None = None,

@@ -49,13 +49,13 @@ async def test_a_refusal_is_kept_whatever_is_in_it(rig: Rig) -> None:
 
 
 async def test_a_refusal_that_cannot_be_kept_is_still_a_refusal(rig: Rig) -> None:
-    rig.service.pool.terminate()
+    rig.lose_database()
     with pytest.raises(SignalError):
         await rig.service.ingest.take(Wire.INCOMING_CALL, {})
 
 
 async def test_without_a_database_nothing_is_acknowledged(rig: Rig) -> None:
-    rig.service.pool.terminate()
+    rig.lose_database()
     for body in ({**DIAL, "enterprise_number": "0999"}, {"event": "dial", "token": "x", **DIAL, "enterprise_number": ""}):
         with pytest.raises(StoreUnavailable):
             await rig.service.ingest.take(Wire.CALL_EVENT, {"event": "dial", **body})
@@ -148,7 +148,7 @@ async def test_preparing_ends_at_an_outage_with_what_is_ready(rig: Rig) -> None:
     ingest, first = rig.service.ingest, {"event": "dial", **DIAL}
     elsewhere = {**first, "enterprise_number": "0999"}
     await ingest.prepare_some(Wire.CALL_EVENT, [first])
-    rig.service.pool.terminate()
+    rig.lose_database()
     assert names(await ingest.prepare_some(Wire.CALL_EVENT, [first, first, elsewhere, first])) == ["call/1.1", "call/1.1"]
     with pytest.raises(StoreUnavailable):
         await ingest.prepare_some(Wire.CALL_EVENT, [elsewhere, first])

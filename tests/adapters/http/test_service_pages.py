@@ -64,7 +64,7 @@ async def test_a_lost_database_is_503_and_a_bug_is_500(rig: Rig, path: str) -> N
     await pool.execute("ALTER TABLE calls_gone RENAME TO calls")
     await pool.execute("ALTER TABLE revisions_gone RENAME TO settings_revisions")
     assert (await rig.get(path))[0] == 200
-    pool.terminate()
+    rig.lose_database()
     status, told = await rig.get(path)
     assert (status, set(told)) == (503, {"error", "field", "hint"})
 

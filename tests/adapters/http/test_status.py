@@ -40,7 +40,7 @@ async def test_how_the_service_is(rig: Rig) -> None:
 
 async def test_a_database_that_is_away_is_told_and_not_an_error(rig: Rig) -> None:
     async with edge(rig, LOCAL) as client:
-        rig.service.pool.terminate()
+        rig.lose_database()
         status, told = await get(client)
     assert (status, told["database"]["state"]) == (200, "away")
 
