@@ -291,9 +291,9 @@ class Attendant:
         """Another instance may have recorded something of this call: look into its stream the next time."""
         self._calls.doubt(stream)
 
-    def doubt_all(self) -> None:
-        """The same of every call."""
-        self._calls.doubt_all()
+    def doubt_all(self, enterprise: str) -> None:
+        """The same of every call of an enterprise."""
+        self._calls.doubt_all(enterprise)
 
     def is_done(self, stream: StreamId) -> bool:
         """Whether nothing was heard of this call since it was attended to, and it waits for nothing to be joined."""

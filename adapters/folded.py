@@ -59,7 +59,7 @@ class FoldedCalls:
     def __init__(self, store: EventStore, tail: Tail | None) -> None:
         self._store = store
         self._tail = tail
-        self._doubts = 0
+        self._doubts: dict[str, int] = {}
         self._calls: OrderedDict[StreamId, _Entry] = OrderedDict()
         self._over: OrderedDict[StreamId, int] = OrderedDict()
         if tail is not None:
@@ -75,15 +75,15 @@ class FoldedCalls:
             entry = self._begin(stream)
             self._over.pop(stream, None)
         self._calls.move_to_end(stream)
-        fresh = self._at_hand(entry)
+        fresh = self._at_hand(stream, entry)
         if fresh is None:
-            as_of, entry.fresh, entry.as_of = self._as_of, [], 0
+            as_of, entry.fresh, entry.as_of = self._as_of(stream), [], 0
             fresh = await self._store.read(stream, entry.version)
             entry.as_of = as_of
             # What was recorded while the question was under way may be in its answer or not.
             version = fresh[-1].version if fresh else entry.version
             entry.fresh = [each for each in entry.fresh if each.version > version]
-            fresh += self._at_hand(entry, version) or ()
+            fresh += self._at_hand(stream, entry, version) or ()
         call = unpack(entry.packed)
         if fresh:
             events = [decode(each.type, each.schema, each.data) for each in fresh]
@@ -109,9 +109,9 @@ class FoldedCalls:
         if (entry := self._calls.get(stream)) is not None:
             entry.as_of, entry.rests = 0, None
 
-    def doubt_all(self) -> None:
-        """The same of every call."""
-        self._doubts += 1
+    def doubt_all(self, enterprise: str) -> None:
+        """The same of every call of an enterprise. Others' calls stay: a service that starts claims thousands, one by one."""
+        self._doubts[enterprise] = self._doubts.get(enterprise, 0) + 1
 
     def rests(self, stream: StreamId, rest: Rest) -> None:
         """There is nothing to do before then. Without a time it is over: whatever still comes is rare, and the stream has it."""
@@ -121,29 +121,28 @@ class FoldedCalls:
         entry.rests = rest
         if rest[0] is None and not entry.fresh:
             del self._calls[stream]
-            if entry.as_of == self._as_of:
+            if entry.as_of == self._as_of(stream):
                 self._over[stream] = entry.as_of
                 while len(self._over) > MOST:
                     self._over.popitem(last=False)
 
     def is_resting(self, stream: StreamId, rest: Rest | None = None) -> bool:
         """Whether nothing was recorded since it came to rest (so long, if named)."""
-        if not self._as_of:
+        if not self._as_of(stream):
             return False
         entry = self._calls.get(stream)
         if entry is None:
-            return rest is None and self._over.get(stream) == self._as_of
-        known = entry.rests is not None and not entry.fresh and entry.as_of == self._as_of
+            return rest is None and self._over.get(stream) == self._as_of(stream)
+        known = entry.rests is not None and not entry.fresh and entry.as_of == self._as_of(stream)
         return known and rest in (None, entry.rests)
 
-    @property
-    def _as_of(self) -> int:
-        """Grows with each break and each doubt; 0 without a tail."""
-        return self._tail.breaks + self._doubts if self._tail is not None else 0
+    def _as_of(self, stream: StreamId) -> int:
+        """Grows with each break and each doubt of the call's enterprise; 0 without a tail."""
+        return self._tail.breaks + self._doubts.get(stream.enterprise, 0) if self._tail is not None else 0
 
-    def _at_hand(self, entry: _Entry, version: int | None = None) -> list[RecordedEvent] | None:
+    def _at_hand(self, stream: StreamId, entry: _Entry, version: int | None = None) -> list[RecordedEvent] | None:
         """What is to be folded, if it is certain that nothing is missing."""
-        if not entry.as_of or entry.as_of != self._as_of:
+        if not entry.as_of or entry.as_of != self._as_of(stream):
             return None
         fresh, entry.fresh = entry.fresh, []
         at = entry.version if version is None else version
@@ -160,7 +159,7 @@ class FoldedCalls:
                 if event.version > 1 or not event.stream.name.startswith("call/"):
                     continue
                 entry = self._begin(event.stream)  # its first event: there is nothing to read
-                entry.as_of = self._as_of
+                entry.as_of = self._as_of(event.stream)
             entry.rests = None
             entry.fresh.append(event)
             if len(entry.fresh) > UNREAD:

@@ -163,7 +163,7 @@ class Reactor:
 
     def claimed(self, enterprise: str) -> None:
         """The enterprise is ours now: go on with what was waiting for that, and look at what is due."""
-        self._attendant.doubt_all()
+        self._attendant.doubt_all(enterprise)
         for stream in self._asked.pop(enterprise, ()):
             self.wake(stream)
         self._look.set()

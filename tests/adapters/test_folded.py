@@ -113,7 +113,9 @@ async def test_somebody_else_s_events_are_read() -> None:
     calls.doubt(STREAM)
     assert await same(calls, store)
     await hear(store, SIGNALS[4])
-    calls.doubt_all()
+    calls.doubt_all("another")
+    assert not await same(calls, store), "that one's calls are not this one's"
+    calls.doubt_all(STREAM.enterprise)
     assert await same(calls, store)
 
 
@@ -141,7 +143,7 @@ async def test_a_call_rests_until_something_is_recorded() -> None:
     assert not calls.is_resting(STREAM)
     await calls.load(STREAM)
     calls.rests(STREAM, (9, Urgency.LIVE))
-    calls.doubt_all()
+    calls.doubt_all(STREAM.enterprise)
     assert not calls.is_resting(STREAM)
 
 
