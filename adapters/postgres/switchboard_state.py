@@ -23,7 +23,6 @@ CHANNEL: Final = "ms_calls"
 
 _MAKE_CHECKPOINT: Final = load_sql("checkpoint_make")
 _READ_CHECKPOINT: Final = load_sql("checkpoint_read")
-_MOVE_CHECKPOINT: Final = load_sql("checkpoint_move")
 _TAKE: Final = load_sql("switchboard_take")
 _HASTEN: Final = load_sql("hasten")
 _NOTIFY: Final = load_sql("notify_calls")
@@ -31,10 +30,11 @@ _NEAR: Final = load_sql("switchboard_near")
 _CLICKS: Final = load_sql("switchboard_clicks")
 _CLICKED: Final = load_sql("switchboard_clicked")
 _PRUNE: Final = load_sql("switchboard_prune")
-_SAVE_CALL: Final = load_sql("switchboard_save_call")
+_KEEP: Final = load_sql("switchboard_keep")
 _SAVE_CLICK: Final = load_sql("switchboard_save_click")
-_SAVE_LINK: Final = load_sql("switchboard_save_link")
-_SAVE_MEMBER: Final = load_sql("switchboard_save_member")
+_COLUMNS: Final = 17
+"""Of calls, members and links together."""
+
 _CLICK: Final = ("id", "extension", "number", "uid", "channel_id", "requested_ms", "started_ms", "call", "own_leg")
 
 
@@ -64,7 +64,9 @@ class PostgresSwitchboardState:
                 if await connection.fetchval(_TAKE, CHECKPOINT, after, self._hold) is None:
                     yield None
                 else:
-                    yield PostgresSwitchboardBatch(connection)
+                    batch = PostgresSwitchboardBatch(connection)
+                    yield batch
+                    await batch.keep()
 
     async def clicked(self, since_ms: int) -> dict[str, int]:
         """See ``SwitchboardState.clicked``."""
@@ -85,6 +87,7 @@ class PostgresSwitchboardBatch:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._learned: list[list[Any]] = [[] for _ in range(_COLUMNS)]
 
     async def load(self, near: Mapping[str, Near]) -> dict[str, Nearby]:
         """See ``SwitchboardBatch.load``."""
@@ -107,7 +110,7 @@ class PostgresSwitchboardBatch:
         return {enterprise: each.nearby() for enterprise, each in found.items()}
 
     async def save(self, changes: Mapping[str, Changes]) -> None:
-        """See ``SwitchboardBatch.save``."""
+        """See ``SwitchboardBatch.save``. It is written together with the place in the log, in one statement."""
         every = changes.items()
         calls = [
             (enterprise, call.id, call.kind.value, call.number, call.first_ms, call.ended_ms, call.absorbed)
@@ -116,9 +119,14 @@ class PostgresSwitchboardBatch:
         ]
         members = [(enterprise, *member, each.heard_ms) for enterprise, each in every for member in each.members]
         links = [(enterprise, *link, each.heard_ms) for enterprise, each in every for link in each.links]
-        for statement, rows in ((_SAVE_CALL, calls), (_SAVE_MEMBER, members), (_SAVE_LINK, links)):
-            if rows:
-                await self._connection.execute(statement, *_flat(rows, width=len(rows[0])))
+        columns = [*_flat(calls, width=7), *_flat(members, width=5), *_flat(links, width=5)]
+        self._learned = [[*known, *more] for known, more in zip(self._learned, columns, strict=True)]
+
+    async def keep(self, position: int | None = None) -> None:
+        """Write what was learned and is not written yet; ``position``: and how far the log is joined."""
+        learned, self._learned = self._learned, [[] for _ in range(_COLUMNS)]
+        if any(learned) or position is not None:
+            await self._connection.execute(_KEEP, *learned, CHECKPOINT, position)
 
     async def clicks(self, near: Mapping[str, NearClicks]) -> dict[str, dict[str, KnownClick]]:
         """See ``ClickMemory.clicks``."""
@@ -156,7 +164,7 @@ class PostgresSwitchboardBatch:
 
     async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
         """See ``SwitchboardBatch.move``. What others wait for comes last: between it and the commit there is nothing."""
-        await self._connection.execute(_MOVE_CHECKPOINT, CHECKPOINT, position)
+        await self.keep(position)
         if hasten:
             await self._connection.execute(_NOTIFY, orjson.dumps({"position": position}).decode())
             await self._connection.execute(

@@ -1,1 +1,0 @@
-UPDATE checkpoints SET position = $2 WHERE name = $1
