@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -61,6 +62,9 @@ ENOUGH: Final = 4
 
 POLL_S: Final = 1.0
 """Between two looks for what is due. What is heard is attended to at once, and near deadlines have a timer."""
+
+MORE_S: Final = 0.1
+"""The same when a look found as many as it asked for, and they are done: a large company's calls are all due after a restart."""
 
 TIMER_MS: Final = 60_000
 """A deadline that is nearer than this gets a timer; a later one is found by polling."""
@@ -137,6 +141,9 @@ class Reactor:
         self._timers: dict[StreamId, asyncio.TimerHandle] = {}
         self._paused: dict[StreamId, asyncio.TimerHandle] = {}
         self._look = asyncio.Event()
+        self._more = False
+        """The last look found as much as it asked for of some enterprise: there may be more, due just as long."""
+
         self._polling = False
 
     def wake(self, stream: StreamId, urgency: Urgency = Urgency.LIVE) -> None:
@@ -256,6 +263,8 @@ class Reactor:
         except StoreUnavailable as error:
             log.warning("database_unavailable", reason=str(error))
             return
+        found = Counter((each.stream.enterprise, each.urgency) for each in due if each.urgency is not Urgency.BACKLOG)
+        self._more = max(found.values(), default=0) >= DUE_OF_EACH
         for each in due:
             if not (each.stream in self._running or each.stream in self._paused or each.stream in self._agenda):
                 self._attendant.doubt(each.stream)  # who made it due may have recorded something
@@ -287,6 +296,9 @@ class Reactor:
         elif again is not None and not task.cancelled():
             self._agenda.add(stream, again)
         self._start()
+        if self._more and len(self._running) < DUE_OF_EACH // 2 and not len(self._agenda):
+            self._more = False
+            asyncio.get_running_loop().call_later(MORE_S, self._look.set)
 
     def _go_on_after_bug(self, stream: StreamId) -> None:
         del self._paused[stream]

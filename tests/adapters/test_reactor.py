@@ -11,6 +11,7 @@ import pytest
 from adapters.agenda import PLACES
 from adapters.attendant import BACKOFF_MS, FRESH_MS, HIDE_WAITS_MS, HOLD_BACK_MOST_MS, HOLD_BACK_MS
 from adapters.memory_store import MemoryEventStore
+from adapters.reactor import DUE_OF_EACH, POLL_S
 from core.effects import Effect, FindContact, Performed, Refused, RegisterCall, Unavailable
 from core.errors import StoreUnavailable
 from core.events import (
@@ -27,6 +28,7 @@ from core.events import (
 from core.ports import Append, Appended, Due, NewEvent, RecordedEvent, StreamId
 from core.values import Direction, Urgency
 from tests.adapters.bench import ANSWERED, Bench, Gateway, bench, lost, polling, sequences, until
+from tests.instances import now_s, virtually
 from tests.scenario import heard, ms
 
 
@@ -468,6 +470,24 @@ async def test_what_an_earlier_process_left_due_is_taken_up() -> None:
         )
     async with polling(at.another()):
         await until(lambda: len(at.gateway.model.rows) == 20)
+
+
+def test_what_one_company_left_due_does_not_wait_for_a_look_for_every_sixty_four_calls() -> None:
+    calls = 5 * DUE_OF_EACH
+
+    async def run() -> None:
+        at = bench()
+        for n in range(calls):
+            dial = DialObserved(
+                heard_ms=ms(0.2), channel=f"call-{n}", direction=Direction.INCOMING, number="+375290000001", extensions=("101",)
+            )
+            await at.hear(f"call-{n}", dial)
+        began_s = now_s()
+        async with polling(at.another()):
+            await until(lambda: len(at.gateway.model.rows) == calls)
+        assert now_s() - began_s < 2 * POLL_S, "of virtual time; a look for every sixty-four takes four"
+
+    virtually(run())
 
 
 async def test_waking_while_it_runs_attends_once_more_not_twice_at_once() -> None:
