@@ -171,6 +171,18 @@ def test_nobody_is_needed_while_less_can_be_asked() -> None:
     assert parked(call_of(RING, done(SHOWN, 1, call="m"), refused(laden, 2))) is None
 
 
+def test_cards_that_are_refused_need_nobody_while_the_record_may_still_be_taken() -> None:
+    hide = UpdateCall(
+        external_id="0367-A", call="m", cards=(CardEvent(action=CardAction.HIDE, sequence=2, extension="101", employee=""),)
+    )
+    assert parked(call_of(RING, done(SHOWN, 1, call="m"), refused(hide, 2))) is None
+
+
+def test_a_live_call_that_wants_nothing_says_nothing() -> None:
+    ringing = look(call_of("0 A start\n0.5 A dial 101", done(SHOWN, 1, call="m")), 3)
+    assert (ringing.step, ringing.notes) == (None, ())
+
+
 def test_an_order_that_is_refused_needs_a_person() -> None:
     order = CreateOrder(sync_id="s", contact="ann", number=NUMBER, incoming=True, start_ms=ms(0))
     found = parked(call_of(ANSWERED, FOUND, SETTLED, done(REGISTER, 1, call="m"), refused(order, 40, error="no state")))
