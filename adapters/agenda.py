@@ -34,6 +34,10 @@ PLACES: Final[Mapping[Urgency, Places]] = {
 }
 
 
+BESIDE_LIVE: Final = 8
+"""So many of a backlog, over all, while somebody live is attended to: each of its steps stands between a dial and its card."""
+
+
 @dataclass(slots=True)
 class _Class:
     """One urgency: the queues of the enterprises, and ``ready``: those that have somebody waiting and a place free."""
@@ -86,7 +90,7 @@ class Agenda:
     def take(self, now_ms: int) -> tuple[StreamId, Urgency] | None:
         """The next stream; it counts as attended to until :meth:`done`. None: nobody waits who may go."""
         for urgency, group in self._classes.items():
-            if group.taken >= group.places.all:
+            if group.taken >= self._most(urgency, group):
                 continue
             enterprise = self._turn(urgency, group, now_ms)
             if enterprise is None:
@@ -146,6 +150,10 @@ class Agenda:
                 del self._waiting[stream]
             group.ready.pop(enterprise, None)
         self._held.pop(enterprise, None)
+
+    def _most(self, urgency: Urgency, group: _Class) -> int:
+        beside_live = urgency is Urgency.BACKLOG and self._classes[Urgency.LIVE].taken
+        return min(BESIDE_LIVE, group.places.all) if beside_live else group.places.all
 
     def _turn(self, urgency: Urgency, group: _Class, now_ms: int) -> str | None:
         if urgency is Urgency.LIVE or not self._held:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.agenda import Agenda, Places
+from adapters.agenda import BESIDE_LIVE, Agenda, Places
 from core.ports import StreamId
 from core.values import Urgency
 
@@ -63,6 +63,16 @@ def test_what_is_less_urgent_takes_no_place_of_what_is_more_so() -> None:
     assert len(taken(agenda)) == 4 + 1
     agenda.add(call("a", "live"), Urgency.LIVE)
     assert taken(agenda) == ["a:live"]
+
+
+def test_a_backlog_makes_room_while_somebody_live_is_attended_to() -> None:
+    agenda = Agenda({**FEW, Urgency.BACKLOG: Places(all=3 * BESIDE_LIVE, each=1, queue=5)})
+    old = [call(f"e{n}", "old") for n in range(4 * BESIDE_LIVE)]
+    for stream in (*old, call("a", "live")):
+        agenda.add(stream, Urgency.LIVE if stream.enterprise == "a" else Urgency.BACKLOG)
+    assert len(taken(agenda)) == 1 + BESIDE_LIVE
+    agenda.done(call("a", "live"))
+    assert len(taken(agenda)) == 2 * BESIDE_LIVE
 
 
 def test_a_stream_waits_once_and_moves_to_where_it_is_more_urgent() -> None:

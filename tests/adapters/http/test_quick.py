@@ -36,7 +36,7 @@ async def serving(rig: Rig, guard: Guard = LOCAL, **changed: Any) -> AsyncIterat
     service = rig.service
     known = {"store": service.store, "settings": service.settings, "pool": service.pool, "zone": MINSK, "now_ms": rig.clock}
     ingest = Ingest(**{"give": service.store.give, **known, **changed})
-    server = Server(build_app(Holder(parts(rig, ingest)), guard), grace_s=5.0)
+    server = Server(build_app(Holder(parts(rig, ingest)), guard), grace_s=0.2)
     await server.start("127.0.0.1", 0)
     try:
         yield server, server.addresses[0][1]
