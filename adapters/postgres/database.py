@@ -254,7 +254,7 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no t
     def get_reset_query(self) -> str:
         """Nothing: it would be a quarter of all statements.
 
-        Whoever uses the pool changes nothing of the session (tests/adapters/postgres/test_sessions.py looks for it), and
+        Whoever uses the pool changes nothing of the session (tests/test_durability.py looks for it), and
         asyncpg itself ends a transaction that was left open and forgets listeners.
         """
         return ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 
 from adapters.membership import BEAT_S, SETTLED_S, boottime
 from adapters.ownership import AHEAD_MS, HURRY_S, KEPT_S, LEAST_LOOK_S, LOOK_S, NOBODY_S, SETTLE_S, preferred
 from core.ports import SELF_MS
-from tests.instances import HAND_OVER_S, PATIENCE_S, SOON_S, TICK_S, World, enterprises, virtually
+from tests.instances import HAND_OVER_S, PATIENCE_S, SOON_S, TICK_S, Instance, World, enterprises, virtually
 
 SELF_S = SELF_MS / 1_000
 
@@ -181,15 +182,21 @@ def test_what_is_under_way_is_not_given_away() -> None:
     virtually(run())
 
 
+async def shared_by_two(names: Mapping[str, str]) -> tuple[World, Instance, Instance, dict[str, Instance | None]]:
+    """Two instances that have been there for a while, all with work, and whose is what."""
+    world = World(names)
+    world.due = set(names)
+    one, two = await world.started(2)
+    await world.pass_s(LOOK_S + SOON_S)
+    before = {name: world.owner(name) for name in names}
+    assert {one, two} == set(before.values())
+    return world, one, two, before
+
+
 def test_whoever_does_not_reach_moysklad_hands_over_to_those_who_do() -> None:
     async def run() -> None:
         names = enterprises(60)
-        world = World(names)
-        world.due = set(names)
-        one, two = await world.started(2)
-        await world.pass_s(LOOK_S + SOON_S)
-        before = {name: world.owner(name) for name in names}
-        assert {one, two} == set(before.values())
+        world, one, two, before = await shared_by_two(names)
         one.away = True
         one.busy.add(next(name for name, owner in before.items() if owner is one))
         await world.pass_s(SOON_S + LOOK_S + SOON_S)
@@ -210,11 +217,7 @@ def test_whoever_does_not_reach_moysklad_hands_over_to_those_who_do() -> None:
 def test_when_nobody_reaches_moysklad_nothing_moves() -> None:
     async def run() -> None:
         names = enterprises(60)
-        world = World(names)
-        world.due = set(names)
-        one, two = await world.started(2)
-        await world.pass_s(LOOK_S + SOON_S)
-        before = {name: world.owner(name) for name in names}
+        world, one, two, before = await shared_by_two(names)
         one.away = two.away = True
         await world.pass_s(30.0)
         assert {name: world.owner(name) for name in names} == before

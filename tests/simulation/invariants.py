@@ -87,7 +87,9 @@ def _account(run: Run, enterprise: str) -> Iterator[str]:
         of = {signal.call for signal in signals if signal.stream == f"call/{name.partition('-')[2]}"}
         spread, late = _lateness(run, [signal for signal in signals if signal.call in of])
         strictly = spread <= TOGETHER_MS and not run.scenario.lost
-        yield from (f"{name}: {each}" for each in _same(got, wanted[name], strictly, late))
+        # Where a call's beginning was lost only the PBX's own times are left, and those are whole seconds.
+        slack_ms = late + (2_500 if run.scenario.lost else 1_500)
+        yield from (f"{name}: {each}" for each in _same(got, wanted[name], strictly, slack_ms))
         named = wanted[name].employee
         if (
             got.extension == wanted[name].extension
@@ -177,7 +179,7 @@ def _row(row: Row) -> Iterator[str]:
             yield f"sequence {event.sequence} is used twice: {event} and {numbered[event.sequence]}"
 
 
-def _same(got: Row, wanted: Row, strictly: bool, late_ms: int) -> Iterator[str]:
+def _same(got: Row, wanted: Row, strictly: bool, slack_ms: int) -> Iterator[str]:
     for name in ("number", "incoming", "recordings"):
         if getattr(got, name) != getattr(wanted, name):
             yield f"{name} {getattr(got, name)!r} instead of {getattr(wanted, name)!r}"
@@ -185,8 +187,6 @@ def _same(got: Row, wanted: Row, strictly: bool, late_ms: int) -> Iterator[str]:
         for name in ("extension", "comment"):
             if getattr(got, name) != getattr(wanted, name):
                 yield f"{name} {getattr(got, name)!r} instead of {getattr(wanted, name)!r}"
-    # Of a call whose beginning was lost only the PBX's own times are left, and those are whole seconds.
-    slack_ms = late_ms + (1_500 if strictly else 2_500)
     if abs(got.start_ms - wanted.start_ms) > slack_ms:
         yield f"starts {got.start_ms - wanted.start_ms} ms later"
     if got.end_ms is not None and wanted.end_ms is not None and abs(got.end_ms - wanted.end_ms) > slack_ms:
