@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import threading
 import time
@@ -275,9 +274,6 @@ MAX_CLICK_ID = 64
 READY_FIRST_S = 5.0
 READY_LOOK_S = 0.02
 LOAD_THE_REST_AFTER_S = 1.0
-GC_THRESHOLDS = (20_000, 20, 50)
-"""A signal makes and drops some hundred objects, none of them in a cycle: looking for cycles after each 700 costs a twentieth of
-the processor, after 20,000 (some megabytes) next to nothing."""
 
 
 async def serve(env: Environment) -> None:
@@ -286,7 +282,7 @@ async def serve(env: Environment) -> None:
     The port opens once events can be kept, so that a balancer sends none before; where that takes long (the database is
     away), it opens all the same and answers 503 in words.
     """
-    gc.set_threshold(*GC_THRESHOLDS)
+    calm_the_collector()
     holder = Holder()
     guard = Guard(env.internal_networks, env.internal_token or "", env.admin_token or "", env.public_url or "")
     server = Server(build_app(holder, guard, shapes))
@@ -337,7 +333,6 @@ async def _work(env: Environment, holder: Holder) -> None:
         stack.push_async_callback(holder.parts.what_if.close)
         log.info("ready", host=env.host, port=env.port)
         stack.enter_context(_loading_the_rest())
-        calm_the_collector()
         try:
             await service.run()
         finally:
@@ -347,7 +342,7 @@ async def _work(env: Environment, holder: Holder) -> None:
 
 def _settle_down() -> None:
     load_the_rest()
-    gc.freeze()  # what is there now stays: no collection has to look at it again
+    calm_the_collector()  # of what came in since it was told first
 
 
 @contextlib.contextmanager
