@@ -300,10 +300,6 @@ class ProjectionDb(Protocol):
         """Run one statement."""
         ...
 
-    async def executemany(self, command: str, args: Sequence[Sequence[Any]]) -> None:
-        """Run one statement for many rows."""
-        ...
-
     async def fetch(self, query: str, *args: Any) -> Sequence[Any]:
         """Rows of a query; a column is ``row["name"]``; json and jsonb columns come parsed."""
         ...

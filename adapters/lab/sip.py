@@ -98,8 +98,6 @@ class Leg:
         self.local = self.remote = self.target = ""
         self.invite = Message()
         self.sequence = itertools.count(1)
-        self.notified: list[str] = []
-        """What the other end said of a transfer: the status lines of its NOTIFYs."""
         self._changed = asyncio.Condition()
 
     async def until(self, *states: str, within_s: float = 20.0) -> str:
@@ -110,11 +108,6 @@ class Leg:
         except TimeoutError:
             raise TimeoutError(f"{self.phone.user}: the call is {self.state}, not {' or '.join(states)}: {self.said}") from None
         return self.state
-
-    async def until_transferred(self, within_s: float = 20.0) -> None:
-        """Return once the other end said that a transfer succeeded."""
-        async with asyncio.timeout(within_s), self._changed:
-            await self._changed.wait_for(lambda: any(" 200" in line for line in self.notified))
 
     def ring(self) -> None:
         """Say that it rings."""
@@ -175,7 +168,6 @@ class Leg:
 
     def transfer_is(self, status: str) -> None:
         """The other end said how a transfer goes. Where it succeeded we hang up, as telephones do."""
-        self.notified.append(status)
         if " 200" in status and self.state == "up":
             self.hang_up()
         else:

@@ -49,9 +49,6 @@ class Log:
     async def execute(self, query: str, *args: Any) -> None:
         raise AssertionError("nothing is written")
 
-    async def executemany(self, command: str, args: Sequence[Sequence[Any]]) -> None:
-        raise AssertionError("nothing is written")
-
 
 def log_of(world: World) -> list[RecordedEvent]:
     """The world's calls as one log, their events mixed."""

@@ -29,10 +29,10 @@ class Seen:
         self.applied = asyncio.Event()
 
     async def apply(self, db: ProjectionDb, events: Sequence[RecordedEvent]) -> None:
-        await db.executemany(
-            "INSERT INTO seen (model, position, note) VALUES ($1, $2, $3)",
-            [(self.name, each.position, each.data["note"]) for each in events],
-        )
+        for each in events:
+            await db.execute(
+                "INSERT INTO seen (model, position, note) VALUES ($1, $2, $3)", self.name, each.position, each.data["note"]
+            )
         if self.fail:
             self.fail -= 1
             raise ValueError("a bug")
