@@ -73,7 +73,10 @@ BACKOFF_MS: Final = (500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 120_000, 
 """Waits between attempts; a tenth to a half of it is added at random, so that calls do not come back in step."""
 
 UNHURRIED_MS: Final = 300_000
-"""A contact that nobody waits for any more is asked for again after up to so long while its API is away."""
+"""What nobody waits for any more (a client, an order) is asked for again after up to so long while its API is away.
+
+Where there was only no room, it comes again when there should be: not five minutes after a busy moment.
+"""
 
 HOLD_BACK_MS: Final = 10_000
 """How long a call waits for a switchboard that stands still to have joined what was heard before its newest signal."""
@@ -438,7 +441,8 @@ class Attendant:
             # Due since it was owed, so that the age of the backlog is honest.
             owed_ms = call.settled_ms or call.last_heard_ms or now
             return Held(until_ms=until) if await self.store.set_due(stream, call.version, min(owed_ms, now), rank) else Again()
-        if way_of(effect) is Way.JSON and rank is not Urgency.LIVE and call.remote.call is not None:
+        unhurried = way_of(effect) is Way.JSON and rank is not Urgency.LIVE and call.remote.call is not None
+        if unhurried and self._gateway.is_away(effect, account):
             until = max(until, now + int(UNHURRIED_MS * self._jitter()))
         return await self._rest(stream, call, until + int((until - now) * 0.2 * self._jitter()), rank)
 

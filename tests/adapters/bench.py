@@ -135,6 +135,7 @@ class Bench:
     now_ms: int = field(default_factory=lambda: ms(0))
     joined_until: int | None = None
     clicks: bool = True
+    jitter: float = 0.0
     ownership: Ownership = field(default_factory=Alone)
     places: dict[Urgency, Places] = field(default_factory=lambda: dict(PLACES))
     reactor: Reactor = field(init=False)
@@ -152,7 +153,7 @@ class Bench:
             limits=Limits(),
             ownership=self.ownership,
             places=self.places,
-            jitter=lambda: 0.0,
+            jitter=lambda: self.jitter,
             stop_s=0.0,
             joining=Joined(self) if self.joined_until is not None else None,
             tail=self.store.tail,

@@ -95,7 +95,8 @@ async def test_a_card_does_not_wait_for_a_contact_that_cannot_come_in_time() -> 
 
 
 async def test_a_record_does_not_wait_for_contacts_that_are_away_alone() -> None:
-    at = bench(door=contacts_away)
+    at = bench(door=contacts_away, away=lambda effect: way_of(effect) is Way.JSON)
+    at.jitter = 1.0
     stream = await at.hear_and_attend("A", ANSWERED.replace("answered", ""))
     await at.let_pass(ms(60))
     (row,) = at.gateway.model.rows
@@ -108,6 +109,16 @@ async def test_a_record_does_not_wait_for_contacts_that_are_away_alone() -> None
     assert len(at.gateway.model.by_sync_id) == 1
     assert await at.store.next_due_ms() is None
     assert isinstance((await at.history(stream))[-1], EffectDone)
+
+
+async def test_what_found_no_room_comes_again_when_there_should_be_some() -> None:
+    at = bench(door=contacts_away)
+    at.jitter = 1.0
+    await at.hear_and_attend("A", ANSWERED.replace("answered", ""))
+    await at.let_pass(ms(60))
+    due = await at.store.next_due_ms()
+    assert due is not None, "the client is still to be created"
+    assert due <= at.now_ms + 20_000 * 1.2, "nobody said that its API is away, only that there is no room for 20 s"
 
 
 async def test_while_calls_are_away_what_is_not_live_is_held_and_what_is_live_is_tried() -> None:
