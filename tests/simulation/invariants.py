@@ -22,6 +22,7 @@ from tests.simulation.office import settings_of
 from tests.simulation.promptness import delays
 from tests.simulation.run import Run
 from tests.simulation.scenario import Scenario
+from tests.strategies import EPOCH_MS
 from tests.world import World
 
 TOGETHER_MS: Final = 1_500
@@ -87,8 +88,7 @@ def _account(run: Run, enterprise: str) -> Iterator[str]:
         of = {signal.call for signal in signals if signal.stream == f"call/{name.partition('-')[2]}"}
         spread, late = _lateness(run, [signal for signal in signals if signal.call in of])
         strictly = spread <= TOGETHER_MS and not run.scenario.lost
-        # Where a call's beginning was lost only the PBX's own times are left, and those are whole seconds.
-        slack_ms = late + (2_500 if run.scenario.lost else 1_500)
+        slack_ms = late + (2_500 + _unheard_ms(run.scenario, signals, of) if run.scenario.lost else 1_500)
         yield from (f"{name}: {each}" for each in _same(got, wanted[name], strictly, slack_ms))
         named = wanted[name].employee
         if (
@@ -162,6 +162,13 @@ def _lateness(run: Run, signals: list[Signal]) -> tuple[int, int]:
         if (key := (signal.enterprise, signal.digest)) in run.acknowledged
     ]
     return (max(late) - min(late), max(late)) if late else (0, 0)
+
+
+def _unheard_ms(scenario: Scenario, signals: list[Signal], of: set[int]) -> int:
+    """How much of these calls' beginning was lost: there only the PBX's own times are left, and those are whole seconds."""
+    begun = [EPOCH_MS + scenario.calls[call].at_ms for call in of if call < len(scenario.calls)]
+    first = min((signal.said_ms for signal in signals if signal.call in of), default=0)
+    return max(0, first - min(begun, default=first))
 
 
 def _row(row: Row) -> Iterator[str]:
