@@ -105,7 +105,6 @@ class _Told(Struct, gc=False, omit_defaults=True):
     """
 
     call: str | None = None
-    registered_ms: int | None = None
     start_ms: int | None = None
     linked: str | None = None
     linked_owner: str = ""
@@ -120,7 +119,6 @@ class _Told(Struct, gc=False, omit_defaults=True):
     failures: int = 0
     retry_ms: int | None = None
     retry_of: str = ""
-    last_error: str = ""
     deferred: str = ""
     late: tuple[str, ...] = ()
     late_until_ms: int | None = None
@@ -215,7 +213,7 @@ def tell(remote: RemoteDraft, event: AnyOutcome) -> None:
         case EffectStarted():
             _started(remote, event, effect)
         case EffectDone():
-            remote.failures, remote.retry_ms, remote.last_error = 0, None, ""
+            remote.failures, remote.retry_ms = 0, None
             _done(remote, event, effect)
         case EffectFailed():
             _failed(remote, event, effect)
@@ -237,7 +235,7 @@ def forgive(remote: RemoteDraft) -> None:
     if any(isinstance(refusal.effect, CreateOrder) and refusal.code == NOT_FOUND for refusal in remote.refusals):
         remote.contact, remote.linked = Contact(), None
     remote.refusals = ()
-    remote.failures, remote.retry_ms, remote.last_error = 0, None, ""
+    remote.failures, remote.retry_ms = 0, None
     remote.deferred = ""
     remote.contact = replace(remote.contact, gave_up="", exhausted="", failed_ms=None)
     remote.employees = tuple((extension, employee) for extension, employee in remote.employees if employee)
@@ -314,7 +312,6 @@ def _employees(remote: RemoteDraft, found: Any) -> tuple[tuple[str, str | None],
 
 def _registered(remote: RemoteDraft, at_ms: int, effect: RegisterCall, result: Mapping[str, Any]) -> None:
     remote.call = result.get("call")
-    remote.registered_ms = at_ms
     remote.start_ms = effect.start_ms
     remote.linked = result.get("contact") or effect.contact or None
     remote.linked_owner = result.get("owner") or ""
@@ -364,7 +361,7 @@ def _inspected(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> No
 
 def _failed(remote: RemoteDraft, event: EffectFailed, effect: Effect) -> None:
     remote.failures += 1
-    remote.retry_ms, remote.retry_of, remote.last_error = event.retry_ms, effect.type, event.error
+    remote.retry_ms, remote.retry_of = event.retry_ms, effect.type
     match effect:
         case FindContact() | CreateContact() if _is_too_late(effect, event.at_ms):
             remote.contact = replace(remote.contact, gave_up=event.error or "deadline", failed_ms=event.at_ms)
@@ -396,7 +393,7 @@ def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
         proves=not _is_account_wide(event),
     )
     remote.refusals = (*remote.refusals, refusal)
-    remote.failures, remote.retry_ms, remote.last_error = 0, None, event.error
+    remote.failures, remote.retry_ms = 0, None
     remote.attempt = _left_of(remote.attempt, event, effect)
     match effect:
         case FindContact() | CreateContact():

@@ -90,11 +90,6 @@ class Guard:
         """The session cookie's name."""
         return SECURE_COOKIE if self.secure else COOKIE
 
-    def allows(self, request: web.Request) -> bool:
-        """Whether a program may be served where it asks to go."""
-        target = _target(request)
-        return target in OPEN or self._program(request, target) is not None
-
     async def identify(self, request: web.Request) -> Who | None:
         """Whoever asks for an address that is not open; None when it is nobody we know. Raises Problem 403 for a forged request."""
         target = _target(request)

@@ -12,12 +12,13 @@ from adapters.ingest import KEPT_BODY, PREPARED_IN_A_ROW, Ingest, Patience, Prep
 from adapters.memory_store import MemoryEventStore
 from adapters.settings_store import SettingsStore, is_outage
 from adapters.vault import Vault
+from bench.by_hand import Clock
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.ports import Append, Appended, EventStore
 from core.signals import SignalError, Wire
 from tests.adapters.stores import Away, Gated, Stuck
 from tests.eventually import until
-from tests.rig import ENTERPRISE, KEY, MINSK, Clock, Rig, running
+from tests.rig import ENTERPRISE, KEY, MINSK, Rig, running
 
 VAULT = Vault([KEY])
 DIAL = {"enterprise_number": ENTERPRISE, "phone": "+375290000001", "extension": "151", "unique_id": "1.1", "direction": "in"}
