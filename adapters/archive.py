@@ -29,10 +29,11 @@ from adapters.postgres.database import load_sql
 COLUMNS: Final = ("enterprise", "stream", "version", "position", "id", "type", "schema", "data", "recorded_ms", "mark")
 FORMAT: Final = 1
 WORK_S: Final = 24 * 3_600.0
-"""For one statement on a whole month."""
+"""The time limit of a statement that works on a whole month."""
 
 TRIES: Final = 12
-"""For the moment in which nobody may read the log; each waits for ``LOCK_S`` at most, and readers are done long before."""
+"""Attempts to lock the log for the moment in which nobody may read it. Each waits ``LOCK_S`` at most; readers are usually done
+long before."""
 
 PIECE: Final = 1024 * 1024
 _FOREVER: Final = 2**62
@@ -143,7 +144,8 @@ async def export(connection: Any, month: Month, folder: Path) -> Path:
 async def drop(connection: Any, month: Month, now_ms: int) -> int:
     """Take a month out of the log; how many events went. Raises NotArchived. Stopped half-way, it is simply done again.
 
-    First its streams are forgotten: who is heard of again after that begins anew, who was before has gone on, and stays whole.
+    First its streams are forgotten. A call that is heard of again after that begins anew; one that was heard of before goes on
+    into the next month, and stays whole.
     """
     if why := await hindrances(connection, month, now_ms):
         raise NotArchived(f"{month.month} stays: {'; '.join(why)}")
@@ -253,7 +255,7 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
 
 
 async def _whole_again(connection: Any) -> None:
-    """Where the log begins to be whole now: before the month that ends there, and before the one that ends before that."""
+    """Move the place where the log begins to be whole back over the months that are there again without a gap."""
     while True:
         begins = await connection.fetchval(
             "SELECT h.begins FROM log_head h JOIN events e ON e.position = h.begins WHERE e.tableoid <> 'events_rest'::regclass"

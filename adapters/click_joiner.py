@@ -78,7 +78,7 @@ async def find_joinings(
 
 
 def _kept(known: Mapping[str, KnownClick], click: KnownClick) -> KnownClick:
-    """A batch that is taken again must not forget what an earlier one found."""
+    """The click with what was already known of it: a batch that is repeated must not forget what it found the first time."""
     return known.get(click.id, click)
 
 

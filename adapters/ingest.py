@@ -50,7 +50,7 @@ PREPARE_S: Final = 0.5
 """Preparing many signals stops after so long: look-ups that are slow must not keep back what is ready."""
 
 PREPARED_IN_A_ROW: Final = 25
-"""So many signals are prepared before the event loop gets to others: some milliseconds."""
+"""After preparing this many signals (some milliseconds) the event loop gets a turn for other work."""
 
 Recording = asyncio.Future[list[Appended | VersionConflict]]
 """An append that is on its way to the disk."""
@@ -152,7 +152,8 @@ class Ingest:
         return _prepared(enterprise, heard, revision, settings, heard_ms)
 
     def ready(self, wire: Wire, body: object) -> Prepared | None:
-        """What :meth:`prepare` makes of it, where nothing has to be looked up or waited for and all is well; else None."""
+        """The same as :meth:`prepare` without waiting: None if anything has to be looked up or is wrong with the body, so call
+        that instead."""
         try:
             signal = envelope(wire, body)
             if signal.inline is not None or _needs_a_name(signal):
@@ -168,7 +169,8 @@ class Ingest:
         return _prepared(signal.enterprise, heard, current.revision, current.settings, heard_ms)
 
     def give(self, prepared: Prepared) -> Recording | None:
-        """Put it on disk and do not wait; the future is for :meth:`given`, once, when it is done. None: :meth:`take` it instead.
+        """Start putting it on disk without waiting. When the future is done, hand it to :meth:`given`, once. None: call
+        :meth:`take` instead.
 
         Raises StoreUnavailable, AppendRefused: nothing was begun.
         """
@@ -179,7 +181,7 @@ class Ingest:
         return future
 
     def given(self, prepared: Prepared, future: Recording) -> Taken:
-        """What became of it. Raises StoreUnavailable, AppendRefused."""
+        """The outcome of what :meth:`give` started. Raises StoreUnavailable, AppendRefused."""
         self._given -= 1
         (result,) = future.result()
         if isinstance(result, VersionConflict):

@@ -25,7 +25,8 @@ MAX_REASONS: Final = 100
 MAX_ORDERS: Final = 100
 
 PERSON_AFTER_S: Final = 2.0
-"""Before a person's order is begun every instance has seen it (they look once a second) and forgotten the account's refusals."""
+"""A person's order is begun this long after it was made: by then every instance has seen it (they look once a second) and
+forgotten that the account was refused."""
 
 _CALLS, _REASONS = load_sql("parked_calls"), load_sql("parked_reasons")
 _ENTERPRISES, _OPEN = load_sql("parked_enterprises"), load_sql("retry_orders_open")

@@ -51,20 +51,22 @@ DUE_OF_EACH: Final = 64
 """Due calls of one enterprise and urgency taken up in one poll: more than MoySklad takes of it in a second."""
 
 MANY_WAITING: Final = 5_000
-"""While so many wait, nothing of any backlog is read: it would be read anew each second for nothing."""
+"""While this many calls wait, no backlog is read: there would be no room for it, and it would be read again each second."""
 
 MANY_OWNED: Final = 50
 FEW_OF_EACH: Final = 8
-"""Of the backlog of each of so many enterprises: a thousand of them with a backlog are not read by ten thousands at once."""
+"""Where an instance owns more than ``MANY_OWNED`` enterprises, only this much of each one's backlog is read in one poll: a
+thousand backlogs must not fill the memory."""
 
 ENOUGH: Final = 4
-"""An enterprise of whose backlog so many wait is not asked for more of it."""
+"""No more of an enterprise's backlog is read while this many of its backlog calls wait for their turn."""
 
 POLL_S: Final = 1.0
 """Between two looks for what is due. What is heard is attended to at once, and near deadlines have a timer."""
 
 MORE_S: Final = 0.1
-"""The same when a look found as many as it asked for, and they are done: a large company's calls are all due after a restart."""
+"""The pause after a look that found as many calls as it asked for, once they are done: there may be more, as after the restart
+of a large company's calls."""
 
 TIMER_MS: Final = 60_000
 """A deadline that is nearer than this gets a timer; a later one is found by polling."""
@@ -79,10 +81,10 @@ ASKED_ENTERPRISES: Final = 10_000
 """Enterprises of which calls are remembered."""
 
 STOP_S: Final = 5.0
-"""How long requests under way may take to end when the service stops: each that does leaves no doubt behind."""
+"""How long requests under way may take when the service stops. One that ends in time is known to have worked or not."""
 
 BUG_PAUSE_MS: Final = 60_000
-"""A call that a bug stopped is left alone so long: it costs one traceback a minute, not a loop."""
+"""A call that met a bug is left alone for this long, so that it costs one traceback a minute and not a loop."""
 
 _OWN_SIGNALS: Final = frozenset(kind.type for kind in OWN_SIGNALS)
 

@@ -50,10 +50,10 @@ RETRY_AFTER_S: Final = FRESH_S + 3.0
 again (``adapters/retries.py``): otherwise they would be refused once more, with the old key."""
 
 CONFIRM_EVERY_S: Final = 0.5
-"""Enterprises in use are asked about together, so often: one statement, however many there are."""
+"""How often the settings of all enterprises in use are compared with the database: one statement, however many there are."""
 
 IN_USE_S: Final = 30.0
-"""So long after it was last asked for, an enterprise is still in use."""
+"""An enterprise counts as in use for this long after its settings were last asked for."""
 
 CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000

@@ -136,7 +136,7 @@ class OriginateDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginateFailed:
-    """It did not, as far as is known. ``ambiguous``: it may ring all the same."""
+    """The exchange did not take the order, as far as is known. ``ambiguous``: a telephone may ring all the same."""
 
     type: ClassVar[str] = "originate_failed"
     at_ms: int
