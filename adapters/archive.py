@@ -24,6 +24,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from adapters.counted import counted
 from adapters.postgres.database import load_sql
 
 COLUMNS: Final = ("enterprise", "stream", "version", "position", "id", "type", "schema", "data", "recorded_ms", "mark")
@@ -103,7 +104,9 @@ async def hindrances(connection: Any, month: Month, now_ms: int) -> list[str]:
     ):
         if rows := await connection.fetch(query, month.till_ms):
             named = ", ".join(f"{row['enterprise']} {row['stream'].removeprefix('call/')}" for row in rows)
-            found.append(f"{rows[0]['streams']} calls of it are {what} ({named}{', …' if rows[0]['streams'] > 3 else ''}): {then}")
+            calls = rows[0]["streams"]
+            more, are = ", …" if calls > 3 else "", "is" if calls == 1 else "are"
+            found.append(f"{counted(calls, 'call')} of it {are} {what} ({named}{more}): {then}")
     end = await connection.fetchval(f"SELECT max(position) FROM {month.table}")
     behind = await connection.fetch("SELECT name FROM checkpoints WHERE position < $1 ORDER BY name", end or 0)
     if behind:
@@ -219,7 +222,7 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
                     table, schema_name="ms", columns=list(header.columns), source=lines, format="text", timeout=WORK_S
                 )
             if (count := await connection.fetchval(f"SELECT count(*) FROM {table}")) != header.events:
-                raise NotArchived(f"{path} holds {count} events and not {header.events}: it is damaged")
+                raise NotArchived(f"{path} holds {counted(count, 'event')} and not {header.events}: it is damaged")
             anew = await connection.fetch(
                 f"WITH anew AS (SELECT s.enterprise, s.stream FROM streams s WHERE s.first_ms >= $1 AND EXISTS"
                 f" (SELECT FROM {table} t WHERE t.enterprise = s.enterprise AND t.stream = s.stream)),"

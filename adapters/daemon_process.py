@@ -169,12 +169,6 @@ def stop(daemon: Daemon, say: Say, *, limit_s: float = STOP_LIMIT_S) -> bool:
     return was_running
 
 
-def restart(daemon: Daemon, say: Say, *, stop_limit_s: float = STOP_LIMIT_S, start_limit_s: float = START_LIMIT_S) -> Status:
-    """Stop the daemon if it runs, and start it. Raises DaemonError as both do."""
-    stop(daemon, say, limit_s=stop_limit_s)
-    return start(daemon, say, limit_s=start_limit_s)
-
-
 def last_lines(path: Path, count: int) -> list[str]:
     """The last lines of a log that rotates, the newest last; from its older files too if this one is too short."""
     wanted = max(0, min(count, MAX_SHOWN_LINES))
