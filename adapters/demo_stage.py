@@ -229,9 +229,11 @@ async def show_replay(stage: Stage, call: str) -> None:
     stage.echo("\n".join(f"  {line}" for line in output.decode().splitlines()))
 
 
-def show_addresses(stage: Stage, *, screens: str = "") -> None:
-    """Where to look. ``screens``: what the address of MoySklad's screens ends with."""
+def show_addresses(stage: Stage, *, screens: str = "", hint: str = "") -> None:
+    """Where to look. ``screens``: what the address of MoySklad's screens ends with; ``hint``: what can be done there."""
     stage.echo(f"\nMoySklad's screens and calls:   {stage.sandbox}/{screens}")
+    if hint:
+        stage.echo(f"{'':32}({hint})")
     stage.echo(f"This service's pages:           {stage.service}/ms-admin/?enterprise_number={ENTERPRISE}")
     stage.echo(f"The password for them:          {stage.environment['MS_ADMIN_PASSWORD']}")
 
