@@ -8,12 +8,10 @@ or another instance, left behind.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
-from uuid import UUID
 
 import structlog
 
@@ -21,11 +19,8 @@ from adapters.agenda import PLACES, Agenda, Places
 from adapters.attendant import (
     Again,
     Attendant,
-    CallSettings,
     Counters,
     Held,
-    Joining,
-    Ownership,
     Progress,
     Rests,
     Waits,
@@ -33,13 +28,10 @@ from adapters.attendant import (
 )
 from adapters.click_caller import ClickCaller
 from adapters.folded import OWN_SIGNALS
-from adapters.ids import event_id
 from adapters.tail import Tail
 from core.clicks import STREAM as CLICKS
-from core.decisions import Limits
-from core.effects import Gateway
 from core.errors import StoreUnavailable
-from core.ports import EventStore, RecordedEvent, StreamId
+from core.ports import RecordedEvent, StreamId
 from core.values import Urgency
 
 log = structlog.get_logger("reactor")
@@ -94,46 +86,26 @@ class Reactor:
 
     def __init__(
         self,
+        attendant: Attendant,
         *,
-        store: EventStore,
-        settings: CallSettings,
-        gateway: Gateway,
-        now_ms: Callable[[], int],
-        limits: Limits,
-        ownership: Ownership | None = None,
-        places: Mapping[Urgency, Places] | None = None,
-        jitter: Callable[[], float] = random.random,
-        new_id: Callable[[], UUID] = event_id,
-        stop_s: float = STOP_S,
-        joining: Joining | None = None,
         tail: Tail | None = None,
         clicks: ClickCaller | None = None,
+        places: Mapping[Urgency, Places] | None = None,
+        stop_s: float = STOP_S,
     ) -> None:
-        """``tail``: what this process records itself: of a call's own signal in it this need not be told.
+        """``attendant``: does what is to be done for one call. ``tail``: what this process records itself, the attendant's own; a
+        call's own signal in it needs no ``wake``.
 
         ``clicks``: attends to the streams of clicks. ``places``: how many calls are attended to at once. ``stop_s``: how long
         requests under way may take to end.
-
-        The rest is the attendant's: see :class:`adapters.attendant.Attendant`.
         """
-        self._attendant = Attendant(
-            store=store,
-            settings=settings,
-            gateway=gateway,
-            now_ms=now_ms,
-            limits=limits,
-            ownership=ownership,
-            jitter=jitter,
-            new_id=new_id,
-            joining=joining,
-            tail=tail,
-        )
+        self._attendant = attendant
         if tail is not None:
             tail.listen(self._recorded)
         self._clicks = clicks
-        self._store = store
-        self._now_ms = now_ms
-        self._ownership = self._attendant.ownership
+        self._store = attendant.store
+        self._now_ms = attendant.now_ms
+        self._ownership = attendant.ownership
         self._agenda = Agenda(places or PLACES)
         self._stop_s = stop_s
         self._stopping = False

@@ -15,6 +15,7 @@ import structlog
 
 from adapters import access, audit
 from adapters.asterisk.config import PbxConfig
+from adapters.attendant import Attendant
 from adapters.backlog import BacklogMeter
 from adapters.callbacks import WithCallbacks
 from adapters.click_book import PostgresClickBook
@@ -259,7 +260,7 @@ async def assembled(
         ways.setdefault("http", http)
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         switchboard = _switchboard(options, ground, ownership, lambda stream: reactor.joined(stream))
-        reactor = Reactor(
+        attendant = Attendant(
             store=store,
             settings=settings,
             gateway=WithCallbacks(moysklad.gateway, PostgresCallbacks(pool)),
@@ -268,8 +269,8 @@ async def assembled(
             ownership=ownership,
             joining=switchboard,
             tail=store.tail,
-            clicks=caller,
         )
+        reactor = Reactor(attendant, tail=store.tail, clicks=caller)
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)
         if ownership is not None and options.pbxes:

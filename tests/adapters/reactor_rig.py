@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from adapters.agenda import PLACES, Places
-from adapters.attendant import Alone, Ownership, new_event
+from adapters.attendant import Alone, Attendant, Ownership, new_event
 from adapters.memory_store import MemoryEventStore
 from adapters.reactor import Reactor
 from bench.by_hand import let_pass
@@ -142,19 +142,18 @@ class ReactorRig:
 
     def another(self) -> Reactor:
         """A reactor as a process started anew would have it."""
-        self.reactor = Reactor(
+        attendant = Attendant(
             store=self.store,
             settings=FixedSettings(),
             gateway=self.gateway,
             now_ms=lambda: self.now_ms,
             limits=Limits(),
             ownership=self.ownership,
-            places=self.places,
             jitter=lambda: self.jitter,
-            stop_s=0.0,
             joining=Joined(self) if self.joined_until is not None else None,
             tail=self.store.tail,
         )
+        self.reactor = Reactor(attendant, tail=self.store.tail, places=self.places, stop_s=0.0)
         return self.reactor
 
     async def hear(self, call: str, *events: AnyObservation, enterprise: str = "0367") -> StreamId:

@@ -112,7 +112,7 @@ async def test_ended_calls_that_wait_for_moysklad_hold_up_no_live_card() -> None
 
 def test_a_backlog_goes_on_at_its_pace_beside_a_live_call() -> None:
     async def run() -> None:
-        at = bench()
+        at = reactor_rig()
         old = [await at.hear(f"old-{n}", *(event for _, event in heard(ANSWERED))) for n in range(10)]
         live = await at.hear("L", *(event for _, event in heard("300 L start\n300.2 L dial 101")))
         began_ms = at.now_ms
