@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from adapters.admin_password import AdminPassword
 from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
-from adapters.settings_store import is_outage
+from adapters.postgres.outages import is_outage
 from core.errors import StoreUnavailable
 
 IDLE_S: Final = 12 * 3_600

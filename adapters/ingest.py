@@ -22,7 +22,8 @@ from adapters.errands import Errands
 from adapters.ids import event_id
 from adapters.logs import says_debug
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
-from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
+from adapters.postgres.outages import is_outage, unavailable
+from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import HangupObserved, encode
 from core.ports import Append, Appended, EventStore, NewEvent, StreamId
@@ -342,12 +343,8 @@ class Ingest:
 
     async def _last_short_call(self, enterprise: str, name: str) -> str | None:
         """The newest call of this derived name; its window's number, of fixed width for centuries, ends the stream's name."""
-        try:
+        with unavailable("the calls cannot be read"):
             stream = await self._pool.fetchval(_LAST_SHORT, enterprise, f"call/{name}-", f"call/{name}.")
-        except DATABASE_ERRORS as error:
-            if not is_outage(error):
-                raise
-            raise StoreUnavailable("the calls cannot be read") from error
         return None if stream is None else str(stream).partition("/")[2]
 
     def _zone_of(self, settings: Settings) -> tzinfo:
