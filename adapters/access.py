@@ -16,8 +16,8 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from adapters.admin_password import AdminPassword
+from adapters.outages import is_outage
 from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
-from adapters.postgres.outages import is_outage
 from core.errors import StoreUnavailable
 
 IDLE_S: Final = 12 * 3_600

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
+from adapters.outages import unavailable
 from adapters.postgres.database import load_sql
-from adapters.postgres.outages import unavailable
 from core.click_request import Wish
 from core.clicks import EACH_HOUR, EACH_MINUTE, ENTERPRISE_MINUTE, REPEAT_MS
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from adapters.outages import unavailable
 from adapters.postgres.database import load_sql
-from adapters.postgres.outages import unavailable
 
 PAGE: Final = 50
 FOREVER_MS: Final = 2**62

@@ -21,8 +21,8 @@ import structlog
 from adapters.errands import Errands
 from adapters.ids import event_id
 from adapters.logs import says_debug
+from adapters.outages import is_outage, unavailable
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
-from adapters.postgres.outages import is_outage, unavailable
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import HangupObserved, encode

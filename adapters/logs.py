@@ -84,8 +84,8 @@ class Sink(Protocol):
 
 
 def says_debug() -> bool:
-    """Whether lines of that level are written: for whoever has one for each of thousands of events a second, where even to find
-    out costs as much as reading the event."""
+    """Whether debug lines are written. Ask this before making one for each of thousands of events a second: structlog's own way
+    of finding out costs as much as reading the event."""
     return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 
 from adapters.ingest import Ingest
-from adapters.postgres.outages import unavailable
+from adapters.outages import unavailable
 from adapters.self_test_steps import Progress, read_progress
 from adapters.settings_store import SettingsStore
 from core.errors import StoreUnavailable

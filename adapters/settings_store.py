@@ -20,8 +20,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import asyncpg
 import orjson
 
+from adapters.outages import is_outage, unavailable
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
-from adapters.postgres.outages import is_outage, unavailable
 from adapters.vault import Vault, is_encrypted
 from adapters.webhook_addresses import WebhookAddresses
 from core.effects import Account

@@ -185,7 +185,6 @@ def _parts(service: Service) -> Services:
         ingest=service.ingest,
         clicks=service.clicks,
         click_story=no_story,
-        russian=str,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, None),

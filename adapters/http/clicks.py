@@ -101,7 +101,7 @@ async def get_clicks(request: web.Request) -> web.Response:
         bad=request.query.get("bad", "") not in ("", "0"),
     )
     current = await parts.settings.current(enterprise)
-    words = parts.russian if request.query.get("lang") == "ru" else str
+    words = parts.in_russian if request.query.get("lang") == "ru" else str
     seen = await signature_seen(parts.pool, enterprise)
     clicks = [
         {

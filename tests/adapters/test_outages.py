@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from adapters.postgres.outages import is_outage, unavailable
+from adapters.outages import is_outage, unavailable
 from core.errors import StoreUnavailable
 
 
