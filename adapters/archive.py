@@ -206,7 +206,7 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
     await asyncio.to_thread(_check, path)
     header = await asyncio.to_thread(_header, path)
     if any(each.month == header.month for each in await months(connection)):
-        raise NotArchived(f"{header.month} is in the log already")
+        raise NotArchived(f"{header.month} is in the log already: there is nothing to bring back")
     table = f"events_{header.month.replace('-', '_')}"
     try:
         async with connection.transaction():
@@ -222,7 +222,7 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
                     table, schema_name="ms", columns=list(header.columns), source=lines, format="text", timeout=WORK_S
                 )
             if (count := await connection.fetchval(f"SELECT count(*) FROM {table}")) != header.events:
-                raise NotArchived(f"{path} holds {counted(count, 'event')} and not {header.events}: it is damaged")
+                raise NotArchived(f"{path} holds {counted(count, 'event')}, not {header.events}: it is damaged, take another copy")
             anew = await connection.fetch(
                 f"WITH anew AS (SELECT s.enterprise, s.stream FROM streams s WHERE s.first_ms >= $1 AND EXISTS"
                 f" (SELECT FROM {table} t WHERE t.enterprise = s.enterprise AND t.stream = s.stream)),"
@@ -293,7 +293,7 @@ def _header(path: Path) -> Header:
         with gzip.open(path, "rb") as packed:
             header = msgspec.json.decode(packed.readline(), type=Header)
     except (OSError, EOFError, msgspec.DecodeError) as error:
-        raise NotArchived(f"{path} is no month that ./ms.sh archive wrote") from error
+        raise NotArchived(f"{path} is no month that ./ms.sh archive wrote: name one of its events-*.copy.gz") from error
     if header.format != FORMAT or not _MONTH.fullmatch(header.month):
         raise NotArchived(f"{path} was written by another version of this service ({header.format}): bring it back with that")
     return header
@@ -304,9 +304,9 @@ def _check(path: Path) -> None:
     if not path.exists():
         raise NotArchived(f"there is no file {path}")
     if not beside.exists():
-        raise NotArchived(f"{beside} is missing: without it nobody knows whether the file is whole")
+        raise NotArchived(f"{beside} is missing: without it nobody knows whether the file is whole: put it beside the file")
     if beside.read_text().split()[:1] != [_sha256(path)]:
-        raise NotArchived(f"{path} is damaged: it is not what {beside.name} says")
+        raise NotArchived(f"{path} is damaged: it is not what {beside.name} says, take another copy")
 
 
 def _checksum_of(path: Path) -> Path:

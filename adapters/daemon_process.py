@@ -164,7 +164,7 @@ def stop(daemon: Daemon, say: Say, *, limit_s: float = STOP_LIMIT_S) -> bool:
         _send(pid, number)
         _wait_until_unlocked(daemon, say, patience_s)
     if is_locked(daemon.lock_path):
-        raise DaemonError(f"the daemon cannot be stopped; {daemon.lock_path} is still held")
+        raise DaemonError(f"the daemon cannot be stopped; {daemon.lock_path} is held: end the process that holds it (fuser -v)")
     daemon.pid_path.unlink(missing_ok=True)
     return was_running
 

@@ -220,7 +220,7 @@ def guarded(guard: Guard) -> Middleware:
         for name, value in (*request.match_info.items(), *request.query.items()):
             if _UNSTORABLE.search(value):
                 # No name or id holds such characters, and PostgreSQL cannot store them: refused here, once for every address.
-                raise Problem(400, "the address holds characters that are none", field=name, hint="send plain text")
+                raise Problem(400, "the address holds characters that cannot be stored", field=name, hint="send plain text")
         if target in OPEN:
             return await handler(request)
         try:
