@@ -63,6 +63,9 @@ of a large company's calls."""
 TIMER_MS: Final = 60_000
 """A deadline that is nearer than this gets a timer; a later one is found by polling."""
 
+LATE_MS: Final = 20
+"""A call that says it is late already is looked at again after so long: whatever made it say so, it makes no tight loop."""
+
 TIMERS: Final = 50_000
 """Timers at most; whatever has none is found by polling."""
 
@@ -318,7 +321,7 @@ class Reactor:
         in_ms = wake_ms - self._now_ms()
         if in_ms <= TIMER_MS:
             loop = asyncio.get_running_loop()
-            self._timers[stream] = loop.call_later(max(0, in_ms) / 1000, self._rings, stream, rank)
+            self._timers[stream] = loop.call_later((in_ms if in_ms > 0 else LATE_MS) / 1000, self._rings, stream, rank)
 
     def _rings(self, stream: StreamId, rank: Urgency) -> None:
         self._timers.pop(stream, None)

@@ -117,6 +117,7 @@ class Joined:
     rig: ReactorRig
 
     def joined_until(self, enterprise: str) -> int:
+        self.rig.looks += 1
         return self.rig.joined_until or 0
 
     def may_be_clicks(self, enterprise: str) -> bool:
@@ -133,6 +134,8 @@ class ReactorRig:
     joined_until: int | None = None
     clicks: bool = True
     jitter: float = 0.0
+    looks: int = 0
+    """How often a call was looked at, where there is a switchboard."""
     ownership: Ownership = field(default_factory=Alone)
     places: dict[Urgency, Places] = field(default_factory=lambda: dict(PLACES))
     reactor: Reactor = field(init=False)

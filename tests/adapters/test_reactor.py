@@ -218,6 +218,28 @@ async def test_cards_are_hidden_without_the_switchboard_but_nothing_is_settled()
     assert at.gateway.model.rows[0].extension == "101"
 
 
+def test_a_call_that_time_would_decide_and_may_not_is_not_looked_at_in_a_tight_loop() -> None:
+    """Its end is not joined, hiding its card failed and is to be tried later, and meanwhile its time to be settled comes."""
+
+    async def run() -> None:
+        away = Unavailable("HTTP 503", ambiguous=False, retry_after_ms=20_000)
+        at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
+        at.clicks = False
+        signals = [event for _, event in heard(ANSWERED)]
+        await at.settle(await at.hear("A", *signals[:2]))
+        at.joined_until = await at.store.head()
+        at.gateway.before = lambda effect, nth: away
+        async with polling(at.reactor):
+            await at.hear("A", signals[-1])
+            for _ in range(200):
+                at.now_ms += 100
+                await asyncio.sleep(0.1)  # of virtual time
+        assert at.gateway.turns[-1].urgency is Urgency.LIVE
+        assert at.looks < 100, "some looks for each second"
+
+    virtually(run())
+
+
 async def test_an_end_that_is_complete_is_recorded_together_with_the_start_of_its_request() -> None:
     at = reactor_rig()
     signals = [event for _, event in heard(ANSWERED)]
