@@ -103,7 +103,7 @@ def _order(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
         start_ms=conclusions.start_ms(call),
         owner=_employee(call, settings, extension),
         state=actions.order_state,
-        source=actions.order_source or SOURCES.get(call.direction, ""),
+        source=actions.order_source or SOURCES[call.direction],
         unless_open=actions.create_order == "unless_open",
     )
     unless = ", unless one is open" if effect.unless_open else ""
