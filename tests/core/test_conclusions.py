@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.call import Call, initial
@@ -9,11 +11,12 @@ from core.conclusions import CLOCK_SKEW_MS, attribution, best_known_end_ms, end_
 from core.events import (
     CallOverdue,
     ConsultationObserved,
+    HangupObserved,
     LegAbsorbed,
 )
 from core.values import Outcome
 from tests.core.test_call import ANSWERED, PARTED, RING, TALK
-from tests.scenario import call_of, ms, seconds
+from tests.scenario import call_of, events, ms, seconds
 from tests.settings import SETTINGS, settings_with
 
 
@@ -36,6 +39,14 @@ def ended(call: Call) -> float | None:
 def test_a_live_call_begins_when_it_was_first_heard() -> None:
     assert began(call_of(ANSWERED)) == 0
     assert began(call_of("0.7 A dial 101\n0.3 A start\n9 A hangup 101")) == 0.3
+
+
+def test_a_call_that_is_heard_of_after_its_downloaded_record_begins_when_it_was_heard() -> None:
+    assert began(call_of("5 A hangup 101 answered downloaded received=3 end=4\n9 A start")) == 9
+
+
+def test_a_call_of_which_nothing_was_heard_has_no_time() -> None:
+    assert start_ms(initial("0367", "A")) == 0
 
 
 def test_the_pbxs_own_time_counts_when_only_the_hangup_tells() -> None:
@@ -160,6 +171,13 @@ def test_of_a_call_without_a_hangup_the_last_sign_of_life_is_the_end() -> None:
 )
 def test_how_a_call_ended(table: str, expected: Outcome | None) -> None:
     assert outcome(call_of(table)) is expected
+
+
+@pytest.mark.parametrize("verdict", [Outcome.ANSWERED, Outcome.INTERNAL, Outcome.LOST])
+def test_a_verdict_only_tells_how_a_call_ended_that_nobody_answered(verdict: Outcome) -> None:
+    (hangup,) = events("9 A hangup verdict=missed")
+    assert isinstance(hangup, HangupObserved)
+    assert outcome(call_of(RING, replace(hangup, verdict=verdict.value))) is Outcome.MISSED
 
 
 def test_a_call_without_a_hangup_is_lost_unless_somebody_talked() -> None:
