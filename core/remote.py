@@ -393,7 +393,7 @@ def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
         remedy=event.remedy,
         at_ms=event.at_ms,
         code=event.code,
-        proves=not _is_account_wide(event),
+        proves=not is_account_wide(event),
     )
     remote.refusals = (*remote.refusals, refusal)
     remote.failures, remote.retry_ms, remote.last_error = 0, None, event.error
@@ -407,7 +407,7 @@ def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
             pass
 
 
-def _is_account_wide(event: EffectRefused) -> bool:
+def is_account_wide(event: EffectRefused) -> bool:
     """Whether everything of the account is refused: nothing was sent any more, or the credential itself was refused."""
     if not event.exchanges:
         return True
