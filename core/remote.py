@@ -105,7 +105,6 @@ class _Told(Struct, gc=False, omit_defaults=True):
     """
 
     call: str | None = None
-    registered_ms: int | None = None
     start_ms: int | None = None
     linked: str | None = None
     linked_owner: str = ""
@@ -314,7 +313,6 @@ def _employees(remote: RemoteDraft, found: Any) -> tuple[tuple[str, str | None],
 
 def _registered(remote: RemoteDraft, at_ms: int, effect: RegisterCall, result: Mapping[str, Any]) -> None:
     remote.call = result.get("call")
-    remote.registered_ms = at_ms
     remote.start_ms = effect.start_ms
     remote.linked = result.get("contact") or effect.contact or None
     remote.linked_owner = result.get("owner") or ""
@@ -336,7 +334,7 @@ def _confirmed(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> No
         return
     if result.get("call"):
         # The row exists, so the one POST in doubt was carried out as a whole, its card events included.
-        _registered(remote, at_ms, attempt.effect, {**result, "existed": False})
+        _registered(remote, at_ms, attempt.effect, result)
     else:
         remote.attempt = replace(attempt, in_doubt=False, doubted=False)
         remote.absent_ms = at_ms
@@ -353,8 +351,8 @@ def _inspected(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> No
         return
     missing = tuple(url for url in attempt.effect.recordings if url not in recordings)
     if not missing:
-        remote.attempt = None
-        _wrote(remote, replace(attempt.effect, recordings=()))
+        remote.attempt, remote.late, remote.late_until_ms = None, (), None
+        _wrote(remote, attempt.effect)
         return
     until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
     remote.late = missing if at_ms < until_ms else ()
@@ -424,7 +422,7 @@ def _left_of(attempt: Attempt | None, event: EffectRefused, effect: Effect) -> A
     if attempt is None or not is_write(effect) or isinstance(effect, AfterRecord):
         return attempt
     in_doubt = attempt.doubted or (attempt.in_doubt and not event.exchanges)
-    return replace(attempt, in_doubt=True) if in_doubt and not isinstance(attempt.effect, CreateContact) else None
+    return attempt if in_doubt and not isinstance(attempt.effect, CreateContact) else None
 
 
 def _by_extension_alone(remote: RemoteDraft, effect: FindEmployees) -> tuple[tuple[str, str | None], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from msgspec import structs
 
 from core import talk
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft, Observation
@@ -219,6 +220,8 @@ def test_the_callers_own_channel_is_the_callers() -> None:
 def test_of_an_outgoing_call_the_callers_half_alone_is_enough() -> None:
     half = Bridges(stays=(stay("A", "PJSIP/101-0001", "101", connected="80290000001"),))
     assert [each.extension for each in talk.talks(half, OUTGOING)] == ["101"]
+    over = Bridges(stays=tuple(structs.replace(each, left_ms=ms(9)) for each in half.stays))
+    assert [each.end_ms for each in talk.talks(over, OUTGOING)] == [ms(9)]
     other = Bridges(stays=(stay("A", "PJSIP/101-0001", "101", connected="80290000002"),))
     assert talk.talks(other, OUTGOING) == ()
     nobody = Parties(anchor="A", direction=Direction.OUTGOING, number=NUMBER)
@@ -249,6 +252,12 @@ def test_the_customer_of_an_outgoing_call_is_followed_to_whom_he_is_transferred(
 
 def spoke(extension: str, start: float, end: float | None) -> Talk:
     return Talk(extension=extension, start_ms=ms(start), end_ms=None if end is None else ms(end))
+
+
+def test_of_talks_that_began_together_the_one_that_goes_on_is_told_last() -> None:
+    together = "5 A enter b1 customer\n5 A enter b1 101\n5 A enter b1 102\n"
+    for gone, there in (("101", "102"), ("102", "101")):
+        assert talked(f"{together}9 A leave b1 {gone}") == [(gone, 5, 9), (there, 5, None)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""What we believe MoySklad has where an outcome says little: doubtful cards, a reason that is missing, whose refusal it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.effects import CreateOrder, FindEmployees
+from core.events import EffectRefused, Exchange
+from core.remote import CONTACT_ATTEMPTS, Card, is_account_wide
+from tests.core.test_remote import (
+    CREATE_FOR_THE_RECORD,
+    FIND,
+    FIND_FOR_THE_RECORD,
+    REGISTER,
+    REGISTERED,
+    after,
+    forgiven,
+    timer,
+    update,
+)
+from tests.scenario import deferred, done, failed, ms, refused, started
+
+
+def test_only_a_write_in_doubt_makes_cards_doubtful() -> None:
+    """What may stand counts both ways: it is hidden as well, and shown again."""
+    assert REGISTERED.doubtful_cards == REGISTERED.cards_by_extension
+    lost = after(started(update(timer("101", 3)), 2), remote=REGISTERED)
+    assert lost.doubtful_cards == {"101": Card.UNSURE, "102": Card.SHOWN}
+    not_sent = after(failed(update(timer("101", 3)), 2.1, ambiguous=False), remote=lost)
+    assert not_sent.doubtful_cards == REGISTERED.cards_by_extension
+
+
+ORDER = CreateOrder(sync_id="s", contact="c", number="n", incoming=True, start_ms=ms(0))
+
+
+@pytest.mark.parametrize(
+    ("refusal", "forgotten"),
+    [
+        (refused(ORDER, 2, code=1021), True),
+        (refused(ORDER, 2, code=1045), False),
+        (refused(update(comment="x"), 2, code=1021), False),
+    ],
+)
+def test_a_retry_order_looks_for_the_customer_anew_only_where_an_order_did_not_find_him(
+    refusal: EffectRefused, forgotten: bool
+) -> None:
+    remote = forgiven(after(done(FIND, 1, contact="c"), refusal, remote=REGISTERED))
+    assert (remote.contact.id, remote.linked) == ((None, None) if forgotten else ("c", "c"))
+
+
+def test_a_retry_order_waits_no_longer_for_a_contact_that_failed_before_it() -> None:
+    assert forgiven(after(failed(FIND_FOR_THE_RECORD, 1))).contact.failed_ms is None
+
+
+def test_whatever_gave_no_reason_has_one() -> None:
+    assert after(deferred(FIND_FOR_THE_RECORD, 1, 2, reason="")).deferred == "deferred"
+    tries = [failed(FIND_FOR_THE_RECORD, at, error="") for at in range(1, CONTACT_ATTEMPTS + 1)]
+    assert after(*tries).contact.exhausted == "unavailable"
+    assert after(done(FindEmployees(extensions=("101",)), 1, employees={"101": {}})).employees == (("101", ""),)
+
+
+def test_when_the_contact_failed_last_is_known_however_it_did() -> None:
+    tries = [failed(FIND_FOR_THE_RECORD, at) for at in range(1, CONTACT_ATTEMPTS + 1)]
+    for count in range(1, CONTACT_ATTEMPTS + 1):
+        assert after(*tries[:count]).contact.failed_ms == ms(count)
+    assert after(started(CREATE_FOR_THE_RECORD, 1), failed(CREATE_FOR_THE_RECORD, 7)).contact.failed_ms == ms(7)
+
+
+def test_a_card_that_gave_its_contact_up_leaves_no_failure_behind() -> None:
+    given_up = after(failed(FIND, 1), deferred(FIND, 1.2, until=1.5))
+    assert (given_up.failures, given_up.retry_ms, given_up.contact.failed_ms) == (0, None, ms(1.2))
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "of_everything"),
+    [
+        *((code, 400, True) for code in (1056, 1061, 55008)),
+        (None, 401, True),
+        (1000, 401, False),
+        (None, 402, False),
+        (1000, 400, False),
+    ],
+)
+def test_which_refusals_are_of_the_whole_account(code: int | None, status: int, of_everything: bool) -> None:
+    refusal = replace(refused(REGISTER, 1, code=code), exchanges=(Exchange(status=status),))
+    assert is_account_wide(refusal) is of_everything
+    assert is_account_wide(refused(REGISTER, 1, code=code, sent=False)), "nothing was sent any more"
