@@ -143,7 +143,7 @@ make_environment() { # KIND
 run_tests() {
     local select=(-m "not slow") summary=() status=0 output argument arguments=()
     for argument in "$@"; do
-        if [ "$argument" = --all ]; then select=(); else arguments+=("$argument"); fi
+        if [ "$argument" = --all ]; then select=() && export MS_TEST_ALL=1; else arguments+=("$argument"); fi
     done
     make_environment dev
     cd "$root"
@@ -172,7 +172,7 @@ run_tests() {
     # shellcheck disable=SC2064  # the name is wanted as it is now
     trap "rm -f '$output'" EXIT
     step pytest bash -o pipefail -c '"${@:2}" | tee "$1"' pytest "$output" \
-        "$venv/bin/python" -m pytest -q -n 3 --dist worksteal ${select[@]+"${select[@]}"} ${arguments[@]+"${arguments[@]}"}
+        "$venv/bin/python" -m pytest -q -n 4 --dist worksteal ${select[@]+"${select[@]}"} ${arguments[@]+"${arguments[@]}"}
     local closing
     closing=$(sed 's/\x1b\[[0-9;]*m//g' "$output" | grep -E ' in [0-9.]+s' | tail -n 1 | tr -d '=' | sed 's/^ *//; s/ *$//' || true)
     local joined

@@ -34,8 +34,15 @@ PLACES: Final[Mapping[Urgency, Places]] = {
 }
 
 
-BESIDE_LIVE: Final = 8
-"""So many of a backlog, over all, while somebody live is attended to: each of its steps stands between a dial and its card."""
+PACE_MS: Final = 16
+"""Between two calls of a backlog, over all, while cards are wanted: each of its steps stands between somebody's dial and card.
+
+Sixty a second drain 100,000 in half an hour, and leave the processor to whoever is on the phone. It is how often they begin
+that is held, not how many there are: where MoySklad is slow most of them only wait for its answers.
+"""
+
+PACED_MS: Final = 1_000
+"""So long after somebody live was attended to the backlog keeps that pace."""
 
 
 @dataclass(slots=True)
@@ -57,6 +64,8 @@ class Agenda:
         self._waiting: dict[StreamId, Urgency] = {}
         self._running: dict[StreamId, Urgency] = {}
         self._held: dict[str, int] = {}
+        self._live_ms: int | None = None
+        self._backlog_ms: int | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -90,7 +99,7 @@ class Agenda:
     def take(self, now_ms: int) -> tuple[StreamId, Urgency] | None:
         """The next stream; it counts as attended to until :meth:`done`. None: nobody waits who may go."""
         for urgency, group in self._classes.items():
-            if group.taken >= self._most(urgency, group):
+            if group.taken >= group.places.all or (urgency is Urgency.BACKLOG and self._pause_ms(now_ms)):
                 continue
             enterprise = self._turn(urgency, group, now_ms)
             if enterprise is None:
@@ -102,8 +111,18 @@ class Agenda:
             group.running[enterprise] = group.running.get(enterprise, 0) + 1
             group.ready.pop(enterprise)
             self._refresh(group, enterprise)
+            if urgency is Urgency.LIVE:
+                self._live_ms = now_ms
+            elif urgency is Urgency.BACKLOG:
+                self._backlog_ms = now_ms
             return stream, urgency
         return None
+
+    def again_ms(self, now_ms: int) -> int | None:
+        """In how long :meth:`take` should be asked again because nothing but the backlog's pace was in the way."""
+        group = self._classes[Urgency.BACKLOG]
+        waits = group.ready and group.taken < group.places.all
+        return self._pause_ms(now_ms) or None if waits else None
 
     def done(self, stream: StreamId) -> None:
         """The stream is not attended to any more."""
@@ -151,9 +170,13 @@ class Agenda:
             group.ready.pop(enterprise, None)
         self._held.pop(enterprise, None)
 
-    def _most(self, urgency: Urgency, group: _Class) -> int:
-        beside_live = urgency is Urgency.BACKLOG and self._classes[Urgency.LIVE].taken
-        return min(BESIDE_LIVE, group.places.all) if beside_live else group.places.all
+    def _pause_ms(self, now_ms: int) -> int:
+        """How long the backlog has to wait for its pace. A clock that was set back keeps nobody waiting."""
+        if self._live_ms is None or self._backlog_ms is None:
+            return 0
+        beside_live = self._classes[Urgency.LIVE].taken or 0 <= now_ms - self._live_ms < PACED_MS
+        since_ms = now_ms - self._backlog_ms
+        return PACE_MS - since_ms if beside_live and 0 <= since_ms < PACE_MS else 0
 
     def _turn(self, urgency: Urgency, group: _Class, now_ms: int) -> str | None:
         if urgency is Urgency.LIVE or not self._held:

@@ -140,6 +140,7 @@ class Reactor:
         self._asked: dict[str, dict[StreamId, None]] = {}
         self._timers: dict[StreamId, asyncio.TimerHandle] = {}
         self._paused: dict[StreamId, asyncio.TimerHandle] = {}
+        self._pace: asyncio.TimerHandle | None = None
         self._look = asyncio.Event()
         self._more = False
         """The last look found as much as it asked for of some enterprise: there may be more, due just as long."""
@@ -278,6 +279,13 @@ class Reactor:
             task = asyncio.create_task(self.attend(stream, turn), name=f"call {stream.name}")
             self._running[stream] = task
             task.add_done_callback(partial(self._finished, stream))
+        again_ms = None if self._stopping or self._pace is not None else self._agenda.again_ms(self._now_ms())
+        if again_ms is not None:
+            self._pace = asyncio.get_running_loop().call_later(again_ms / 1000, self._go_on_at_its_pace)
+
+    def _go_on_at_its_pace(self) -> None:
+        self._pace = None
+        self._start()
 
     def _finished(self, stream: StreamId, task: asyncio.Task[None]) -> None:
         del self._running[stream]
@@ -307,8 +315,10 @@ class Reactor:
     async def _stop(self) -> None:
         """Let the requests under way end, for each that does leaves no doubt; then stop whatever is left."""
         self._stopping = True
-        for timer in (*self._timers.values(), *self._paused.values()):
+        pace = () if self._pace is None else (self._pace,)
+        for timer in (*self._timers.values(), *self._paused.values(), *pace):
             timer.cancel()
+        self._pace = None
         self._timers.clear()
         self._paused.clear()
         if tasks := list(self._running.values()):

@@ -241,11 +241,14 @@ class Switchboard:
                 return 0
             touched = await self._take_in(memory, batch)
             others = [stream for stream in touched if self._foreign(stream)]
+            # The copies are on disk: who waits for them goes on while what was learned is kept. Should that fail, the batch is
+            # taken again and finds them recorded.
+            self.heard_position(batch[-1].position if batch else self._seen)
+            for stream in touched:
+                self._wake_call(stream)
             await memory.move(batch[-1].position if batch else self._seen, hasten=others, now_ms=self._now_ms())
         self._passed(batch)
         self._kept, self._kept_s = self._seen, clock()
-        for stream in touched:
-            self._wake_call(stream)
         if self._unjoined is not None and self._unjoined.asks_for_clicks(self.position):
             await self._unjoined.learn_clicks(self._state.clicked)
         return len(batch)

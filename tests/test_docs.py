@@ -36,7 +36,6 @@ def test_a_stale_picture_is_noticed_and_drawn_anew(tmp_path: Path) -> None:
     told = "".join(f"{page} is out of date: run python docs/draw.py\n" for page in ("lifecycle.md", "modules.md", "a-call.md"))
     assert (missing.returncode, missing.stderr) == (1, told)
     assert draw(script=script).returncode == 0
-    assert draw("--check", script=script).returncode == 0
     page = tmp_path / "docs" / "lifecycle.md"
     page.write_text(page.read_text().replace("ringing", "wringing"))
     assert draw("--check", script=script).returncode == 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.agenda import BESIDE_LIVE, Agenda, Places
+from adapters.agenda import PACE_MS, PACED_MS, Agenda, Places
 from core.ports import StreamId
 from core.values import Urgency
 
@@ -65,14 +65,31 @@ def test_what_is_less_urgent_takes_no_place_of_what_is_more_so() -> None:
     assert taken(agenda) == ["a:live"]
 
 
-def test_a_backlog_makes_room_while_somebody_live_is_attended_to() -> None:
-    agenda = Agenda({**FEW, Urgency.BACKLOG: Places(all=3 * BESIDE_LIVE, each=1, queue=5)})
-    old = [call(f"e{n}", "old") for n in range(4 * BESIDE_LIVE)]
-    for stream in (*old, call("a", "live")):
-        agenda.add(stream, Urgency.LIVE if stream.enterprise == "a" else Urgency.BACKLOG)
-    assert len(taken(agenda)) == 1 + BESIDE_LIVE
-    agenda.done(call("a", "live"))
-    assert len(taken(agenda)) == 2 * BESIDE_LIVE
+def test_a_backlog_keeps_a_pace_while_cards_are_wanted() -> None:
+    agenda = Agenda({**FEW, Urgency.BACKLOG: Places(all=20, each=1, queue=5)})
+    for enterprise in "abcdefghij":
+        agenda.add(call(enterprise, "old"), Urgency.BACKLOG)
+    agenda.add(call("z", "live"), Urgency.LIVE)
+    assert taken(agenda) == ["z:live", "a:old"]
+    assert agenda.again_ms(0) == PACE_MS
+    assert taken(agenda, PACE_MS - 1) == []
+    assert taken(agenda, PACE_MS) == ["b:old"]
+    agenda.done(call("z", "live"))
+    assert taken(agenda, PACE_MS + 1) == [], "somebody else will want a card soon"
+    assert len(taken(agenda, PACED_MS)) == 8, "nobody does"
+
+
+def test_only_its_pace_is_a_reason_to_ask_again() -> None:
+    agenda = Agenda({**FEW, Urgency.BACKLOG: Places(all=1, each=1, queue=5)})
+    agenda.add(call("z", "live"), Urgency.LIVE)
+    agenda.add(call("a", "old"), Urgency.BACKLOG)
+    assert taken(agenda) == ["z:live", "a:old"]
+    assert agenda.again_ms(0) is None, "nobody waits"
+    agenda.add(call("b", "old"), Urgency.BACKLOG)
+    assert agenda.again_ms(0) is None, "there is no place: whoever leaves asks"
+    agenda.done(call("a", "old"))
+    assert agenda.again_ms(5) == PACE_MS - 5
+    assert agenda.again_ms(-3_600_000) is None, "a clock that was set back keeps nobody waiting"
 
 
 def test_a_stream_waits_once_and_moves_to_where_it_is_more_urgent() -> None:
@@ -102,10 +119,10 @@ def test_a_stream_that_cannot_move_up_stays_where_it_is() -> None:
 
 def test_while_an_enterprise_is_held_only_what_is_live_goes() -> None:
     agenda = filled((call("a", 0), Urgency.BACKLOG), (call("a", 1), Urgency.LIVE), (call("b", 0), Urgency.BACKLOG))
-    agenda.hold("a", 1_000)
-    assert taken(agenda, 999) == ["a:1", "b:0"]
+    agenda.hold("a", 5_000)
+    assert taken(agenda, 4_999) == ["a:1", "b:0"]
     agenda.done(call("b", 0))
-    assert taken(agenda, 1_000) == ["a:0"]
+    assert taken(agenda, 5_000 + PACE_MS) == ["a:0"]
 
 
 def test_who_has_enough_waiting_of_an_urgency_is_known() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from adapters import membership
 from core.ports import LEASE_MS
 from tests.instances import HAND_OVER_S, Wire, World, virtually
+from tests.thorough import examples
 
 KINDS = ["freeze", "freeze at beat", "freeze at claim", "cut", "deaf", "cut beats", "slow"]
 KINDS += ["kill", "kill here", "leave", "busy", "idle", "start"]
@@ -89,7 +90,7 @@ async def _later(seconds: float, do: Callable[[], object]) -> None:
     do()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=st.integers(0, 2**32), troubles=TROUBLES)
 def test_never_two_whatever_happens(seed: int, troubles: list[Trouble]) -> None:
     virtually(troubled(seed, troubles))

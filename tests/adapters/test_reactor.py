@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.agenda import PLACES
+from adapters.agenda import PACE_MS, PLACES
 from adapters.attendant import BACKOFF_MS, FRESH_MS, HIDE_WAITS_MS, HOLD_BACK_MOST_MS, HOLD_BACK_MS
 from adapters.memory_store import MemoryEventStore
 from adapters.reactor import DUE_OF_EACH, POLL_S
@@ -107,6 +107,23 @@ async def test_ended_calls_that_wait_for_moysklad_hold_up_no_live_card() -> None
     gate.set()
     await at.reactor.idle()
     assert len(at.gateway.model.rows) == 101
+
+
+def test_a_backlog_goes_on_at_its_pace_beside_a_live_call() -> None:
+    async def run() -> None:
+        at = bench()
+        old = [await at.hear(f"old-{n}", *(event for _, event in heard(ANSWERED))) for n in range(10)]
+        live = await at.hear("L", *(event for _, event in heard("300 L start\n300.2 L dial 101")))
+        began_ms = at.now_ms
+        at.reactor.wake(live)
+        for stream in old:
+            at.reactor.wake(stream, Urgency.BACKLOG)
+        while len(at.gateway.model.rows) < 11:
+            at.now_ms += 1
+            await asyncio.sleep(0.001)  # of virtual time
+        assert 9 * PACE_MS <= at.now_ms - began_ms <= 11 * PACE_MS
+
+    virtually(run())
 
 
 async def test_a_call_whose_hangup_overtook_its_bridges_waits_for_them() -> None:

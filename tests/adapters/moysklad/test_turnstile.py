@@ -29,6 +29,7 @@ from tests.adapters.moysklad.virtual import (
     proven,
     proven_before,
 )
+from tests.thorough import examples
 
 JSON_LIMIT = json_limit(0)
 
@@ -74,7 +75,7 @@ def test_the_urgent_go_first_and_equals_in_order() -> None:
     takes_ms=st.integers(1, 1_500),
     arrivals_ms=st.lists(st.integers(0, 4_000), min_size=1, max_size=3),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_a_card_waits_for_one_request_at_most_however_many_others_wait(
     limit: Limit, flood: Urgency, takes_ms: int, arrivals_ms: list[int]
 ) -> None:
@@ -332,7 +333,7 @@ def test_a_lower_limit_in_the_headers_is_kept_to() -> None:
     takes_ms=st.integers(0, 900),
     urgency=st.sampled_from(Urgency),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_instances_that_follow_each_other_never_exceed_the_limit_together(
     limit: Limit, tenures_ms: list[int], takes_ms: int, urgency: Urgency
 ) -> None:

@@ -33,6 +33,7 @@ from tests.adapters.moysklad.virtual import (
     turn,
     turnstile,
 )
+from tests.thorough import examples
 
 MINUTE_MS = 60_000
 
@@ -69,7 +70,7 @@ def test_an_outage_defers_everybody_and_empties_the_queue() -> None:
 
 
 @given(outage_ms=st.integers(1_000, 3_600_000), phase=st.integers(0, 5_000), hangs=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_soon_after_an_outage_the_first_card_goes_out(outage_ms: int, phase: int, hangs: bool) -> None:
     """Cards come again as they are told to, and are quick to answer once MoySklad is back."""
 
@@ -215,7 +216,7 @@ ANSWERS = st.lists(st.sampled_from([each for each in Outcome if each is not Outc
 
 
 @given(outcomes=ANSWERS, takes_ms=st.sampled_from([0, 20, 300]), each_life_ms=st.sampled_from([1_000, 1_300, 7_000, 200_000]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_whatever_is_answered_and_however_often_we_restart_the_block_is_out_of_reach(
     outcomes: list[Outcome], takes_ms: int, each_life_ms: int
 ) -> None:
