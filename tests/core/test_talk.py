@@ -62,6 +62,14 @@ def test_a_repeated_enter_changes_nothing_but_the_names() -> None:
     assert [(stay.entered_ms, stay.connected) for stay in state.stays] == [(ms(5), "+375290000002")]
 
 
+def test_an_enter_says_whose_channel_it_is() -> None:
+    said = BridgeEntered(heard_ms=ms(5), bridge="b1", channel="B", channel_name="SIP/101-1", caller_id="101", connected="102")
+    (stay,) = talk.enter(Bridges(), said).stays
+    assert stay == Stay(
+        bridge="b1", channel="B", channel_name="SIP/101-1", caller_id="101", connected="102", entered_ms=ms(5), left_ms=None
+    )
+
+
 def test_a_leave_that_overtook_its_enter_is_kept_and_filled() -> None:
     assert stays("5 A leave b1 101") == [("A-101", None, 5)]
     assert stays("5 A leave b1 101\n5.8 A enter b1 101") == [("A-101", 5, 5)]
@@ -258,6 +266,7 @@ def test_of_talks_that_began_together_the_one_that_goes_on_is_told_last() -> Non
     together = "5 A enter b1 customer\n5 A enter b1 101\n5 A enter b1 102\n"
     for gone, there in (("101", "102"), ("102", "101")):
         assert talked(f"{together}9 A leave b1 {gone}") == [(gone, 5, 9), (there, 5, None)]
+        assert talked(f"{together}9 A leave b1 {gone}\n12 A leave b1 {there}") == [(gone, 5, 9), (there, 5, 12)]
 
 
 @pytest.mark.parametrize(
@@ -286,4 +295,4 @@ def test_a_flapping_pbx_does_not_make_folding_slow() -> None:
         bridges = talk.enter(bridges, BridgeEntered(heard_ms=number, bridge=f"b{number}", channel="A"))
         bridges = talk.leave(bridges, BridgeLeft(heard_ms=number, bridge=f"x{number}", channel="A"))
         bridges = talk.close(bridges, BridgeClosed(heard_ms=number, bridge=f"b{number}"))
-    assert (len(bridges.stays), len(bridges.closed)) == (talk.MAX_STAYS, talk.MAX_STAYS)
+    assert (len(bridges.stays), len(bridges.closed)) == (talk.MAX_STAYS, talk.MAX_STAYS) == (200, 200)
