@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from core.effects import CreateOrder, FindEmployees
+from core.attempts import Attempt
+from core.effects import CreateOrder, FindEmployees, RegisterCall, UpdateCall
 from core.events import EffectRefused, Exchange
-from core.remote import CONTACT_ATTEMPTS, Card, is_account_wide
+from core.remote import CONTACT_ATTEMPTS, Card, Written, is_account_wide
 from tests.core.test_remote import (
     CREATE_FOR_THE_RECORD,
     FIND,
@@ -87,3 +89,21 @@ def test_which_refusals_are_of_the_whole_account(code: int | None, status: int, 
     refusal = replace(refused(REGISTER, 1, code=code), exchanges=(Exchange(status=status),))
     assert is_account_wide(refusal) is of_everything
     assert is_account_wide(refused(REGISTER, 1, code=code, sent=False)), "nothing was sent any more"
+
+
+def test_a_registration_without_an_owner_names_nobody() -> None:
+    assert (REGISTERED.linked, REGISTERED.linked_owner) == ("c", "")
+
+
+def test_recordings_of_a_row_that_existed_are_looked_for_as_if_they_had_been_sent_now() -> None:
+    complete = RegisterCall(external_id="x", number="n", incoming=True, start_ms=ms(0), recordings=("r1",))
+    remote = after(started(complete, 1), done(complete, 2, call="m", existed=True))
+    told = UpdateCall(external_id="x", call="m", recordings=("r1",))
+    assert remote.attempt == Attempt(key="existed", effect=told, at_ms=ms(2))
+
+
+@pytest.mark.parametrize(
+    "field", [{"extension": "101"}, {"employee": "e"}, {"comment": "c"}, {"recordings": ("r1",)}, {"end_ms": ms(9)}]
+)
+def test_each_field_that_was_written_is_known_to_be(field: dict[str, Any]) -> None:
+    assert after(done(update(**field), 2), remote=REGISTERED).written == Written(**field)
