@@ -266,8 +266,8 @@ def _in_doubt(task: Task) -> bool:
 
 
 def _who(call: Call, settings: Settings) -> list[tuple[str, str]]:
-    """Whose the task may be, in order: an extension (empty: the client's responsible employee), and why."""
-    found = [("", "is responsible for the client")] if _owner(call.remote) else []
+    """Whose the task may be, in order: an extension (empty: the client's responsible employee, if he has one), and why."""
+    found = [("", "is responsible for the client")]
     if len(call.rung) == 1 and looks_like_extension(call.rung[0]):
         found.append((call.rung[0], "is the only one who was rung"))
     if settings.unrecognized_extension:

@@ -147,6 +147,13 @@ def test_an_order_s_client_is_found_or_made_for_the_order(creates: bool) -> None
     assert told(TALK, settings, registered, nobody) == ([] if creates else [("contact", against)])
 
 
+def test_whether_a_client_is_made_against_the_settings_goes_by_those_of_the_direction() -> None:
+    settings = settings_with(order="always", create_outgoing=False)
+    nobody = done(FindContact(number=NUMBER, purpose="order"), 37, contact=None)
+    against = "the client is created all the same: the settings ask for an order, and that needs one"
+    assert told(CALLED, settings, done(REGISTER, 1, call="m"), nobody) == [("contact", against)]
+
+
 @pytest.mark.parametrize("known", [FOUND, done(REGISTER, 50, call="m", contact="ann")])
 def test_a_client_who_could_not_be_found_for_the_order_and_is_known_now_has_it(known: Event) -> None:
     no_right = refused(FindContact(number=NUMBER, purpose="order"), 40, error="no right")
