@@ -272,6 +272,12 @@ def test_a_refused_task_says_so_and_whoever_waits_for_another_call_s_says_for_wh
     ]
 
 
+@pytest.mark.parametrize(("code", "held"), [(1043, True), (1070, True), (1045, False), (None, False)])
+def test_only_an_account_that_takes_no_tasks_at_all_is_remembered_as_such(code: int | None, held: bool) -> None:
+    step, _ = planned(call_of(MISSED, *GRANTED, refused(TASK, 30, error="no", code=code)), TASKS)
+    assert (step is not None) is held
+
+
 def test_a_test_call_makes_no_task_and_says_so() -> None:
     notes = told(MISSED.replace(" A ", " selftest-1 "), TASKS, FOUND, id="selftest-1")
     assert notes == [("task", "a test call makes no task")]
