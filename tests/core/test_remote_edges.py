@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from core.attempts import Attempt
-from core.effects import CreateOrder, FindEmployees, RegisterCall, UpdateCall
+from core.attempts import UNHURRIED_GUARD_MS, Attempt
+from core.effects import CreateOrder, FindEmployees, InspectCall, RegisterCall, UpdateCall
 from core.events import EffectRefused, Exchange
-from core.remote import CONTACT_ATTEMPTS, Card, Written, is_account_wide
+from core.remote import CONTACT_ATTEMPTS, Card, Contact, Written, is_account_wide
 from tests.core.test_remote import (
     CREATE_FOR_THE_RECORD,
     FIND,
@@ -92,7 +92,24 @@ def test_which_refusals_are_of_the_whole_account(code: int | None, status: int, 
 
 
 def test_a_registration_without_an_owner_names_nobody() -> None:
-    assert (REGISTERED.linked, REGISTERED.linked_owner) == ("c", "")
+    remote = after(started(REGISTER, 1, "r"), done(REGISTER, 1.1, "r", call="m", contact="c"))
+    assert (remote.linked, remote.linked_owner) == ("c", "")
+
+
+def test_whoever_was_made_need_not_be_looked_for() -> None:
+    assert after(done(CREATE_FOR_THE_RECORD, 1, contact="c")).contact == Contact(id="c", searched=True)
+
+
+def test_recordings_that_are_late_stay_so_while_something_else_is_written_until_they_come_or_cannot_any_more() -> None:
+    sent, rest, look = update(recordings=("r1", "r2")), update(comment="c"), InspectCall(call="m")
+    tried = (started(sent, 2, "a"), failed(sent, 2.1, "a"), done(look, 3, recordings=[]))
+    late = after(*tried, started(rest, 3), done(rest, 4), remote=REGISTERED)
+    until = 2 + UNHURRIED_GUARD_MS / 1000
+    assert (late.attempt, late.late, late.late_until_ms) == (None, ("r1", "r2"), ms(until))
+    one = after(done(look, 10, recordings=["r2"]), remote=late)
+    assert (one.late, one.late_until_ms) == (("r1",), ms(until))
+    for gone in (after(done(look, 11, recordings=["r2", "r1"]), remote=one), after(done(look, until, recordings=[]), remote=one)):
+        assert (gone.late, gone.late_until_ms) == ((), None)
 
 
 def test_recordings_of_a_row_that_existed_are_looked_for_as_if_they_had_been_sent_now() -> None:
