@@ -223,7 +223,7 @@ def test_a_call_that_time_would_decide_and_may_not_is_not_looked_at_in_a_tight_l
 
     async def run() -> None:
         away = Unavailable("HTTP 503", ambiguous=False, retry_after_ms=20_000)
-        at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+        at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
         at.clicks = False
         signals = [event for _, event in heard(ANSWERED)]
         await at.settle(await at.hear("A", *signals[:2]))
