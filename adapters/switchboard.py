@@ -367,9 +367,9 @@ class Switchboard:
             for (leg, _), relayed in lesson.to_relay.items():
                 stream = StreamId(enterprise=enterprise, name=leg)
                 here = heard.get(stream)
-                if here is None and leg not in lesson.before:
-                    heard[stream] = []  # nothing was heard of it so far
-                elif here is None or here[0].version > relayed + 1 or here[-1].version - here[0].version >= len(here):
+                if not here and leg not in lesson.before:
+                    heard[stream] = []  # nothing was heard of it so far, by whichever call it is asked for
+                elif not here or here[0].version > relayed + 1 or here[-1].version - here[0].version >= len(here):
                     asked[stream] = min(relayed, asked.get(stream, relayed))
         return heard | await self._store.read_many(asked) if asked else heard
 

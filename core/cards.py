@@ -109,7 +109,7 @@ def card_changes(
             action=action,
             sequence=remote.sequence + number,
             extension=extension,
-            employee=employee_of(remote, settings, extension) or "" if extension else "",
+            employee=employee_of(remote, settings, extension) or "",
         )
         for number, (action, extension) in enumerate(changes, start=1)
     )
@@ -175,7 +175,7 @@ def _targets(call: Call, now_ms: int, limits: Limits) -> dict[str, Card]:
 def _too_late(call: Call, extension: str, now_ms: int, limits: Limits) -> bool:
     if call.phase not in (Phase.RINGING, Phase.TRANSFERRING):
         return False
-    if call.remote.cards_by_extension.get(extension, Card.HIDDEN) in (Card.SHOWN, Card.TIMING):
+    if call.remote.cards_by_extension.get(extension) in (Card.SHOWN, Card.TIMING):
         return False
     rung_ms = max((step.heard_ms for step in call.steps), default=call.last_heard_ms or 0)
     return now_ms - rung_ms > limits.ring_stale_ms

@@ -55,11 +55,10 @@ def contact_steps(
 
 def create_contact(call: Call, settings: Settings, why: str, deadline_ms: int | None = None, purpose: str = "") -> Step:
     """Make the customer: the same one, however often and by whichever call it is asked for."""
-    owner = employee_of(call.remote, settings, call.caller) if call.caller else None
     effect = CreateContact(
         number=call.number,
         sync_id=contact_sync_id(call.enterprise, call.number),
-        owner=owner or "",
+        owner=employee_of(call.remote, settings, call.caller) or "",
         deadline_ms=deadline_ms,
         purpose=purpose,
     )

@@ -104,7 +104,7 @@ def _order(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
         start_ms=conclusions.start_ms(call),
         owner=_employee(call, settings, extension),
         state=actions.order_state,
-        source=actions.order_source or SOURCES.get(call.direction, ""),
+        source=actions.order_source or SOURCES[call.direction],
         unless_open=actions.create_order == "unless_open",
     )
     unless = ", unless one is open" if effect.unless_open else ""
@@ -267,8 +267,10 @@ def _in_doubt(task: Task) -> bool:
 
 
 def _who(call: Call, settings: Settings) -> list[tuple[str, str]]:
-    """Who may get the task, the best choice first: an extension (empty: the client's responsible employee), and the reason."""
-    found = [("", "is responsible for the client")] if _owner(call.remote) else []
+    """Who may get the task, the best choice first: an extension (empty: the client's responsible employee, if there is one),
+    and the reason.
+    """
+    found = [("", "is responsible for the client")]
     if len(call.rung) == 1 and looks_like_extension(call.rung[0]):
         found.append((call.rung[0], "is the only one who was rung"))
     if settings.unrecognized_extension:

@@ -34,7 +34,7 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
 def final_record(call: Call, settings: Settings) -> Record:
     """The record of a settled or written-off call."""
     extension, rule = attribution(call, settings)
-    employee = employee_of(call.remote, settings, extension) or "" if extension else ""
+    employee = employee_of(call.remote, settings, extension) or ""
     if extension and not employee and not looks_like_extension(extension):
         extension, rule = "", f"{rule}, but an outside number is nobody's extension"
     return Record(
@@ -51,7 +51,7 @@ def _end_ms(call: Call) -> int | None:
     """The end, but never before the start that MoySklad was told: a leg that joins the call late may have been heard before
     that."""
     end = best_known_end_ms(call) if call.phase is Phase.WRITTEN_OFF else end_ms(call)
-    return end if end is None else max(end, call.remote.start_ms or 0)
+    return end if end is None else max(end, call.remote.start_ms or end)
 
 
 def _comment(call: Call) -> str:
@@ -59,7 +59,7 @@ def _comment(call: Call) -> str:
         return COMMENT
     parts: list[str] = []
     ended = outcome(call)
-    if said := (_OUTGOING if call.direction is Direction.OUTGOING else _INCOMING).get(ended, ""):
+    if said := (_OUTGOING if call.direction is Direction.OUTGOING else _INCOMING).get(ended):
         parts.append(said + _rung(call))
     elif ended is Outcome.LOST:
         parts.append("Сведений об окончании звонка нет")

@@ -334,7 +334,7 @@ def _confirmed(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> No
         return
     if result.get("call"):
         # The row exists, so the one POST in doubt was carried out as a whole, its card events included.
-        _registered(remote, at_ms, attempt.effect, {**result, "existed": False})
+        _registered(remote, at_ms, attempt.effect, result)
     else:
         remote.attempt = replace(attempt, in_doubt=False, doubted=False)
         remote.absent_ms = at_ms
@@ -351,8 +351,8 @@ def _inspected(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> No
         return
     missing = tuple(url for url in attempt.effect.recordings if url not in recordings)
     if not missing:
-        remote.attempt = None
-        _wrote(remote, replace(attempt.effect, recordings=()))
+        remote.attempt, remote.late, remote.late_until_ms = None, (), None
+        _wrote(remote, attempt.effect)
         return
     until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
     remote.late = missing if at_ms < until_ms else ()
@@ -391,7 +391,7 @@ def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
         remedy=event.remedy,
         at_ms=event.at_ms,
         code=event.code,
-        proves=not _is_account_wide(event),
+        proves=not is_account_wide(event),
     )
     remote.refusals = (*remote.refusals, refusal)
     remote.failures, remote.retry_ms = 0, None
@@ -405,7 +405,7 @@ def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
             pass
 
 
-def _is_account_wide(event: EffectRefused) -> bool:
+def is_account_wide(event: EffectRefused) -> bool:
     """Whether everything of the account is refused: nothing was sent any more, or the credential itself was refused."""
     if not event.exchanges:
         return True
@@ -422,7 +422,7 @@ def _left_of(attempt: Attempt | None, event: EffectRefused, effect: Effect) -> A
     if attempt is None or not is_write(effect) or isinstance(effect, AfterRecord):
         return attempt
     in_doubt = attempt.doubted or (attempt.in_doubt and not event.exchanges)
-    return replace(attempt, in_doubt=True) if in_doubt and not isinstance(attempt.effect, CreateContact) else None
+    return attempt if in_doubt and not isinstance(attempt.effect, CreateContact) else None
 
 
 def _by_extension_alone(remote: RemoteDraft, effect: FindEmployees) -> tuple[tuple[str, str | None], ...]:

@@ -36,8 +36,9 @@ from core.events import (
     RetryRequested,
 )
 from core.plan import plan
+from core.remote import is_account_wide
 from core.settings import Settings
-from core.stand_in import Answer, StandIn, content, effect_of, is_account_wide, is_card_or_record, learned
+from core.stand_in import Answer, StandIn, content, effect_of, is_card_or_record, learned
 from core.steps import Step
 
 QUICK_MS: Final = 200

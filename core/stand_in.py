@@ -35,7 +35,7 @@ from core.effects import (
 )
 from core.events import AnyOutcome, EffectDone, EffectRefused, Event
 from core.phone import same_number
-from core.remote import ACCOUNT_CODES
+from core.remote import is_account_wide
 
 IMAGINED: Final = "imagined"
 """Begins the ids of what MoySklad would have made."""
@@ -191,13 +191,6 @@ def learned(events: Iterable[Event]) -> StandIn:
         refusals=tuple(refusals),
         results=results,
     )
-
-
-def is_account_wide(event: EffectRefused) -> bool:
-    """Whether everything of the account was refused, whatever it was (as :mod:`core.remote` judges it)."""
-    if not event.exchanges:
-        return True
-    return event.code in ACCOUNT_CODES or (event.code is None and event.exchanges[-1].status == 401)
 
 
 def effect_of(event: Event) -> Effect | None:

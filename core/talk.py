@@ -77,18 +77,10 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
 
 
 def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
-    """A channel left. A leave without an enter is kept: its enter may still be under way."""
+    """A channel left. A leave without an enter is kept: its enter may still be under way, and brings the names."""
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
-        early = Stay(
-            bridge=event.bridge,
-            channel=event.channel,
-            channel_name=event.channel_name,
-            caller_id=event.caller_id,
-            connected=event.connected,
-            left_ms=event.heard_ms,
-        )
-        return _add(bridges, early)
+        return _add(bridges, Stay(bridge=event.bridge, channel=event.channel, left_ms=event.heard_ms))
     known = bridges.stays[index]
     if known.left_ms is not None:
         return bridges

@@ -397,13 +397,14 @@ def given(
     settings: Settings = SETTINGS,
     limits: Limits | None = None,
     faults: dict[int, Fault] | None = None,
+    troubled: dict[str, tuple[Fault, ...]] | None = None,
     moysklad: MoySkladModel | None = None,
     contacts: dict[str, str] | None = None,
 ) -> Scenario:
     """Play a table (or signals from ``tests.strategies.Wire``) up to its last line. ``contacts``: number -> uuid MoySklad has."""
     model = moysklad or MoySkladModel()
     model.contacts.update(contacts or {})
-    world = World(settings=settings, limits=limits or Limits(), faults=faults or {}, moysklad=model)
+    world = World(settings=settings, limits=limits or Limits(), faults=faults or {}, troubled=troubled or {}, moysklad=model)
     return Scenario(world=hear_all(world, heard(table) if isinstance(table, str) else table))
 
 

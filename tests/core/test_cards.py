@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from msgspec import structs
 
 from core.call import Call, fold
-from core.cards import card_changes, employee_of, shows_refused, wanted_cards
+from core.cards import card_changes, employee_of, is_mixed, mixture_refused, shows_refused, wanted_cards
 from core.decisions import Limits
 from core.effects import CardAction, CardEvent, FindEmployees, RegisterCall, UpdateCall
 from core.events import CallOverdue, CallSettled, CallWrittenOff, LegAbsorbed
@@ -182,7 +185,7 @@ def test_a_ring_of_long_ago_is_not_shown_any_more() -> None:
     call = call_of(RING)
     assert wanted(call, 120.5) == {"101": "shown", "102": "shown"}
     assert wanted(call, 120.501) == {}
-    assert "stale" in notes(call, 121)["card 101"]
+    assert notes(call, 121)["card 101"] == "it has been ringing too long ago: a stale card is not shown"
 
 
 def test_a_card_that_stands_is_not_taken_for_stale() -> None:
@@ -322,3 +325,21 @@ def test_a_refused_update_without_cards_does_not_keep_the_cards_open() -> None:
     bare = UpdateCall(external_id="x", call="m", end_ms=5)
     call = fold(call_of(RING, started(SHOW_101, 1), done(SHOW_101, 1, call="m")), [refused(bare, 9)])
     assert [event.action for event in card_changes(call.remote, SETTINGS, {}, over=True)] == [CardAction.HIDE_ALL]
+
+
+HIDDEN_101 = (CardEvent(action=CardAction.HIDE, sequence=2, extension="101"),)
+
+
+@pytest.mark.parametrize(
+    "field", [{"extension": "101"}, {"employee": "e"}, {"comment": "c"}, {"recordings": ("https://r/1",)}, {"end_ms": ms(9)}]
+)
+def test_an_update_is_mixed_that_carries_cards_and_anything_of_the_record(field: dict[str, Any]) -> None:
+    mixed = UpdateCall(external_id="x", call="m", cards=HIDDEN_101, **field)
+    assert is_mixed(mixed)
+    assert mixture_refused(call_of(RING, refused(mixed, 9)).remote)
+    assert not is_mixed(structs.replace(mixed, cards=()))
+
+
+def test_cards_alone_are_no_mixture() -> None:
+    assert not is_mixed(UpdateCall(external_id="x", call="m", cards=HIDDEN_101, start_ms=ms(0)))
+    assert not is_mixed(SHOW_101)

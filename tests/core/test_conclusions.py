@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.call import Call, initial
@@ -9,11 +11,12 @@ from core.conclusions import CLOCK_SKEW_MS, attribution, best_known_end_ms, end_
 from core.events import (
     CallOverdue,
     ConsultationObserved,
+    HangupObserved,
     LegAbsorbed,
 )
 from core.values import Outcome
 from tests.core.test_call import ANSWERED, PARTED, RING, TALK
-from tests.scenario import call_of, ms, seconds
+from tests.scenario import call_of, events, ms, seconds
 from tests.settings import SETTINGS, settings_with
 
 
@@ -36,6 +39,14 @@ def ended(call: Call) -> float | None:
 def test_a_live_call_begins_when_it_was_first_heard() -> None:
     assert began(call_of(ANSWERED)) == 0
     assert began(call_of("0.7 A dial 101\n0.3 A start\n9 A hangup 101")) == 0.3
+
+
+def test_a_call_that_is_heard_of_after_its_downloaded_record_begins_when_it_was_heard() -> None:
+    assert began(call_of("5 A hangup 101 answered downloaded received=3 end=4\n9 A start")) == 9
+
+
+def test_a_call_of_which_nothing_was_heard_has_no_time() -> None:
+    assert start_ms(initial("0367", "A")) == 0
 
 
 def test_the_pbxs_own_time_counts_when_only_the_hangup_tells() -> None:
@@ -73,7 +84,9 @@ def test_a_parting_heard_near_the_pbxs_second_is_the_end() -> None:
     assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=35")) == 35.2
     assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=34")) == 35.2
     assert ended(call_of(PARTED + "35.6 A hangup 101 answered end=33")) == 33.9
+    assert ended(call_of(PARTED.replace("35.2", "35") + "35.6 A hangup 101 answered end=33")) == 33.9
     assert ended(call_of(PARTED + "36 A hangup 101 answered end=36")) == 36
+    assert ended(call_of(PARTED + "36 A hangup 101 answered end=38")) == 36
 
 
 def test_without_one_the_call_ends_late_within_that_second_and_not_after_it_was_heard() -> None:
@@ -100,6 +113,13 @@ def test_a_hangup_without_an_end_ended_when_it_was_heard() -> None:
 def test_a_clock_that_contradicts_the_hearing_is_not_believed(told_s: float, believed: bool) -> None:
     call = call_of(RING + f"9 A hangup end={told_s}")
     assert ended(call) == (min(9, max(0, told_s + 0.9)) if believed else 9)
+
+
+def test_where_the_clock_is_not_believed_a_parting_just_before_the_hangup_is_the_end() -> None:
+    assert ended(call_of(PARTED + "36 A hangup 101 answered end=-3600")) == 35.2
+    assert ended(call_of(PARTED + "39.2 A hangup 101 answered end=-3600")) == 35.2
+    assert ended(call_of(PARTED + "39.3 A hangup 101 answered end=-3600")) == 39.3
+    assert ended(call_of(TALK + "36 A hangup 101 answered end=-3600")) == 36
 
 
 def test_how_far_clocks_may_differ() -> None:
@@ -151,6 +171,13 @@ def test_of_a_call_without_a_hangup_the_last_sign_of_life_is_the_end() -> None:
 )
 def test_how_a_call_ended(table: str, expected: Outcome | None) -> None:
     assert outcome(call_of(table)) is expected
+
+
+@pytest.mark.parametrize("verdict", [Outcome.ANSWERED, Outcome.INTERNAL, Outcome.LOST])
+def test_a_verdict_only_tells_how_a_call_ended_that_nobody_answered(verdict: Outcome) -> None:
+    (hangup,) = events("9 A hangup verdict=missed")
+    assert isinstance(hangup, HangupObserved)
+    assert outcome(call_of(RING, replace(hangup, verdict=verdict.value))) is Outcome.MISSED
 
 
 def test_a_call_without_a_hangup_is_lost_unless_somebody_talked() -> None:
@@ -240,3 +267,26 @@ def test_what_the_switchboard_concludes_makes_no_downloaded_call_live() -> None:
 
 def test_a_consultation_proves_who_took_an_outgoing_call_over() -> None:
     assert whose(call_of("0 A dial 101 out\n50 A hangup 101 out answered", consulted("102", 40))) == "102"
+
+
+@pytest.mark.parametrize(
+    ("call", "whose_and_why"),
+    [
+        (
+            call_of(RING + "50 A hangup 101 answered", consulted("102", 40)),
+            ("102", "took the call over in an attended transfer"),
+        ),
+        (call_of("0 A dial 101 out\n9 A hangup 102"), ("101", "is the one who called")),
+        (call_of(RING + "9 A hangup 102 answered"), ("102", "is named by the answered hangup")),
+        (call_of(RING + "9 A hangup 101 102 answered"), ("", "the answered hangup does not say who answered")),
+        (
+            call_of("0 A dial 101\n9 A hangup 103 internal"),
+            ("", "a transfer rewrote the hangup: who talked is not known, and nobody is better than the wrong one"),
+        ),
+        (call_of("0 A start\n1 A dial 101\n9 A hangup"), ("101", "is the only one who was rung")),
+        (call_of(RING + "9 A hangup"), ("", "several were rung and nobody answered")),
+        (call_of("0 A start"), ("150", "takes the calls nobody can be named for, by the settings")),
+    ],
+)
+def test_the_rule_by_which_it_is_somebodys_is_told(call: Call, whose_and_why: tuple[str, str]) -> None:
+    assert attribution(call, settings_with(unrecognized="150")) == whose_and_why

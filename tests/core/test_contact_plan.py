@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from core.contact_plan import KNOWN, contact_sync_id, no_contact_because, nobodys_number
-from tests.scenario import NUMBER, call_of, given
-from tests.settings import SETTINGS, settings_with
+from core.call import Call
+from core.cards import Note
+from core.contact_plan import (
+    KNOWN,
+    contact_deadline_ms,
+    contact_steps,
+    contact_sync_id,
+    no_contact_because,
+    nobodys_number,
+    waited_for_contact,
+)
+from core.decisions import Limits
+from core.effects import CreateContact, Effect, FindContact, RegisterCall
+from core.events import CallSettled
+from core.remote import CONTACT_ATTEMPTS
+from core.settings import Settings
+from tests.scenario import NUMBER, call_of, done, failed, given, ms, refused
+from tests.settings import SETTINGS, employee_id, settings_with
 
 
 def test_a_number_is_one_client_of_one_enterprise() -> None:
@@ -36,3 +53,133 @@ def test_a_client_who_is_known_is_not_looked_for() -> None:
 def test_without_the_main_api_nobody_is_looked_for() -> None:
     call = call_of("0 A start")
     assert no_contact_because(call, settings_with(main_api=False)).startswith("no main API token")
+
+
+# -- what is asked, and why ---------------------------------------------------------------------------------------
+
+RING = "0 A start\n0.5 A dial 101\n3 A dial 102\n"
+ENDED = RING + "9 A hangup\n"
+LOOK_UP = FindContact(number=NUMBER)
+NOBODY = done(LOOK_UP, 1, contact=None)
+SYNC_ID = contact_sync_id("0367", NUMBER)
+LIMITS = Limits()
+
+
+def asked(call: Call, settings: Settings = SETTINGS, deadline: float | None = None, now: float = 0) -> list[tuple[Any, str]]:
+    """The step and why, or what is noted instead."""
+    notes: list[Note] = []
+    deadline_ms = None if deadline is None else ms(deadline)
+    steps = [(step.effect, step.why) for step in contact_steps(call, settings, notes, deadline_ms=deadline_ms, now_ms=ms(now))]
+    return [*steps, *((note.about, note.text) for note in notes)]
+
+
+def test_a_client_is_looked_for_and_then_made_as_long_as_the_card_waits() -> None:
+    look = (FindContact(number=NUMBER, deadline_ms=ms(2)), "MoySklad links a call to a contact only when the call is created")
+    assert asked(call_of(RING), deadline=2, now=1.999) == [look]
+    make = CreateContact(number=NUMBER, sync_id=SYNC_ID, deadline_ms=ms(2))
+    assert asked(call_of(RING, NOBODY), deadline=2) == [(make, "the number is in nobody's card, and the settings ask for a client")]
+
+
+def test_whoever_calls_out_owns_the_client_that_is_made_for_it() -> None:
+    (made,) = asked(call_of("0 A dial out 101", NOBODY))
+    assert made[0] == CreateContact(number=NUMBER, sync_id=SYNC_ID, owner=employee_id("101"))
+    (made,) = asked(call_of("0 A dial out 101", NOBODY), settings_with(mapped=()))
+    assert made[0] == CreateContact(number=NUMBER, sync_id=SYNC_ID)
+
+
+def test_a_card_waits_no_longer_than_its_deadline_and_the_record_goes_on_asking() -> None:
+    waited = [("contact", "the card did not wait longer for it")]
+    assert asked(call_of(RING), deadline=2, now=2) == waited
+    too_late = failed(FindContact(number=NUMBER, deadline_ms=ms(2)), 2, error="deadline")
+    assert asked(call_of(RING, too_late), deadline=2, now=1) == waited
+    assert asked(call_of(ENDED), deadline=2, now=9)[0][0] == FindContact(number=NUMBER, deadline_ms=ms(2))
+    assert asked(call_of(RING), now=9)[0][0] == LOOK_UP
+
+
+@pytest.mark.parametrize(
+    ("call", "settings", "said"),
+    [
+        (call_of(RING, done(LOOK_UP, 1, contact="ann")), SETTINGS, []),
+        (
+            call_of(RING),
+            settings_with(main_api=False),
+            ["no main API token in the settings: MoySklad matches the number by itself"],
+        ),
+        (call_of("0 selftest-1 dial 101", NOBODY, id="selftest-1"), SETTINGS, ["a test call makes no client"]),
+        (
+            call_of(RING, NOBODY),
+            settings_with(create_incoming=False),
+            ["not in MoySklad, and the settings do not create clients for this direction"],
+        ),
+        (
+            call_of("0 A dial out 101", NOBODY),
+            settings_with(create_outgoing=False),
+            ["not in MoySklad, and the settings do not create clients for this direction"],
+        ),
+    ],
+)
+def test_nobody_is_asked_for_and_why(call: Call, settings: Settings, said: list[str]) -> None:
+    assert asked(call, settings) == [("contact", text) for text in said]
+
+
+@pytest.mark.parametrize("effect", [LOOK_UP, CreateContact(number=NUMBER, sync_id=SYNC_ID)])
+def test_what_was_refused_is_not_asked_again(effect: Effect) -> None:
+    assert no_contact_because(call_of(RING, refused(effect, 1, error="no right")), SETTINGS) == (
+        "MoySklad refused the contact: no right"
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "creates", "of_a_registered_call"),
+    [
+        (RING, settings_with(), ""),
+        (RING, settings_with(create_incoming=False), KNOWN),
+        ("0 A dial out 101", settings_with(create_incoming=False), ""),
+        ("0 A dial out 101", settings_with(create_outgoing=False), KNOWN),
+    ],
+)
+def test_once_the_call_is_registered_only_a_client_to_be_made_is_looked_for(
+    table: str, creates: Settings, of_a_registered_call: str
+) -> None:
+    """It is too late to link him."""
+    registered = done(RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0)), 1, call="m")
+    assert no_contact_because(call_of(table), creates) == ""
+    assert no_contact_because(call_of(table, registered), creates) == of_a_registered_call
+
+
+def test_a_record_does_not_wait_for_what_failed_too_often_unless_it_is_written_already() -> None:
+    tries = [failed(LOOK_UP, at, error="down") for at in range(1, CONTACT_ATTEMPTS + 1)]
+    assert no_contact_because(call_of(RING, *tries), SETTINGS) == "it failed too often for the record to wait: down"
+    registered = done(RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0)), 20, call="m")
+    assert no_contact_because(call_of(RING, *tries, registered), SETTINGS) == ""
+
+
+# -- how long is waited -------------------------------------------------------------------------------------------
+
+SETTLED = CallSettled(at_ms=ms(20), reason="")
+
+
+@pytest.mark.parametrize(
+    ("failed_at", "now", "waited"),
+    [
+        (None, 999, False),
+        (19.999, 999, False),  # before it was settled: nobody has tried since
+        (20, 29.999, False),
+        (20, 30, True),
+        (25, 34.999, False),
+        (25, 35, True),
+    ],
+)
+def test_a_record_waits_for_its_contact_from_when_it_was_tried(failed_at: float | None, now: float, waited: bool) -> None:
+    tried = () if failed_at is None else (failed(LOOK_UP, failed_at),)
+    assert waited_for_contact(call_of(ENDED, SETTLED, *tried), ms(now), LIMITS) is waited
+
+
+def test_it_does_not_wait_for_what_was_given_up() -> None:
+    gave_up = failed(FindContact(number=NUMBER, deadline_ms=ms(22)), 22, error="deadline")
+    assert waited_for_contact(call_of(ENDED, SETTLED, gave_up), ms(22), LIMITS)
+
+
+def test_a_card_waits_from_the_first_ring_or_else_from_what_was_heard_first() -> None:
+    assert contact_deadline_ms(call_of(RING), LIMITS) == ms(0.5) + LIMITS.contact_wait_ms
+    assert contact_deadline_ms(call_of("4 A start"), LIMITS) == ms(4) + LIMITS.contact_wait_ms

@@ -122,7 +122,7 @@ def test_only_if_the_client_has_no_open_order() -> None:
 @pytest.mark.parametrize("fault", list(Fault))
 def test_whatever_happens_to_the_request_there_is_one_order(fault: Fault) -> None:
     straight = known(TALK, ORDERS)
-    scenario = known(TALK, ORDERS, faults={straight.world.writes - 1: fault})
+    scenario = known(TALK, ORDERS, troubled={CreateOrder.type: (fault,)})
     assert after(scenario) == after(straight) * 2
     assert len(scenario.world.moysklad.orders) == 1
     assert scenario.world.moysklad.orders[0].sync_id == order_sync_id(scenario.call())
@@ -270,18 +270,15 @@ def test_a_call_that_turns_out_to_have_been_answered_ends_its_own_task() -> None
 
 @pytest.mark.parametrize("fault", list(Fault))
 def test_whatever_happens_to_the_request_there_is_one_task(fault: Fault) -> None:
-    writes = known(MISSED, TASKS).world.writes - 1
-    scenario = known(MISSED, TASKS, faults={writes: fault, writes + 1: fault})
+    scenario = known(MISSED, TASKS, troubled={CreateTask.type: (fault, fault)})
     assert len(scenario.world.moysklad.tasks) == 1
     looked = [text.endswith("look") for text in after(scenario)]
     assert looked == ([False, False, False] if fault is Fault.NOT_SENT else [False, True, True])
 
 
 def test_a_task_in_doubt_is_not_repeated_before_the_first_can_no_longer_arrive() -> None:
-    writes = known(MISSED, TASKS).world.writes - 1
-    scenario = given(
-        MISSED, settings=TASKS, moysklad=MoySkladModel(contacts={NUMBER: "ann"}), faults={writes: Fault.LOST_AFTER}
-    ).at(40)
+    model = MoySkladModel(contacts={NUMBER: "ann"})
+    scenario = given(MISSED, settings=TASKS, moysklad=model, troubled={CreateTask.type: (Fault.LOST_AFTER,)}).at(40)
     step = scenario.planned().step
     assert step is not None
     assert isinstance(step.effect, CreateTask)
@@ -290,10 +287,9 @@ def test_a_task_in_doubt_is_not_repeated_before_the_first_can_no_longer_arrive()
 
 
 def test_a_talk_while_the_task_is_in_doubt_finds_out_and_ends_it() -> None:
-    writes = known(MISSED, TASKS).world.writes - 1
     answered = "30 B start\n30.1 B dial 103\n31 B enter b2 customer\n31 B enter b2 103\n35 B hangup 103 answered\n"
     for fault in (Fault.LOST_AFTER, Fault.CRASH_AFTER, Fault.LOST_BEFORE):
-        scenario = known(MISSED + answered, TASKS, faults={writes: fault})
+        scenario = known(MISSED + answered, TASKS, troubled={CreateTask.type: (fault,)})
         assert [task.done for task in scenario.world.moysklad.tasks] == [True], fault
 
 

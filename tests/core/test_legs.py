@@ -267,6 +267,11 @@ def test_the_number_of_a_call_is_the_first_that_was_said_and_its_times_the_extre
     assert call.ended_ms == heard("9 A hangup")[0][1].heard_ms
 
 
+@pytest.mark.parametrize("table", ["0 A dial 102 internal number=101", "0 A hangup 102 internal number=101"])
+def test_an_internal_call_has_no_customers_number(table: str) -> None:
+    assert (kind(table), listen(table)[0].calls["A"].number) == (Kind.INTERNAL, "")
+
+
 @pytest.mark.parametrize(
     ("number", "expected"),
     [(NUMBER, "375290000001"), ("+375 (29) 000-00-01", "375290000001"), ("+151", ""), ("151", ""), (ANONYMOUS, "")],

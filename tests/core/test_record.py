@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.effects import FindEmployees
+from core.effects import FindEmployees, RegisterCall, UpdateCall
 from core.events import CallOverdue, CallSettled, CallWrittenOff
 from core.record import Record, final_record
 from tests.scenario import call_of, done, ms
@@ -129,3 +129,19 @@ def test_a_written_off_call_ends_when_it_was_last_heard_alive() -> None:
 def test_a_lost_call_says_so() -> None:
     lost = call_of(RING, CallOverdue(at_ms=ms(7_200)), CallWrittenOff(at_ms=ms(93_600)))
     assert final_record(lost, SETTINGS).comment == "Сведений об окончании звонка нет"
+
+
+REGISTER = RegisterCall(external_id="0367-A", number="+375290000001", incoming=True, start_ms=ms(20))
+
+
+def test_a_call_never_ends_before_the_start_that_moysklad_was_told() -> None:
+    """A leg that joins late may have been heard earlier than that, and MoySklad never overwrites a start."""
+    table = RING + "9 A hangup end=9"
+    assert final_record(call_of(table), SETTINGS).end_ms == ms(9)
+    assert final_record(call_of(table, done(REGISTER, 21, call="m")), SETTINGS).end_ms == ms(20)
+
+
+def test_what_was_said_while_less_was_known_is_replaced_for_it_cannot_be_taken_away() -> None:
+    missed = UpdateCall(external_id="0367-A", call="m", comment="Пропущенный вызов")
+    told = call_of(PARTED + "35.4 A hangup 101 answered", done(REGISTER, 1, call="m"), done(missed, 10))
+    assert final_record(told, SETTINGS).comment == "Сведения о звонке уточнены позже"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from core.attempts import UNHURRIED_GUARD_MS
 from core.effects import (
     CardAction,
     CardEvent,
@@ -20,7 +21,18 @@ from core.effects import (
     UpdateCall,
 )
 from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted
-from core.remote import CONTACT_ATTEMPTS, Card, Contact, Remote, Written, apply_outcome, draft_of, forgive, is_news, value_of
+from core.remote import (
+    CONTACT_ATTEMPTS,
+    Card,
+    Contact,
+    Remote,
+    Written,
+    apply_outcome,
+    draft_of,
+    forgive,
+    is_news,
+    value_of,
+)
 from tests.scenario import deferred, done, failed, ms, refused, started
 
 
@@ -248,6 +260,22 @@ def test_recordings_that_did_not_all_arrive_take_the_update_out_of_doubt(there: 
     assert remote.attempt is not None
     assert (remote.attempt.key, remote.attempt.in_doubt) == ("a", False)
     assert remote.written == Written(recordings=tuple(there or ()))
+
+
+def test_recordings_that_did_not_arrive_are_late_until_the_request_can_no_longer_come() -> None:
+    tried = (started(RECORDED, 2, "a"), failed(RECORDED, 2.1, "a"))
+    until = 2 + UNHURRIED_GUARD_MS / 1000
+
+    def looked(at: float, *there: str, earlier: Remote | None = None) -> Remote:
+        return after(done(InspectCall(call="m"), at, recordings=list(there)), remote=earlier or after(*tried, remote=REGISTERED))
+
+    early = looked(3, "r1")
+    assert (early.late, early.late_until_ms) == (("r2",), ms(until))
+    assert (looked(until).late, looked(until).late_until_ms) == ((), None)
+    still = looked(10, "r1", earlier=early)
+    assert (still.late, still.late_until_ms) == (("r2",), ms(until))
+    for settled in (looked(10, "r1", "r2", earlier=early), looked(until, "r1", earlier=early)):
+        assert (settled.late, settled.late_until_ms) == ((), None)
 
 
 def test_looking_without_a_doubt_only_tells_the_recordings() -> None:

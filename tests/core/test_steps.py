@@ -42,7 +42,8 @@ def test_a_write_keeps_its_key_while_it_asks_for_the_same() -> None:
 
 
 def test_what_comes_after_the_record_has_its_own_attempt() -> None:
-    assert write_after(attempted(REGISTER), TASK, None, "why").key == "create_task-5"
+    first = write_after(attempted(REGISTER), TASK, None, "why")
+    assert (first.key, first.why) == ("create_task-5", "why")
     again = write_after(CALL, structs.replace(TASK, look=True), Attempt(key="first", effect=TASK, at_ms=1), "why")
     assert (again.key, again.why, again.effect) == ("first", "again: why", structs.replace(TASK, look=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from msgspec import structs
 
 from core import talk
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft, Observation
@@ -59,6 +60,14 @@ def test_a_channel_stays_from_its_enter_to_its_leave() -> None:
 def test_a_repeated_enter_changes_nothing_but_the_names() -> None:
     state = bridges_of(events("5 A enter b1 101\n6 A enter b1 101 connected=+375290000002"))
     assert [(stay.entered_ms, stay.connected) for stay in state.stays] == [(ms(5), "+375290000002")]
+
+
+def test_an_enter_says_whose_channel_it_is() -> None:
+    said = BridgeEntered(heard_ms=ms(5), bridge="b1", channel="B", channel_name="SIP/101-1", caller_id="101", connected="102")
+    (stay,) = talk.enter(Bridges(), said).stays
+    assert stay == Stay(
+        bridge="b1", channel="B", channel_name="SIP/101-1", caller_id="101", connected="102", entered_ms=ms(5), left_ms=None
+    )
 
 
 def test_a_leave_that_overtook_its_enter_is_kept_and_filled() -> None:
@@ -219,6 +228,8 @@ def test_the_callers_own_channel_is_the_callers() -> None:
 def test_of_an_outgoing_call_the_callers_half_alone_is_enough() -> None:
     half = Bridges(stays=(stay("A", "PJSIP/101-0001", "101", connected="80290000001"),))
     assert [each.extension for each in talk.talks(half, OUTGOING)] == ["101"]
+    over = Bridges(stays=tuple(structs.replace(each, left_ms=ms(9)) for each in half.stays))
+    assert [each.end_ms for each in talk.talks(over, OUTGOING)] == [ms(9)]
     other = Bridges(stays=(stay("A", "PJSIP/101-0001", "101", connected="80290000002"),))
     assert talk.talks(other, OUTGOING) == ()
     nobody = Parties(anchor="A", direction=Direction.OUTGOING, number=NUMBER)
@@ -251,6 +262,13 @@ def spoke(extension: str, start: float, end: float | None) -> Talk:
     return Talk(extension=extension, start_ms=ms(start), end_ms=None if end is None else ms(end))
 
 
+def test_of_talks_that_began_together_the_one_that_goes_on_is_told_last() -> None:
+    together = "5 A enter b1 customer\n5 A enter b1 101\n5 A enter b1 102\n"
+    for gone, there in (("101", "102"), ("102", "101")):
+        assert talked(f"{together}9 A leave b1 {gone}") == [(gone, 5, 9), (there, 5, None)]
+        assert talked(f"{together}9 A leave b1 {gone}\n12 A leave b1 {there}") == [(gone, 5, 9), (there, 5, 12)]
+
+
 @pytest.mark.parametrize(
     ("found", "last"),
     [
@@ -277,4 +295,4 @@ def test_a_flapping_pbx_does_not_make_folding_slow() -> None:
         bridges = talk.enter(bridges, BridgeEntered(heard_ms=number, bridge=f"b{number}", channel="A"))
         bridges = talk.leave(bridges, BridgeLeft(heard_ms=number, bridge=f"x{number}", channel="A"))
         bridges = talk.close(bridges, BridgeClosed(heard_ms=number, bridge=f"b{number}"))
-    assert (len(bridges.stays), len(bridges.closed)) == (talk.MAX_STAYS, talk.MAX_STAYS)
+    assert (len(bridges.stays), len(bridges.closed)) == (talk.MAX_STAYS, talk.MAX_STAYS) == (200, 200)

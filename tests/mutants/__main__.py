@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -38,6 +39,10 @@ TIMEOUTS: Final = frozenset({-24, 24, 36, 152, 255})
 
 OWN, ALL = "own", "all"
 """The two copies below the place: one for the modules' own tests, one for every test."""
+
+MOST_MEMORY: Final = 4 * 1024**3
+"""Bytes of address space for each process, many times what the tests take: a mutant that loops may also collect what it makes,
+gigabytes a minute, and nobody has asked for the machine to be brought to its knees. Out of memory, its tests have failed."""
 
 ALIVE: Final = frozenset({0, 5, 33})
 """Every test passed; or none runs through the place at all."""
@@ -179,6 +184,7 @@ def main() -> int:
     if unknown := [each for each in modules if not (ROOT / "core" / f"{each}.py").exists()]:
         parser.error(f"core/ has no {', '.join(unknown)}")
     excuses = read_excuses()
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     began = time.monotonic()
 
     def say(what: str) -> None:

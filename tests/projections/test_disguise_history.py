@@ -27,11 +27,16 @@ def test_nothing_of_anybody_is_left_and_everything_goes_as_it_went(path: Path) -
     assert hidden.enterprise == ENTERPRISE
     assert complaints(hidden) == ()
     # The run of the hidden one differs from its record no more than the other's does.
-    assert compare(facts_of(hidden, hidden.events), facts_of(hidden, run_again(hidden).events)) == ()
+    assert otherwise(hidden) == otherwise(history)
     was, is_ = as_recorded(facts_of(history, history.events)), as_recorded(facts_of(hidden, hidden.events))
     assert set(was) == set(is_)
     same = ("outcome", "whose call", "start", "end", "extension", *(about for about in was if about.startswith("card ")))
     assert {about: was.get(about) for about in same} == {about: is_.get(about) for about in same}
+
+
+def otherwise(history: HistoryFile) -> list[str]:
+    """What today's code would do otherwise than the record says (`tests/histories/approved.json` tells what is meant)."""
+    return [each.about for each in compare(facts_of(history, history.events), facts_of(history, run_again(history).events))]
 
 
 def bare(**data: object) -> HistoryFile:

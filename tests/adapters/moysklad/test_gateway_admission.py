@@ -20,6 +20,7 @@ from adapters.moysklad.phone_api import PhoneApi
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.transport import Trail
 from core.effects import (
+    EFFECT_TYPES,
     Account,
     Admission,
     CompleteTask,
@@ -38,6 +39,8 @@ from core.effects import (
     Turn,
     Unavailable,
     UpdateCall,
+    Way,
+    way_of_type,
 )
 from core.values import Urgency
 from tests.adapters.moysklad.support import (
@@ -118,6 +121,11 @@ JSON_EFFECTS: list[Effect] = [
     CreateTask(mark="m", number="1", missed_ms=1, due_ms=2),
     CompleteTask(task="t"),
 ]
+
+
+@pytest.mark.parametrize(("effects", "way"), [(PHONE_EFFECTS, Way.PHONE), (JSON_EFFECTS, Way.JSON)])
+def test_the_examples_are_all_that_asks_moysklad(effects: list[Effect], way: Way) -> None:
+    assert {effect.type for effect in effects} == {type_ for type_ in EFFECT_TYPES if way_of_type(type_) is way}
 
 
 @pytest.mark.parametrize(
