@@ -206,7 +206,6 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         ingest=service.ingest,
         clicks=service.clicks,
         click_story=partial(_click_story, service),
-        russian=_in_russian,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, password),

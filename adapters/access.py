@@ -16,24 +16,24 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from adapters.admin_password import AdminPassword
+from adapters.outages import is_outage
 from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
-from adapters.settings_store import is_outage
 from core.errors import StoreUnavailable
 
 IDLE_S: Final = 12 * 3_600
 LIFE_S: Final = 7 * 86_400
 SEEN_EVERY_S: Final = 60
-"""How exactly "last seen" is kept: not every request is worth a write."""
+""""Last seen" is written no more often than this: not every request is worth a write."""
 
 PATIENCE_S: Final = 3.0
-"""Every page waits for this first: a database that hangs is told of before somebody thinks that the page does."""
+"""Every page waits for this look-up first, so a database that hangs is reported within this time."""
 
 SESSIONS_EACH: Final = 100
-"""Of one link, or of the operator: the oldest make room."""
+"""Sessions of one link, or of the operator; a new one beyond this ends the oldest."""
 
 MAX_LINK_DAYS: Final = 366
 MAX_LINKS: Final = 1_000
-"""Living links of one enterprise."""
+"""Links of one enterprise that are in force at once."""
 
 LINKS_KEPT_DAYS: Final = 90
 """After it ended a link stays in the list for so long."""
@@ -41,8 +41,8 @@ LINKS_KEPT_DAYS: Final = 90
 WINDOW_S: Final = 300
 FAILURES_EACH: Final = 10
 FAILURES_OVER_ALL: Final = 200
-"""In a window, from one address and from all together. A password of 24 random characters stands 200 guesses in five minutes
-for ever; what the second limit protects is the processor."""
+"""Failed log-ins in a window: from one address, and from all together. Nobody guesses a password of 24 random characters at
+this rate; the second limit is there for the processor, which each guess keeps busy."""
 
 _FIND, _OPEN = load_sql("session_find"), load_sql("session_open")
 _OPEN_LINK = load_sql("link_open")

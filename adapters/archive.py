@@ -24,15 +24,17 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from adapters.counted import counted
 from adapters.postgres.database import load_sql
 
 COLUMNS: Final = ("enterprise", "stream", "version", "position", "id", "type", "schema", "data", "recorded_ms", "mark")
 FORMAT: Final = 1
 WORK_S: Final = 24 * 3_600.0
-"""For one statement on a whole month."""
+"""The time limit of a statement that works on a whole month."""
 
 TRIES: Final = 12
-"""For the moment in which nobody may read the log; each waits for ``LOCK_S`` at most, and readers are done long before."""
+"""Attempts to lock the log for the moment in which nobody may read it. Each waits ``LOCK_S`` at most; readers are usually done
+long before."""
 
 PIECE: Final = 1024 * 1024
 _FOREVER: Final = 2**62
@@ -102,7 +104,9 @@ async def hindrances(connection: Any, month: Month, now_ms: int) -> list[str]:
     ):
         if rows := await connection.fetch(query, month.till_ms):
             named = ", ".join(f"{row['enterprise']} {row['stream'].removeprefix('call/')}" for row in rows)
-            found.append(f"{rows[0]['streams']} calls of it are {what} ({named}{', …' if rows[0]['streams'] > 3 else ''}): {then}")
+            calls = rows[0]["streams"]
+            more, are = ", …" if calls > 3 else "", "is" if calls == 1 else "are"
+            found.append(f"{counted(calls, 'call')} of it {are} {what} ({named}{more}): {then}")
     end = await connection.fetchval(f"SELECT max(position) FROM {month.table}")
     behind = await connection.fetch("SELECT name FROM checkpoints WHERE position < $1 ORDER BY name", end or 0)
     if behind:
@@ -143,7 +147,8 @@ async def export(connection: Any, month: Month, folder: Path) -> Path:
 async def drop(connection: Any, month: Month, now_ms: int) -> int:
     """Take a month out of the log; how many events went. Raises NotArchived. Stopped half-way, it is simply done again.
 
-    First its streams are forgotten: who is heard of again after that begins anew, who was before has gone on, and stays whole.
+    First its streams are forgotten. A call that is heard of again after that begins anew; one that was heard of before goes on
+    into the next month, and stays whole.
     """
     if why := await hindrances(connection, month, now_ms):
         raise NotArchived(f"{month.month} stays: {'; '.join(why)}")
@@ -201,7 +206,7 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
     await asyncio.to_thread(_check, path)
     header = await asyncio.to_thread(_header, path)
     if any(each.month == header.month for each in await months(connection)):
-        raise NotArchived(f"{header.month} is in the log already")
+        raise NotArchived(f"{header.month} is in the log already: there is nothing to bring back")
     table = f"events_{header.month.replace('-', '_')}"
     try:
         async with connection.transaction():
@@ -217,7 +222,7 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
                     table, schema_name="ms", columns=list(header.columns), source=lines, format="text", timeout=WORK_S
                 )
             if (count := await connection.fetchval(f"SELECT count(*) FROM {table}")) != header.events:
-                raise NotArchived(f"{path} holds {count} events and not {header.events}: it is damaged")
+                raise NotArchived(f"{path} holds {counted(count, 'event')}, not {header.events}: it is damaged, take another copy")
             anew = await connection.fetch(
                 f"WITH anew AS (SELECT s.enterprise, s.stream FROM streams s WHERE s.first_ms >= $1 AND EXISTS"
                 f" (SELECT FROM {table} t WHERE t.enterprise = s.enterprise AND t.stream = s.stream)),"
@@ -253,7 +258,7 @@ async def restore(connection: Any, path: Path) -> tuple[Header, int]:
 
 
 async def _whole_again(connection: Any) -> None:
-    """Where the log begins to be whole now: before the month that ends there, and before the one that ends before that."""
+    """Move the place where the log begins to be whole back over the months that are there again without a gap."""
     while True:
         begins = await connection.fetchval(
             "SELECT h.begins FROM log_head h JOIN events e ON e.position = h.begins WHERE e.tableoid <> 'events_rest'::regclass"
@@ -288,7 +293,7 @@ def _header(path: Path) -> Header:
         with gzip.open(path, "rb") as packed:
             header = msgspec.json.decode(packed.readline(), type=Header)
     except (OSError, EOFError, msgspec.DecodeError) as error:
-        raise NotArchived(f"{path} is no month that ./ms.sh archive wrote") from error
+        raise NotArchived(f"{path} is no month that ./ms.sh archive wrote: name one of its events-*.copy.gz") from error
     if header.format != FORMAT or not _MONTH.fullmatch(header.month):
         raise NotArchived(f"{path} was written by another version of this service ({header.format}): bring it back with that")
     return header
@@ -299,9 +304,9 @@ def _check(path: Path) -> None:
     if not path.exists():
         raise NotArchived(f"there is no file {path}")
     if not beside.exists():
-        raise NotArchived(f"{beside} is missing: without it nobody knows whether the file is whole")
+        raise NotArchived(f"{beside} is missing: without it nobody knows whether the file is whole: put it beside the file")
     if beside.read_text().split()[:1] != [_sha256(path)]:
-        raise NotArchived(f"{path} is damaged: it is not what {beside.name} says")
+        raise NotArchived(f"{path} is damaged: it is not what {beside.name} says, take another copy")
 
 
 def _checksum_of(path: Path) -> Path:

@@ -11,6 +11,7 @@ import click
 
 from adapters.archive import Month, beginning_ms, drop, export, hindrances, months, restore
 from adapters.command_line import environment, fail, run
+from adapters.counted import counted
 from adapters.postgres.database import connect
 from adapters.work_commands import Opened
 
@@ -58,7 +59,7 @@ async def _told(connection: Any, now_ms: int) -> bool:
         click.echo(f"{month.month}  {_size(month.bytes_):>9}  {'; '.join(why) or 'may go'}")
     rest = await connection.fetchval("SELECT count(*) FROM events_rest")
     if rest:
-        click.echo(f"and {rest} events beside the months: beginnings of calls that went on when their month was dropped")
+        click.echo(f"and {counted(rest, 'event')} beside the months: beginnings of calls that went on when their month was dropped")
     return True
 
 
@@ -77,15 +78,16 @@ async def _archived(connection: Any, before_ms: int, folder: Path | None, now_ms
             click.echo(f"{month.month}: written to {path} ({size}) in {time.monotonic() - began:.1f} s")
         began = time.monotonic()
         count = await drop(connection, month, now_ms)
-        click.echo(f"{month.month}: {count} events left the database, {_size(month.bytes_)}, in {time.monotonic() - began:.1f} s")
+        left = f"{counted(count, 'event')} left the database, {_size(month.bytes_)}"
+        click.echo(f"{month.month}: {left}, in {time.monotonic() - began:.1f} s")
     return True
 
 
 async def _bring_back(connection: Any, file: Path) -> bool:
     header, anew = await restore(connection, file)
-    click.echo(f"{header.month}: {header.events} events are in the log again")
+    click.echo(f"{header.month}: in the log again, with {counted(header.events, 'event')}")
     if anew:
-        click.echo(f"{anew} calls of it were begun anew since, and stay as they are")
+        click.echo(f"begun anew since, and left as they are: {counted(anew, 'call')} of it")
     click.echo("./ms.sh rebuild calls journal brings them back into the search and into integration_logs")
     return True
 

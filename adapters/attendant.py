@@ -206,13 +206,17 @@ class _HeldBack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """A call as it was looked at: what time decides, the call with that, and what is to be done now (None: nothing yet)."""
+    """A call as it was looked at: what time decides, the call with that, and what is to be done now (None: nothing yet).
+
+    ``wake_ms``: when there may be something else to do; ``later_ms``: when what is planned may be done, if it has to wait.
+    """
 
     known: Known
     facts: tuple[TimeFact, ...]
     call: Call
     step: Step | None
     wake_ms: int | None
+    later_ms: int | None
     rank: Urgency
     at_ms: int
     judging: bool
@@ -330,6 +334,8 @@ class Attendant:
         if seen.step is None or seen.rank > turn or not is_write(seen.step.effect):
             if seen.facts:
                 return await self._note(stream, known.call, seen.facts)
+            if seen.step is None and not judging and seen.wake_ms is not None and seen.wake_ms <= now:
+                return Waits(until_ms=seen.later_ms)  # time would decide now, and may not: the switchboard is waited for
             if seen.step is None:
                 return await self._rest(stream, seen.call, seen.wake_ms, seen.rank)
             if seen.rank > turn:
@@ -360,13 +366,15 @@ class Attendant:
         facts = decide(known.call, now_ms, self._limits) if judging else ()
         call = fold(known.call, facts)
         planned = plan(call, settings, now_ms, self._limits)
-        step = planned.step if planned.step is not None and planned.step.not_before_ms is None else None
+        later_ms = planned.step.not_before_ms if planned.step is not None else None
+        step = planned.step if later_ms is None else None
         return _Seen(
             known=known,
             facts=facts,
             call=call,
             step=step,
             wake_ms=planned.wake_ms,
+            later_ms=later_ms,
             rank=urgency(call, now_ms, planned.step),
             at_ms=now_ms,
             judging=judging,

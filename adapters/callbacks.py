@@ -1,7 +1,8 @@
-"""A gateway that answers for two: MoySklad, and the house's own memory of who is to be called back.
+"""A gateway in front of MoySklad's that answers questions about callbacks from our own database.
 
-What calls of different streams must tell each other is asked like anything else: the answer is recorded in the stream of the
-call that asked, so that its replay needs neither the other calls nor a database (docs/decisions/0005, 0015).
+Which call makes the customer's task depends on other calls. The question is an effect like any other, and its answer is
+recorded in the stream of the call that asked. So a replay of that call needs neither the other calls nor a database
+(docs/decisions/0005, 0015).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TAIL: Final = 9
 
 
 class _AtHome:
-    """An :class:`core.effects.Admission` for what is asked of the house: there is always room."""
+    """An :class:`core.effects.Admission` for what our own database answers: there is always room."""
 
     def __init__(self, callbacks: Callbacks, enterprise: str) -> None:
         self._callbacks = callbacks
@@ -67,7 +68,7 @@ class WithCallbacks:
 
 
 async def answer(callbacks: Callbacks, enterprise: str, effect: Effect) -> dict[str, Any]:
-    """What the house says to a question of a call's."""
+    """The answer of our own database to a call's question."""
     match effect:
         case ClaimCallback():
             names = clients(effect.number, effect.contact)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
-from adapters.postgres.database import DATABASE_ERRORS, load_sql
-from adapters.settings_store import is_outage
+from adapters.outages import unavailable
+from adapters.postgres.database import load_sql
 from core.click_request import Wish
 from core.clicks import EACH_HOUR, EACH_MINUTE, ENTERPRISE_MINUTE, REPEAT_MS
-from core.errors import StoreUnavailable
 
 HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
@@ -74,7 +73,7 @@ class PostgresClickBook:
 
     async def place(self, enterprise: str, wish: Wish, now_ms: int, spent: Collection[str]) -> Placed | TooMany:
         """See ``ClickBook``."""
-        try:
+        with unavailable("the click cannot be written down"):
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(_LOCK, enterprise)
                 rows = await connection.fetch(_RECENT, enterprise, now_ms - HOUR_MS)
@@ -82,10 +81,6 @@ class PostgresClickBook:
                 if isinstance(placed, Placed) and not placed.repeated:
                     await connection.execute(_ADD, enterprise, placed.click, wish.extension, wish.number, wish.uid, now_ms)
                 return placed
-        except DATABASE_ERRORS as error:
-            if not is_outage(error):
-                raise
-            raise StoreUnavailable("the click cannot be written down") from error
 
     async def prune(self, now_ms: int) -> None:
         """See ``ClickBook``."""

@@ -46,7 +46,7 @@ def new_click_event(event: ClickEvent, id_: UUID | None = None) -> NewEvent:
 
 
 def order_given(recorded: RecordedEvent) -> KnownClick | None:
-    """The click whose order this event says was given; None for any other event."""
+    """The click of an event that says that its order was given; None for any other event."""
     if recorded.type != OriginateStarted.type or not recorded.stream.name.startswith(STREAM):
         return None
     event = decode_click(recorded.type, recorded.data)
@@ -78,7 +78,7 @@ async def find_joinings(
 
 
 def _kept(known: Mapping[str, KnownClick], click: KnownClick) -> KnownClick:
-    """A batch that is taken again must not forget what an earlier one found."""
+    """The click with what was already known of it: a batch that is repeated must not forget what it found the first time."""
     return known.get(click.id, click)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from adapters.postgres.database import DATABASE_ERRORS, load_sql
-from adapters.settings_store import is_outage
-from core.errors import StoreUnavailable
+from adapters.outages import unavailable
+from adapters.postgres.database import load_sql
 
 PAGE: Final = 50
 FOREVER_MS: Final = 2**62
@@ -19,12 +18,8 @@ async def recent_clicks(
 ) -> dict[str, Any]:
     """Clicks, newest first: ``clicks``, and ``before``: asks for older ones (None: there are none); ``bad``: only those that came
     to nothing. Raises StoreUnavailable."""
-    try:
+    with unavailable("the clicks cannot be read"):
         rows = await pool.fetch(_LIST, enterprise, before_ms, bad, limit)
-    except DATABASE_ERRORS as error:
-        if not is_outage(error):
-            raise
-        raise StoreUnavailable("the clicks cannot be read") from error
     clicks = [dict(row) for row in rows]
     return {"clicks": clicks, "before": clicks[-1]["at_ms"] if len(clicks) == limit else None}
 
@@ -34,9 +29,5 @@ async def signature_seen(pool: Any, enterprise: str) -> dict[str, Any]:
 
     Raises StoreUnavailable.
     """
-    try:
+    with unavailable("the clicks cannot be read"):
         return dict(await pool.fetchrow(_SIGNED, enterprise))
-    except DATABASE_ERRORS as error:
-        if not is_outage(error):
-            raise
-        raise StoreUnavailable("the clicks cannot be read") from error

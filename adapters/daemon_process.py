@@ -164,15 +164,9 @@ def stop(daemon: Daemon, say: Say, *, limit_s: float = STOP_LIMIT_S) -> bool:
         _send(pid, number)
         _wait_until_unlocked(daemon, say, patience_s)
     if is_locked(daemon.lock_path):
-        raise DaemonError(f"the daemon cannot be stopped; {daemon.lock_path} is still held")
+        raise DaemonError(f"the daemon cannot be stopped; {daemon.lock_path} is held: end the process that holds it (fuser -v)")
     daemon.pid_path.unlink(missing_ok=True)
     return was_running
-
-
-def restart(daemon: Daemon, say: Say, *, stop_limit_s: float = STOP_LIMIT_S, start_limit_s: float = START_LIMIT_S) -> Status:
-    """Stop the daemon if it runs, and start it. Raises DaemonError as both do."""
-    stop(daemon, say, limit_s=stop_limit_s)
-    return start(daemon, say, limit_s=start_limit_s)
 
 
 def last_lines(path: Path, count: int) -> list[str]:

@@ -67,8 +67,8 @@ async def play_demo(*, once: bool, speed: float, echo: Echo) -> int:
         await show_made(stage)
         first = (RECORDINGS / f"{TOLD}.jsonl").read_bytes().splitlines()[0]
         await show_replay(stage, f"{stage.run}.{orjson.loads(first)['body']['UniqueId']}")
-        show_addresses(stage, screens=f"?provider={quote(webhook, safe='')}")
-        echo("                                (click a number there: the demo's exchange rings, and the card comes up)")
+        hint = "press «Позвонить» there: the demo's exchange rings, and the card comes up"
+        show_addresses(stage, screens=f"?provider={quote(webhook, safe='')}", hint=hint)
         if not once:
             await stay(stage, "Both stay up")
         return 0 if len(mine) == customers and open_cards == 0 else 1

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from adapters.counted import counted
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -203,7 +204,8 @@ async def show_made(stage: Stage) -> None:
     """Print how many orders and tasks came of the calls."""
     orders, tasks = await _made(stage, "orders"), await _made(stage, "tasks")
     waiting = sum(not task["done"] for task in tasks)
-    stage.echo(f"  {len(orders)} customer orders, one for each client; {waiting} clients wait to be called back.")
+    waits = counted(waiting, "client") + (" waits" if waiting == 1 else " wait")
+    stage.echo(f"  {counted(len(orders), 'customer order')}, one for each client; {waits} to be called back.")
 
 
 async def _made(stage: Stage, what: str) -> list[dict[str, Any]]:
@@ -227,9 +229,11 @@ async def show_replay(stage: Stage, call: str) -> None:
     stage.echo("\n".join(f"  {line}" for line in output.decode().splitlines()))
 
 
-def show_addresses(stage: Stage, *, screens: str = "") -> None:
-    """Where to look. ``screens``: what the address of MoySklad's screens ends with."""
+def show_addresses(stage: Stage, *, screens: str = "", hint: str = "") -> None:
+    """Where to look. ``screens``: what the address of MoySklad's screens ends with; ``hint``: what can be done there."""
     stage.echo(f"\nMoySklad's screens and calls:   {stage.sandbox}/{screens}")
+    if hint:
+        stage.echo(f"{'':32}({hint})")
     stage.echo(f"This service's pages:           {stage.service}/ms-admin/?enterprise_number={ENTERPRISE}")
     stage.echo(f"The password for them:          {stage.environment['MS_ADMIN_PASSWORD']}")
 

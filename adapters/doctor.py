@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from adapters.asterisk.trial import cautions, try_login
 from adapters.backlog import Backlog, measure
+from adapters.counted import counted
 from adapters.environment import Environment
 from adapters.service import Service
 from adapters.status import account_words, backlog_words, living_nodes, pbx_states, pbx_words, reported
@@ -31,10 +32,10 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     where = "the configured database" if env.database_url else f"embedded, data in {env.data_dir}"
     echo(f"database        PostgreSQL {version} ({where})")
     head = await service.store.head()
-    echo(f"event log       {head} events")
+    echo(f"event log       {counted(head, 'event')}")
     for row in await pool.fetch("SELECT name, position FROM checkpoints ORDER BY name"):
         behind = head - row["position"]
-        good &= _line(echo, row["name"], f"{behind} events behind", bad=behind > LAG_EVENTS)
+        good &= _line(echo, row["name"], f"{counted(behind, 'event')} behind", bad=behind > LAG_EVENTS)
     good &= await _instances(pool, echo, now_ms)
     backlog = await measure(pool, now_ms)
     good &= _line(echo, "work", backlog_words(backlog.as_json()), bad=backlog.oldest_s > LATE_S)
@@ -63,12 +64,12 @@ async def _instances(pool: Any, echo: Echo, now_ms: int) -> bool:
 
 async def _parked(service: Service, echo: Echo, backlog: Backlog) -> bool:
     total = sum(backlog.parked.values())
-    good = _line(echo, "need a person", f"{total} calls{' (./ms.sh parked)' if total else ''}", bad=total > 0)
+    good = _line(echo, "need a person", f"{counted(total, 'call')}{' (./ms.sh parked)' if total else ''}", bad=total > 0)
     if total:
         found = await service.parked.listing(limit=0)
         for each in found.reasons[:SHOWN]:
             remedy = f": {each.remedy}" if each.remedy else ""
-            echo(f"                  {each.enterprise}, {each.calls} calls: {each.reason}{remedy}")
+            echo(f"                  {each.enterprise}, {counted(each.calls, 'call')}: {each.reason}{remedy}")
     return good
 
 
@@ -89,7 +90,8 @@ async def _enterprises(service: Service, echo: Echo) -> bool:
         problems += [f"{number}: {problem}" for problem in current.settings.problems]
         if current.settings.enabled and not current.settings.has_phone_api:
             problems.append(f"{number}: enabled without a Phone API key: nothing can be recorded")
-    good = _line(echo, "enterprises", f"{enabled} enabled of {len(numbers)}, {len(problems)} problems", bad=bool(problems))
+    told = f"{enabled} enabled of {len(numbers)}, {counted(len(problems), 'problem')}"
+    good = _line(echo, "enterprises", told, bad=bool(problems))
     for problem in problems[: SHOWN * 2]:
         echo(f"                  {problem}")
     return good

@@ -1,7 +1,7 @@
-"""Work whose asker may stop waiting for it.
+"""Work that its caller may stop waiting for, at most so much of it at once.
 
-A statement under way on a dead connection cannot be called off in time: cancelling it waits for the same server. So whoever
-has promised an answer by a certain moment stops waiting instead, and the work ends by itself, as its own limits say.
+A statement on a dead connection cannot be cancelled in time: cancelling waits for the same server. So a caller who has promised
+an answer by a certain moment stops waiting instead, and the work ends by itself, within its own limits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Errands:
-    """At most ``limit`` pieces of work at once, those that nobody waits for any more included."""
+    """At most ``limit`` pieces of work at once, including those that nobody waits for any more."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -34,7 +34,8 @@ class Errands:
     async def within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
         """The work's result, or what it raises.
 
-        Raises TimeoutError when it takes longer: it goes on. Raises StoreUnavailable when too many are running: it has not begun.
+        Raises TimeoutError when it takes longer than ``seconds`` (the work goes on), and StoreUnavailable when too many are
+        running (the work was not begun).
         """
         if len(self._running) >= self._limit:
             work.close()

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from adapters.counted import counted
 from adapters.importing import Import, imported, keep, refuse_unless_empty
 from adapters.service import Service
 from core.decisions import Limits
@@ -61,7 +62,7 @@ async def import_logs(
 
     def progress(count: int) -> None:
         if count % EVERY == 0:
-            told.complain(f"{count:,} signals")
+            told.complain(counted(count, "signal"))
 
     found = await imported(files, enterprise, config, zone=zone, limits=limits, done=progress)
     for each in found.calls:
@@ -88,7 +89,7 @@ async def _kept(found: Import, service: Service, enterprise: str, config: Mappin
     current = await service.settings.save(enterprise, plain, by="import", reason="the settings of an import")
     count = await keep(found, service.store, enterprise, revision=current.revision)
     await service.runner.catch_up()
-    return f"{count:,} events are kept under revision {current.revision}; ./ms.sh serve shows them, and sends nothing"
+    return f"kept under revision {current.revision}: {counted(count, 'event')}; ./ms.sh serve shows them, and sends nothing"
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -105,11 +106,11 @@ def _sum(found: Import) -> Iterator[str]:
     for file, each in wrong[:TOLD_SKIPPED]:
         yield f"{file}, line {each.line}: left out: {each.reason}"
     if len(wrong) > TOLD_SKIPPED:
-        yield f"… and {len(wrong) - TOLD_SKIPPED:,} more lines that could not be understood"
+        yield f"… and {counted(len(wrong) - TOLD_SKIPPED, 'more line')} that could not be understood"
     passed = Counter(each.reason for _, each in found.skipped if each.passed_over)
     for reason, count in passed.most_common(TOLD_SKIPPED):
-        yield f"{count:,} rows passed over: {reason}"
+        yield f"{counted(count, 'row')} passed over: {reason}"
     yield (
-        f"{found.signals:,} signals, {found.repeated:,} of them repeated, {len(found.calls):,} calls; "
-        f"{len(wrong):,} lines left out; no request was sent"
+        f"{counted(found.signals, 'signal')}, {found.repeated:,} of them repeated, {counted(len(found.calls), 'call')}; "
+        f"{counted(len(wrong), 'line')} left out; no request was sent"
     )

@@ -21,8 +21,9 @@ import structlog
 from adapters.errands import Errands
 from adapters.ids import event_id
 from adapters.logs import says_debug
+from adapters.outages import is_outage, unavailable
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
-from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore, is_outage
+from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import HangupObserved, encode
 from core.ports import Append, Appended, EventStore, NewEvent, StreamId
@@ -50,7 +51,7 @@ PREPARE_S: Final = 0.5
 """Preparing many signals stops after so long: look-ups that are slow must not keep back what is ready."""
 
 PREPARED_IN_A_ROW: Final = 25
-"""So many signals are prepared before the event loop gets to others: some milliseconds."""
+"""After preparing this many signals (some milliseconds) the event loop gets a turn for other work."""
 
 Recording = asyncio.Future[list[Appended | VersionConflict]]
 """An append that is on its way to the disk."""
@@ -152,7 +153,8 @@ class Ingest:
         return _prepared(enterprise, heard, revision, settings, heard_ms)
 
     def ready(self, wire: Wire, body: object) -> Prepared | None:
-        """What :meth:`prepare` makes of it, where nothing has to be looked up or waited for and all is well; else None."""
+        """The same as :meth:`prepare` without waiting: None if anything has to be looked up or is wrong with the body, so call
+        that instead."""
         try:
             signal = envelope(wire, body)
             if signal.inline is not None or _needs_a_name(signal):
@@ -168,7 +170,8 @@ class Ingest:
         return _prepared(signal.enterprise, heard, current.revision, current.settings, heard_ms)
 
     def give(self, prepared: Prepared) -> Recording | None:
-        """Put it on disk and do not wait; the future is for :meth:`given`, once, when it is done. None: :meth:`take` it instead.
+        """Start putting it on disk without waiting. When the future is done, hand it to :meth:`given`, once. None: call
+        :meth:`take` instead.
 
         Raises StoreUnavailable, AppendRefused: nothing was begun.
         """
@@ -179,7 +182,7 @@ class Ingest:
         return future
 
     def given(self, prepared: Prepared, future: Recording) -> Taken:
-        """What became of it. Raises StoreUnavailable, AppendRefused."""
+        """The outcome of what :meth:`give` started. Raises StoreUnavailable, AppendRefused."""
         self._given -= 1
         (result,) = future.result()
         if isinstance(result, VersionConflict):
@@ -340,12 +343,8 @@ class Ingest:
 
     async def _last_short_call(self, enterprise: str, name: str) -> str | None:
         """The newest call of this derived name; its window's number, of fixed width for centuries, ends the stream's name."""
-        try:
+        with unavailable("the calls cannot be read"):
             stream = await self._pool.fetchval(_LAST_SHORT, enterprise, f"call/{name}-", f"call/{name}.")
-        except DATABASE_ERRORS as error:
-            if not is_outage(error):
-                raise
-            raise StoreUnavailable("the calls cannot be read") from error
         return None if stream is None else str(stream).partition("/")[2]
 
     def _zone_of(self, settings: Settings) -> tzinfo:

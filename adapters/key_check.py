@@ -23,7 +23,7 @@ class KeysDiffer(ValueError):
 
 
 async def agree_on_key(connection: Any, vault: Vault) -> None:
-    """Leave a word that only this key reads, or read the one that is there. Raises KeysDiffer.
+    """Store a text encrypted with our key, or check that our key reads the one that is stored. Raises KeysDiffer.
 
     Where nobody else lives the key may have been lost or changed: then ours counts from now on (tokens are entered again).
     """

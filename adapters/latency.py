@@ -1,4 +1,4 @@
-"""How long something took, counted by bounds, for ``/metrics``."""
+"""A histogram of durations, for ``/metrics``."""
 
 from __future__ import annotations
 

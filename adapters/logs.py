@@ -18,7 +18,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol
@@ -84,8 +84,8 @@ class Sink(Protocol):
 
 
 def says_debug() -> bool:
-    """Whether lines of that level are written: for whoever has one for each of thousands of events a second, where even to find
-    out costs as much as reading the event."""
+    """Whether debug lines are written. Ask this before making one for each of thousands of events a second: structlog's own way
+    of finding out costs as much as reading the event."""
     return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
@@ -254,14 +254,6 @@ def configure_logs(level: str = "info", *, sink: Sink | None = None, form: Form 
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     logging.captureWarnings(True)
-
-
-@contextlib.contextmanager
-def about_call(call: str, enterprise: str = "") -> Iterator[None]:
-    """Every line said inside, in this task and those it starts, carries the call's id (and the enterprise)."""
-    context = {"call": call} | ({"enterprise": enterprise} if enterprise else {})
-    with structlog.contextvars.bound_contextvars(**context):
-        yield
 
 
 def install_last_resort() -> None:

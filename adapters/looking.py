@@ -13,7 +13,7 @@ PATIENCE_S: Final = 8
 
 
 class TooMuch(Exception):
-    """The question would take too long."""
+    """The question would take longer than a person waits."""
 
 
 @contextlib.asynccontextmanager

@@ -70,8 +70,9 @@ class Membership:
         return tuple(node for node in self.nodes if node.id != self.id)
 
     def fit(self) -> list[str]:
-        """The ids of those who should attend: not about to leave, and reaching MoySklad. If none reaches it, it is MoySklad
-        that is away, and nothing should move.
+        """The ids of the instances that should attend to calls: those that are not about to leave and that reach MoySklad.
+
+        If none reaches it, MoySklad itself is away, and no enterprise moves because of that.
         """
         staying = [node for node in self.nodes if not node.report.get("leaving")]
         return [node.id for node in staying if not node.report.get("away")] or [node.id for node in staying]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import dataclass, field
 
 from adapters.click_joiner import NearClicks
-from adapters.switchboard import HOLD_MS, Changes, Near, Nearby
+from adapters.switchboard import HOLD_MS, Changes, Near, Nearby, Overtaken
 from core.click_joining import KnownClick
 from core.errors import StoreUnavailable
 from core.legs import KnownCall, Legs
@@ -87,6 +87,11 @@ class MemorySwitchboardState:
             if self._holder is batch:
                 self._holder = None
 
+    @contextlib.asynccontextmanager
+    async def offered(self, after: int) -> AsyncIterator[MemorySwitchboardBatch]:
+        """See ``SwitchboardState.offered``."""
+        yield MemorySwitchboardBatch(self, self._now_ms(), after)
+
     async def clicked(self, since_ms: int) -> dict[str, int]:
         """See ``SwitchboardState.clicked``."""
         started = {
@@ -117,8 +122,9 @@ class MemorySwitchboardState:
 class MemorySwitchboardBatch:
     """One batch: works on copies, which take the originals' place at the end (``adapters.switchboard.SwitchboardBatch``)."""
 
-    def __init__(self, state: MemorySwitchboardState, heard_ms: int) -> None:
+    def __init__(self, state: MemorySwitchboardState, heard_ms: int, offered_after: int | None = None) -> None:
         self._state = state
+        self._offered_after = offered_after
         self._touched: dict[str, _Enterprise] = {}
         self._moved: tuple[int, Collection[StreamId], int] | None = None
         self.heard_ms = heard_ms
@@ -189,11 +195,15 @@ class MemorySwitchboardBatch:
         """See ``SwitchboardBatch.move``."""
         self._check()
         self._moved = (position, hasten, now_ms)
+        if self._offered_after is not None:
+            await self.keep()
 
     async def keep(self) -> None:
         """The block ended well: what was done in it stays."""
-        self._check()
         state = self._state
+        if self._offered_after is not None and state._holder is not None:
+            raise Overtaken  # whoever holds it is first
+        self._check()
         state._known.update(self._touched)
         if self._moved is None:
             return
@@ -211,6 +221,10 @@ class MemorySwitchboardBatch:
         return self._touched[enterprise]
 
     def _check(self) -> None:
+        if self._offered_after is not None:
+            if self._state._position != self._offered_after:
+                raise Overtaken
+            return
         if self._state._holder is not self:
             raise StoreUnavailable("it did nothing for too long in the middle of a batch")
         self.heard_ms = self._state._now_ms()

@@ -33,40 +33,43 @@ LEAST_LOOK_S: Final = 0.25
 """The same when others say that work came up: they may say so a hundred times a second."""
 
 AHEAD_MS: Final = 3_000
-"""Work that is due so soon is taken already, so that a look's pause makes no deadline late."""
+"""Work that becomes due within this time is claimed already, so that the pause between two looks makes no deadline late."""
 
 NOBODY_S: Final = 3.0
-"""What the preferred instance left waiting so long is anybody's: it lives, but does not attend."""
+"""After waiting this long work may be claimed by any instance: the preferred one lives, but does not attend to it."""
 
 KEPT_S: Final = 60.0
-"""What was taken in another's stead stays so long, instead of going back and forth."""
+"""An enterprise that was claimed in place of the preferred instance is kept at least this long, so that it does not go back and
+forth."""
 
 ELSEWHERE_S: Final = 0.5
-"""After it turned out that an enterprise is another's, signals of it ask for nothing: five hundred a second would."""
+"""Once a claim failed, signals of that enterprise claim nothing for this long: five hundred a second would all try."""
 
 SETTLE_S: Final = 30.0
 DOUBT_S: Final = 5.0
-"""Between two comparisons with what the database counts as ours; and with each beat for so long after an answer did not come: a
-statement that was given up may still take effect on a server that is slow."""
+"""Between two comparisons of what we hold with what the database says that we hold; and for how long, after a statement got no
+answer, to compare with every beat: on a slow server it may still take effect."""
 
 BATCH: Final = 200
 """Enterprises in one claim, and given back in one go: short statements, and no stampede when an instance joins."""
 
 RECHECKED: Final = 20
-"""Enterprises, each beat, that are asked whether their account changed: a new key may belong together with another's."""
+"""Enterprises checked with each beat for a new account: with a new key one may belong together with another's."""
 
 MAX_WANTED: Final = 20_000
 """Enterprises asked for and not yet claimed; what is beyond is found by the next look, because work is durable."""
 
 HURRY_S: Final = 0.1
-"""Between two looks for a moment in which nothing is under way, while others reach MoySklad and this instance does not."""
+"""While others reach MoySklad and this instance does not: between two looks for a moment in which nothing is under way, to give
+the enterprises away."""
 
 LEAVE_S: Final = 5.0
 LEAVE_LOOK_S: Final = 0.05
 
 
 def preferred(account: str, nodes: Iterable[str]) -> str:
-    """The node that should hold an account's enterprises: the highest hash. Where one comes or goes, only its own move."""
+    """The node that should hold an account's enterprises: the one with the highest hash. When a node comes or goes, only its
+    own accounts move."""
     return max(nodes, key=lambda node: hashlib.blake2b(f"{node}\0{account}".encode(), digest_size=8).digest(), default="")
 
 
@@ -331,7 +334,8 @@ class Ownership:
             await self._take(waiting[start : start + BATCH], stale=stale)
 
     async def _give_back(self) -> None:
-        """Let go of what another instance should have. An account's enterprises go together, in a moment when all are idle."""
+        """Give back what another instance should hold. An account's enterprises go together, at a moment when all of them are
+        idle."""
         self._hurry = False
         if not self.others():
             return
@@ -356,7 +360,7 @@ class Ownership:
         await self._release(leaving)
 
     async def _release(self, names: Collection[str]) -> int:
-        """Not ours from this moment, whatever becomes of the statement."""
+        """Give enterprises back. They are not ours from this moment, even if the statement fails."""
         for name in names:
             self._drop(name)
         if names:
@@ -371,7 +375,7 @@ class Ownership:
         self._settle_at, self._doubt_until = float("-inf"), self._clock() + DOUBT_S
 
     async def _settle(self) -> None:
-        """What the database counts as ours, and we do not, is given back: after an answer that never came nobody would have it."""
+        """Compare with the database. What only it counts as ours is given back: after a lost answer nobody would attend to it."""
         now = self._clock()
         owners, node_id = await self._leases.owners(), self._me.id
         mine = {name for name, owner in owners.items() if owner == node_id}
@@ -382,7 +386,8 @@ class Ownership:
         self._settle_at = now if now < self._doubt_until else now + SETTLE_S
 
     async def _recheck_accounts(self) -> None:
-        """Settings change: enterprises that share an account from now on must come together. Alone, they are."""
+        """Look for changed keys: enterprises that share an account from now on must be held by one instance. A lone instance
+        holds them all."""
         if not self.others():
             return
         names = list(islice(self._recheck, RECHECKED))
@@ -398,7 +403,7 @@ class Ownership:
             await self._claim(changed, ())
 
     async def _accounts(self, names: list[str]) -> dict[str, str]:
-        """Those that can be told now; one that cannot keeps nobody else waiting."""
+        """The accounts of those enterprises whose settings can be read now; the others are left out."""
         told = await asyncio.gather(*map(self._account_key, names), return_exceptions=True)
         accounts = {}
         for name, account in zip(names, told, strict=True):

@@ -12,6 +12,7 @@ from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Any, Final
 
+from adapters.counted import counted
 from adapters.postgres.database import load_sql
 from core.call import Call, fold, initial
 from core.events import decode
@@ -25,7 +26,8 @@ MAX_REASONS: Final = 100
 MAX_ORDERS: Final = 100
 
 PERSON_AFTER_S: Final = 2.0
-"""Before a person's order is begun every instance has seen it (they look once a second) and forgotten the account's refusals."""
+"""A person's order is begun this long after it was made: by then every instance has seen it (they look once a second) and
+forgotten that the account was refused."""
 
 _CALLS, _REASONS = load_sql("parked_calls"), load_sql("parked_reasons")
 _ENTERPRISES, _OPEN = load_sql("parked_enterprises"), load_sql("retry_orders_open")
@@ -158,10 +160,10 @@ def in_words(found: Parked, zone: tzinfo) -> Iterator[str]:
     if not found.total:
         yield "no call needs a person"
         return
-    yield f"{counted(found.total)} {'needs' if found.total == 1 else 'need'} a person:"
+    yield f"{counted(found.total, 'call')} {'needs' if found.total == 1 else 'need'} a person:"
     for each in found.reasons:
         code = f" ({each.code})" if each.code is not None else ""
-        yield f"  {each.enterprise}: {counted(each.calls)} since {_moment(each.since_ms, zone)}: {each.reason}{code}"
+        yield f"  {each.enterprise}: {counted(each.calls, 'call')} since {_moment(each.since_ms, zone)}: {each.reason}{code}"
         if each.remedy:
             yield f"      {each.remedy}"
     yield ""
@@ -173,11 +175,6 @@ def in_words(found: Parked, zone: tzinfo) -> Iterator[str]:
         what = f"call {order.call}" if order.call else "everything"
         state = f"being asked again, {order.retried} so far" if order.begun else "asked again in a moment"
         yield f"  {order.enterprise}: {what} is {state} ({order.by}{f': {order.reason}' if order.reason else ''})"
-
-
-def counted(count: int) -> str:
-    """How many calls, in words."""
-    return "1 call" if count == 1 else f"{count} calls"
 
 
 def _moment(at_ms: int | None, zone: tzinfo) -> str:

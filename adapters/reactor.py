@@ -8,12 +8,10 @@ or another instance, left behind.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
-from uuid import UUID
 
 import structlog
 
@@ -21,11 +19,8 @@ from adapters.agenda import PLACES, Agenda, Places
 from adapters.attendant import (
     Again,
     Attendant,
-    CallSettings,
     Counters,
     Held,
-    Joining,
-    Ownership,
     Progress,
     Rests,
     Waits,
@@ -33,13 +28,10 @@ from adapters.attendant import (
 )
 from adapters.click_caller import ClickCaller
 from adapters.folded import OWN_SIGNALS
-from adapters.ids import event_id
 from adapters.tail import Tail
 from core.clicks import STREAM as CLICKS
-from core.decisions import Limits
-from core.effects import Gateway
 from core.errors import StoreUnavailable
-from core.ports import EventStore, RecordedEvent, StreamId
+from core.ports import RecordedEvent, StreamId
 from core.values import Urgency
 
 log = structlog.get_logger("reactor")
@@ -51,23 +43,28 @@ DUE_OF_EACH: Final = 64
 """Due calls of one enterprise and urgency taken up in one poll: more than MoySklad takes of it in a second."""
 
 MANY_WAITING: Final = 5_000
-"""While so many wait, nothing of any backlog is read: it would be read anew each second for nothing."""
+"""While this many calls wait, no backlog is read: there would be no room for it, and it would be read again each second."""
 
 MANY_OWNED: Final = 50
 FEW_OF_EACH: Final = 8
-"""Of the backlog of each of so many enterprises: a thousand of them with a backlog are not read by ten thousands at once."""
+"""Where an instance owns more than ``MANY_OWNED`` enterprises, only this much of each one's backlog is read in one poll: a
+thousand backlogs must not fill the memory."""
 
 ENOUGH: Final = 4
-"""An enterprise of whose backlog so many wait is not asked for more of it."""
+"""No more of an enterprise's backlog is read while this many of its backlog calls wait for their turn."""
 
 POLL_S: Final = 1.0
 """Between two looks for what is due. What is heard is attended to at once, and near deadlines have a timer."""
 
 MORE_S: Final = 0.1
-"""The same when a look found as many as it asked for, and they are done: a large company's calls are all due after a restart."""
+"""The pause after a look that found as many calls as it asked for, once they are done: there may be more, as after the restart
+of a large company's calls."""
 
 TIMER_MS: Final = 60_000
 """A deadline that is nearer than this gets a timer; a later one is found by polling."""
+
+LATE_MS: Final = 20
+"""A call that says it is late already is looked at again after so long: whatever made it say so, it makes no tight loop."""
 
 TIMERS: Final = 50_000
 """Timers at most; whatever has none is found by polling."""
@@ -79,10 +76,10 @@ ASKED_ENTERPRISES: Final = 10_000
 """Enterprises of which calls are remembered."""
 
 STOP_S: Final = 5.0
-"""How long requests under way may take to end when the service stops: each that does leaves no doubt behind."""
+"""How long requests under way may take when the service stops. One that ends in time is known to have worked or not."""
 
 BUG_PAUSE_MS: Final = 60_000
-"""A call that a bug stopped is left alone so long: it costs one traceback a minute, not a loop."""
+"""A call that met a bug is left alone for this long, so that it costs one traceback a minute and not a loop."""
 
 _OWN_SIGNALS: Final = frozenset(kind.type for kind in OWN_SIGNALS)
 
@@ -92,46 +89,26 @@ class Reactor:
 
     def __init__(
         self,
+        attendant: Attendant,
         *,
-        store: EventStore,
-        settings: CallSettings,
-        gateway: Gateway,
-        now_ms: Callable[[], int],
-        limits: Limits,
-        ownership: Ownership | None = None,
-        places: Mapping[Urgency, Places] | None = None,
-        jitter: Callable[[], float] = random.random,
-        new_id: Callable[[], UUID] = event_id,
-        stop_s: float = STOP_S,
-        joining: Joining | None = None,
         tail: Tail | None = None,
         clicks: ClickCaller | None = None,
+        places: Mapping[Urgency, Places] | None = None,
+        stop_s: float = STOP_S,
     ) -> None:
-        """``tail``: what this process records itself: of a call's own signal in it this need not be told.
+        """``attendant``: does what is to be done for one call. ``tail``: what this process records itself, the attendant's own; a
+        call's own signal in it needs no ``wake``.
 
         ``clicks``: attends to the streams of clicks. ``places``: how many calls are attended to at once. ``stop_s``: how long
         requests under way may take to end.
-
-        The rest is the attendant's: see :class:`adapters.attendant.Attendant`.
         """
-        self._attendant = Attendant(
-            store=store,
-            settings=settings,
-            gateway=gateway,
-            now_ms=now_ms,
-            limits=limits,
-            ownership=ownership,
-            jitter=jitter,
-            new_id=new_id,
-            joining=joining,
-            tail=tail,
-        )
+        self._attendant = attendant
         if tail is not None:
             tail.listen(self._recorded)
         self._clicks = clicks
-        self._store = store
-        self._now_ms = now_ms
-        self._ownership = self._attendant.ownership
+        self._store = attendant.store
+        self._now_ms = attendant.now_ms
+        self._ownership = attendant.ownership
         self._agenda = Agenda(places or PLACES)
         self._stop_s = stop_s
         self._stopping = False
@@ -344,7 +321,7 @@ class Reactor:
         in_ms = wake_ms - self._now_ms()
         if in_ms <= TIMER_MS:
             loop = asyncio.get_running_loop()
-            self._timers[stream] = loop.call_later(max(0, in_ms) / 1000, self._rings, stream, rank)
+            self._timers[stream] = loop.call_later((in_ms if in_ms > 0 else LATE_MS) / 1000, self._rings, stream, rank)
 
     def _rings(self, stream: StreamId, rank: Urgency) -> None:
         self._timers.pop(stream, None)

@@ -19,6 +19,7 @@ import click
 import orjson
 
 from adapters.call_search import no_such_call, resolve
+from adapters.counted import counted
 from adapters.histories import Histories
 from adapters.time_machine import Judged, Revision, Unreadable, corpus, judged, no_revisions, read_history
 from core.approval import BadApproval, objections, read_approved, renewed, told
@@ -177,7 +178,7 @@ class _Progress:
         """So many are done."""
         if self.clock() - self.told_s >= PROGRESS_S:
             self.told_s = self.clock()
-            self.complain(f"{count:,} of {self.whole:,} calls")
+            self.complain(f"{count:,} of {counted(self.whole, 'call')}")
 
 
 async def against_one(history: HistoryFile, against: Against, words: Words, revision: Revision) -> int:
@@ -233,7 +234,7 @@ async def against_corpus(
     if approve and approved_path is not None:
         content = {"histories": renewed(approved, found_of)}
         _write(approved_path, content)
-        words.complain(f"{len(found_of)} histories with differences are approved in {approved_path}")
+        words.complain(f"approved in {approved_path}, histories with differences: {len(found_of)}")
         return 0
     wrong = list(objections(approved, found_of))
     for line in wrong:

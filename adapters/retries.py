@@ -1,9 +1,11 @@
-"""Works orders off to ask MoySklad again for what is parked: a few calls at a time, whatever crashes when.
+"""Works through the orders to ask MoySklad again for parked calls: a few calls at a time, so that a crash loses and repeats
+nothing.
 
-Orders are rows of ``retry_orders``. A person makes them, a change of an enterprise's settings does (in its own transaction), and
-an account that MoySklad accepts again. Every instance runs a worker: the row's lock says whose turn it is, the row says how far
-it was done, and a call that was asked again is not parked any more, so a batch that is repeated after a crash does nothing twice.
-What is refused anew is parked after the order was begun, and is not this order's matter: nothing loops.
+Orders are rows of ``retry_orders``. A person makes one, or a change of an enterprise's settings (in its own transaction), or an
+account that MoySklad accepts again. Every instance runs a worker. The lock on the row decides which one works on it, and the
+row says how far it came. A call that was asked for again is not parked any more, so a batch that is repeated after a crash does
+nothing twice. A call that is refused anew is parked later than the order was begun, so this order leaves it alone: nothing
+loops.
 """
 
 from __future__ import annotations
@@ -30,18 +32,19 @@ log = structlog.get_logger("retries")
 POLL_S: Final = 1.0
 
 FORGET_BEFORE_S: Final = 2.0
-"""An account gets its new chance this long before its order is begun: every instance looks at least once meanwhile."""
+"""In the last seconds before an order is begun every instance forgets that MoySklad refused the account; each looks at least
+once in that time."""
 
 BATCH: Final = 50
 BUSY_CALLS: Final = 100
-"""An enterprise with as many calls due gets no more of its order now: 10,000 parked calls come back at the pace of MoySklad's
-limits, and the queue that live calls share stays short."""
+"""While an enterprise has this many calls due, no more of its parked ones are added: 10,000 parked calls come back at the pace
+of MoySklad's limits, and the queue that live calls share stays short."""
 
 CALLS_CHECKPOINT: Final = "calls"
 """The read model by which parked calls are found."""
 
 TRIES: Final = 5
-"""Something else may enter a call's stream while it is being looked at; so often is it looked at again."""
+"""A call is looked at again this often if its stream changed meanwhile."""
 
 KEPT_DAYS: Final = 30
 MOST_NOTICED: Final = 10_000
@@ -50,7 +53,8 @@ MOST_NOTICED: Final = 10_000
 ACCOUNT_BY: Final = "the service"
 ACCOUNT_REASON: Final = "MoySklad accepts the account again"
 ACCOUNT_AGAIN_S: Final = 600.0
-"""An account that comes and goes has what is parked asked again at most so often: each time costs a request for each call."""
+"""Parked calls of an account that MoySklad accepts and refuses in turn are asked for at most this often: each time costs a
+request for each call."""
 
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 

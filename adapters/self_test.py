@@ -16,9 +16,9 @@ from typing import Any, Final
 import structlog
 
 from adapters.ingest import Ingest
-from adapters.postgres.database import DATABASE_ERRORS
+from adapters.outages import unavailable
 from adapters.self_test_steps import Progress, read_progress
-from adapters.settings_store import SettingsStore, is_outage
+from adapters.settings_store import SettingsStore
 from core.errors import StoreUnavailable
 from core.ports import EventStore, StreamId
 from core.self_test import NUMBER, PREFIX, is_test
@@ -130,12 +130,8 @@ class SelfTests:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _is_going_on(self, enterprise: str) -> bool:
-        try:
+        with unavailable("the calls cannot be read"):
             last = await self._pool.fetchval(_LAST, enterprise, f"call/{PREFIX}", f"call/{PREFIX[:-1]}.")
-        except DATABASE_ERRORS as error:
-            if not is_outage(error):
-                raise
-            raise StoreUnavailable("the calls cannot be read") from error
         if last is None:
             return False
         test = str(last).partition("/")[2]

@@ -15,6 +15,7 @@ import structlog
 
 from adapters import access, audit
 from adapters.asterisk.config import PbxConfig
+from adapters.attendant import Attendant
 from adapters.backlog import BacklogMeter
 from adapters.callbacks import WithCallbacks
 from adapters.click_book import PostgresClickBook
@@ -86,14 +87,16 @@ LEAVE_S: Final = 2.0
 
 
 YOUNG: Final = 20_000
-"""Objects made before the collector looks at them. A signal makes and drops some hundred, none of them in a cycle: looking
-after each 700 costs a twentieth of the processor, after so many (some megabytes) next to nothing."""
+"""After how many new objects Python's collector looks for cycles. A signal makes and drops some hundred objects, none of them
+in a cycle: looking after every 700 (Python's default) costs a twentieth of the processor, after this many (some megabytes) next
+to nothing."""
 
 
 def calm_the_collector() -> None:
-    """Keep Python's collector from stopping the loop: what is there by now is never looked at again, the young ones not with each
-    signal, the old ones rarely. What refers to itself (a traceback, a task) is still found, after some minutes at the latest
-    where there is much to do. May be said again when more was loaded."""
+    """Keep Python's collector from stopping the event loop.
+
+    What exists by now is never looked at again, new objects not after each signal, old ones rarely. Garbage in cycles
+    (tracebacks, tasks) is still found, in a busy service within some minutes. Call it again when more modules were loaded."""
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 50)
 
@@ -102,10 +105,10 @@ def calm_the_collector() -> None:
 class ServiceOptions:
     """What the service is told from outside. ``zone`` is the PBX's, ``api_zone`` MoySklad's.
 
-    ``address``: what the other instances call this one; empty for a tool or a test, which takes no part among them and attends
-    to whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
-    For tests: ``ways`` of ordering calls instead of those of the same names; ``known_limits`` of a process that knows what it
-    asked before.
+    ``address``: the name of this instance among the others; empty for a tool or a test, which is no instance and attends to
+    whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
+    For tests: ``ways`` of ordering calls that replace those of the same names; ``known_limits``: limits as of a process that
+    has run for a while.
     """
 
     dsn: str
@@ -257,7 +260,7 @@ async def assembled(
         ways.setdefault("http", http)
         caller = ClickCaller(store=store, ways=ways, now_ms=options.now_ms, ownership=ownership)
         switchboard = _switchboard(options, ground, ownership, lambda stream: reactor.joined(stream))
-        reactor = Reactor(
+        attendant = Attendant(
             store=store,
             settings=settings,
             gateway=WithCallbacks(moysklad.gateway, PostgresCallbacks(pool)),
@@ -266,8 +269,8 @@ async def assembled(
             ownership=ownership,
             joining=switchboard,
             tail=store.tail,
-            clicks=caller,
         )
+        reactor = Reactor(attendant, tail=store.tail, clicks=caller)
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
         ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)
         if ownership is not None and options.pbxes:

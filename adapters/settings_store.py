@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import asyncpg
 import orjson
 
+from adapters.outages import is_outage, unavailable
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.vault import Vault, is_encrypted
 from adapters.webhook_addresses import WebhookAddresses
@@ -50,10 +50,10 @@ RETRY_AFTER_S: Final = FRESH_S + 3.0
 again (``adapters/retries.py``): otherwise they would be refused once more, with the old key."""
 
 CONFIRM_EVERY_S: Final = 0.5
-"""Enterprises in use are asked about together, so often: one statement, however many there are."""
+"""How often the settings of all enterprises in use are compared with the database: one statement, however many there are."""
 
 IN_USE_S: Final = 30.0
-"""So long after it was last asked for, an enterprise is still in use."""
+"""An enterprise counts as in use for this long after its settings were last asked for."""
 
 CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000
@@ -129,7 +129,7 @@ class SettingsStore:
             raise
 
     async def _renew(self, enterprise: str) -> Current | None:
-        with _outage_as("the settings cannot be read"):
+        with unavailable("the settings cannot be read"):
             found = await self._look_once(enterprise)
         saved = self._current.get(enterprise, (0.0, None))[1]
         if saved is not None and found is not None and saved.revision > found.revision:
@@ -165,7 +165,7 @@ class SettingsStore:
             self._confirming = None
 
     async def _see_whether_changed(self, names: list[str], until_s: float) -> None:
-        with _outage_as("the settings cannot be read"):
+        with unavailable("the settings cannot be read"):
             marks = {row["number"]: row["mark"] for row in await self._pool.fetch(_MARKS, names)}
         for name in names:
             mark, read = self._read.get(name, ("", None))
@@ -187,7 +187,7 @@ class SettingsStore:
         known = self._tokens.get(token)
         if known is not None and known[0] > self._monotonic_s():
             return known[1]
-        with _outage_as("the settings cannot be read"):
+        with unavailable("the settings cannot be read"):
             number = await self._pool.fetchval(
                 "SELECT number FROM public.enterprises WHERE secret = $1 AND secret <> '' ORDER BY number LIMIT 1", token
             )
@@ -196,7 +196,7 @@ class SettingsStore:
 
     async def secret_of(self, enterprise: str) -> str:
         """The enterprise's secret at the provider (``enterprises.secret``), as it is now; empty where there is none."""
-        with _outage_as("the enterprise's secret cannot be read"):
+        with unavailable("the enterprise's secret cannot be read"):
             found = await self._pool.fetchval("SELECT secret FROM public.enterprises WHERE number = $1", enterprise)
         return str(found or "")
 
@@ -212,13 +212,13 @@ class SettingsStore:
         return None
 
     async def _all_webhooks(self) -> list[tuple[str, str]]:
-        with _outage_as("the settings cannot be read"):
+        with unavailable("the settings cannot be read"):
             rows = await self._pool.fetch(_WEBHOOKS_OF_ALL)
         return [(str(row["uuid"]), str(row["number"])) for row in rows]
 
     async def listing(self, wanted: str, only: str | None, limit: int) -> list[tuple[str, str, dict[str, Any]]]:
         """Enterprises by number: number, name, and the ``ms`` object as it is stored. ``wanted``: a part of number or name."""
-        with _outage_as("the settings cannot be read"):
+        with unavailable("the settings cannot be read"):
             rows = await self._pool.fetch(_LIST, wanted, only, limit)
         return [(row["number"], row["name"], read_object(read_object(row["integrations_config"]).get("ms"))) for row in rows]
 
@@ -227,7 +227,7 @@ class SettingsStore:
 
         Empty where nobody said.
         """
-        with _outage_as("the settings cannot be read"):
+        with unavailable("the settings cannot be read"):
             rows = await self._pool.fetch(_LIST, "", enterprise, 1)
         if not rows:
             return "", ""
@@ -269,7 +269,7 @@ class SettingsStore:
 
         A key that was replaced since was replaced for a reason. Raises as :meth:`save` does.
         """
-        with _outage_as("the settings cannot be read"):
+        with unavailable("the settings cannot be read"):
             stored = await self._pool.fetchval(_REVISION, enterprise, revision)
         if stored is None:
             return None
@@ -294,7 +294,7 @@ class SettingsStore:
         merged = merge_update({"enabled": True}, dict(config))
         _known_zone(merged)
         mark = fingerprint(merged)
-        with _outage_as("the settings cannot be stored"):
+        with unavailable("the settings cannot be stored"):
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 8023))", enterprise)
                 revision = await connection.fetchval(
@@ -310,7 +310,7 @@ class SettingsStore:
 
     async def history(self, enterprise: str, limit: int = 50) -> list[Revision]:
         """What changed, newest first; tokens in the clear, so mask before showing."""
-        with _outage_as("the settings cannot be read"):
+        with unavailable("the settings cannot be read"):
             rows = await self._pool.fetch(
                 "SELECT revision, at, by, reason, settings FROM settings_revisions"
                 " WHERE enterprise = $1 AND NOT inline ORDER BY revision DESC LIMIT $2",
@@ -418,7 +418,7 @@ class SettingsStore:
         if key in self._revisions:
             self._revisions.move_to_end(key)
             return self._revisions[key]
-        with _outage_as("the settings cannot be read"):
+        with unavailable("the settings cannot be read"):
             row = await self._pool.fetchrow(
                 "SELECT settings, inline FROM settings_revisions WHERE enterprise = $1 AND revision = $2", enterprise, revision
             )
@@ -450,34 +450,6 @@ class SettingsStore:
         cache.move_to_end(key)
         while len(cache) > limit:
             cache.popitem(last=False)
-
-
-_OUTAGE_CLASSES: Final = ("08", "28", "3D", "40", "53", "55", "57", "58")
-"""SQLSTATE classes that speak of the server, not of the statement: connection, log-in, missing database, roll-back by
-the server, resources, object in use, operator, system."""
-
-_READ_ONLY: Final = ("25006", "25P03")
-"""A standby, as long as a fail-over lasts; a transaction that stood still for too long."""
-
-
-def is_outage(error: BaseException) -> bool:
-    """Whether the same statement may succeed later. A wrong statement or value is a bug, and must be seen as one."""
-    if isinstance(error, asyncpg.PostgresError):
-        state = str(error.sqlstate or "")
-        return not state or state[:2] in _OUTAGE_CLASSES or state in _READ_ONLY
-    if isinstance(error, asyncpg.InterfaceError):
-        return not isinstance(error, ValueError) and ("clos" in str(error) or "released" in str(error))
-    return isinstance(error, DATABASE_ERRORS)
-
-
-@contextmanager
-def _outage_as(words: str) -> Iterator[None]:
-    try:
-        yield
-    except DATABASE_ERRORS as error:
-        if not is_outage(error):
-            raise
-        raise StoreUnavailable(words) from error
 
 
 def _settings(config: Mapping[str, Any]) -> Settings:

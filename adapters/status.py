@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from adapters.backlog import BacklogMeter
+from adapters.counted import counted
 from adapters.postgres.database import DATABASE_ERRORS, explain, load_sql
 from core.ports import Node
 
@@ -250,7 +251,7 @@ def backlog_words(backlog: Mapping[str, Any]) -> str:
     if not backlog["calls"]:
         return "no call waits"
     lanes = ", ".join(f"{backlog[f'calls_{lane}']} {lane}" for lane in ("live", "ended", "backlog") if backlog[f"calls_{lane}"])
-    waits = "1 call waits" if backlog["calls"] == 1 else f"{backlog['calls']} calls wait"
+    waits = counted(backlog["calls"], "call") + (" waits" if backlog["calls"] == 1 else " wait")
     return f"{waits} ({lanes}), the oldest for {span(backlog['oldest_s'])}; at least {span(backlog['estimate_s'])} of work"
 
 
@@ -269,7 +270,7 @@ def account_lines(accounts: Sequence[Mapping[str, Any]], now_ms: int) -> Iterato
 def account_words(account: Mapping[str, Any], now_ms: int) -> str:
     """One account in trouble, in words."""
     what = "has refused everything of it" if account.get("state") == "refused" else "has been away"
-    waiting = f", {account['waiting']} requests wait" if account.get("waiting") else ""
+    waiting = f", {counted(account['waiting'], 'request')} waiting" if account.get("waiting") else ""
     until_ms = account.get("until_ms")
     again = f"; tried again in {span((until_ms - now_ms) / 1000)}" if until_ms is not None and until_ms > now_ms else ""
     reason = f" ({account['reason']})" if account.get("reason") else ""
@@ -283,11 +284,11 @@ def pbx_words(pbx: Mapping[str, Any], now_ms: int) -> str:
     if pbx.get("state") == "free":
         return f"{pbx.get('name')}: no instance keeps its connection yet"
     since = span((now_ms - int(pbx.get("since_ms") or now_ms)) / 1000)
-    more = f"; {pbx['connections'] - 1} reconnections" if int(pbx.get("connections") or 0) > 1 else ""
+    more = f"; {counted(pbx['connections'] - 1, 'reconnection')}" if int(pbx.get("connections") or 0) > 1 else ""
     if pbx.get("closed"):
-        more += f"; {pbx['closed']} calls had ended unheard"
+        more += f"; {counted(pbx['closed'], 'call')} had ended unheard"
     if pbx.get("waiting"):
-        more += f"; {pbx['waiting']} messages wait to be recorded"
+        more += f"; {counted(pbx['waiting'], 'message')} not recorded yet"
     if pbx.get("state") == "connected":
         heard_ms = pbx.get("heard_ms")
         last = f", last heard {span((now_ms - heard_ms) / 1000)} ago" if heard_ms is not None else ""

@@ -57,6 +57,13 @@ KEEP_MS: Final = 172_800_000
 HOLD_MS: Final = 5_000
 """An instance that stops in the middle of a batch, and is not gone, holds the others up no longer than this."""
 
+ALONE_S: Final = 10.0
+"""Nobody else has recorded anything for so long: then no batch is held against others, for there are none."""
+
+
+class Overtaken(Exception):
+    """Another instance has joined the log further in the middle of a batch that was not held against it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Near:
@@ -134,6 +141,14 @@ class SwitchboardState(Protocol):
         """
         ...
 
+    def offered(self, after: int) -> AbstractAsyncContextManager[SwitchboardBatch]:
+        """The same without keeping anybody out: half as many questions, for an instance that is alone.
+
+        What is asked is answered as of this position, and what is done stays all together with ``move``, if the position is
+        still the same then. Otherwise that word raises :class:`Overtaken`, and nothing of it stays.
+        """
+        ...
+
     async def clicked(self, since_ms: int) -> dict[str, int]:
         """Enterprises with a click whose order was given then or later, and when the last one's was."""
         ...
@@ -163,17 +178,21 @@ class Switchboard:
         now_ms: Callable[[], int],
         foreign: Callable[[StreamId], bool] = nobody,
         tail: Tail | None = None,
+        alone_s: float = ALONE_S,
     ) -> None:
-        """``tail``: what this process records itself; without it the log is read each time."""
+        """``tail``: what this process records itself; without it the log is read each time. ``alone_s``: see ALONE_S."""
         self._state = state
         self._store = store
         self._wake_call = wake_call
         self._now_ms = now_ms
         self._foreign = foreign
         self._tail = tail
+        self._alone_s = alone_s
         self._kept: int | None = None
         self._seen = 0
         self._kept_s = float("-inf")
+        self._breaks = 0
+        self._broke_s = float("-inf")
         self._unjoined = Unjoined(tail, now_ms) if tail is not None else None
         self.position = 0
         """Up to here, as far as this instance knows, the log's legs are joined and their copies recorded."""
@@ -234,8 +253,16 @@ class Switchboard:
             # Outcomes join nothing. That they were passed is kept with the next batch, or soon.
             self._passed(batch)
             return len(batch)
+        try:
+            return await self._join_batch(batch)
+        except Overtaken:
+            await self._look()
+            return len(batch)
+
+    async def _join_batch(self, batch: Sequence[RecordedEvent]) -> int:
         # One switchboard at a time over all instances: whoever takes the state where this batch begins.
-        async with self._state.taken(self._kept or 0) as memory:
+        after = self._kept or 0
+        async with self._state.offered(after) if self._is_alone() else self._state.taken(after) as memory:
             if memory is None:
                 await self._look()
                 return 0
@@ -248,10 +275,19 @@ class Switchboard:
                 self._wake_call(stream)
             await memory.move(batch[-1].position if batch else self._seen, hasten=others, now_ms=self._now_ms())
         self._passed(batch)
-        self._kept, self._kept_s = self._seen, clock()
+        self._kept, self._kept_s = self._seen, asyncio.get_running_loop().time()
         if self._unjoined is not None and self._unjoined.asks_for_clicks(self.position):
             await self._unjoined.learn_clicks(self._state.clicked)
         return len(batch)
+
+    def _is_alone(self) -> bool:
+        """Whether nobody else has recorded anything of late, as far as this process has seen."""
+        if self._tail is None:
+            return False
+        now_s = asyncio.get_running_loop().time()
+        if self._breaks != self._tail.breaks:
+            self._breaks, self._broke_s = self._tail.breaks, now_s
+        return now_s - self._broke_s >= self._alone_s
 
     async def _look(self) -> None:
         """Begin where the log is joined to."""
@@ -331,9 +367,9 @@ class Switchboard:
             for (leg, _), relayed in lesson.to_relay.items():
                 stream = StreamId(enterprise=enterprise, name=leg)
                 here = heard.get(stream)
-                if here is None and leg not in lesson.before:
-                    heard[stream] = []  # nothing was heard of it so far
-                elif here is None or here[0].version > relayed + 1 or here[-1].version - here[0].version >= len(here):
+                if not here and leg not in lesson.before:
+                    heard[stream] = []  # nothing was heard of it so far, by whichever call it is asked for
+                elif not here or here[0].version > relayed + 1 or here[-1].version - here[0].version >= len(here):
                     asked[stream] = min(relayed, asked.get(stream, relayed))
         return heard | await self._store.read_many(asked) if asked else heard
 

@@ -1,7 +1,7 @@
-"""What was recorded and the switchboard has not joined yet, by enterprise: whoever is not concerned need not wait for it.
+"""Which events the switchboard still has to join, by enterprise, so that calls of other enterprises need not wait for it.
 
-It goes by what this process records itself (``adapters/tail.py``). As soon as somebody else's events came in between, it says
-only what is certain all the same: up to where the switchboard has come.
+It knows what this process records itself (``adapters/tail.py``). Once another instance has recorded something in between, it
+falls back to what is certain: the position up to which the switchboard has joined everything.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from core.values import Direction
 
 OURS: Final = "switchboard"
 RELAYED: Final = "relayed from "
-"""How the wires of what the switchboard appends itself begin."""
+"""``Observation.wire`` of the copies that the switchboard appends begins with this."""
 
 MOST: Final = 50_000
-"""Events that wait to be joined; of more nothing is known but how far the switchboard is (it stands still)."""
+"""Events that may wait to be joined (the switchboard stands still); beyond that only the switchboard's position is known."""
 
 CLICKED_MS: Final = CALL_WITHIN_MS + 30_000
-"""A call of an enterprise may be a click's for so long after the order; the rest is for clocks that differ."""
+"""A call may be a click's for so long after the order was given; the half minute on top is for clocks that differ."""
 
 LOOK_MS: Final = 1_000
-"""Between two questions for the clicks of others."""
+"""Between two questions to the database for clicks that other instances recorded."""
 
 _OBSERVATIONS: Final = frozenset(kind.type for kind in OBSERVATIONS)
 
@@ -39,7 +39,7 @@ def may_join(recorded: RecordedEvent) -> bool:
 
 
 class Unjoined:
-    """By enterprise, the places of what may yet prove something of another stream's call."""
+    """Of each enterprise, the log positions of events that may still prove something about a call of another stream."""
 
     def __init__(self, tail: Tail, now_ms: Callable[[], int]) -> None:
         self._tail = tail
@@ -53,9 +53,11 @@ class Unjoined:
         tail.listen(self._hear)
 
     def joined_until(self, enterprise: str, position: int) -> int:
-        """Up to where everything that may concern calls of this enterprise is joined; ``position``: all is, up to there.
+        """Up to which position everything that may concern calls of this enterprise is joined. ``position``: the switchboard's
+        own.
 
-        A customer's hangup proves nothing of any leg, unless nothing else was heard of its call. All else that was heard may.
+        A customer's hangup proves nothing about another stream, unless it is the first event of its call. Every other
+        observation may.
         """
         if self._tail.since < 0 or position < max(self._tail.since, self._blind_until):
             return position
@@ -69,20 +71,20 @@ class Unjoined:
         return max(position, self._tail.last)
 
     def may_be_clicks(self, enterprise: str) -> bool:
-        """Whether somebody of this enterprise clicked of late, or it is not known."""
+        """Whether somebody of this enterprise clicked lately, or may have."""
         if self._clicks_as_of != self._tail.breaks:
             return True
         started_ms = self._clicked.get(enterprise)
         return started_ms is not None and self._now_ms() - started_ms < CLICKED_MS
 
     def asks_for_clicks(self, position: int) -> bool:
-        """Whether others may have clicked, and all that they recorded is joined, so that it can be known."""
+        """Whether it is time to ask for clicks of other instances: there may be some, and all that they recorded is joined."""
         if self._clicks_as_of == self._tail.breaks or not 0 <= self._tail.since <= position:
             return False
         return self._asked_ms is None or not 0 <= self._now_ms() - self._asked_ms < LOOK_MS
 
     async def learn_clicks(self, clicked: Callable[[int], Awaitable[dict[str, int]]]) -> None:
-        """Ask for the clicks of late (``SwitchboardState.clicked``). Raises StoreUnavailable."""
+        """Ask for recent clicks (``SwitchboardState.clicked``). Raises StoreUnavailable."""
         now_ms, breaks = self._now_ms(), self._tail.breaks
         self._asked_ms = now_ms
         for enterprise, started_ms in (await clicked(now_ms - CLICKED_MS)).items():

@@ -1,7 +1,7 @@
-"""Whose webhook an address is: every UUID by its hash, in memory, so that an unknown one costs the database nothing.
+"""Whose webhook an address is: all UUIDs are in memory, so that an unknown one costs the database nothing.
 
-A hash leads there, and the UUIDs are compared whole: how long it takes says nothing of how near somebody came. The table is read
-again when an unknown UUID is shown, every two seconds at most, however many come.
+They are found by their hash and then compared as a whole, so the time it takes tells a guesser nothing. An unknown UUID makes
+the table be read again, but only every two seconds, however many are shown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Load = Callable[[], Awaitable[Iterable[tuple[str, str]]]]
 
 
 class WebhookAddresses:
-    """What ``load`` told last."""
+    """The webhook addresses as ``load`` last told them."""
 
     def __init__(self, load: Load, monotonic_s: Callable[[], float]) -> None:
         self._load = load

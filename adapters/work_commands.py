@@ -19,9 +19,10 @@ import orjson
 
 from adapters.call_search import no_such_call, resolve
 from adapters.command_line import complain, environment, fail, run
+from adapters.counted import counted
 from adapters.environment import Environment
 from adapters.later import later
-from adapters.parked import MAX_SHOWN, Ordered, Parked, counted, in_words
+from adapters.parked import MAX_SHOWN, Ordered, Parked, in_words
 from adapters.postgres.rebuild import rebuild
 from adapters.service import Service
 
@@ -72,9 +73,12 @@ def retry_command(opened: Opened, enterprise: str | None, call: str | None, ever
             if call is not None and enterprise is not None:
                 click.echo(await _retry_call(service, enterprise, call, by, reason))
                 return
-            for each in [enterprise] if enterprise else sorted(await service.parked.counts()):
+            wanted = [enterprise] if enterprise else sorted(await service.parked.counts())
+            if not wanted:
+                click.echo("nothing is parked")
+            for each in wanted:
                 ordered, count = await service.parked.retry_enterprise(each, by=by, reason=reason)
-                told = "nothing is parked" if ordered is Ordered.NOT_PARKED else f"{ordered}, {counted(count)}"
+                told = "nothing is parked" if ordered is Ordered.NOT_PARKED else f"{ordered}, {counted(count, 'call')}"
                 click.echo(f"{each}: {told}")
 
     run(work())
@@ -103,14 +107,14 @@ def rebuild_command(opened: Opened, names: tuple[str, ...]) -> None:
             told, started = ", ".join(names or known), time.monotonic()
             models = [known[name] for name in names or known]
             count = await rebuild(service.options.dsn, models, partial(_progress, told, started))
-            click.echo(f"{told}: rebuilt from {count} events in {time.monotonic() - started:.1f} s")
+            click.echo(f"{told}: rebuilt from {counted(count, 'event')} in {time.monotonic() - started:.1f} s")
 
     run(work())
 
 
 def _progress(names: str, started: float, done: int, count: int) -> None:
     rate = done / max(time.monotonic() - started, 1e-3)
-    complain(f"{names}: {done} of {count} events" + (f", {rate:,.0f} a second" if done else ""))
+    complain(f"{names}: {done:,} of {counted(count, 'event')}" + (f", {rate:,.0f} a second" if done else ""))
 
 
 @click.command("doctor")

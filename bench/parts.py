@@ -18,6 +18,8 @@ from adapters.sandbox import SANDBOX, AccountSeed, EmployeeSeed, SandboxOptions,
 from adapters.sandbox.seed import CounterpartySeed
 from adapters.service import Service, ServiceOptions, assembled
 from adapters.vault import Vault
+from bench import by_hand
+from bench.by_hand import Clock
 from bench.work import EXTENSIONS, PBX_ZONE, Call, employee_id, enterprise_name, phone_key, settings
 from core.decisions import Limits
 from core.ports import Projection
@@ -44,16 +46,6 @@ def projections() -> tuple[Projection, ...]:
     return (Calls(folded), Journal(folded), Statistics(folded))
 
 
-@dataclass(slots=True)
-class Clock:
-    """Time that stands still until it is moved."""
-
-    now_ms: int = STARTS_MS
-
-    def __call__(self) -> int:
-        return self.now_ms
-
-
 @dataclass(slots=True, kw_only=True)
 class Parts:
     """The parts, and what they were told to do. Nothing runs by itself."""
@@ -76,24 +68,12 @@ class Parts:
 
     async def settle(self) -> None:
         """Until nothing moves any more at this moment."""
-        while True:
-            head = await self.service.store.head()
-            while await self.service.switchboard.step():
-                pass
-            await self.service.reactor.idle()
-            if await self.service.store.head() == head:
-                return
+        await by_hand.settle(self.service)
 
     async def wait(self, ms: int) -> None:
         """Let time pass, meeting each deadline on the way."""
-        until, last_ms = self.clock.now_ms + ms, None
-        while (due_ms := await self.service.store.next_due_ms()) is not None and due_ms <= until:
-            self.clock.now_ms = max(self.clock.now_ms, due_ms) + (1_000 if due_ms == last_ms else 0)
-            last_ms = due_ms
-            for due in await self.service.store.due(self.clock.now_ms, 1_000):
-                self.service.reactor.wake(due.stream, due.urgency)
-            await self.settle()
-        self.clock.now_ms = max(self.clock.now_ms, until)
+        service = self.service
+        await by_hand.let_pass(self.clock, self.clock.now_ms + ms, service.store, service.reactor, self.settle)
 
     def requests(self) -> list[Any]:
         """What MoySklad was asked so far."""
@@ -115,7 +95,7 @@ def account(nth: int) -> AccountSeed:
 @contextlib.asynccontextmanager
 async def parts(dsn: str, *, enterprises: Sequence[int] = (0,), json_api: bool = True) -> AsyncIterator[Parts]:
     """The parts on a migrated database, with these enterprises configured; nothing runs."""
-    clock = Clock()
+    clock = Clock(STARTS_MS)
     options = SandboxOptions(
         demo=False, clock=clock, switches=Switches(limits_enforced=False), accounts=tuple(account(nth) for nth in enterprises)
     )

@@ -25,7 +25,8 @@ from bench.wire import connected
 from bench.work import enterprise_name, settings
 
 NOT_OURS: Final = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
-"""Of the surroundings; without the latter modules are compiled once, as they are where ``ms.sh`` starts the service."""
+"""Variables that the service must not inherit: the first would lead it to another database, the second would keep Python from
+storing compiled modules, which it does where ``ms.sh`` starts the service."""
 
 READY_S: Final = 120.0
 LOOK_S: Final = 0.002

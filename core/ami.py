@@ -31,7 +31,7 @@ __all__ = ["Ami", "Pbx", "hear", "resync", "tick"]
 RINGING_HERE, RINGING_THERE, UP, TURNED_AWAY = 4, 5, 6, 7
 _GIVING_UP: Final = frozenset({None, 0, 16, 31, 127})
 _REFUSED: Final = frozenset({"BUSY", "CONGESTION", "CHANUNAVAIL"})
-"""Ends of a dial that the other side brought about even where it asked for no hangup."""
+"""Results of a dial that the called side caused, even if no hangup request was seen from it."""
 
 
 def hear(state: Ami, message: Mapping[str, str], heard_ms: int, pbx: Pbx) -> tuple[Ami, tuple[Heard, ...]]:
@@ -87,7 +87,8 @@ def _on_rename(desk: Desk, message: Mapping[str, Any]) -> None:
 
 
 def _on_hangup_request(desk: Desk, message: Mapping[str, Any]) -> None:
-    """Who asked to hang up, and of a leg why. ``SoftHangupRequest`` is the PBX's own doing and not listened to."""
+    """Note who asked to hang up; on the channel of a leg, also with which cause. ``SoftHangupRequest`` comes from the PBX
+    itself and is not listened to."""
     channel = channel_of(desk, message)
     if channel is None:
         return

@@ -49,7 +49,7 @@ GLARE_MS: Final = 500
 """Of two sides that hang up within this time the first one did."""
 
 JUST_BEFORE_MS: Final = 2_000
-"""A call that ends this soon after listening began may have been asked to before."""
+"""If a call ends this soon after listening began, the request to hang up may have come before that, unheard."""
 
 REAL: Final = (Side.PHONE, Side.OUTSIDE)
 _BY_THE_PBX: Final = frozenset({"NOANSWER"})

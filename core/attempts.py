@@ -16,17 +16,18 @@ ORPHAN_GUARD_MS: Final = 6_000
 goes on sending for as long as its kernel is told to try (five seconds, ``adapters/moysklad/sending.py``)."""
 
 UNHURRIED_GUARD_MS: Final = 25_000
-"""The same where nobody waits: a record, or a recording, may as well come when even a slow MoySklad must have acted."""
+"""The same where nobody waits (a record, a recording): long enough for even a slow MoySklad to have acted."""
 
 SLOW_GUARD: Final = 4
-"""A POST that was given up after so long is believed lost only after so many times that: MoySklad is slow, not deaf."""
+"""How many times as long we wait, after giving a POST up, before we believe that it was lost: a MoySklad that answers slowly
+may still be working on it."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A write that was started. ``in_doubt``: it may have taken effect; False: it is known that it did not.
 
-    ``ended_ms``: when we gave it up; None while nobody has said so.
-    ``doubted``: an earlier try of the same may have, whatever becomes of this one.
+    ``ended_ms``: when we stopped waiting for its answer; None: that is not recorded (yet, or because the process died).
+    ``doubted``: an earlier try of the same write may have taken effect, whatever becomes of this one.
     """
 
     key: str
@@ -42,7 +43,8 @@ class Attempt(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
         return self.in_doubt or self.doubted
 
     def guard_ms(self, *, hurried: bool) -> int:
-        """How long after it was sent it may still take effect, whatever a look tells before that. ``hurried``: a card waits."""
+        """How long after it was sent it may still take effect, even if MoySklad does not show it yet. ``hurried``: a card waits
+        for it."""
         least_ms = REPOST_GUARD_MS if self.ended_ms is not None else ORPHAN_GUARD_MS
         took_ms = 0 if self.ended_ms is None else self.ended_ms - self.at_ms
         return max(least_ms if hurried else UNHURRIED_GUARD_MS, SLOW_GUARD * took_ms)

@@ -295,7 +295,7 @@ def _heard(call: Draft, event: Observation) -> None:
 
 
 def _downloaded(call: Draft, event: Observation) -> None:
-    """The same of a record that was downloaded: nobody heard it live."""
+    """The same for a signal that was downloaded later: nobody heard it live."""
     heard_ms = event.heard_ms
     if call.first_heard_ms is None or heard_ms < call.first_heard_ms:
         call.first_heard_ms = heard_ms
@@ -342,7 +342,7 @@ def _dialled(call: Draft, event: DialObserved) -> None:
 
 
 def _move_on_its_own(call: Draft, trigger: Trigger) -> None:
-    """A call that was taken for another one's leg, or for internal, and is a customer's own: its end may be known already."""
+    """Move a call that was wrongly taken for a leg or for an internal one; if its end is known already, it ends at once."""
     before = call.phase
     _move(call, trigger)
     if before in (Phase.ABSORBED, Phase.INTERNAL_ENDED) and call.phase is not before:
@@ -352,7 +352,7 @@ def _move_on_its_own(call: Draft, trigger: Trigger) -> None:
 
 
 def _is_echo(call: Draft, step: Dial) -> bool:
-    """Whether this only repeats, in the PBX script's form and later, what AMI told: who stopped ringing must not ring anew."""
+    """Whether the PBX script only repeats here what AMI told before: telephones that stopped ringing must not ring again."""
     if step.exact:
         return False
     recent = [dial for dial in call.dials if dial.exact and 0 <= step.heard_ms - dial.heard_ms <= ECHO_MS]
@@ -490,7 +490,7 @@ def _clicked(call: Draft, event: ClickJoined) -> None:
 
 
 def _own_dial(dial: Dial, click: ClickJoined | None) -> Dial:
-    """Of a click nothing comes in: what looks so is the employee's telephone, with the customer's number on its display."""
+    """A clicked call never comes in: what looks so is the employee's telephone, with the customer's number on its display."""
     return dial if click is None or dial.direction is Direction.OUTGOING else replace(dial, direction=Direction.INTERNAL)
 
 

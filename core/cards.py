@@ -130,7 +130,8 @@ def shows_refused(remote: Remote) -> Refusal | None:
 
 
 def _refused_to_hide(remote: Remote) -> frozenset[str]:
-    """Extensions whose card MoySklad refused to hide in a request that only hid (empty: HIDE_ALL): not asked again."""
+    """Extensions whose card MoySklad refused to hide, in a request that did nothing else (an empty one stands for HIDE_ALL):
+    they are not asked for again."""
     return frozenset(
         event.extension
         for refusal in remote.refusals
@@ -143,7 +144,8 @@ def _refused_to_hide(remote: Remote) -> frozenset[str]:
 
 
 def mixture_refused(remote: Remote) -> bool:
-    """Whether cards and record were refused together: which of them it was is found out by asking for the cards alone."""
+    """Whether a request with both cards and record was refused. Which of the two was meant is found out by asking for the cards
+    alone."""
     return any(refusal.proves and is_mixed(refusal.effect) for refusal in remote.refusals)
 
 

@@ -30,7 +30,7 @@ OWN_LEG_MS: Final = 15_000
 """The employee's telephone rings at once; what the exchange tells of it lags up to seven seconds behind (quirk 4)."""
 
 CHOSEN: Final = "click-"
-"""How the ids begin that we choose."""
+"""Ids that we choose ourselves begin with this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,8 @@ retries are not documented and carry no id; its other webhooks are repeated with
 Longer, and an employee who did not get to the telephone in time could not try again."""
 
 LOST_MS: Final = int(ORIGINATE_S * 1_000) + 7_000
-"""An order without an outcome for so long has lost whoever gave it: whether it arrived, nobody knows."""
+"""After this long without an outcome the instance that gave the order is taken for dead, and nobody knows whether the order
+arrived."""
 
 CALL_WITHIN_MS: Final = 90_000
 """A call that is heard to begin later than this after the order is not the click's: telephones ring for a minute at most, and
@@ -136,7 +137,7 @@ class OriginateDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginateFailed:
-    """It did not, as far as is known. ``ambiguous``: it may ring all the same."""
+    """The exchange did not take the order, as far as is known. ``ambiguous``: a telephone may ring all the same."""
 
     type: ClassVar[str] = "originate_failed"
     at_ms: int

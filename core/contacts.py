@@ -29,8 +29,8 @@ ABSENT_MS: Final = 60_000
 ABSENT_WATCHED_MS: Final = 600_000
 ABSENT_AGED_MS: Final = 600_000
 CALL_TRUST_MS: Final = 300_000
-"""A call is linked to what was found so recently without another search: most often the question of the ringing telephone
-itself."""
+"""A call is linked without another search to a customer who was found this recently: most often when the ringing telephone
+asked for the name."""
 CALL_TRUST_WATCHED_MS: Final = 3_600_000
 KEPT_MS: Final = 30 * 86_400_000
 """What nobody has asked about for so long is forgotten; asked again it is looked up."""
@@ -204,7 +204,7 @@ def is_good_for_a_call(known: Known, now_ms: int, *, changed_ms: int | None = No
 
 
 def is_newer(fresh: Known, known: Known | None) -> bool:
-    """Whether the one replaces the other: the later question's answer, or the one that has the names."""
+    """Whether the first replaces the second: it answers a later question, or it has the names that the second lacks."""
     if known is None or fresh.asked_ms >= known.asked_ms:
         return True
     return fresh.is_named and not known.is_named

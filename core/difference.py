@@ -28,10 +28,10 @@ CARD_SLACK_MS: Final = 5_000
 """A card that stands so much earlier or later stands as it did: MoySklad may be slow, and so may we."""
 
 TIME_SLACK_MS: Final = 1_000
-"""Times of the record are cut to seconds by half of those who tell them."""
+"""Times in the record may differ by this much and count as equal: half of their sources cut them to whole seconds."""
 
 FLICKER_MS: Final = 1_000
-"""What stood on a screen for less than this, before something else did, nobody saw."""
+"""Nobody saw what stood on a screen for less than this before something else replaced it."""
 
 WHOSE_CARD: Final = "whose card "
 _OF_THE_RECORD: Final = frozenset({"start", "end", "employee", "comment", "recordings"})
@@ -94,7 +94,7 @@ def folded_facts(events: Sequence[Event], *, enterprise: str, call: str, setting
 
 
 def compare(was: Facts, would: Facts) -> tuple[Change, ...]:
-    """What differs, in an order of its own. What follows from the call's or a card's not being there is not told beside it."""
+    """What differs, in a fixed order. What merely follows from a call or a card that is missing is not listed beside it."""
     found = [
         Change(
             about=about,

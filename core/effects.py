@@ -228,14 +228,14 @@ class KeepTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="keep_task"
 
 
 class HoldTasks(AfterRecord, frozen=True, kw_only=True, gc=False, tag="hold_tasks"):
-    """Remember that the account takes no tasks. Result: ``told_by``: the call with which a person was told so."""
+    """Remember that the account takes no tasks. Result: ``told_by``: the call that was first to find out, and tells a person."""
 
     type: ClassVar[str] = "hold_tasks"
     call: str
 
 
 class CloseCallback(AfterRecord, frozen=True, kw_only=True, gc=False, tag="close_callback"):
-    """Somebody talked with this customer until ``talked_ms``. Result: ``tasks`` (uuids): what is done with by that."""
+    """Somebody talked with this customer until ``talked_ms``. Result: ``tasks`` (uuids): those that are not needed any more."""
 
     type: ClassVar[str] = "close_callback"
     call: str
@@ -318,7 +318,7 @@ def way_of(effect: Effect) -> Way:
 
 
 def way_of_type(type_: str) -> Way:
-    """The same by the effect's type: a failed one is remembered by that."""
+    """The same by the effect's type name, which is all that is remembered of a failed one."""
     return _WAYS.get(type_, Way.PHONE)
 
 

@@ -44,10 +44,15 @@ class Order(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 class Task(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The call's task, and what the call means for the tasks of others.
 
-    ``asked``: the house was asked whose the task is; ``granted``: it is this call's; ``by``: it is that call's; ``talked``: none
-    is needed, somebody talked with the customer. ``held_by``: the account takes no tasks, as that call was told; ``told_by``
-    the same, learned by a refusal of its own. ``kept``: the house knows ``id``. ``closed``: the customer's matter is closed;
-    ``ended``: the tasks that are done with by that, ``completed``: those that MoySklad knows to be.
+    ``asked``: our own database (:class:`core.ports.Callbacks`) was asked which call gets the customer's task; ``granted``: this
+    one; ``by``: that other call; ``talked``: none is needed, somebody talked with the customer since.
+
+    ``held_by``: another call found out that the account takes no tasks; ``told_by``: this call found out itself, by a refusal,
+    and the call named here is the one that tells a person.
+
+    ``kept``: our database knows the task's ``id``. ``closed``: this call was a talk, and the database was told that nobody
+    needs to call the customer back; ``ended``: the tasks that became pointless by that, ``completed``: those of them that were
+    marked as done in MoySklad.
     """
 
     asked: bool = False
@@ -88,9 +93,10 @@ def apply(after: After, event: EffectStarted | EffectDone | EffectFailed | Effec
 
 
 def forgiven(after: After) -> After:
-    """The same once what was refused may be asked again: the house is asked anew whether the task is still needed.
+    """The state once what was refused may be asked again.
 
-    A task that is there, or that may be, stays the call's whatever anybody is told.
+    Our database is asked anew whether the task is still needed. A task that exists, or may exist, stays this call's in any
+    case.
     """
     task = after.task
     if task.id or (task.attempt is not None and task.attempt.may_have_worked):
@@ -118,7 +124,8 @@ def _failed(attempt: Attempt | None, event: EffectFailed) -> Attempt | None:
 
 
 def _refused(attempt: Attempt | None, event: EffectRefused) -> Attempt | None:
-    """What a refusal leaves: where it was known beforehand it settles nothing, and an earlier try may have been carried out."""
+    """What a refusal leaves of an attempt. One that was certain before anything was sent says nothing about an earlier try,
+    which may have been carried out."""
     if attempt is None:
         return None
     in_doubt = attempt.in_doubt and not event.started and not event.exchanges

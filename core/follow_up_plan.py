@@ -75,7 +75,8 @@ def refused_for_good(call: Call) -> Refusal | None:
 
 
 def waits_for_tasks(call: Call) -> bool:
-    """Whether the call's task waits until the account takes tasks again, which another call has told a person."""
+    """Whether the call's task waits until the account takes tasks again. Another call has told a person about it; one message
+    is enough."""
     task = call.remote.after.task
     return not task.id and any(teller not in ("", call.id) for teller in (task.held_by, task.told_by))
 
@@ -190,7 +191,7 @@ def _no_task_because(call: Call, settings: Settings) -> str:
 
 
 def _end(call: Call, task: Task, notes: list[Note]) -> Step | None:
-    """Mark as done whatever is done with by a talk."""
+    """Mark the tasks that a talk has made pointless as done, one step each."""
     refused = {each.effect.task: each for each in call.remote.refusals if isinstance(each.effect, CompleteTask)}
     for each in task.ended:
         if each in refused:
@@ -266,7 +267,9 @@ def _in_doubt(task: Task) -> bool:
 
 
 def _who(call: Call, settings: Settings) -> list[tuple[str, str]]:
-    """Whose the task may be, in order: an extension (empty: the client's responsible employee, if he has one), and why."""
+    """Who may get the task, the best choice first: an extension (empty: the client's responsible employee, if there is one),
+    and the reason.
+    """
     found = [("", "is responsible for the client")]
     if len(call.rung) == 1 and looks_like_extension(call.rung[0]):
         found.append((call.rung[0], "is the only one who was rung"))
@@ -287,7 +290,8 @@ def _owner(remote: Remote) -> str:
 
 
 def _employee(call: Call, settings: Settings, extension: str) -> str:
-    """The uuid, as far as it is known. One that a card was refused for may still own an order: the gateway does without."""
+    """The employee's uuid, empty where it is not known. It is used even if MoySklad refused a card for it: he may still own an
+    order, and the gateway makes the order without an owner if not."""
     mapped = settings.employee_for(extension)
     return mapped.id if mapped is not None else dict(call.remote.employees).get(extension) or ""
 

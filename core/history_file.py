@@ -21,7 +21,7 @@ from core.settings import Settings, map_secrets, parse_settings
 
 FORMAT: Final = 1
 HERE: Final = "(set)"
-"""Stands for a secret: whether there is one decides what is planned, which one does not."""
+"""Stands for a secret in the file: plans depend on whether there is one, never on which one."""
 
 _ADDRESSES: Final = frozenset({"webhook_uuid", "webhook_url"})
 """Whoever knows them can ring the enterprise's telephones, if its webhook's signature is not enforced."""

@@ -185,7 +185,9 @@ class EventStore(Protocol):
         ...
 
     async def next_due_ms(self) -> int | None:
-        """The earliest due time of any stream; None when no stream is due at all."""
+        """The earliest due time of any stream; None when no stream is due at all.
+
+        For tests and the bench, which move their clock there (``bench/by_hand.py``); the service itself asks :meth:`due`."""
         ...
 
 
@@ -254,8 +256,8 @@ HOLD_MS: Final = 3_600_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """Whether a missed call may have the task of its customer. ``talked_ms``: no, somebody talked with him until then; ``by``:
-    no, it is that call's; ``held_by``: yes, but the account takes none, as that call was told."""
+    """Whether a missed call may make the task for its customer. ``talked_ms``: no, somebody talked with him until then; ``by``:
+    no, that call makes it; ``held_by``: yes, but not now, for that call was told that the account takes no tasks."""
 
     granted: bool
     by: str = ""
@@ -267,9 +269,9 @@ class Callbacks(Protocol):
     """Which customers are to be called back, each by one task, whichever of his calls was missed (PRODUCT C11).
 
     A *matter* begins with the first missed call of a customer that is granted the task, and ends with a talk. ``clients`` are
-    the names under which a customer is known (his number, his contact): one in common is enough. It is what calls of
-    different streams tell each other; the callers of one enterprise have their turns one after another, on whichever
-    instance. Every method may be repeated: it answers the same. All may raise StoreUnavailable.
+    the names under which a customer is known (his number, his contact): two calls are the same customer's if they have one in
+    common. This is the only thing that calls tell each other directly, so the questions of one enterprise are answered one
+    after another, whichever instance asks. Every method may be repeated: it answers the same. All may raise StoreUnavailable.
     ``tests/contracts/callbacks.py`` states this as tests.
     """
 
@@ -280,16 +282,17 @@ class Callbacks(Protocol):
     async def keep(self, enterprise: str, call: str, task: str) -> bool:
         """The claimed task is there. False: its matter has ended meanwhile.
 
-        The account takes tasks, so: whoever waits for that (``hold``) is asked again.
+        It also shows that the account takes tasks: calls that wait for that (``hold``) are attended to again.
         """
         ...
 
     async def hold(self, enterprise: str, call: str) -> str:
-        """The account takes no tasks. Which call was told so first, and shall be the one that tells a person."""
+        """Note that the account takes no tasks. Returns the call that was the first to find out: that one tells a person."""
         ...
 
     async def close(self, enterprise: str, call: str, clients: Sequence[str], talked_ms: int) -> tuple[str, ...]:
-        """Somebody talked with this customer until then: his matters end, unless he was missed since. Their tasks."""
+        """Somebody talked with this customer until then: his matters end, unless he was missed since. Returns the tasks of
+        those that ended."""
         ...
 
 
@@ -320,10 +323,11 @@ class Projection(Protocol):
 
 @runtime_checkable
 class Rebuildable(Projection, Protocol):
-    """One that is derived anew while it is in use.
+    """A read model that can be derived anew while it is in use.
 
-    Pieces of the log are gone through in any order, several at once, by copies of it in processes of their own (it is pickled),
-    and the one in use goes on being applied to. What is written meanwhile must never make a row older than it is.
+    The log is cut into pieces, which copies of the read model (it is pickled) go through in any order, several at once, each in
+    a process of its own. Meanwhile the read model in use goes on with new events. So a piece must never overwrite a row with an
+    older state.
     """
 
     async def begin_anew(self, db: ProjectionDb) -> None:
@@ -335,11 +339,12 @@ class Rebuildable(Projection, Protocol):
         ...
 
     async def end_piece(self, db: ProjectionDb) -> None:
-        """The piece is over: write what it came to."""
+        """A piece has ended: write its result."""
         ...
 
     async def finish_anew(self, db: ProjectionDb) -> None:
-        """Every piece is written, and nobody applies anything until this transaction is over: put it in the place of the old."""
+        """Every piece is written: put the result in the place of the old one. Until this transaction ends nobody applies
+        anything."""
         ...
 
 

@@ -48,7 +48,8 @@ def final_record(call: Call, settings: Settings) -> Record:
 
 
 def _end_ms(call: Call) -> int | None:
-    """The end, never before the start that MoySklad was told: a leg that joins late may have been heard earlier than that."""
+    """The end, but never before the start that MoySklad was told: a leg that joins the call late may have been heard before
+    that."""
     end = best_known_end_ms(call) if call.phase is Phase.WRITTEN_OFF else end_ms(call)
     return end if end is None else max(end, call.remote.start_ms or end)
 

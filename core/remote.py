@@ -68,8 +68,8 @@ class Written(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 class Refusal(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Something MoySklad refused for good. ``code``: MoySklad's own number for the reason, where it gave one.
 
-    ``proves`` False: it refuses everything of this account (and may not even have been asked again), which proves nothing against
-    this effect.
+    ``proves`` False: MoySklad refuses everything of this account (the request may not even have been sent), which says nothing
+    about this effect.
     """
 
     effect: Effect
@@ -119,7 +119,6 @@ class _Told(Struct, gc=False, omit_defaults=True):
     failures: int = 0
     retry_ms: int | None = None
     retry_of: str = ""
-    last_error: str = ""
     deferred: str = ""
     late: tuple[str, ...] = ()
     late_until_ms: int | None = None
@@ -144,10 +143,10 @@ class _Told(Struct, gc=False, omit_defaults=True):
         return tuple(extension for extension, card in self.cards if card is not Card.HIDDEN)
 
     def refused(self, kind: type[Effect], *, with_cards: bool | None = None) -> Refusal | None:
-        """The last refusal of this kind of effect. ``with_cards`` False: of one that carried neither cards nor an employee,
-        or of everything.
+        """The last refusal of this kind of effect, None without one.
 
-        Then there is nothing less that could be asked, and a person is needed.
+        ``with_cards`` False: only one after which nothing smaller is left to try, so that a person is needed: the effect
+        carried neither cards nor an employee, or the whole account was refused.
         """
         for refusal in reversed(self.refusals):
             if isinstance(refusal.effect, kind) and with_cards in (None, refusal.proves and _is_laden(refusal.effect)):
@@ -166,11 +165,12 @@ class _Told(Struct, gc=False, omit_defaults=True):
 
 
 class Remote(_Told, frozen=True, gc=False, omit_defaults=True):  # type: ignore[misc]
-    """The same as everybody sees it: a value. The fields are :class:`_Told`'s, and so are a draft's, in the same order."""
+    """MoySklad's side of one call as everybody else sees it: a value. Its fields, and a draft's, are :class:`_Told`'s in the
+    same order."""
 
 
 class RemoteDraft(_Told, gc=False, omit_defaults=True):
-    """The same while it is being folded: nobody but the fold ever holds it."""
+    """MoySklad's side of one call while it is being folded; nobody but the fold ever holds it."""
 
 
 def draft_of(remote: Remote) -> RemoteDraft:
@@ -214,7 +214,7 @@ def tell(remote: RemoteDraft, event: AnyOutcome) -> None:
         case EffectStarted():
             _started(remote, event, effect)
         case EffectDone():
-            remote.failures, remote.retry_ms, remote.last_error = 0, None, ""
+            remote.failures, remote.retry_ms = 0, None
             _done(remote, event, effect)
         case EffectFailed():
             _failed(remote, event, effect)
@@ -223,20 +223,20 @@ def tell(remote: RemoteDraft, event: AnyOutcome) -> None:
 
 
 def is_news(remote: Remote, event: EffectDeferred) -> bool:
-    """Whether a deferral says anything that the history does not say already: only then is it recorded."""
+    """Whether a deferral changes what is known. One that does not is not recorded, or a long outage would fill the history."""
     return apply_outcome(remote, event) != remote
 
 
 def forgive(remote: RemoteDraft) -> None:
     """What MoySklad refused may be asked again: whatever is in doubt stays so, and no wait is left.
 
-    What stood in for an answer while there was none goes as well: a contact given up, extensions without their employees; and
-    a customer who may be the one that an order could not be made for, because he was deleted meanwhile.
+    Forgotten as well is what was assumed for want of an answer: that a contact cannot be had, that an extension has no
+    employee. So is the customer, if an order was refused because something was not there: he may have been deleted meanwhile.
     """
     if any(isinstance(refusal.effect, CreateOrder) and refusal.code == NOT_FOUND for refusal in remote.refusals):
         remote.contact, remote.linked = Contact(), None
     remote.refusals = ()
-    remote.failures, remote.retry_ms, remote.last_error = 0, None, ""
+    remote.failures, remote.retry_ms = 0, None
     remote.deferred = ""
     remote.contact = replace(remote.contact, gave_up="", exhausted="", failed_ms=None)
     remote.employees = tuple((extension, employee) for extension, employee in remote.employees if employee)
@@ -362,7 +362,7 @@ def _inspected(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> No
 
 def _failed(remote: RemoteDraft, event: EffectFailed, effect: Effect) -> None:
     remote.failures += 1
-    remote.retry_ms, remote.retry_of, remote.last_error = event.retry_ms, effect.type, event.error
+    remote.retry_ms, remote.retry_of = event.retry_ms, effect.type
     match effect:
         case FindContact() | CreateContact() if _is_too_late(effect, event.at_ms):
             remote.contact = replace(remote.contact, gave_up=event.error or "deadline", failed_ms=event.at_ms)
@@ -394,7 +394,7 @@ def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
         proves=not is_account_wide(event),
     )
     remote.refusals = (*remote.refusals, refusal)
-    remote.failures, remote.retry_ms, remote.last_error = 0, None, event.error
+    remote.failures, remote.retry_ms = 0, None
     remote.attempt = _left_of(remote.attempt, event, effect)
     match effect:
         case FindContact() | CreateContact():
@@ -426,7 +426,8 @@ def _left_of(attempt: Attempt | None, event: EffectRefused, effect: Effect) -> A
 
 
 def _by_extension_alone(remote: RemoteDraft, effect: FindEmployees) -> tuple[tuple[str, str | None], ...]:
-    """Without a directory the extension alone must do: MoySklad knows whose it is."""
+    """The extensions as known without a uuid: the directory did not answer, and MoySklad finds the employee by the extension
+    alone."""
     return tuple({**dict.fromkeys(effect.extensions, ""), **dict(remote.employees)}.items())
 
 

@@ -3,11 +3,13 @@
 What was heard is kept, each thing when it was heard. Everything else is decided anew: what time decides, what is planned, what
 MoySklad is asked. It answers as :mod:`core.stand_in` says.
 
-The record also says *when* this service acted: after how long, in which of the moments between two signals, how long MoySklad
-took, when it was away. None of that is a matter of settings or code. So the run acts where the record acted: whatever it would do
-of the same kind takes the recorded moment and the recorded fate. Only what the record does not have is done on its own, a
-little later than it could be, and never while MoySklad was away. Thus the same code under the same settings comes to the record
-again, event by event, troubles included; that is what makes a difference worth looking at.
+The record also says *when* this service acted: after how long, between which two signals, how long MoySklad took, when it was
+away. None of that depends on settings or code. So what the run wants to do happens at the moment, and ends in the way, in which
+the record did the same kind of thing. Only what the record never did is done at a moment of the run's own: a little later than
+it could be, and never while MoySklad was away.
+
+So the same code under the same settings repeats the record event by event, troubles included. That is why a difference means
+something.
 """
 
 from __future__ import annotations
@@ -40,26 +42,28 @@ from core.stand_in import Answer, StandIn, content, effect_of, is_card_or_record
 from core.steps import Step
 
 QUICK_MS: Final = 200
-"""How long a wish of the run's own must last before it is acted on: our own usual latency. What a burst of signals makes one want
-for some milliseconds, this service never does."""
+"""How long the run must want something that the record did not do before it is done: our own usual latency. What only a burst
+of signals suggests for some milliseconds, the service would never have done."""
 
 PATIENT_MS: Final = 3_000
-"""Where the record does the same kind of thing within this time, it is the same thing, and its moment is taken."""
+"""If the record does the same kind of thing within this time, it is taken for the same thing, and the run does it at that
+moment."""
 
 UNHURRIED_MS: Final = 60_000
-"""The same once the call is over and no card stands: then this service itself lets whatever is live go first."""
+"""The same once the call is over and no card stands: then the service lets live calls go first, and acts later."""
 
 LOOK_UP_MS: Final = 10_000
-"""A look-up that the record answers within this time was under way since it was wanted, whatever was heard meanwhile."""
+"""A look-up that the record answers within this time is taken to have been sent as soon as it was wanted, whatever was heard
+meanwhile."""
 
 AGAIN_MS: Final = 1_000
-"""At least so long after a failure it is tried again."""
+"""A failed request is tried again no sooner than this."""
 
 MOST_STEPS: Final = 400
-"""A run that acts more often on its own never comes to rest: it is ended, and said to be."""
+"""A run that acts more often than this on its own never comes to rest: it is stopped, and the result says so (``stuck``)."""
 
 _LOOKS: Final = 64
-"""Moments looked at between two events until something is due: each is a deadline of the call's, and they are few."""
+"""How many deadlines of the call are looked at between two events until one of them makes something due; a call has only a few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,7 +346,7 @@ class _Run:
         return step if step is not None and step.not_before_ms is None else None
 
     def _watch(self) -> None:
-        """Whether what was wanted is still wanted."""
+        """Note since when something is due, and whether the record's next answer is to the look-up that the run wants."""
         if not self._is_due(self.clock_ms):
             self._since_ms = None
             return
@@ -382,7 +386,7 @@ def _own_events_to_come(history: Sequence[Event]) -> list[Event | None]:
 
 
 def _failed_likewise(step: Step, last: AnyOutcome, at_ms: int) -> EffectFailed:
-    """What the record was told last, told again."""
+    """The failure that the record last met, for a step of the run's own."""
     wait_ms = AGAIN_MS
     error = "MoySklad is away"
     if isinstance(last, EffectFailed):
@@ -404,7 +408,8 @@ def _named(step: Step | None) -> str:
 
 
 def _as_recorded(effect: Effect, event: AnyOutcome) -> dict[str, Any]:
-    """The effect as it is to be kept; a look-up waits as long as it did: how long depends on when, to the millisecond, it began."""
+    """The effect as the run records it. The record's own where it asks for the same: a look-up's deadline depends on the
+    millisecond in which it began, and that alone is no difference."""
     asked = encode_effect(effect)
     same = not is_card_or_record(effect) and content(asked) == content(event.effect)
     return event.effect if same else asked

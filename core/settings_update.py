@@ -34,7 +34,7 @@ ORDERS: Final = ("none", "always", "unless_open")
 """Whether a call gets an order: never, always, or only if its client has none that is open."""
 
 _OWNED: Final = ("webhook_uuid", "webhook_url", "phone_api_url", "revision", "problems", "enterprise_number")
-"""What the service itself says in its answers; when it comes back it changes nothing."""
+"""Fields that the service itself adds to its answers; sent back by a page, they change nothing."""
 
 _SECTIONS: Final = ("notifications", "incoming_call_actions", "outgoing_call_actions")
 """Objects in which what is absent stays; any other object is replaced as a whole, so that an entry can be removed."""
@@ -113,7 +113,7 @@ def _check(key: str, value: Any) -> None:
 
 
 def _storable(path: str, value: Any, depth: int) -> None:
-    """Whatever the field means: what the database cannot hold, or nobody could have meant, is not taken."""
+    """Refuse what the database cannot store, or what nobody can have meant, whatever the field is for. Raises SettingsError."""
     if depth > DEPTH_LIMIT:
         raise SettingsError(f"{path} is nested too deep", path, "Слишком глубокая вложенность.")
     if isinstance(value, str):

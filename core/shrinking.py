@@ -53,7 +53,7 @@ def same_fault(history: HistoryFile) -> Callable[[HistoryFile], bool]:
 
 
 def _bones(history: HistoryFile, wrong: Iterable[str]) -> tuple[Any, ...]:
-    """What must stay as it is: how the call ends, whether MoySklad has it, and that whoever is complained of took part."""
+    """What must stay as it is: how the call ends, whether MoySklad has it, and that the extensions of the complaint took part."""
     run = run_again(history)
     found = facts_of(history, run.events)
     part = {*run.call.rung, *run.call.requested, *(talk.extension for talk in run.call.talks)}

@@ -46,7 +46,7 @@ from core.values import Direction
 
 TEXT_LIMIT: Final = 512
 ID_LIMIT: Final = 100
-"""Of an id: with every character escaped (:func:`core.events.safe_id`) it still fits a stream's name."""
+"""Longest id taken: even with every character escaped (:func:`core.events.safe_id`) it fits a stream's name."""
 
 URL_LIMIT: Final = 4_096
 EXTENSIONS_LIMIT: Final = 200
@@ -233,7 +233,7 @@ def _key_as_kept(key: str) -> tuple[str, bool]:
 
 
 _kept_key: Final = lru_cache(maxsize=1_024)(_key_as_kept)
-"""The PBX has some fifty keys; whoever sends others evicts its own."""
+"""Cached, for the PBX sends the same fifty keys in every body; a sender of made-up keys only pushes entries out."""
 
 
 def _is_plain(text: str) -> bool:

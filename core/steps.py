@@ -30,12 +30,12 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def look(call: Call, effect: Effect, why: str) -> Step:
-    """A question: it may be asked again at will."""
+    """A step that changes nothing at MoySklad, so it may be repeated freely: each time under a new key."""
     return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.version}"), why=why)
 
 
 def write(call: Call, effect: RegisterCall | UpdateCall | CreateContact, why: str) -> Step:
-    """A write; when the same one was attempted before, that attempt again: same key, same sequence numbers."""
+    """A step that writes. If the same write was attempted before, it is that attempt again: same key, same sequence numbers."""
     attempt = call.remote.attempt
     if attempt is not None and content(attempt.effect) == content(effect):
         again = effect if isinstance(effect, CreateContact) else attempt.effect  # its deadline moves on
@@ -44,14 +44,15 @@ def write(call: Call, effect: RegisterCall | UpdateCall | CreateContact, why: st
 
 
 def write_after(call: Call, effect: CreateOrder | CreateTask, attempt: Attempt | None, why: str) -> Step:
-    """A write that comes after the record: it has a place of its own for an attempt of unknown fate."""
+    """A write that comes after the call's record (order, task). Its attempt is remembered apart from the call's own, in
+    ``core.follow_up``."""
     if attempt is not None:
         return Step(effect=effect, key=IdempotencyKey(attempt.key), why=f"again: {why}")
     return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.remote.started + 1}"), why=why)
 
 
 def content(effect: Effect) -> Effect:
-    """What an effect asks for, whenever it is asked."""
+    """The effect without what differs from one try to the next: two tries of the same thing compare equal."""
     if isinstance(effect, RegisterCall | UpdateCall):
         return replace(effect, cards=tuple(replace(card, sequence=0) for card in effect.cards))
     if isinstance(effect, CreateContact):
@@ -60,7 +61,8 @@ def content(effect: Effect) -> Effect:
 
 
 def due_ms(call: Call, step: Step) -> int:
-    """When it may be done. After a failure whoever asks the same API waits: trouble with contacts never holds a card back."""
+    """When the step may be done. After a failure only steps that ask the same API wait: trouble with contacts never holds a
+    card back."""
     remote = call.remote
     failed = remote.retry_ms is not None and way_of(step.effect) is way_of_type(remote.retry_of)
     return max(step.not_before_ms or 0, remote.retry_ms or 0 if failed else 0)

@@ -99,7 +99,7 @@ def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
 
 
 _NOT_SEEN: Final = "?"
-"""No extension is written so; and if one were, it would only be asked after again."""
+"""Stands for "not worked out yet". No extension looks like this; if one did, it would only be worked out each time."""
 
 
 class Parties(Struct, frozen=True, kw_only=True, eq=False):

@@ -1,8 +1,8 @@
 """One recorded call judged: what would have been otherwise under other settings, or by today's code, and why (PRODUCT F3). Pure.
 
 Three histories are laid side by side: the record, the call run again as it was, and the call run again under the other
-settings. What the first two differ by is not the settings' doing: the code has changed since, or this service was held up then.
-It is told apart.
+settings. Where already the first two differ, the settings are not the reason: the code has changed since, or the service was
+held up then. Such differences are reported separately (``anyway``).
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What would be otherwise. ``anyway``: what the call run again as it was has too, so that the settings are not the reason.
+    """What would be different. ``anyway``: what is different even when the call is run again under its own settings.
 
-    ``assumed``: what the record does not say and was taken so. ``parted``: what first went otherwise, and ``parted_ms`` when; for
-    whoever looks for a reason in the code. ``stuck``: the run never came to rest, which no run should.
+    ``assumed``: what had to be assumed because the record does not say it. ``parted`` and ``parted_ms``: what went differently
+    first, and when; for whoever looks for the reason in the code. ``stuck``: the run never came to rest, which no run should.
     """
 
     enterprise: str

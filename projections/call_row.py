@@ -21,13 +21,13 @@ NAME_CHARS: Final = 200
 
 
 class _Nobody:
-    """Attribution without settings: a call nobody can be named for stays nobody's here."""
+    """Stands for the settings in the attribution: in the read model a call nobody can be named for stays nobody's."""
 
     unrecognized_extension = ""
 
 
 class _Looked(Call, frozen=True, gc=False):  # type: ignore[misc]
-    """A call of which what follows from its fields is found out once: everybody who is asked for the row asks for the same."""
+    """A call whose derived properties are computed once, because every column of the row asks for the same ones."""
 
     direction: Direction = Direction.INCOMING
     caller: str = ""

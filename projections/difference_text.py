@@ -198,7 +198,8 @@ class Tally:
 
     def lines(self, zone: tzinfo) -> Iterator[str]:
         """The sum as text, then the first calls that differ."""
-        yield f"{self.differing:,} of {self.calls:,} calls differ"
+        one = self.calls == 1
+        yield f"{self.differing:,} of {self.calls:,} call{'' if one else 's'} differ{'s' if one or self.differing == 1 else ''}"
         if self.anyway:
             yield f"{self.anyway:,} differ without the change too: by code since then, or because this service was held up"
         if self.unreadable:

@@ -27,7 +27,7 @@ MAX_CALLS: Final = 3_000
 """Calls remembered, some 4 KB each with their rows: more than are heard of within minutes. Any other is read again."""
 
 PAUSE_EVERY: Final = 16
-"""Events folded before others have their turn: a batch is not worth keeping a card waiting for."""
+"""After folding this many events other tasks get a turn: no card should wait for a batch of the read models."""
 
 _HISTORY: Final = (Path(__file__).parent / "sql" / "calls_history.sql").read_text()
 _DECODERS: Final[Mapping[str, msgspec.json.Decoder[Event]]] = {

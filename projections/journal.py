@@ -1,11 +1,10 @@
 """``integration_logs``: the table that people and scripts have always read (PRODUCT F5), now a read model of the events.
 
 One row per fact that concerns MoySklad: each dial and hangup of a call, each answer with its requests, each failure and
-refusal, what was put off and what was ordered again, and when the call was settled or overdue; and what became of each click
-in MoySklad that asked for a call. The rest of the history is
-left to the replay. A row is named by the event's place in the log, so it is written exactly once; rows of other integrations
-are left alone. The columns, and ``status`` ``success`` or ``error``, are those of the script that this service replaced;
-``phone`` is in the clear.
+refusal, what was put off and what was ordered again, when the call was settled or overdue, and what became of each click in
+MoySklad. The rest of the history is shown by the replay. A row is named by the event's place in the log, so it is written
+exactly once; rows of other integrations are left alone. The columns, and ``status`` ``success`` or ``error``, are those of the
+script that this service replaced; ``phone`` is in the clear.
 """
 
 from __future__ import annotations

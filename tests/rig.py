@@ -34,6 +34,8 @@ from adapters.service import Service, ServiceOptions, assembled
 from adapters.status import gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
+from bench import by_hand
+from bench.by_hand import Clock
 from core.decisions import Limits
 from core.origination import Originator
 from core.ports import Projection
@@ -50,16 +52,6 @@ MINSK = ZoneInfo("Europe/Minsk")
 KEY = Fernet.generate_key()
 ENTERPRISE = "0367"
 TOKEN = "unit-token-0367"
-
-
-@dataclass(slots=True)
-class Clock:
-    """Time that stands still until somebody moves it."""
-
-    now_ms: int = 1_795_436_000_000
-
-    def __call__(self) -> int:
-        return self.now_ms
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,27 +81,12 @@ class Rig:
 
     async def settle(self) -> None:
         """Until nothing moves any more at this moment."""
-        while True:
-            head = await self.service.store.head()
-            while await self.service.switchboard.step():
-                pass
-            await self.service.reactor.idle()
-            if await self.service.store.head() == head:
-                return
+        await by_hand.settle(self.service)
 
     async def wait(self, ms: int) -> None:
         """Let time pass, meeting every deadline on the way at its time."""
-        until, last_ms = self.clock.now_ms + ms, None
-        while self.clock.now_ms <= until:
-            due_ms = await self.service.store.next_due_ms()
-            if due_ms is None or due_ms > until:
-                break
-            self.clock.now_ms = max(self.clock.now_ms, due_ms) + (1_000 if due_ms == last_ms else 0)  # held: it polls
-            last_ms = due_ms
-            for due in await self.service.store.due(self.clock.now_ms, 1_000):
-                self.service.reactor.wake(due.stream, due.urgency)
-            await self.settle()
-        self.clock.now_ms = until
+        service = self.service
+        await by_hand.let_pass(self.clock, self.clock.now_ms + ms, service.store, service.reactor, self.settle)
 
     async def rows(self) -> list[dict[str, Any]]:
         """The calls as MoySklad has them, with their card events."""
@@ -208,7 +185,6 @@ def _parts(service: Service) -> Services:
         ingest=service.ingest,
         clicks=service.clicks,
         click_story=no_story,
-        russian=str,
         settings=service.settings,
         moysklad=service.moysklad,
         access=Access(service.pool, None),

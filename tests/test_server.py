@@ -107,5 +107,5 @@ def test_an_old_month_goes_into_a_file_and_comes_back(command: Command, database
     assert (file.stat().st_mode & 0o777, (tmp_path / "kept" / f"{file.name}.sha256").exists()) == (0o600, True)
     back = command("archive", "--restore", str(file))
     assert back.exit_code == 0, back.output
-    assert "events are in the log again" in back.stdout
+    assert "in the log again, with" in back.stdout
     assert "rebuild" in back.stdout

@@ -99,7 +99,7 @@ class Connection:
         return self._wire.banner
 
     def give_up(self, reason: str, remedy: str = "") -> None:
-        """End it; what was heard so far may still be taken from ``messages``. Only the first reason counts."""
+        """End it; what was heard so far may still be taken from ``messages``. If several are given, the first reason stands."""
         if self.ended is None:
             self.ended = ConnectionEnded(reason, remedy)
             self.messages.put_nowait(None)
@@ -212,7 +212,8 @@ class Connection:
         self.messages.put_nowait(HeardMessage(message=message, heard_ms=self._now_ms()))
 
     def _belongs(self, question: _Question, message: Message) -> bool:
-        """Whether a message with a question's id is (part of) its answer. Other events may carry the id of their cause."""
+        """Whether a message that carries a question's ``ActionID`` is (part of) its answer. An event that the action caused
+        carries it too."""
         if is_answer(message):
             if not question.is_list or message["Response"] == "Error":
                 _answered(question, message)

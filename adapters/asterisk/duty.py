@@ -90,7 +90,8 @@ class Duty:
                     log.warning("pbx_claims_run_out", reason=str(error))
 
     def may_record(self) -> bool:
-        """Whether what the sources hear is certainly ours to record; otherwise they wait until it is known."""
+        """Whether this instance certainly still holds its PBXes, so that what its sources hear may be recorded; otherwise they
+        wait."""
         return self._membership.certain and self._held_as == self._membership.node_id
 
     async def _claim(self, group: asyncio.TaskGroup) -> None:

@@ -23,10 +23,11 @@ MAX_ENTRIES: Final = 50_000
 """Numbers in memory, of all accounts: a kilobyte each. What falls out is found in the table."""
 MAX_ROSTERS: Final = 2_000
 MAX_CHANGES: Final = 20_000
-"""Customers that changed lately, remembered so that an answer that was under way then is not taken for newer."""
+"""Customers that changed lately. They are remembered so that an answer that was already under way is not taken for newer than
+the change."""
 
 BLANK: Final = ":blank"
-"""Stands for everybody whom a new number would name instead."""
+"""Stands, among the ids a number depends on, for "a customer who is entered now may get this number": see :func:`is_blank`."""
 
 Key = tuple[Mark, str]
 
@@ -41,7 +42,8 @@ class Entry:
 
 
 def is_blank(known: Known) -> bool:
-    """Whether somebody who gets this number would be named instead: nobody has it, or somebody without a name."""
+    """Whether a customer who is entered with this number would change the answer: nobody has it yet, or only somebody without a
+    name."""
     return known.contact is None or not known.contact.display
 
 
@@ -173,13 +175,13 @@ class Memory:
                 del self._index[entry.enterprise, name]
 
     def _change_of(self, enterprise: str, known: Known, changed_ms: int | None) -> int | None:
-        """When something changed that this concerns, as far as that was told while it was being asked for."""
+        """When anything that this answer depends on last changed, including changes that came while the question was under way."""
         found = [at_ms for name in _names(known) if (at_ms := self._changes.get((enterprise, name))) is not None]
         return max([*found, *([changed_ms] if changed_ms is not None else [])], default=None)
 
 
 def people_of(known: Known) -> list[str]:
-    """Whose change concerns it: the customer, the contact persons, the responsible employee."""
+    """The ids whose change makes this answer doubtful: the customer, the contact persons, the responsible employee."""
     contact = known.contact
     if contact is None:
         return []
@@ -192,7 +194,7 @@ def _names(known: Known) -> list[str]:
 
 
 def _with_extension(known: Known, before: Known | None) -> Known:
-    """A search does not say the owner's extension: what a call said of the same owner is kept."""
+    """A search does not tell the owner's extension, so the one that a call told earlier of the same owner is kept."""
     if known.source is Source.CALL or known.contact is None or before is None or before.contact is None:
         return known
     owner, earlier = known.contact.owner, before.contact.owner

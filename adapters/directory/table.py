@@ -26,9 +26,9 @@ log = structlog.get_logger("directory")
 READ_S: Final = 0.12
 """A ringing telephone waits no longer for the table."""
 READS: Final = 4
-"""Reads at once: the pool is the calls' too."""
+"""Reads at once: the calls use the same pool."""
 SULK_S: Final = 1.0
-"""After a read that did not come nobody tries for so long."""
+"""After a read that did not come in time the table is not asked for so long."""
 WRITE_S: Final = 10.0
 MAX_UNWRITTEN: Final = 5_000
 """Numbers that wait to be written. What is beyond is not kept: the next question learns it again."""

@@ -23,7 +23,8 @@ from core.values import Urgency
 
 CLAIM_LOOKS: Final = 10
 CLAIM_LOOK_S: Final = 0.02
-"""Where there is no other instance, a claim takes some ten milliseconds; what is asked before it has but a trickle of the limit."""
+"""How often to look whether a claim has come through. Without other instances it takes some ten milliseconds, and a request
+sent before it may use only the small share of the limit that owners leave free."""
 
 
 class Ownership(Protocol):

@@ -22,10 +22,9 @@ from adapters.http.bodies import (
 )
 from adapters.http.described import described
 from adapters.http.services import Services, services
-from adapters.http.shapes import (
+from adapters.http.settings_shapes import (
     Changes,
     Connection,
-    Done,
     Employees,
     OrderStates,
     Organizations,
@@ -35,6 +34,7 @@ from adapters.http.shapes import (
     SettingsShown,
     TestCardShown,
 )
+from adapters.http.shapes import Done
 from adapters.http.who import for_links, note, scoped, who
 from adapters.moysklad.errors import Api
 from adapters.moysklad.explain import explain_failure_ru

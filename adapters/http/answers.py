@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from adapters.ingest import Taken, UnknownEnterprise
-from adapters.settings_store import is_outage
+from adapters.outages import is_outage
 from core.errors import StoreUnavailable
 from core.signals import SignalError
 

@@ -12,11 +12,11 @@ from adapters.board import Listener, TooManyListeners
 from adapters.board import message as encode
 from adapters.http.answers import Problem, answer
 from adapters.http.bodies import EnterpriseQuery, StatusQuery
+from adapters.http.call_shapes import BoardShown
 from adapters.http.described import described
 from adapters.http.event_stream import HEARTBEAT_S, begin, of_events, while_read, write
 from adapters.http.guard import still_welcome
 from adapters.http.services import SERVICES, services
-from adapters.http.shapes import BoardShown
 from adapters.http.who import for_links, scoped
 
 WELCOME_S: Final = 10.0

@@ -14,9 +14,9 @@ from aiohttp import web
 from adapters.call_search import TOO_WIDE
 from adapters.http.answers import Problem, answer, not_understood
 from adapters.http.bodies import CallsQuery, MissedQuery, ReplayQuery, ReportQuery
+from adapters.http.call_shapes import CallsFound, MissedShownAll, Names, Report
 from adapters.http.described import described
 from adapters.http.services import Services, services
-from adapters.http.shapes import CallsFound, MissedShownAll, Names, Report
 from adapters.http.who import for_links, note, scoped, who
 from adapters.looking import TooMuch
 from adapters.missed import MAX_DAYS, missed_calls

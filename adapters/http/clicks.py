@@ -17,9 +17,9 @@ from adapters.click_desk import Answer, Delivery
 from adapters.click_list import FOREVER_MS, recent_clicks, signature_seen
 from adapters.http.answers import Problem, answer, read_within
 from adapters.http.bodies import Click, ClicksQuery, ReplayQuery
+from adapters.http.call_shapes import ClicksFound, ClickTaken
 from adapters.http.described import described
 from adapters.http.services import services
-from adapters.http.shapes import ClicksFound, ClickTaken
 from adapters.http.who import address_of
 from adapters.reports import names
 from core.webhook_signature import HEADER
@@ -101,7 +101,7 @@ async def get_clicks(request: web.Request) -> web.Response:
         bad=request.query.get("bad", "") not in ("", "0"),
     )
     current = await parts.settings.current(enterprise)
-    words = parts.russian if request.query.get("lang") == "ru" else str
+    words = parts.in_russian if request.query.get("lang") == "ru" else str
     seen = await signature_seen(parts.pool, enterprise)
     clicks = [
         {

@@ -20,11 +20,11 @@ JSON: Final = "application/json"
 HTML: Final = "text/html"
 
 Shape = type | str | None
-"""A type; the name of one that only the composition root knows; or nothing (text, bytes, no body)."""
+"""A body: its type; the name of a type that only ``server.py`` knows (see ``SHAPES``); or None for text, bytes, or no body."""
 
 H = TypeVar("H", bound=Callable[..., Any])
 SHAPES: web.AppKey[Callable[[], Mapping[str, type]]] = web.AppKey("shapes")
-"""The types that are named, because the read models that they belong to may not be imported here."""
+"""Answer types that are looked up by name: they belong to read models, which this room may not import."""
 
 _OPERATION: Final = "operation"
 
@@ -64,7 +64,7 @@ def described(
 
 
 def operation_of(handler: Any) -> Operation | None:
-    """What was said of a handler; None when nothing was."""
+    """The description that a handler was given by :func:`described`; None if it has none."""
     found = getattr(handler, _OPERATION, None)
     return found if isinstance(found, Operation) else None
 

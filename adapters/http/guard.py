@@ -59,13 +59,14 @@ SECURE_COOKIE: Final = "__Host-ms_session"
 """Behind TLS: with this prefix no neighbour under the same domain can set it."""
 
 PAGE_HEADER: Final = "X-Requested-With"
-"""Any value, on whatever changes something: another site's page cannot send it without being asked first (CORS), and is refused."""
+"""A session's request that changes something must carry this header, with any value: another site's page cannot add it without
+a CORS preflight, which is refused here."""
 
 SAFE: Final = ("GET", "HEAD")
 PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 BROWSER_HEADERS: Final = ("Origin", "Sec-Fetch-Site")
 _NOBODY_KNOWS: Final = (StoreUnavailable, StartingUp)
-"""Who asks is in the database, and that is away, or not there yet."""
+"""After these errors nobody can say who asks: sessions are in the database, which is away or not open yet."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 PRIVATE_SUFFIXES: Final = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
@@ -89,11 +90,6 @@ class Guard:
     def cookie(self) -> str:
         """The session cookie's name."""
         return SECURE_COOKIE if self.secure else COOKIE
-
-    def allows(self, request: web.Request) -> bool:
-        """Whether a program may be served where it asks to go."""
-        target = _target(request)
-        return target in OPEN or self._program(request, target) is not None
 
     async def identify(self, request: web.Request) -> Who | None:
         """Whoever asks for an address that is not open; None when it is nobody we know. Raises Problem 403 for a forged request."""
@@ -223,8 +219,8 @@ def guarded(guard: Guard) -> Middleware:
         target = _target(request)
         for name, value in (*request.match_info.items(), *request.query.items()):
             if _UNSTORABLE.search(value):
-                # Nothing is called so, and PostgreSQL takes none of them: said here, once for every address.
-                raise Problem(400, "the address holds characters that are none", field=name, hint="send plain text")
+                # No name or id holds such characters, and PostgreSQL cannot store them: refused here, once for every address.
+                raise Problem(400, "the address holds characters that cannot be stored", field=name, hint="send plain text")
         if target in OPEN:
             return await handler(request)
         try:

@@ -82,7 +82,7 @@ class Backlog:
         self._changed.set()
 
     async def take(self, most: int) -> list[Line]:
-        """All that are there, up to ``most``; waits for the first. Empty: it was ended, and everything was taken."""
+        """The lines that wait, up to ``most``; waits for the first. Empty once it was ended and everything was taken."""
         while not self._lines and not self._ended:
             self._changed.clear()
             await self._changed.wait()

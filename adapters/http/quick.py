@@ -1,14 +1,14 @@
 """The quick lane: a post whose head is, byte for byte, one that was let in before, goes from the socket to the event store.
 
-A dispatcher says the same head with each of its millions of posts; aiohttp reads it anew each time, the router, the guard and
-the errors' middleware are asked anew, in two tasks of their own: three quarters of what a post cost. Here nothing of HTTP is
-read at all. The first post with some head goes the ordinary way. Once it was answered 200 its head is known, together with how
-aiohttp framed it (the body's length) and with the head of the answer; both depend on nothing but these bytes and on the
-address they came from, because networks and tokens of the guard stand still for the life of the process.
+A dispatcher sends the same head with each of its millions of posts. aiohttp would parse it anew each time, and ask router,
+guard and error middleware anew, in two tasks: three quarters of what a post cost. Here nothing of HTTP is parsed. The first
+post with some head goes the ordinary way. Once it was answered 200, its head is remembered, with the length of the body that
+aiohttp found and the head of the answer. Both depend only on these bytes and on the address they came from, because the guard's
+networks and tokens never change while the process lives.
 
-Everything that is not plain takes the ordinary way, which alone knows what to say then: another head, a body in pieces, a body
-that is not understood, settings that have to be looked up, a service that starts or stops. So there is one set of rules, and
-the quick lane only says what they said before. Decision 0025.
+Everything else takes the ordinary way: another head, a body in pieces, a body that is not understood, settings that have to be
+looked up, a service that starts or stops. So there is one set of rules, and the quick lane only repeats what they decided
+before. Decision 0025.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.signals import Wire
 
 WIRE: Final = "quick_wire"
-"""The attribute of a handler whose posts may take the quick lane: which form they have."""
+"""The attribute that marks a handler whose posts may take the quick lane; its value says which wire form they have."""
 
 MAX_HEADS: Final = 4_096
 """Heads that are remembered: a few senders, each with a head for every length that its bodies have."""
@@ -43,7 +43,7 @@ MAX_BODY_BYTES: Final = 65_536
 """A signal has some hundred bytes; what is larger comes in pieces anyway."""
 
 HELD_BYTES: Final = 65_536
-"""What a sender may send ahead of its answers before it is read no further."""
+"""A sender that has sent so much without waiting for answers is read no further until it gets them."""
 
 LATE: Final = "the database does not answer in time"
 HEAD_END: Final = b"\r\n\r\n"

@@ -66,7 +66,6 @@ class Services:
     ingest: Ingest
     clicks: ClickDesk
     click_story: ClickStory
-    russian: Callable[[str], str]
     settings: SettingsStore
     moysklad: MoySklad
     access: Access

@@ -8,9 +8,9 @@ from aiohttp import web
 
 from adapters.http.answers import Problem, answer, not_understood
 from adapters.http.bodies import WhatIfDayWanted, WhatIfWanted, read_body
+from adapters.http.call_shapes import WhatIfDayShown, WhatIfSettings
 from adapters.http.described import described
 from adapters.http.services import services
-from adapters.http.shapes import WhatIfDayShown, WhatIfSettings
 from adapters.http.who import note
 from adapters.time_machine import Unreadable
 from adapters.what_ifs import MOST_CALLS, Busy, Day, TooMany

@@ -64,7 +64,8 @@ def who(request: web.Request) -> Who:
 
 
 def scope(request: web.Request) -> str | None:
-    """The only enterprise that may be told of; None: any. Handlers that are :func:`for_links` without naming one must ask."""
+    """The only enterprise whose data the asker may see; None: all. A handler marked :func:`for_links` whose address names no
+    enterprise must ask."""
     return who(request).enterprise
 
 

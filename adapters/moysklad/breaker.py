@@ -64,7 +64,7 @@ TABLE: Final[Mapping[State, Mapping[Outcome, State]]] = {
 }
 
 OPENS_AT: Final = 3
-"""Failures in a row."""
+"""So many failures in a row open the breaker."""
 
 FIRST_WAIT_MS: Final = 250
 """After the first failure; doubled with each one more."""
@@ -80,13 +80,14 @@ REFUSED_WAITS_MS: Final = (10_000, 60_000, 300_000)
 """Between two tries while everything is refused: soon at first, in case the refusal was a slip, then every five minutes."""
 
 PROBE_LOOK_MS: Final[Mapping[Urgency, int]] = {Urgency.LIVE: 1_000, Urgency.ENDED: 2_000, Urgency.BACKLOG: 3_000}
-"""When to come again while somebody else's request finds out."""
+"""When to ask again while another request, the probe, finds out whether MoySklad is back."""
 
 EXPECTED_MS: Final = 2_500
-"""How late a more urgent request may be that was told to come again, before a less urgent one tries in its place."""
+"""A more urgent request that was told when to come again may be this late; after that a less urgent one is let try in its
+place."""
 
 ASKED_FOR: Final = -(10**15)
-"""A time long past: somebody asked for a try now."""
+"""In place of the last failure's time when somebody asks for a try now: so long ago that no wait is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ class Breaker:
         return not self.proven or self.failures > 0 or self.state is not State.CLOSED
 
     def advise(self, now_ms: int, urgency: Urgency) -> Advice:
-        """What a request of this urgency should do now. Changes nothing."""
+        """What a request of this urgency should do now. It only advises: nothing changes."""
         left_ms = self.next_ms(urgency) - now_ms
         match self.state:
             case State.CLOSED:

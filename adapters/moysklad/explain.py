@@ -64,7 +64,7 @@ _NOT_SENT: Final[Mapping[str, str]] = {
     "Повторите через минуту.",
 }
 _WHY: Final[Mapping[str, str]] = {
-    Trouble.NO_NAME: "имя сервера не находится",
+    Trouble.NO_NAME: "имя сервера не найдено",
     Trouble.NO_TLS: "не удалось установить защищённое соединение",
     Trouble.NO_CONNECTION: "соединение не устанавливается",
     Trouble.BAD_ADDRESS: "адрес API записан неверно",

@@ -32,14 +32,14 @@ PUTS: Final = Allowance(every_ms=1_500, saved=10)
 """At most 10 + 40 of 100 in a minute; with restarts 80 (two in each 1500 ms) and the 10 saved before."""
 
 LONGEST_MS: Final = max(each.every_ms * each.saved for each in (FAILURES, PUTS))
-"""After so long without a request nothing of it is left to know."""
+"""After so long without a request every allowance is full again, so there is nothing left to remember."""
 
 KEPT: Final[Mapping[Urgency, int]] = {Urgency.LIVE: 0, Urgency.ENDED: 2, Urgency.BACKLOG: 5}
 """How many failures each urgency leaves to the more urgent: a backlog that is refused item by item costs no card."""
 
 MANY_ENTITIES: Final = 1_000
-"""So many PUT entities are remembered before those that have come to rest are dropped. An account's limit of requests
-(20 a second) fills no more than half of it before the first has."""
+"""Entities whose PUTs are remembered before those with a full allowance again are dropped. At 20 requests a second, an
+account's limit, the first has a full allowance before half of this is used up."""
 
 
 class Bucket:
@@ -63,12 +63,12 @@ class Bucket:
         self._at_ms = now_ms
 
     def confine(self, now_ms: int, known_ms: int) -> None:
-        """Somebody else may have spent until ``known_ms`` ago: no more is allowed than to one that was born then."""
+        """Another instance may have made requests until ``known_ms`` ago: allow no more than to a process that started then."""
         self._level_ms = min(self._level(now_ms), self._allowance.every_ms + known_ms)
         self._at_ms = now_ms
 
     def says_nothing(self, now_ms: int) -> bool:
-        """A new one in its place would allow no more."""
+        """Whether it can be forgotten: a new bucket in its place would allow just as much."""
         return self._level(now_ms) >= self._newborn(now_ms)
 
     def _newborn(self, now_ms: int) -> int:

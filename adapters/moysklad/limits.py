@@ -107,7 +107,7 @@ class Window:
         self._answered.append(now_ms)
 
     def unused(self) -> None:
-        """One that was to be under way was never sent."""
+        """A request that was counted as under way was never sent."""
         self.in_flight -= 1
 
     def limit(self, limit: Limit) -> Limit:
@@ -154,7 +154,7 @@ class Window:
         self._foreign_until_ms = now_ms + min(reset_ms, MAX_RETRY_AFTER_MS)
 
     def is_empty(self, now_ms: int, period_ms: int) -> bool:
-        """Nothing is left to remember."""
+        """Whether nothing is left to remember."""
         return self.used(now_ms, period_ms) == 0 and now_ms >= self._foreign_until_ms
 
     def _forget(self, until_ms: int) -> None:
@@ -163,7 +163,8 @@ class Window:
 
 
 def _until(surplus: int, ends: list[int], now_ms: int) -> int | None:
-    """When the surplus, and one more, has run out."""
+    """In how many ms the surplus and one more request have stopped counting; 0: now; None: not by waiting alone. ``ends``: when
+    each stops."""
     if surplus < 0:
         return 0
     return max(1, ends[surplus] - now_ms) if surplus < len(ends) else None

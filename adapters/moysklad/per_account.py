@@ -51,7 +51,8 @@ class PerAccount(Generic[T]):
 
 @asynccontextmanager
 async def held(lock: asyncio.Lock, trail: Trail) -> AsyncIterator[None]:
-    """A lock held; whoever waits for it gives back the place he has at the turnstile, which the holder may need."""
+    """Hold a lock. An effect that has to wait for it first gives back its place at the turnstile: the lock's holder may need
+    that place."""
     if lock.locked():
         trail.give_back()
     async with lock:

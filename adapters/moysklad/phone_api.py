@@ -130,11 +130,6 @@ class PhoneApi:
         """GET /call/{id}."""
         return await self._call(Outgoing(method="GET", path=f"/call/{_segment(call)}"), key, trail)
 
-    async def send_event(self, call: str, event: CardEvent, key: str, trail: Trail) -> None:
-        """POST /call/{id}/event: one card event by itself."""
-        path = f"/call/{_segment(call)}/event"
-        await self.transport.send(Outgoing(method="POST", path=path, body=event_body(event)), key, trail)
-
     async def employees(self, key: str, trail: Trail, *, extensions: Iterable[str] = ()) -> tuple[PhoneEmployee, ...]:
         """GET /employee: everybody with an extension, or those with one of ``extensions`` (several ``=`` mean OR, 1.6)."""
         wanted = tuple(dict.fromkeys(extensions))

@@ -18,12 +18,13 @@ MAX_ACCOUNTS: Final = 2_000
 """Turnstiles kept; beyond it those with nothing to remember are forgotten."""
 
 Mended = Callable[[Api, str], None]
-"""Told the enterprise whose API answers again, or for the first time since the process began: what was parked because the
-whole account was refused may be tried again. It is called within the request that found out, and must not wait."""
+"""Called with the API and the enterprise when that API answers again, or for the first time since the process began: calls that
+were parked because the whole account was refused may be tried again. It runs inside the request that found out, so it must not
+wait."""
 
 
 def nobody(api: Api, enterprise: str) -> None:
-    """Nobody wants to know."""
+    """The default: nothing follows from it."""
 
 
 class LimitsRegistry:

@@ -23,7 +23,7 @@ FRESH_MS: Final = 300_000
 AGAIN_MS: Final = 30_000
 """How long a list is believed that does not have what is looked for: somebody may be adding it right now."""
 MOST: Final = 1_000
-"""Of each kind; one page. Whoever has more legal entities, states or channels needs none of ours."""
+"""Rows of each kind that are read: one page. An account has far fewer legal entities, states or channels."""
 CLOSED: Final = frozenset({"Successful", "Unsuccessful"})
 """``stateType`` of an order that is done with (2.5)."""
 CHANNEL_TYPE: Final = "OTHER"

@@ -32,11 +32,12 @@ MAX_REDIRECTS: Final = 5
 HURRIED_S: Final = 5.0
 """The time of a request that tries whether MoySklad is back (``breaker.py``)."""
 CONNECT_S: Final = 2.5
-"""To connect: time for one more try of the kernel's (after 1 s). Nothing has left by then, so giving up early is safe."""
+"""To connect: enough for the kernel's second try (after 1 s). Nothing was sent by then, so giving up early is safe."""
 AWAY_CONNECT_S: Final = 1.0
-"""To connect while it is in doubt whether MoySklad answers here: what is under way keeps the enterprise from whoever reaches it."""
+"""To connect while MoySklad may not be reachable from here: as long as a request is under way the enterprise cannot go to an
+instance that reaches it."""
 SILENCE_MS: Final = 1_000
-"""A request that was given up, because its deadline came, counts as one that MoySklad did not answer after so long."""
+"""A request that was given up at its deadline counts as unanswered only if MoySklad had this much time."""
 MAX_KEPT_EXCHANGES: Final = 40
 """Exchanges one effect may leave in the history."""
 
@@ -64,9 +65,9 @@ class Trail:
     def turn_at(self, turnstile: Turnstile) -> Turn:
         """The turn, as this turnstile is to be told of it.
 
-        How long ago another instance may have asked is as of when the turn was made. A turnstile is told once and remembers
-        until when it must make do with little: told again with each further request, it would for as long as they come.
-        Whoever is not the owner at all (0) makes do with little however long it takes.
+        ``quiet_ms`` was true when the turn was made. A turnstile is told it once, and remembers until when it must use only the
+        small share that owners leave free; told again with every request of the effect, it would never end. An instance that
+        does not own the enterprise (0) uses the small share all the time.
         """
         if turnstile in self._told:
             return replace(self.turn, quiet_ms=None)

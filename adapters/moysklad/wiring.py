@@ -57,7 +57,8 @@ def build_moysklad(
         phone_url: MS_PHONE_API_URL. main_url: MS_MAIN_API_URL. Hrefs in bodies name the real server whatever these say.
         zone: MS_API_TIMEZONE, in which MoySklad reads times; Moscow by default (CONTRACT-MOYSKLAD 1.7).
         now_ms: the clock that ``deadline_ms`` of effects is compared with.
-        mended: told when an enterprise's API answers again (``registry.py``); with ``limits`` given, theirs is told.
+        mended: called when an enterprise's API answers again (``registry.py``); with ``limits`` given, theirs is called
+        instead.
         memory: what is remembered of customers, for calls and look-ups together.
     """
     limits = LimitsRegistry(now_ms=now_ms, mended=mended) if limits is None else limits

@@ -11,7 +11,7 @@ import orjson
 
 from adapters.click_joiner import NearClicks
 from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, load_sql, still_wanted
-from adapters.switchboard import HOLD_MS, Changes, Near, Nearby
+from adapters.switchboard import HOLD_MS, Changes, Near, Nearby, Overtaken
 from core.click_joining import KnownClick
 from core.errors import StoreUnavailable
 from core.legs import Kind, KnownCall, Legs
@@ -27,6 +27,7 @@ _TAKE: Final = load_sql("switchboard_take")
 _HASTEN: Final = load_sql("hasten")
 _NOTIFY: Final = load_sql("notify_calls")
 _NEAR: Final = load_sql("switchboard_near")
+_NEAR_AT: Final = load_sql("switchboard_near_at")
 _CLICKS: Final = load_sql("switchboard_clicks")
 _CLICKED: Final = load_sql("switchboard_clicked")
 _PRUNE: Final = load_sql("switchboard_prune")
@@ -64,9 +65,15 @@ class PostgresSwitchboardState:
                 if await connection.fetchval(_TAKE, CHECKPOINT, after, self._hold) is None:
                     yield None
                 else:
-                    batch = PostgresSwitchboardBatch(connection)
+                    batch = PostgresSwitchboardBatch(connection, after)
                     yield batch
                     await batch.keep()
+
+    @contextlib.asynccontextmanager
+    async def offered(self, after: int) -> AsyncIterator[PostgresOfferedBatch]:
+        """See ``SwitchboardState.offered``."""
+        with _told_apart():
+            yield PostgresOfferedBatch(self._pool, after, self._hold)
 
     async def clicked(self, since_ms: int) -> dict[str, int]:
         """See ``SwitchboardState.clicked``."""
@@ -85,29 +92,21 @@ class PostgresSwitchboardState:
 class PostgresSwitchboardBatch:
     """One batch's transaction (``adapters.switchboard.SwitchboardBatch``); its errors are told apart by ``taken``."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, after: int) -> None:
         self._connection = connection
+        self._after = after
         self._learned: list[list[Any]] = [[] for _ in range(_COLUMNS)]
 
     async def load(self, near: Mapping[str, Near]) -> dict[str, Nearby]:
         """See ``SwitchboardBatch.load``."""
         found = {enterprise: _Found() for enterprise in near}
-        asked = (
-            *_flat((enterprise, name) for enterprise, each in near.items() for name in each.legs),
-            *_flat((enterprise, name) for enterprise, each in near.items() for name in each.bridges),
-            *_flat((enterprise, name) for enterprise, each in near.items() for name in each.channels),
-            *_flat(
-                (
-                    (enterprise, digits, each.first_ms, each.ended_ms)
-                    for enterprise, each in near.items()
-                    for digits in each.numbers
-                ),
-                width=4,
-            ),
-        )
-        for row in await self._connection.fetch(_NEAR, *asked):
+        for row in await self._near(_asked(near)):
             found[row["enterprise"]].take(row)
         return {enterprise: each.nearby() for enterprise, each in found.items()}
+
+    async def _near(self, asked: Sequence[Any]) -> Sequence[Any]:
+        found: Sequence[Any] = await self._connection.fetch(_NEAR, *asked)
+        return found
 
     async def save(self, changes: Mapping[str, Changes]) -> None:
         """See ``SwitchboardBatch.save``. It is written together with the place in the log, in one statement."""
@@ -126,7 +125,9 @@ class PostgresSwitchboardBatch:
         """Write what was learned and is not written yet; ``position``: and how far the log is joined."""
         learned, self._learned = self._learned, [[] for _ in range(_COLUMNS)]
         if any(learned) or position is not None:
-            await self._connection.execute(_KEEP, *learned, CHECKPOINT, position)
+            kept = await self._connection.fetchval(_KEEP, *learned, CHECKPOINT, position, self._after)
+            if kept is None:
+                raise Overtaken
 
     async def clicks(self, near: Mapping[str, NearClicks]) -> dict[str, dict[str, KnownClick]]:
         """See ``ClickMemory.clicks``."""
@@ -170,6 +171,56 @@ class PostgresSwitchboardBatch:
             await self._connection.execute(
                 _HASTEN, [stream.enterprise for stream in hasten], [stream.name for stream in hasten], now_ms
             )
+
+
+class PostgresOfferedBatch(PostgresSwitchboardBatch):
+    """A batch that holds no lock: what it learned waits here until ``move`` writes it, unless others were there before."""
+
+    def __init__(self, pool: Any, after: int, hold: str) -> None:
+        super().__init__(pool, after)
+        self._hold = hold
+        self._clicks: list[Mapping[str, Sequence[KnownClick]]] = []
+
+    async def _near(self, asked: Sequence[Any]) -> Sequence[Any]:
+        rows = await self._connection.fetch(_NEAR_AT, *asked, CHECKPOINT, self._after)
+        if not rows:
+            raise Overtaken
+        return [row for row in rows if row["what"] is not None]
+
+    async def save_clicks(self, clicks: Mapping[str, Sequence[KnownClick]]) -> None:
+        """See ``ClickMemory.save_clicks``."""
+        self._clicks.append(clicks)
+
+    async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
+        """See ``SwitchboardBatch.move``. Nearly always it is one statement."""
+        if not self._clicks and not hasten:
+            await self.keep(position)
+            return
+        async with self._connection.acquire() as connection, connection.transaction():
+            if await connection.fetchval(_TAKE, CHECKPOINT, self._after, self._hold) is None:
+                raise Overtaken
+            held = PostgresSwitchboardBatch(connection, self._after)
+            held._learned = self._learned
+            for each in self._clicks:
+                await held.save_clicks(each)
+            await held.move(position, hasten=hasten, now_ms=now_ms)
+
+
+def _asked(near: Mapping[str, Near]) -> tuple[Any, ...]:
+    """The arguments of ``switchboard_near``."""
+    return (
+        *_flat((enterprise, name) for enterprise, each in near.items() for name in each.legs),
+        *_flat((enterprise, name) for enterprise, each in near.items() for name in each.bridges),
+        *_flat((enterprise, name) for enterprise, each in near.items() for name in each.channels),
+        *_flat(
+            (
+                (enterprise, digits, each.first_ms, each.ended_ms)
+                for enterprise, each in near.items()
+                for digits in each.numbers
+            ),
+            width=4,
+        ),
+    )
 
 
 @contextlib.contextmanager

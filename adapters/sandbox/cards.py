@@ -102,7 +102,7 @@ def _perform(state: State, account: Account, call: CallRow, event: EventRequest,
     if event.event_type == "HIDE_ALL":
         open_now = [cards[call.id] for cards in account.open_cards.values() if call.id in cards]
         for one in open_now:
-            _hide(state, account, call, one, now_ms)
+            _hide(state, account, call, one)
         return "hidden" if open_now else "nothing"
     screen, employee_id = screen_of(event)
     card = account.open_cards.get(screen, {}).get(call.id)
@@ -118,13 +118,12 @@ def _perform(state: State, account: Account, call: CallRow, event: EventRequest,
             state.tell("card_timer", account, (call, card))
             return "timer_started"
         case "HIDE" if card is not None:
-            _hide(state, account, call, card, now_ms)
+            _hide(state, account, call, card)
             return "hidden"
         case _:
             return "nothing"
 
 
-def _hide(state: State, account: Account, call: CallRow, card: Card, now_ms: int) -> None:
-    card.hidden_ms = now_ms
+def _hide(state: State, account: Account, call: CallRow, card: Card) -> None:
     account.take_card_off(card.screen, call.id)
     state.tell("card_hidden", account, (call, card))

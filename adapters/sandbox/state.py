@@ -81,7 +81,6 @@ class Card:
     employee_id: str | None
     shown_ms: int
     timer_started_ms: int | None = None
-    hidden_ms: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -173,9 +173,9 @@ async def test_a_month_stays_while_anything_of_it_is_unfinished(
     january = await the(connection, JANUARY)
     await pg_store.set_due(OLD, 2, 5)
     assert await hindrances(connection, january, now_ms()) == [
-        "1 calls of it are not finished (0367 old.1): wait for them, or look with ./ms.sh doctor at what keeps them"
+        "1 call of it is not finished (0367 old.1): wait for them, or look with ./ms.sh doctor at what keeps them"
     ]
-    with pytest.raises(NotArchived, match="2026-01 stays: 1 calls of it are not finished"):
+    with pytest.raises(NotArchived, match="2026-01 stays: 1 call of it is not finished"):
         await drop(connection, january, now_ms())
     await pg_store.set_due(OLD, 2, None)
     await pg_pool.execute("INSERT INTO checkpoints VALUES ('slow', 2)")
@@ -189,7 +189,7 @@ async def test_a_month_stays_while_anything_of_it_is_unfinished(
         " VALUES ('0367', 'spanning.1', 2, 'settled', 'in', '', '', '{}', '', 0, 0, 0, 1, 'no')"
     )
     (why,) = await hindrances(connection, january, now_ms())
-    assert why.startswith("1 calls of it are parked (0367 spanning.1): look at them with ./ms.sh parked")
+    assert why.startswith("1 call of it is parked (0367 spanning.1): look at them with ./ms.sh parked")
     assert await hindrances(connection, january, ms(date(2026, 1, 20))) == ["it is not over"]
     assert notes(await pg_store.read(OLD)) == ["a", "c"]
 

@@ -29,8 +29,9 @@ from core.plan import ENDED_FRESH_MS
 from core.ports import Append, StreamId
 from core.signals import EVENTS, Wire
 from core.values import Urgency
-from tests.adapters.bench import ANSWERED, Bench, bench, lost, until
+from tests.adapters.reactor_rig import ANSWERED, ReactorRig, lost, reactor_rig
 from tests.core import wire
+from tests.eventually import until
 from tests.moysklad_model import MoySkladModel
 from tests.scenario import heard, ms
 
@@ -57,7 +58,7 @@ def contacts_away(effect: Effect, nth: int) -> Exception | None:
 
 
 async def test_what_is_put_off_is_told_once_and_nothing_is_started() -> None:
-    at = bench(door=calls_away)
+    at = reactor_rig(door=calls_away)
     at.gateway.model.contacts["+375290000001"] = "ann"
     stream = await at.hear("A", *RING)
     await at.settle(stream)
@@ -74,7 +75,7 @@ async def test_what_is_put_off_is_told_once_and_nothing_is_started() -> None:
 
 
 async def test_a_call_that_began_and_ended_in_an_outage_is_registered_complete_in_one_request() -> None:
-    at = bench(door=away, away=lambda effect: True)
+    at = reactor_rig(door=away, away=lambda effect: True)
     at.gateway.model.contacts["+375290000001"] = "ann"
     stream = await at.hear_and_attend("A", ANSWERED)
     await at.let_pass(ms(3_600))
@@ -87,7 +88,7 @@ async def test_a_call_that_began_and_ended_in_an_outage_is_registered_complete_i
 
 
 async def test_a_card_does_not_wait_for_a_contact_that_cannot_come_in_time() -> None:
-    at = bench(door=contacts_away)
+    at = reactor_rig(door=contacts_away)
     stream = await at.hear("A", *RING)
     await at.settle(stream)
     assert at.gateway.model.rows[0].screens() == {"101": "shown", "102": "shown"}
@@ -95,7 +96,7 @@ async def test_a_card_does_not_wait_for_a_contact_that_cannot_come_in_time() -> 
 
 
 async def test_a_record_does_not_wait_for_contacts_that_are_away_alone() -> None:
-    at = bench(door=contacts_away, away=lambda effect: way_of(effect) is Way.JSON)
+    at = reactor_rig(door=contacts_away, away=lambda effect: way_of(effect) is Way.JSON)
     at.jitter = 1.0
     stream = await at.hear_and_attend("A", ANSWERED.replace("answered", ""))
     await at.let_pass(ms(60))
@@ -112,7 +113,7 @@ async def test_a_record_does_not_wait_for_contacts_that_are_away_alone() -> None
 
 
 async def test_what_found_no_room_comes_again_when_there_should_be_some() -> None:
-    at = bench(door=contacts_away)
+    at = reactor_rig(door=contacts_away)
     at.jitter = 1.0
     await at.hear_and_attend("A", ANSWERED.replace("answered", ""))
     await at.let_pass(ms(60))
@@ -122,7 +123,7 @@ async def test_what_found_no_room_comes_again_when_there_should_be_some() -> Non
 
 
 async def test_while_calls_are_away_what_is_not_live_is_held_and_what_is_live_is_tried() -> None:
-    at = bench(door=away, away=lambda effect: True)
+    at = reactor_rig(door=away, away=lambda effect: True)
     ended = [await at.hear(f"e{n}", *(event for _, event in heard(ANSWERED))) for n in range(50)]
     at.now_ms = ms(300)
     for stream in ended:
@@ -141,7 +142,7 @@ async def test_while_calls_are_away_what_is_not_live_is_held_and_what_is_live_is
 
 
 async def test_how_old_the_backlog_is_does_not_depend_on_how_often_it_was_looked_at() -> None:
-    at = bench(door=away, away=lambda effect: True)
+    at = reactor_rig(door=away, away=lambda effect: True)
     stream = await at.hear_and_attend("A", ANSWERED)
     await at.let_pass(ms(600))
     (due,) = await at.store.due(at.now_ms, 10)
@@ -151,7 +152,7 @@ async def test_how_old_the_backlog_is_does_not_depend_on_how_often_it_was_looked
 
 async def test_a_call_that_is_not_registered_yet_does_not_wait_minutes_for_its_contact() -> None:
     soon = Deferred("the JSON API is tried just now", retry_after_ms=3_000)
-    at = bench(door=lambda effect, nth: soon if way_of(effect) is Way.JSON else None)
+    at = reactor_rig(door=lambda effect, nth: soon if way_of(effect) is Way.JSON else None)
     await at.hear("A", *(event for _, event in heard(ANSWERED)))
     at.now_ms = ms(300)
     await at.settle(StreamId(enterprise="0367", name="call/A"))
@@ -162,7 +163,7 @@ async def test_a_call_that_is_not_registered_yet_does_not_wait_minutes_for_its_c
 
 async def test_an_account_known_to_be_refused_parks_the_call_without_a_request() -> None:
     no = Refused("the key was revoked", remedy="enter a new one", code=1056)
-    at = bench(door=lambda effect, nth: None if way_of(effect) is Way.JSON else no)
+    at = reactor_rig(door=lambda effect, nth: None if way_of(effect) is Way.JSON else no)
     stream = await at.hear_and_attend("A", ANSWERED)
     await at.let_pass(ms(300))
     assert [effect for effect in at.gateway.asked if way_of(effect) is not Way.JSON] == []
@@ -176,7 +177,7 @@ async def test_an_account_known_to_be_refused_parks_the_call_without_a_request()
 
 
 async def test_each_request_is_as_urgent_as_its_call() -> None:
-    at = bench()
+    at = reactor_rig()
     at.gateway.model.contacts["+375290000001"] = "ann"
     await at.hear_and_attend("A", ANSWERED)
     await at.let_pass(ms(200))
@@ -194,7 +195,7 @@ async def test_each_request_is_as_urgent_as_its_call() -> None:
 
 
 async def test_how_urgent_a_call_is_stays_with_its_due_time() -> None:
-    at = bench(door=calls_away)
+    at = reactor_rig(door=calls_away)
     await at.settle(await at.hear("A", *RING))
     old = await at.hear("B", *(event for _, event in heard("1 B hangup 101 answered")))
     at.now_ms += 300_000
@@ -226,8 +227,8 @@ class Shared:
         return self.mine
 
 
-def shared(*mine: str, holds: Callable[[Effect], asyncio.Event | None] = lambda effect: None) -> tuple[Bench, Shared]:
-    at = bench(holds=holds)
+def shared(*mine: str, holds: Callable[[Effect], asyncio.Event | None] = lambda effect: None) -> tuple[ReactorRig, Shared]:
+    at = reactor_rig(holds=holds)
     at.ownership = Shared(set(mine))
     at.another()
     return at, at.ownership
@@ -268,7 +269,7 @@ async def test_one_that_wakes_up_late_cannot_undo_what_its_successor_asks() -> N
     await until(lambda: any(isinstance(effect, RegisterCall) for effect in slow.gateway.asked))
 
     slow.gateway.before = lambda effect, nth: lost(ambiguous=False) if isinstance(effect, RegisterCall) else None
-    other = Bench(slow.store, type(slow.gateway)(model=slow.gateway.model))
+    other = ReactorRig(slow.store, type(slow.gateway)(model=slow.gateway.model))
     other.now_ms = slow.now_ms + 10_000
     underway = asyncio.Event()
     other.gateway.holds = lambda effect: underway if isinstance(effect, RegisterCall) else None
@@ -289,7 +290,7 @@ async def test_one_that_wakes_up_late_cannot_undo_what_its_successor_asks() -> N
 async def test_a_late_look_up_cannot_undo_a_registration_either() -> None:
     """It saw "not there" before its successor registered the call; believed now, the call would be registered twice."""
     gate = asyncio.Event()
-    at = bench(holds=lambda effect: gate if isinstance(effect, ConfirmCall) else None)
+    at = reactor_rig(holds=lambda effect: gate if isinstance(effect, ConfirmCall) else None)
     stream = await at.hear("A", *RING)
     register = RegisterCall(external_id="0367-A", number="+375290000001", incoming=True, start_ms=ms(0))
     started = EffectStarted(key="r", at_ms=at.now_ms, effect=encode_effect(register))
@@ -310,7 +311,7 @@ async def test_a_late_look_up_cannot_undo_a_registration_either() -> None:
 
 async def test_signals_that_come_meanwhile_keep_no_outcome_out() -> None:
     gate = asyncio.Event()
-    at = bench(holds=lambda effect: gate if isinstance(effect, RegisterCall) else None)
+    at = reactor_rig(holds=lambda effect: gate if isinstance(effect, RegisterCall) else None)
     stream = await at.hear("A", *RING)
     at.reactor.wake(stream)
     await until(lambda: any(isinstance(effect, RegisterCall) for effect in at.gateway.asked))
@@ -333,7 +334,7 @@ class Forgetful(MemoryEventStore):
 
 async def test_a_store_that_lost_events_in_a_fail_over_is_believed() -> None:
     store = Forgetful()
-    at = bench(store)
+    at = reactor_rig(store)
     stream = await at.hear("A", *RING)
     await at.settle(stream)
     store.forget(stream, 2)  # the dial is known, the registration is not

@@ -12,6 +12,7 @@ from adapters.attendant import Rests, Waits
 from adapters.click_caller import ClickCaller
 from adapters.click_joiner import new_click_event
 from adapters.memory_store import MemoryEventStore
+from bench.by_hand import Clock
 from core.clicks import (
     CALL_WITHIN_MS,
     FRESH_MS,
@@ -31,7 +32,6 @@ from core.errors import StoreUnavailable
 from core.origination import OriginationInDoubt, OriginationRefused
 from core.ports import Append, Appended, StreamId
 from tests.exchange import FakeOriginator
-from tests.rig import Clock
 
 CLICK = StreamId(enterprise="0367", name="click/a")
 NUMBER = "+375290000001"

@@ -14,6 +14,7 @@ from adapters.click_desk import MAX_REPEATS, REFUSALS_MINUTE, Answer, ClickDesk,
 from adapters.click_joiner import new_click_event
 from adapters.memory_store import MemoryEventStore
 from adapters.settings_store import Current
+from bench.by_hand import Clock
 from core.click_request import Wish
 from core.clicks import ClickMatched, ClickRefused, ClickRepeated, ClickRequested, OriginateFailed, OriginateStarted
 from core.effects import Account
@@ -22,7 +23,6 @@ from core.events import HangupObserved, encode
 from core.ports import Append, NewEvent, StreamId
 from core.settings import parse_settings
 from core.values import Direction
-from tests.rig import Clock
 
 WANTED = orjson.dumps({"srcNumber": "101", "destNumber": "+375290000001", "uid": "i@demo"})
 NONSENSE = orjson.dumps({"srcNumber": "101", "destNumber": "*72"})

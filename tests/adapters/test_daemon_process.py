@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from adapters import daemon_process as module
-from adapters.daemon_process import Daemon, DaemonError, follow, last_lines, restart, start, status, stop
+from adapters.daemon_process import Daemon, DaemonError, follow, last_lines, start, status, stop
 
 SERVICE = """
 import http.server, json, os, signal, sys
@@ -112,14 +112,13 @@ def test_several_starters_at_once_get_one_daemon(make: MakeDaemon) -> None:
     assert len({result.pid for result in results}) == 1
 
 
-def test_restart_is_another_process(make: MakeDaemon) -> None:
+def test_what_was_stopped_starts_again_as_another_process(make: MakeDaemon) -> None:
     daemon = make("plain")
     first = start(daemon, _quiet)
-    second = restart(daemon, _quiet)
+    stop(daemon, _quiet)
+    second = start(daemon, _quiet)
     assert second.ready
     assert second.pid != first.pid
-    stop(daemon, _quiet)
-    assert restart(daemon, _quiet).ready, "restart starts what is not running"
 
 
 def test_a_killed_daemon_is_not_running_and_starts_again(make: MakeDaemon) -> None:

@@ -16,7 +16,7 @@ from core.errors import StoreUnavailable
 from core.events import AnyObservation, decode
 from core.ports import Append, RecordedEvent, StreamId, encode_events
 from core.values import Urgency
-from tests.adapters.bench import ANSWERED
+from tests.adapters.reactor_rig import ANSWERED
 from tests.scenario import heard
 
 STREAM = StreamId(enterprise="0367", name="call/A")

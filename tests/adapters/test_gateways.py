@@ -10,8 +10,8 @@ import pytest
 from adapters.sandbox.faults import FaultRule
 from core.effects import Account, Effect, Refused, Unavailable
 from core.effects import Gateway as Port
-from tests.adapters.bench import ACCOUNT, Gateway
 from tests.adapters.moysklad.support import Rig, facing_sandbox
+from tests.adapters.reactor_rig import ACCOUNT, Gateway
 from tests.contracts.gateway import Crm, GatewayContract, Kept
 
 

@@ -38,7 +38,7 @@ async def test_without_settings_everybody_would_have_had_cards() -> None:
     assert await import_logs((RING,), "0367", None, said.told, zone=MINSK, limits=Limits()) == 0
     assert said.answer[0].endswith("from +79161234567: answered  (lab-1795436939.45)")
     assert sum(line.strip().startswith("card 10") for line in said.answer) == 3
-    assert said.beside[-1].endswith("1 calls; 0 lines left out; no request was sent")
+    assert said.beside[-1].endswith("1 call; 0 lines left out; no request was sent")
 
 
 async def test_under_given_settings_as_json(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ async def test_lines_that_say_nothing_are_told_or_counted(tmp_path: Path, monkey
         "x.jsonl, line 1: left out: 'nothing' is no signal",
         "x.jsonl, line 2: left out: 'nothing' is no signal",
         "… and 2 more lines that could not be understood",
-        "1 rows passed over: 'register_call' is no signal",
+        "1 row passed over: 'register_call' is no signal",
         "0 signals, 0 of them repeated, 0 calls; 4 lines left out; no request was sent",
     ]
 
@@ -83,7 +83,7 @@ async def test_it_is_kept_with_its_settings_and_nobody_is_ever_asked(database_ur
         assert current is not None
         assert current.settings.enabled
         assert not current.account.phone_key
-        assert "events are kept under revision 1" in said.beside[-1]
+        assert "kept under revision 1: " in said.beside[-1]
         assert await rig.service.pool.fetchval("SELECT outcome FROM calls WHERE enterprise = '0777'") == "answered"
         everything = {**MS_CONFIG, "integration_code": SANDBOX_PHONE_KEY, "api_token": SANDBOX_API_TOKEN}
         await rig.service.settings.save("0777", everything, by="test", reason="test")

@@ -10,14 +10,15 @@ import pytest
 
 from adapters.ingest import KEPT_BODY, PREPARED_IN_A_ROW, Ingest, Patience, Prepared, Taken
 from adapters.memory_store import MemoryEventStore
-from adapters.settings_store import SettingsStore, is_outage
+from adapters.settings_store import SettingsStore
 from adapters.vault import Vault
+from bench.by_hand import Clock
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.ports import Append, Appended, EventStore
 from core.signals import SignalError, Wire
 from tests.adapters.stores import Away, Gated, Stuck
 from tests.eventually import until
-from tests.rig import ENTERPRISE, KEY, MINSK, Clock, Rig, running
+from tests.rig import ENTERPRISE, KEY, MINSK, Rig, running
 
 VAULT = Vault([KEY])
 DIAL = {"enterprise_number": ENTERPRISE, "phone": "+375290000001", "extension": "151", "unique_id": "1.1", "direction": "in"}
@@ -202,50 +203,3 @@ async def test_a_statement_that_is_wrong_is_a_bug_and_not_an_outage(rig: Rig) ->
         await settings.save(ENTERPRISE, {"enabled": False}, by="test", reason="test")
     with pytest.raises(asyncpg.UndefinedTableError):
         await settings.at_revision(ENTERPRISE, 77)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        asyncpg.AdminShutdownError("x"),
-        asyncpg.CannotConnectNowError("x"),
-        asyncpg.TooManyConnectionsError("x"),
-        asyncpg.ConnectionDoesNotExistError("x"),
-        asyncpg.QueryCanceledError("x"),
-        asyncpg.LockNotAvailableError("x"),
-        asyncpg.DeadlockDetectedError("x"),
-        asyncpg.SerializationError("x"),
-        asyncpg.ReadOnlySQLTransactionError("x"),
-        asyncpg.DiskFullError("x"),
-        asyncpg.InvalidCatalogNameError("x"),
-        asyncpg.InterfaceError("connection is closed"),
-        asyncpg.InterfaceError("pool is closing"),
-        asyncpg.InternalClientError("x"),
-        ConnectionRefusedError(),
-        TimeoutError(),
-    ],
-    ids=repr,
-)
-def test_what_passes_by_itself_is_an_outage(error: Exception) -> None:
-    assert is_outage(error)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        asyncpg.UndefinedTableError("x"),
-        asyncpg.UndefinedColumnError("x"),
-        asyncpg.PostgresSyntaxError("x"),
-        asyncpg.InsufficientPrivilegeError("x"),
-        asyncpg.CharacterNotInRepertoireError("x"),
-        asyncpg.NotNullViolationError("x"),
-        asyncpg.exceptions._base.DataError("x"),
-        asyncpg.InterfaceError("the server expects 2 arguments for this query, 1 was passed"),
-        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
-        ValueError(),
-        KeyError(),
-    ],
-    ids=repr,
-)
-def test_what_repeating_cannot_help_is_a_bug(error: Exception) -> None:
-    assert not is_outage(error)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters import logs
-from adapters.logs import LogFile, about_call, clean, configure_logs, mask_number, mask_text
+from adapters.logs import LogFile, clean, configure_logs, mask_number, mask_text
 
 KEY = "d03627d59c1948a0f9a6aa1e267c954bfd0301ec"
 ME = "+375290000001"
@@ -98,7 +98,7 @@ def test_every_line_about_a_call_carries_its_id_whole() -> None:
     sink = io.StringIO()
     configure_logs("info", sink=sink)
     log = structlog.get_logger("test")
-    with about_call("1763900000.375", enterprise="0367"):
+    with structlog.contextvars.bound_contextvars(call="1763900000.375", enterprise="0367"):
         log.info("inside")
     log.info("outside")
     inside, outside = lines_of(sink)

@@ -27,13 +27,14 @@ from core.events import (
 )
 from core.ports import Append, Appended, Due, NewEvent, RecordedEvent, StreamId
 from core.values import Direction, Urgency
-from tests.adapters.bench import ANSWERED, Bench, Gateway, bench, lost, polling, sequences, until
+from tests.adapters.reactor_rig import ANSWERED, Gateway, ReactorRig, lost, polling, reactor_rig, sequences
+from tests.eventually import until
 from tests.instances import now_s, virtually
 from tests.scenario import heard, ms
 
 
 async def test_a_call_goes_through_in_order_and_comes_to_rest() -> None:
-    at = bench()
+    at = reactor_rig()
     stream = await at.hear_and_attend("A", ANSWERED)
     await at.let_pass(ms(200_000))
     (row,) = at.gateway.model.rows
@@ -51,7 +52,7 @@ async def test_a_call_goes_through_in_order_and_comes_to_rest() -> None:
 
 
 async def test_many_calls_go_on_at_once_and_each_in_order() -> None:
-    at = bench()
+    at = reactor_rig()
     calls = [f"call-{n}" for n in range(200)]
     for _, event in heard(ANSWERED):
         for call in calls:
@@ -66,7 +67,7 @@ async def test_many_calls_go_on_at_once_and_each_in_order() -> None:
 
 async def test_a_hanging_request_holds_up_its_own_call_only() -> None:
     gate = asyncio.Event()
-    at = bench(holds=lambda effect: gate if getattr(effect, "external_id", "").endswith("hanging") else None)
+    at = reactor_rig(holds=lambda effect: gate if getattr(effect, "external_id", "").endswith("hanging") else None)
     hanging = await at.hear("hanging", *(event for _, event in heard(ANSWERED)[:2]))
     other = await at.hear("other", *(event for _, event in heard(ANSWERED)[:2]))
     at.reactor.wake(hanging)
@@ -80,7 +81,7 @@ async def test_a_hanging_request_holds_up_its_own_call_only() -> None:
 
 async def test_an_enterprise_whose_moysklad_hangs_holds_up_nobody_else() -> None:
     gate = asyncio.Event()
-    at = bench(holds=lambda effect: gate if "0999-" in getattr(effect, "external_id", "") else None)
+    at = reactor_rig(holds=lambda effect: gate if "0999-" in getattr(effect, "external_id", "") else None)
     for n in range(500):
         at.reactor.wake(await at.hear(f"h{n}", *(event for _, event in heard(ANSWERED)[:2]), enterprise="0999"))
     await until(lambda: at.gateway.underway == PLACES[Urgency.LIVE].each)
@@ -95,7 +96,7 @@ async def test_an_enterprise_whose_moysklad_hangs_holds_up_nobody_else() -> None
 async def test_ended_calls_that_wait_for_moysklad_hold_up_no_live_card() -> None:
     """A burst or a backlog: the contacts of ended calls wait for the account's limit, a customer rings meanwhile."""
     gate = asyncio.Event()
-    at = bench(holds=lambda effect: gate if isinstance(effect, FindContact) and (effect.deadline_ms or 0) > ms(65) else None)
+    at = reactor_rig(holds=lambda effect: gate if isinstance(effect, FindContact) and (effect.deadline_ms or 0) > ms(65) else None)
     ended = [await at.hear(f"ended-{n}", *(event for _, event in heard(ANSWERED))) for n in range(100)]
     at.now_ms = ms(60)  # every grace is over
     for stream in ended:
@@ -111,7 +112,7 @@ async def test_ended_calls_that_wait_for_moysklad_hold_up_no_live_card() -> None
 
 def test_a_backlog_goes_on_at_its_pace_beside_a_live_call() -> None:
     async def run() -> None:
-        at = bench()
+        at = reactor_rig()
         old = [await at.hear(f"old-{n}", *(event for _, event in heard(ANSWERED))) for n in range(10)]
         live = await at.hear("L", *(event for _, event in heard("300 L start\n300.2 L dial 101")))
         began_ms = at.now_ms
@@ -128,7 +129,7 @@ def test_a_backlog_goes_on_at_its_pace_beside_a_live_call() -> None:
 
 async def test_a_call_whose_hangup_overtook_its_bridges_waits_for_them() -> None:
     """After a restart the reactor and the switchboard start at once: a hangup must not settle a call without its bridges."""
-    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
     signals = [event for _, event in heard(ANSWERED)]
     stream = await at.hear("A", *signals[:2], signals[-1])  # the bridges were heard before it, but are not joined yet
     await at.settle(stream)
@@ -142,7 +143,7 @@ async def test_a_call_whose_hangup_overtook_its_bridges_waits_for_them() -> None
 
 
 async def test_a_call_does_not_wait_for_ever_for_a_switchboard_that_stands_still() -> None:
-    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
     await at.settle(stream)
     at.now_ms += HOLD_BACK_MS - 1
@@ -154,7 +155,7 @@ async def test_a_call_does_not_wait_for_ever_for_a_switchboard_that_stands_still
 
 
 async def test_a_call_waits_longer_for_a_switchboard_that_moves_on_but_not_for_ever() -> None:
-    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
     for n in range(20):
         await at.hear(f"other-{n}", *(event for _, event in heard(ANSWERED)[:2]))
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
@@ -170,7 +171,7 @@ async def test_a_call_waits_longer_for_a_switchboard_that_moves_on_but_not_for_e
 
 async def test_a_card_does_not_wait_for_the_switchboard() -> None:
     """What a call says of itself is enough to show a card, while it is fresh and nobody clicked."""
-    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
     at.clicks = False
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
     await at.settle(stream)
@@ -178,7 +179,7 @@ async def test_a_card_does_not_wait_for_the_switchboard() -> None:
 
 
 async def test_a_card_waits_for_the_switchboard_where_the_call_may_be_a_click_s() -> None:
-    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
     await at.settle(stream)
     assert at.gateway.asked == []
@@ -189,7 +190,7 @@ async def test_a_card_waits_for_the_switchboard_where_the_call_may_be_a_click_s(
 
 async def test_what_was_said_a_while_ago_waits_for_the_bridges_that_may_have_answered_it() -> None:
     """A restart with a backlog: the dial is old, and somebody may have picked up long ago."""
-    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
     at.clicks = False
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
     at.now_ms += FRESH_MS
@@ -198,7 +199,7 @@ async def test_what_was_said_a_while_ago_waits_for_the_bridges_that_may_have_ans
 
 
 async def test_cards_are_hidden_without_the_switchboard_but_nothing_is_settled() -> None:
-    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
     at.clicks = False
     signals = [event for _, event in heard(ANSWERED)]
     stream = await at.hear("A", *signals[:2])
@@ -217,8 +218,30 @@ async def test_cards_are_hidden_without_the_switchboard_but_nothing_is_settled()
     assert at.gateway.model.rows[0].extension == "101"
 
 
+def test_a_call_that_time_would_decide_and_may_not_is_not_looked_at_in_a_tight_loop() -> None:
+    """Its end is not joined, hiding its card failed and is to be tried later, and meanwhile its time to be settled comes."""
+
+    async def run() -> None:
+        away = Unavailable("HTTP 503", ambiguous=False, retry_after_ms=20_000)
+        at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
+        at.clicks = False
+        signals = [event for _, event in heard(ANSWERED)]
+        await at.settle(await at.hear("A", *signals[:2]))
+        at.joined_until = await at.store.head()
+        at.gateway.before = lambda effect, nth: away
+        async with polling(at.reactor):
+            await at.hear("A", signals[-1])
+            for _ in range(200):
+                at.now_ms += 100
+                await asyncio.sleep(0.1)  # of virtual time
+        assert at.gateway.turns[-1].urgency is Urgency.LIVE
+        assert at.looks < 100, "some looks for each second"
+
+    virtually(run())
+
+
 async def test_an_end_that_is_complete_is_recorded_together_with_the_start_of_its_request() -> None:
-    at = bench()
+    at = reactor_rig()
     signals = [event for _, event in heard(ANSWERED)]
     stream = await at.hear("A", *signals[:2])
     await at.settle(stream)
@@ -234,7 +257,7 @@ async def test_an_end_that_is_complete_is_recorded_together_with_the_start_of_it
 
 async def test_a_signal_is_attended_to_when_it_is_recorded() -> None:
     """In the service nobody has to say so: the reactor hears of its own process's commits."""
-    at = bench()
+    at = reactor_rig()
     async with polling(at.reactor):
         await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
         await until(lambda: bool(at.gateway.model.rows))
@@ -246,7 +269,7 @@ async def test_a_signal_is_attended_to_when_it_is_recorded() -> None:
 
 
 async def test_what_the_switchboard_brings_holds_nothing_back() -> None:
-    at = Bench(MemoryEventStore(), Gateway(), joined_until=0)
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
     signals = [event for _, event in heard(ANSWERED)]
     stream = await at.hear("A", *signals[:2])
     at.joined_until = await at.store.head()
@@ -256,7 +279,7 @@ async def test_what_the_switchboard_brings_holds_nothing_back() -> None:
 
 
 async def test_a_call_at_rest_is_not_kept_in_memory() -> None:
-    at = bench()
+    at = reactor_rig()
     signals = heard(ANSWERED)
     await at.settle(await at.hear("A", *(event for _, event in signals[:4])))
     assert at.reactor._attendant.remembered == 1
@@ -275,7 +298,7 @@ async def test_a_retry_waits_longer_each_time_and_keeps_its_numbers(failures: in
         left[0] -= 1
         return lost(ambiguous=False)
 
-    at = bench(before=trouble)
+    at = reactor_rig(before=trouble)
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
     await at.settle(stream)
     await at.let_pass(ms(1_500_000))
@@ -290,7 +313,7 @@ async def test_a_retry_waits_longer_each_time_and_keeps_its_numbers(failures: in
 
 
 async def test_what_the_server_asks_for_outweighs_the_back_off() -> None:
-    at = bench(before=lambda effect, nth: Unavailable("429", ambiguous=False, retry_after_ms=7_000) if nth < 1 else None)
+    at = reactor_rig(before=lambda effect, nth: Unavailable("429", ambiguous=False, retry_after_ms=7_000) if nth < 1 else None)
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
     await at.settle(stream)
     (failed,) = [event for event in await at.history(stream) if isinstance(event, EffectFailed)]
@@ -299,7 +322,7 @@ async def test_what_the_server_asks_for_outweighs_the_back_off() -> None:
 
 async def test_a_refusal_is_recorded_and_the_same_request_never_repeated() -> None:
     refusal = Refused("no", code=3000, exchanges=(Exchange(status=412),))
-    at = bench(before=lambda effect, nth: refusal if isinstance(effect, RegisterCall) else None)
+    at = reactor_rig(before=lambda effect, nth: refusal if isinstance(effect, RegisterCall) else None)
     stream = await at.hear_and_attend("A", ANSWERED)
     await at.let_pass(ms(200_000))
     refused = [event for event in await at.history(stream) if isinstance(event, EffectRefused)]
@@ -318,7 +341,7 @@ async def test_stopped_between_start_and_outcome_ends_the_same(nth: int, acted: 
     """The n-th request never comes back because the process is gone; a new one finds the start without an outcome."""
     never = asyncio.Event()
     stopped: list[int] = []
-    at = bench()
+    at = reactor_rig()
 
     class Dies(Gateway):
         async def perform(self, effect: Effect) -> Performed:
@@ -356,7 +379,7 @@ async def test_stopped_between_start_and_outcome_ends_the_same(nth: int, acted: 
 
 async def test_an_outcome_is_recorded_although_something_was_heard_meanwhile() -> None:
     gate = asyncio.Event()
-    at = bench(holds=lambda effect: gate if isinstance(effect, RegisterCall) else None)
+    at = reactor_rig(holds=lambda effect: gate if isinstance(effect, RegisterCall) else None)
     events = [event for _, event in heard(ANSWERED)]
     stream = await at.hear("A", *events[:2])
     at.reactor.wake(stream)
@@ -373,7 +396,7 @@ async def test_an_outcome_is_recorded_although_something_was_heard_meanwhile() -
 
 
 async def test_a_poisoned_call_stops_nobody_else() -> None:
-    at = bench()
+    at = reactor_rig()
     poisoned = StreamId(enterprise="0367", name="call/poisoned")
     unreadable = NewEvent(id=uuid4(), type="from_the_future", schema=9, data={})
     await at.store.append(Append(stream=poisoned, events=(unreadable,), due_ms=at.now_ms))
@@ -384,7 +407,7 @@ async def test_a_poisoned_call_stops_nobody_else() -> None:
 
 
 async def test_a_poisoned_call_is_not_tried_in_a_tight_loop() -> None:
-    at = bench()
+    at = reactor_rig()
     poisoned = StreamId(enterprise="0367", name="call/poisoned")
     unreadable = NewEvent(id=uuid4(), type="from_the_future", schema=9, data={})
     await at.store.append(Append(stream=poisoned, events=(unreadable,), due_ms=at.now_ms))
@@ -440,7 +463,7 @@ class AwayStore(MemoryEventStore):
 
 async def test_a_store_that_is_away_is_waited_for() -> None:
     store = AwayStore()
-    at = bench(store)
+    at = reactor_rig(store)
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
     store.away = True
     async with polling(at.reactor):
@@ -453,7 +476,7 @@ async def test_a_store_that_is_away_is_waited_for() -> None:
 async def test_a_store_that_goes_away_under_a_request_leaves_a_question_not_a_double() -> None:
     """MoySklad acted, the outcome could not be recorded: the next attempt asks before it registers anything again."""
     store = AwayStore()
-    at = bench(store)
+    at = reactor_rig(store)
 
     def leaves(effect: Effect, nth: int) -> None:
         if isinstance(effect, RegisterCall):
@@ -476,7 +499,7 @@ async def test_a_store_that_goes_away_under_a_request_leaves_a_question_not_a_do
 
 
 async def test_what_an_earlier_process_left_due_is_taken_up() -> None:
-    at = bench()
+    at = reactor_rig()
     for n in range(20):
         await at.hear(f"call-{n}", ArrivalObserved(heard_ms=ms(0), channel=f"call-{n}", number="+375290000001", trunk="t"))
         await at.hear(
@@ -493,7 +516,7 @@ def test_what_one_company_left_due_does_not_wait_for_a_look_for_every_sixty_four
     calls = 5 * DUE_OF_EACH
 
     async def run() -> None:
-        at = bench()
+        at = reactor_rig()
         for n in range(calls):
             dial = DialObserved(
                 heard_ms=ms(0.2), channel=f"call-{n}", direction=Direction.INCOMING, number="+375290000001", extensions=("101",)
@@ -509,7 +532,7 @@ def test_what_one_company_left_due_does_not_wait_for_a_look_for_every_sixty_four
 
 async def test_waking_while_it_runs_attends_once_more_not_twice_at_once() -> None:
     gate = asyncio.Event()
-    at = bench(holds=lambda effect: gate)
+    at = reactor_rig(holds=lambda effect: gate)
     stream = await at.hear("A", *(event for _, event in heard(ANSWERED)[:2]))
     for _ in range(100):
         at.reactor.wake(stream)
@@ -522,7 +545,7 @@ async def test_waking_while_it_runs_attends_once_more_not_twice_at_once() -> Non
 
 
 async def test_stopping_the_reactor_stops_every_call_it_attends_to() -> None:
-    at = bench(holds=lambda effect: asyncio.Event())
+    at = reactor_rig(holds=lambda effect: asyncio.Event())
     for n in range(5):
         await at.hear(f"call-{n}", *(event for _, event in heard(ANSWERED)[:2]))
     async with polling(at.reactor):

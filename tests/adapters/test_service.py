@@ -9,9 +9,10 @@ import gc
 import asyncpg
 
 from adapters.service import MAX_CONNECTIONS, YOUNG, calm_the_collector
+from bench.by_hand import Clock
 from core.signals import Wire
 from tests.adapters.http.support import dial
-from tests.rig import Clock, running, service_beside
+from tests.rig import running, service_beside
 
 
 async def test_old_and_overflowing_refusals_are_forgotten(database_url: str) -> None:

@@ -178,7 +178,7 @@ def test_the_whole_in_a_few_lines() -> None:
         "instances  2: 10.0.0.1:8023 does not reach MoySklad, 10.0.0.2:8023 (this one)",
         "backlog    12 calls wait (2 live, 10 backlog), the oldest for 62 min; at least 1 s of work",
         "accounts   1 in trouble",
-        "           0367, phone API: MoySklad has been away for 3 min (503), 7 requests wait; tried again in 4 s",
+        "           0367, phone API: MoySklad has been away for 3 min (503), 7 requests waiting; tried again in 4 s",
         "parked     3 of the calls need a person: ./ms.sh parked",
     ]
     well = {**told, "accounts": [], "parked": {"calls": 0}, "nodes": [], "backlog": {**BACKLOG, "calls": 0}}
@@ -256,7 +256,7 @@ LATER = {"connections": 1, "closed": 0, "waiting": 7}
         ),
         (
             {**PBX, "state": "waiting", "reason": "nobody listens", "remedy": "start it", **LATER},
-            "main (0367, 127.0.0.1:5038): not connected for 60 s: nobody listens; start it; 7 messages wait to be recorded",
+            "main (0367, 127.0.0.1:5038): not connected for 60 s: nobody listens; start it; 7 messages not recorded yet",
         ),
         ({"name": "spare", "state": "free"}, "spare: no instance keeps its connection yet"),
     ],

@@ -18,7 +18,7 @@ from adapters.attendant import new_event
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardState
 from adapters.postgres.switchboard_state import PostgresSwitchboardState
-from adapters.switchboard import KEEP_MS, Near, Switchboard, SwitchboardBatch, SwitchboardState, nobody
+from adapters.switchboard import ALONE_S, KEEP_MS, Near, Switchboard, SwitchboardBatch, SwitchboardState, nobody
 from adapters.tail import Tail
 from core.call import fold, initial
 from core.conclusions import attribution
@@ -27,6 +27,7 @@ from core.events import BridgeEntered, ConsultationObserved, Event, HangupObserv
 from core.legs import Legs
 from core.ports import Append, EventStore, NewEvent, RecordedEvent, StreamId
 from core.signals import Wire, envelope, parse
+from tests.instances import virtually
 from tests.playback import as_call_event, recording
 from tests.scenario import Heard, heard
 from tests.settings import SETTINGS
@@ -49,8 +50,8 @@ TRANSFER = """
 class Board:
     """Switchboards with one memory, and what they woke."""
 
-    def __init__(self, state: SwitchboardState, store: EventStore, notices: list[int]) -> None:
-        self.state, self.store, self.woken, self.notices = state, store, list[str](), notices
+    def __init__(self, state: SwitchboardState, store: EventStore, notices: list[int], tail: Tail | None = None) -> None:
+        self.state, self.store, self.woken, self.notices, self.tail = state, store, list[str](), notices, tail
         self.switchboard = self.another()
 
     def another(
@@ -66,6 +67,8 @@ class Board:
             wake_call=lambda stream: self.woken.append(stream.name),
             now_ms=lambda: now_ms,
             foreign=foreign,
+            tail=self.tail,
+            alone_s=0,
         )
 
     async def hear(self, signals: Sequence[Heard]) -> None:
@@ -116,14 +119,24 @@ class Dying:
         async with self._state.taken(after) as batch:
             yield None if batch is None else DyingBatch(batch)
 
+    @contextlib.asynccontextmanager
+    async def offered(self, after: int) -> AsyncIterator[SwitchboardBatch]:
+        """The same."""
+        async with self._state.offered(after) as batch:
+            yield DyingBatch(batch)
 
-@pytest.fixture(params=["memory", "postgres"])
+
+@pytest.fixture(params=["memory", "memory, alone", "postgres", "postgres, alone"])
 def board(request: pytest.FixtureRequest) -> Board:
+    """Alone: as an instance is that takes no lock, because nobody else recorded anything (as far as it knows)."""
     notices = list[int]()
-    if request.param == "memory":
+    alone = request.param.endswith("alone")
+    if request.param.startswith("memory"):
         store = MemoryEventStore()
-        return Board(MemorySwitchboardState(store, notify=notices.append), store, notices)
-    return Board(PostgresSwitchboardState(request.getfixturevalue("pg_pool")), request.getfixturevalue("pg_store"), notices)
+        return Board(MemorySwitchboardState(store, notify=notices.append), store, notices, store.tail if alone else None)
+    pg_store = request.getfixturevalue("pg_store")
+    pg_state = PostgresSwitchboardState(request.getfixturevalue("pg_pool"))
+    return Board(pg_state, pg_store, notices, pg_store.tail if alone else None)
 
 
 def signals_of(name: str) -> list[Heard]:
@@ -340,7 +353,8 @@ async def test_run_waits_for_a_database_that_is_away_and_goes_on_where_it_was(bo
     class Away:
         """Away the first time."""
 
-        taken, clicked, forget = board.state.taken, board.state.clicked, board.state.forget
+        taken, offered = board.state.taken, board.state.offered
+        clicked, forget = board.state.clicked, board.state.forget
 
         async def position(self) -> int:
             nonlocal calls
@@ -378,6 +392,10 @@ class Watched:
         """See ``SwitchboardState``."""
         self.taken_after.append(after)
         return self._state.taken(after)
+
+    def offered(self, after: int) -> contextlib.AbstractAsyncContextManager[SwitchboardBatch]:
+        """See ``SwitchboardState``: nobody is kept out, so it is not counted."""
+        return self._state.offered(after)
 
 
 class Unread(MemoryEventStore):
@@ -478,3 +496,48 @@ async def test_an_instance_that_finds_another_ahead_goes_on_from_there() -> None
         pass
     assert await state.position() == await store.head() == 4
     assert len((await board.streams())["call/A"]) == 3
+
+
+def test_nothing_is_held_against_others_while_there_are_none_and_for_a_while_after_there_was_one() -> None:
+    async def run() -> None:
+        store = MemoryEventStore()
+        state = Watched(MemorySwitchboardState(store))
+        board = Board(MemorySwitchboardState(store), store, [])
+        switchboard = tailed(store, state, [])
+
+        async def hears(table: str) -> list[int]:
+            held = len(state.taken_after)
+            await board.hear(heard(table))
+            while await switchboard.step():
+                pass
+            return state.taken_after[held:]
+
+        assert await hears("0 A start") != [], "a process has just begun: who knows"
+        await asyncio.sleep(ALONE_S)  # of virtual time
+        assert await hears("1 A dial 101") == []
+        store.tail.passed(await store.head() + 1)  # somebody else recorded something
+        assert await hears("2 B start") != []
+        assert await hears("3 B dial 102") != []
+        await asyncio.sleep(ALONE_S)
+        assert await hears("9 A hangup 101") == []
+
+    virtually(run())
+
+
+
+async def test_a_leg_that_nothing_was_heard_of_may_belong_to_two_calls_at_once(board: Board) -> None:
+    """Two customers in one bridge with a telephone whose own stream is empty: found by the simulation, out of order."""
+    await board.hear(
+        heard(
+            """
+            0  A  start
+            0  B  start  number=+375290000002
+            5  A  enter  b1 customer
+            5  B  enter  b1 customer
+            5  A  enter  b1 101
+            """
+        )
+    )
+    await board.listen()
+    told = facts(await board.streams())
+    assert all(any("b1" in fact for fact in told[call]) for call in ("call/A", "call/B")), told

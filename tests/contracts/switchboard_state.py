@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 
 from adapters.click_joiner import NearClicks
-from adapters.switchboard import Changes, Near, Nearby, SwitchboardBatch, SwitchboardState
+from adapters.switchboard import Changes, Near, Nearby, Overtaken, SwitchboardBatch, SwitchboardState
 from core.click_joining import KnownClick
 from core.errors import StoreUnavailable
 from core.legs import Kind, KnownCall, Legs
@@ -89,6 +89,12 @@ async def recalled(state: SwitchboardState, what: Near, enterprise: str = ENTERP
     """What the next batch finds."""
     async with batch(state) as taken:
         return (await taken.load({enterprise: what}))[enterprise].legs
+
+
+async def recalled_at(state: SwitchboardState, position: int, what: Near, enterprise: str = ENTERPRISE) -> Nearby:
+    """What is known at this position, without a move."""
+    async with state.offered(position) as offered:
+        return (await offered.load({enterprise: what}))[enterprise]
 
 
 async def clicks(taken: SwitchboardBatch, what: NearClicks, enterprise: str = ENTERPRISE) -> dict[str, KnownClick]:
@@ -250,6 +256,73 @@ class SwitchboardStateContract:
             assert taken is None, "it has moved on"
         async with other.taken(1) as taken:
             assert taken is not None
+
+    async def test_a_batch_that_is_offered_keeps_what_it_learned_when_it_moves(self, instances: Instances) -> None:
+        state = instances.state()
+        assert await state.position() == 0
+        click = KnownClick(id="a", extension="101", number="+375290000001", uid="i", channel_id="click-a", started_ms=1_000)
+        async with state.offered(0) as offered:
+            assert (await offered.load({ENTERPRISE: near(channels=("A",))}))[ENTERPRISE] == Nearby(legs=Legs(), relayed={})
+            await offered.save({ENTERPRISE: changes(known("A"), links=(("bridge/b", "A", 3),))})
+            assert (await recalled_at(state, 0, near(channels=("A",)))).legs == Legs(), "not before it moves"
+            await offered.move(7, hasten=(), now_ms=0)
+        assert await state.position() == 7
+        assert set((await recalled_at(state, 7, near(channels=("A",)))).legs.calls) == {"A"}
+        assert (await recalled_at(state, 7, near("bridge/b", bridges=("b",)))).relayed == {("bridge/b", "A"): 3}
+        async with state.offered(7) as offered:
+            await offered.save_clicks({ENTERPRISE: [click]})
+            await offered.move(8, hasten=[CALL], now_ms=5_000)
+        async with asyncio.timeout(5):
+            assert await instances.notices.get() == 8
+        async with batch(state) as taken:
+            assert await clicks(taken, NearClicks(extensions=("101",), calls=(), since_ms=0)) == {"a": click}
+
+    async def test_what_is_offered_and_not_moved_leaves_nothing(self, instances: Instances) -> None:
+        state = instances.state()
+        assert await state.position() == 0
+        async with state.offered(0) as offered:
+            await offered.save({ENTERPRISE: changes(known("A"))})
+        assert await state.position() == 0
+        assert (await recalled(state, near(channels=("A",)))).calls == {}
+
+    async def test_whoever_is_first_overtakes_what_was_offered(self, instances: Instances) -> None:
+        one, other = instances.state(), instances.state()
+        assert await one.position() == 0
+        async with one.offered(0) as offered:
+            assert (await offered.load({ENTERPRISE: near(channels=("A",))}))[ENTERPRISE].legs == Legs()
+            await learned(other, changes(known("first")))
+            with pytest.raises(Overtaken):
+                await offered.load({ENTERPRISE: near(channels=("A",))})
+        late = changes(known("late"), members=(("b", "late", True),), links=(("x", "late"),))
+        for hasten in ((), (CALL,)):
+            after = await one.position()
+            async with one.offered(after) as offered, other.offered(after) as first:
+                await offered.save({ENTERPRISE: late})
+                await first.move(after + 1, hasten=(), now_ms=0)
+                with pytest.raises(Overtaken):
+                    await offered.move(9, hasten=hasten, now_ms=0)
+        assert await one.position() == 3
+        found = await recalled(one, near("x", bridges=("b",), channels=("first", "late")))
+        assert found == Legs(calls={"first": known("first")})
+        assert instances.notices.empty()
+
+    async def test_whoever_holds_it_is_first(self, instances: Instances) -> None:
+        one, other = instances.state(), instances.state()
+        assert await one.position() == 0
+
+        async def late() -> None:
+            async with other.offered(0) as offered:
+                await offered.save({ENTERPRISE: changes(known("late"))})
+                await offered.move(5, hasten=(), now_ms=0)
+
+        async with batch(one) as taken:
+            waiting = asyncio.create_task(late())
+            await taken.save({ENTERPRISE: changes(known("first"))})
+            await asyncio.sleep(0)
+        with pytest.raises(Overtaken):
+            await waiting
+        assert await one.position() == 1
+        assert set((await recalled(one, near(channels=("first", "late")))).calls) == {"first"}
 
     async def test_nothing_moves_when_a_batch_does_not_say_so(self, instances: Instances) -> None:
         state = instances.state()

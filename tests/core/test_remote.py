@@ -138,7 +138,7 @@ def test_what_is_written_is_never_overwritten_but_the_comment() -> None:
 
 def test_a_success_clears_the_failures() -> None:
     remote = after(failed(FIND_FOR_THE_RECORD, 1, retry=9), done(FIND_FOR_THE_RECORD, 2, contact=None))
-    assert (remote.failures, remote.retry_ms, remote.last_error) == (0, None, "")
+    assert (remote.failures, remote.retry_ms) == (0, None)
 
 
 # -- a POST in doubt ------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_a_lost_answer_leaves_the_registration_in_doubt_and_a_clear_failure_does
     clear = after(started(REGISTER, 1), failed(REGISTER, 1.2, ambiguous=False))
     assert lost.attempt is not None
     assert lost.attempt.in_doubt
-    assert (lost.failures, lost.retry_ms, lost.last_error) == (1, ms(4.2), "connection lost")
+    assert (lost.failures, lost.retry_ms) == (1, ms(4.2))
     assert clear.attempt is not None
     assert not clear.attempt.in_doubt
 
@@ -366,7 +366,7 @@ def test_a_refusal_is_kept_with_its_reason_and_ends_the_attempt() -> None:
     (refusal,) = remote.refusals
     assert (refusal.effect, refusal.error, refusal.remedy, refusal.at_ms) == (REGISTER, "no", "do", ms(2.1))
     assert (refusal.code, refusal.proves, remote.is_turned_away) == (3006, True, False)
-    assert (remote.attempt, remote.failures, remote.retry_ms, remote.last_error) == (None, 0, None, "no")
+    assert (remote.attempt, remote.failures, remote.retry_ms) == (None, 0, None)
 
 
 @pytest.mark.parametrize("look", [CONFIRM, InspectCall(call="m"), FIND, DIRECTORY])
@@ -475,7 +475,7 @@ def test_after_a_retry_order_everything_that_was_refused_may_be_asked_again() ->
         deferred(REGISTER, 3, until=9),
     )
     again = forgiven(remote)
-    assert (again.refusals, again.deferred, again.last_error) == ((), "", "")
+    assert (again.refusals, again.deferred) == ((), "")
     assert not again.employees_refused
     assert (again.contact, again.employees) == (Contact(), ())
     assert (again.sequence, again.started) == (remote.sequence, remote.started)

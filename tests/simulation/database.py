@@ -19,7 +19,7 @@ from adapters.memory_callbacks import MemoryCallbacks
 from adapters.memory_leases import MemoryLeaseStore
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardBatch, MemorySwitchboardState
-from adapters.switchboard import Changes, Near, Nearby
+from adapters.switchboard import Changes, Near, Nearby, Overtaken
 from adapters.tail import Tail
 from adapters.wakeup import Bell, Bells
 from core.click_joining import KnownClick
@@ -34,6 +34,8 @@ PATIENCE_S: Final = 2.5
 """How long the real store waits for a database that is away."""
 
 REPEAT_S: Final = 0.1
+ANSWERS: Final = (StoreUnavailable, VersionConflict, Overtaken, ValueError)
+"""What the database says no with; anything else is a bug."""
 
 
 class Database:
@@ -96,7 +98,7 @@ class Link:
         else:
             try:
                 result, error = work(), None
-            except (StoreUnavailable, VersionConflict, ValueError) as raised:
+            except ANSWERS as raised:
                 result, error = None, raised
             if back_us:
                 self._server.call_at_us(self._server.clock.now_us + back_us, self._returns, answer, result, error, deadline_us)
@@ -123,7 +125,7 @@ class Link:
 
 def _lose(work: Callable[[], Any] | None, answer: asyncio.Future[Any]) -> None:
     if work is not None:
-        with contextlib.suppress(StoreUnavailable, VersionConflict, ValueError):
+        with contextlib.suppress(*ANSWERS):
             work()
     if not answer.done():
         answer.set_exception(StoreUnavailable("the database was lost in the middle of it"))
@@ -276,6 +278,10 @@ class NodeSwitchboard:
         """See ``SwitchboardState``."""
         return _Batch(self, self._link, self._state, after)
 
+    def offered(self, after: int) -> _Offered:
+        """See ``SwitchboardState``."""
+        return _Offered(self._link, self._state, after)
+
     async def clicked(self, since_ms: int) -> dict[str, int]:
         """See ``SwitchboardState``."""
         return await self._link.ask(lambda: drive(self._state.clicked(since_ms)))
@@ -288,6 +294,50 @@ class NodeSwitchboard:
         """The process is gone: the server ends its transaction."""
         if self.session is not None:
             self.session.abandon()
+
+
+class _Offered:
+    """A batch that holds nothing: each word is a statement of its own, on its own way to the database and back."""
+
+    def __init__(self, link: Link, state: MemorySwitchboardState, after: int) -> None:
+        self._link = link
+        self._offered = state.offered(after)
+        self._batch: MemorySwitchboardBatch | None = None
+
+    async def __aenter__(self) -> _Offered:
+        self._batch = await self._offered.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return  # what was not moved is not kept
+
+    async def load(self, near: Mapping[str, Near]) -> dict[str, Nearby]:
+        """See ``SwitchboardBatch``."""
+        return await self._link.ask(lambda: drive(self._inside.load(near)))
+
+    async def save(self, changes: Mapping[str, Changes]) -> None:
+        """See ``SwitchboardBatch``."""
+        await self._inside.save(changes)
+
+    async def clicks(self, near: Mapping[str, NearClicks]) -> dict[str, dict[str, KnownClick]]:
+        """See ``SwitchboardBatch``."""
+        return await self._link.ask(lambda: drive(self._inside.clicks(near)))
+
+    async def save_clicks(self, clicks: Mapping[str, Sequence[KnownClick]]) -> None:
+        """See ``SwitchboardBatch``."""
+        await self._inside.save_clicks(clicks)
+
+    async def move(self, position: int, *, hasten: Collection[StreamId], now_ms: int) -> None:
+        """See ``SwitchboardBatch``."""
+        moves = self._inside.move
+        await self._link.ask(lambda: drive(moves(position, hasten=hasten, now_ms=now_ms)), write=True, once=True)
+
+    @property
+    def _inside(self) -> MemorySwitchboardBatch:
+        assert self._batch is not None
+        return self._batch
 
 
 class _Batch:

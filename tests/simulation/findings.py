@@ -156,6 +156,19 @@ FINDINGS: Final = (
         ),
         explains=lambda scenario, said: "cards" in said and _has(scenario, Trouble.CUT_FROM_MOYSKLAD),
     ),
+    Finding(
+        what="a channel that nothing was heard of belongs to two calls of one batch: the switchboard stands still for good",
+        scenario=Scenario(
+            noise=3_801_022_218,
+            calls=(Script(at_ms=4_896, answered=True, transfer=Transfer.ATTENDED),),
+            faults=(Fault(trouble=Trouble.CUT_FROM_DATABASE, at_ms=2_075, for_ms=70_000),),
+            repeated=Repeated.RETURNED,
+            jitter_ms=7_000,
+            lost=60,
+            slow_ms=5_000,
+        ),
+        explains=lambda scenario, said: "switchboard_failed" in said or "never came to rest" in said,
+    ),
 )
 
 

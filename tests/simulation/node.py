@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from adapters.attendant import CallSettings, new_event
+from adapters.attendant import Attendant, CallSettings, new_event
 from adapters.callbacks import WithCallbacks
 from adapters.ingest import SAFETY_NET_MS
 from adapters.moysklad.errors import Api
@@ -114,7 +114,7 @@ class Node:
             foreign=lambda stream: bool(self.ownership.others()) and not self.ownership.owns(stream.enterprise),
             tail=self.store.tail,
         )
-        self.reactor = Reactor(
+        attendant = Attendant(
             store=self.store,
             settings=settings,
             gateway=WithCallbacks(self.gateway, NodeCallbacks(self.link, around.database)),
@@ -126,6 +126,7 @@ class Node:
             joining=self.switchboard,
             tail=self.store.tail,
         )
+        self.reactor = Reactor(attendant, tail=self.store.tail)
 
     def start(self) -> None:
         """Begin to work."""

@@ -7,7 +7,7 @@ const PRINTED = 600; // of the 718 pixels of a sheet, beside the names
 const LANE = 26, HEAD = 24, AXIS = 26, THIN = 14;
 const STATES = {
   waiting: "ждёт", hold: "на удержании", talking: "разговор", ringing: "звонит", unsure: "отвечен, когда — неизвестно",
-  shown: "карточка", timing: "карточка, таймер", card_unsure: "карточка, наверно",
+  shown: "карточка", timing: "карточка, таймер", card_unsure: "карточка под вопросом",
 };
 const LEGEND = [["ringing", "звонит"], ["talking", "разговор"], ["waiting", "ждёт"], ["hold", "на удержании"], ["unsure", "неизвестно"], ["shown", "карточка"], ["timing", "карточка с таймером"]];
 export const KINDS = {

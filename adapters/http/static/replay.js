@@ -87,7 +87,7 @@ function Story({ story, now, reload, lost }) {
       <span class="num muted nowrap">${at + 1} / ${count}</span><span class="muted small keys">клавиши ← →</span></div>
     <div class="story">
       <section class="panel chosen" aria-live="polite" aria-label="Выбранный шаг"><div class="panel-body"><${Step} story=${story} at=${at} /></div></section>
-      <section class="panel" aria-label="Как всё стояло в этот момент"><div class="panel-head"><h2>В этот момент</h2></div><div class="panel-body"><${Moment} story=${story} at=${at} /></div></section>
+      <section class="panel" aria-label="Состояние в этот момент"><div class="panel-head"><h2>В этот момент</h2></div><div class="panel-body"><${Moment} story=${story} at=${at} /></div></section>
       <${Steps} story=${story} at=${at} choose=${choose} />
     </div>`}`;
 }

@@ -35,7 +35,7 @@ export const FIELDS = [
   { path: "organization", label: "Юридическое лицо для заказов", kind: "offered", offers: ["organizations", "organizations"], from: (e) => e.organization, placeholder: "единственное в МоёмСкладе",
     hint: "Нужно, когда в МоёмСкладе их несколько." },
   { path: "task_assignee", label: "Кому задача, если больше некому", kind: "person", from: (e) => e.task_assignee,
-    hint: "Задачу получает ответственный за клиента; без него — тот, у кого одного звонило, затем номер для нераспознанных звонков, затем этот сотрудник." },
+    hint: "Задачу получает ответственный за клиента; если его нет — единственный, у кого звонил телефон, затем номер для нераспознанных звонков, затем этот сотрудник." },
   { path: "employee_mapping", label: "Сотрудники и номера", kind: "mapping" },
   { path: "unrecognized_extension", label: "Номер для нераспознанных звонков", kind: "text", from: (e) => e.unrecognized_extension, inputmode: "numeric", placeholder: "например, 101",
     hint: "На этот добавочный номер записывается звонок, когда нельзя понять, кто говорил." },

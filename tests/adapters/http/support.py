@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -31,6 +32,16 @@ INLINE: Final[dict[str, Any]] = {
     "notifications": {"call_notify_mode": "during", "notify_incoming": True, "notify_outgoing": True},
 }
 SECRETS: Final = (SANDBOX_PHONE_KEY, SANDBOX_API_TOKEN, TOKEN)
+LOCAL: Final = Guard([ip_network("127.0.0.0/8")], "", "")
+"""Without any token: whoever comes from this machine is let in."""
+
+
+async def ask(http: Any, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """The status and the answer. Whatever is asked, no answer shows a secret."""
+    async with http.request(method, path, json=body) as answer:
+        text = await answer.text()
+        assert not any(secret in text for secret in SECRETS), "no answer shows a secret"
+        return answer.status, json.loads(text)
 
 
 def dial_body(unique_id: str = UNIQUE_ID, **changed: Any) -> dict[str, Any]:
@@ -66,6 +77,20 @@ def hangup(unique_id: str = UNIQUE_ID, *, start: str, end: str, status: str = "2
     """What the dispatcher posts for a hangup; the times are Minsk time."""
     raw = dial_body(unique_id, DateReceived=start, StartTime=start, EndTime=end, CallStatus=status)
     return {**dial(unique_id), "event_type": "hangup", "raw": raw, "record_url": None, "origin": None, **changed}
+
+
+START, END = "2026-11-23 15:13:20", "2026-11-23 15:13:52"
+"""When the whole call of :func:`played` began and ended, by the PBX's clock; the rig's clock begins then."""
+
+
+async def played(rig: Rig, *, answered: bool = True) -> None:
+    """One whole call, taken in and recorded, and the read models after it."""
+    await rig.post("/internal/ms/incoming-call", dial())
+    await rig.settle()
+    await rig.wait(32_000)
+    await rig.post("/internal/ms/hangup-call", hangup(start=START, end=END, status="2" if answered else "0"))
+    await rig.wait(120_000)
+    await rig.service.runner.catch_up()
 
 
 async def everything(rig: Rig) -> str:
@@ -107,6 +132,6 @@ def parts(rig: Rig, ingest: Ingest | None = None) -> Services:
 async def streaming(rig: Rig, streams: Streams, ingest: Ingest | None = None) -> AsyncIterator[int]:
     """The routes on a port of their own, with these streams, over the rig's service or another way in."""
     holder = Holder(parts(rig, ingest), streams=streams)
-    async with TestServer(build_app(holder, Guard([ip_network("127.0.0.0/8")], "", ""))) as server:
+    async with TestServer(build_app(holder, LOCAL)) as server:
         assert server.port is not None
         yield server.port

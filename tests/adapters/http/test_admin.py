@@ -4,40 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from ipaddress import ip_network
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from adapters.http import admin
-from adapters.http.guard import Guard
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
 from core.ports import StreamId
-from tests.adapters.http.support import PHONE, SECRETS, UNIQUE_ID, dial, edge, everything, hangup
+from tests.adapters.http.support import END, PHONE, SECRETS, START, UNIQUE_ID, ask, dial, everything, hangup, played
 from tests.adapters.test_parked import parked_history, record
 from tests.rig import ENTERPRISE, TOKEN, Rig
 from tests.scenario import NUMBER, ms
 from tests.settings import employee_id
 
 CONFIG = f"/ms-admin/api/config/{ENTERPRISE}"
-LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
-START, END = "2026-11-23 15:13:20", "2026-11-23 15:13:52"
-
-
-@pytest.fixture
-async def http(rig: Rig) -> AsyncIterator[Any]:
-    """The service's routes as ``server.py`` wires them, replay included."""
-    async with edge(rig, LOCAL) as client:
-        yield client
-
-
-async def ask(http: Any, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    async with http.request(method, path, json=body) as answer:
-        text = await answer.text()
-        assert not any(secret in text for secret in SECRETS), "no answer shows a secret"
-        return answer.status, json.loads(text)
 
 
 async def test_settings_are_shown_masked_with_their_revision(http: Any) -> None:
@@ -199,15 +180,6 @@ async def test_a_test_card_that_cannot_be_shown_says_why(http: Any) -> None:
     status, told = await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", {"extension": "151"})
     assert (status, told["success"]) == (502, False)
     assert told["message"]
-
-
-async def played(rig: Rig) -> None:
-    await rig.post("/internal/ms/incoming-call", dial())
-    await rig.settle()
-    await rig.wait(32_000)
-    await rig.post("/internal/ms/hangup-call", hangup(start=START, end=END))
-    await rig.wait(120_000)
-    await rig.service.runner.catch_up()
 
 
 async def test_calls_are_found_and_replayed_by_every_name(rig: Rig, http: Any) -> None:

@@ -12,7 +12,7 @@ from playwright.async_api import Page, Route, expect
 
 from adapters.http.app import build_app
 from adapters.http.services import SERVICES, Holder
-from tests.adapters.http.support import PHONE, UNIQUE_ID, dial, hangup
+from tests.adapters.http.support import END, PHONE, START, UNIQUE_ID, dial, hangup, played
 from tests.adapters.http.support import parts as parts_of
 from tests.adapters.http.test_browser import EVIL, STRICT, House, browser, house, log_in
 from tests.adapters.test_call_search import add
@@ -24,18 +24,7 @@ from tests.rig import ENTERPRISE, TOKEN, Rig
 __all__ = ["browser", "house"]  # fixtures
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-START, END = "2026-11-23 15:13:20", "2026-11-23 15:13:52"
 OF = f"enterprise_number={ENTERPRISE}"
-
-
-async def played(rig: Rig, *, answered: bool = True) -> None:
-    """One whole call."""
-    await rig.post("/internal/ms/incoming-call", dial())
-    await rig.settle()
-    await rig.wait(32_000)
-    await rig.post("/internal/ms/hangup-call", hangup(start=START, end=END, status="2" if answered else "0"))
-    await rig.wait(120_000)
-    await rig.service.runner.catch_up()
 
 
 async def looks_right(page: Page) -> None:

@@ -62,7 +62,7 @@ async def test_what_became_of_clicks_and_why(house: House, exchange: FakeOrigina
         await expect(clicks.nth(0)).to_contain_text("destNumber — добавочный или короткий номер")
         await expect(clicks.nth(1)).to_contain_text("API провайдера недоступен")
         await clicks.nth(1).locator("summary").click()
-        await expect(clicks.nth(1)).to_contain_text("заказ не выполнен")
+        await expect(clicks.nth(1)).to_contain_text("заказ звонка не выполнен")
         await looks_right(page)
 
         await page.get_by_label("только неудачные").check()

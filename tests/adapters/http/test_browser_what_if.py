@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.adapters.http.support import UNIQUE_ID
+from tests.adapters.http.support import UNIQUE_ID, played
 from tests.adapters.http.test_browser import House, browser, house, log_in
-from tests.adapters.http.test_browser_calls import looks_right, played
+from tests.adapters.http.test_browser_calls import looks_right
 from tests.browser import page_of
 from tests.rig import ENTERPRISE
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_network
 from typing import Any
 
 import orjson
@@ -14,19 +13,11 @@ import pytest
 from adapters.http import board
 from adapters.http.guard import Guard
 from adapters.http.services import SERVICES
-from tests.adapters.http.support import PHONE, SECRETS, UNIQUE_ID, dial, edge, hangup
+from tests.adapters.http.support import END, PHONE, SECRETS, START, UNIQUE_ID, ask, dial, edge, hangup, played
 from tests.adapters.test_call_search import add
 from tests.rig import ENTERPRISE, Rig
 
-LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
-START, END = "2026-11-23 15:13:20", "2026-11-23 15:13:52"
 PAGE = {"X-Requested-With": "page", "Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-async def http(rig: Rig) -> AsyncIterator[Any]:
-    async with edge(rig, LOCAL) as client:
-        yield client
 
 
 @pytest.fixture
@@ -42,40 +33,23 @@ async def administrator(rig: Rig, http: Any) -> AsyncIterator[Any]:
         yield client
 
 
-async def ask(http: Any, path: str) -> tuple[int, Any]:
-    async with http.get(path) as answer:
-        text = await answer.text()
-        assert not any(secret in text for secret in SECRETS), "no answer shows a secret"
-        return answer.status, orjson.loads(text)
-
-
-async def played(rig: Rig, *, answered: bool = True) -> None:
-    """One whole call."""
-    await rig.post("/internal/ms/incoming-call", dial())
-    await rig.settle()
-    await rig.wait(32_000)
-    await rig.post("/internal/ms/hangup-call", hangup(start=START, end=END, status="2" if answered else "0"))
-    await rig.wait(120_000)
-    await rig.service.runner.catch_up()
-
-
 # -- search -------------------------------------------------------------------------------------------------------
 
 
 async def test_each_call_has_a_link_and_the_next_page_a_place(rig: Rig, http: Any) -> None:
     for number in range(3):
         await add(rig.service.pool, f"a b/{number}", started_ms=1_000 + number)
-    status, first = await ask(http, "/ms-admin/api/calls?limit=2")
+    status, first = await ask(http, "GET", "/ms-admin/api/calls?limit=2")
     assert (status, [call["call"] for call in first["calls"]]) == (200, ["a b/2", "a b/1"])
     assert first["calls"][0]["link"] == "/ms-admin/calls/0367/a%20b%2F2"
-    _, second = await ask(http, f"/ms-admin/api/calls?limit=2&after={first['after']}")
+    _, second = await ask(http, "GET", f"/ms-admin/api/calls?limit=2&after={first['after']}")
     assert ([call["call"] for call in second["calls"]], second["after"]) == (["a b/0"], None)
 
 
 async def test_an_administrator_finds_the_calls_of_his_enterprise_only(rig: Rig, administrator: Any) -> None:
     await add(rig.service.pool, "mine")
     await add(rig.service.pool, "theirs", enterprise="0999")
-    _, told = await ask(administrator, "/ms-admin/api/calls")
+    _, told = await ask(administrator, "GET", "/ms-admin/api/calls")
     assert [call["call"] for call in told["calls"]] == ["mine"]
     for path in (
         "/ms-admin/api/calls?enterprise=0999",
@@ -87,7 +61,7 @@ async def test_an_administrator_finds_the_calls_of_his_enterprise_only(rig: Rig,
         "/ms-admin/api/board/stream?enterprise=0999",
         "/ms-admin/api/status",
     ):
-        assert (await ask(administrator, path))[0] == 403, path
+        assert (await ask(administrator, "GET", path))[0] == 403, path
 
 
 # -- the replay ---------------------------------------------------------------------------------------------------
@@ -95,7 +69,7 @@ async def test_an_administrator_finds_the_calls_of_his_enterprise_only(rig: Rig,
 
 async def test_the_replay_has_a_picture(rig: Rig, http: Any) -> None:
     await played(rig)
-    status, told = await ask(http, f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}")
+    status, told = await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}")
     assert status == 200
     picture = told["picture"]
     assert [lane["who"] for lane in picture["phones"]] == ["151"]
@@ -116,9 +90,9 @@ async def test_a_download_is_a_file_and_without_numbers_there_are_none(rig: Rig,
 
 async def test_who_looked_at_a_call_is_written_down(rig: Rig, http: Any, administrator: Any) -> None:
     await played(rig)
-    await ask(administrator, f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}")
-    await ask(administrator, f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}?download=1&numbers=hide")
-    _, journal = await ask(http, "/ms-admin/api/audit?action=replay_viewed,replay_exported")
+    await ask(administrator, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}")
+    await ask(administrator, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}?download=1&numbers=hide")
+    _, journal = await ask(http, "GET", "/ms-admin/api/audit?action=replay_viewed,replay_exported")
     assert [(each["action"], each["object"], each["details"]) for each in journal["entries"]] == [
         ("replay_exported", UNIQUE_ID, {"without_numbers": True}),
         ("replay_viewed", UNIQUE_ID, {}),
@@ -132,32 +106,32 @@ async def test_a_missed_call_is_on_the_list_with_the_name_of_who_was_rung(rig: R
     await played(rig, answered=False)
     # the rig's clock is where the recordings are; the list goes by the wall's
     await rig.service.pool.execute("UPDATE calls SET started_ms = (extract(epoch FROM now()) * 1000)::bigint - 60000")
-    status, told = await ask(http, f"/ms-admin/api/missed/{ENTERPRISE}")
+    status, told = await ask(http, "GET", f"/ms-admin/api/missed/{ENTERPRISE}")
     assert status == 200
     (line,) = told["missed"]
     assert (line["number"], line["rang"], line["attempts"]) == (PHONE, ["151"], 1)
     assert line["link"] == f"/ms-admin/calls/{ENTERPRISE}/{UNIQUE_ID}"
     assert told["names"]["151"] == "Дарья Орлова"
-    assert (await ask(http, f"/ms-admin/api/names/{ENTERPRISE}"))[1]["names"] == told["names"]
+    assert (await ask(http, "GET", f"/ms-admin/api/names/{ENTERPRISE}"))[1]["names"] == told["names"]
 
 
 @pytest.mark.parametrize("days", ["0", "91", "x", "²"])
 async def test_days_are_a_number(http: Any, days: str) -> None:
-    status, told = await ask(http, f"/ms-admin/api/missed/{ENTERPRISE}?days={days}")
+    status, told = await ask(http, "GET", f"/ms-admin/api/missed/{ENTERPRISE}?days={days}")
     assert (status, told["field"]) == (400, "days")
 
 
 async def test_a_report_tells_calls_people_and_moysklad(rig: Rig, http: Any) -> None:
     await played(rig)
-    status, told = await ask(http, f"/ms-admin/api/reports?enterprise={ENTERPRISE}&from=2026-11-23&to=2026-11-23&by=hour")
+    status, told = await ask(http, "GET", f"/ms-admin/api/reports?enterprise={ENTERPRISE}&from=2026-11-23&to=2026-11-23&by=hour")
     assert status == 200
     assert (len(told["periods"]), told["periods"][15]["in"], told["periods"][15]["in_answered"]) == (24, 1, 1)
     assert [(each["period"], each["extension"], each["answered"]) for each in told["people"]] == [(15, "151", 1)]
     assert {each["api"] for each in told["requests"]} == {"phone", "json"}
     assert all(each["p95_ms"] is not None for each in told["requests"])
-    _, farther = await ask(http, "/ms-admin/api/reports?from=2026-11-23&to=2026-11-23&by=hour&zone=Asia/Kolkata")
+    _, farther = await ask(http, "GET", "/ms-admin/api/reports?from=2026-11-23&to=2026-11-23&by=hour&zone=Asia/Kolkata")
     assert told["bounds_ms"][0] - farther["bounds_ms"][0] == 9_000_000, "the reader's own days"
-    _, everybody = await ask(http, "/ms-admin/api/reports?from=2026-11-23&to=2026-11-23")
+    _, everybody = await ask(http, "GET", "/ms-admin/api/reports?from=2026-11-23&to=2026-11-23")
     assert (everybody["periods"][0]["in"], everybody["people"]) == (1, [])
 
 
@@ -165,7 +139,7 @@ async def test_a_report_tells_calls_people_and_moysklad(rig: Rig, http: Any) -> 
     ("query", "field"), [("from=x", "from"), ("by=week", "by"), ("zone=%00", "zone"), ("enterprise=%00", "enterprise")]
 )
 async def test_a_report_that_is_not_understood_names_the_field(http: Any, query: str, field: str) -> None:
-    status, told = await ask(http, f"/ms-admin/api/reports?{query}")
+    status, told = await ask(http, "GET", f"/ms-admin/api/reports?{query}")
     assert (status, told["field"]) == (400, field)
 
 
@@ -204,7 +178,7 @@ async def test_the_board_shows_a_call_while_it_goes_on(rig: Rig, http: Any) -> N
         (call,) = changes["changed"]
         assert (kind, call["call"], call["phase"], call["ringing"]) == ("calls", UNIQUE_ID, "ringing", ["151"])
         assert call["cards"] == ["151"]
-        assert [each["call"] for each in (await ask(http, "/ms-admin/api/board"))[1]["calls"]] == [UNIQUE_ID]
+        assert [each["call"] for each in (await ask(http, "GET", "/ms-admin/api/board"))[1]["calls"]] == [UNIQUE_ID]
         await rig.wait(32_000)
         await rig.post("/internal/ms/hangup-call", hangup(start=START, end=END))
         await rig.settle()
@@ -248,4 +222,4 @@ async def test_the_stream_ends_when_the_service_stops(rig: Rig, http: Any) -> No
 async def test_nobody_is_told_anything_without_a_log_in(rig: Rig) -> None:
     async with edge(rig, Guard([], "", "")) as client:
         for path in ("calls", "calls/0367/1", "missed/0367", "names/0367", "reports", "board", "board/stream", "status"):
-            assert (await ask(client, f"/ms-admin/api/{path}"))[0] == 401, path
+            assert (await ask(client, "GET", f"/ms-admin/api/{path}"))[0] == 401, path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import Any
 
 import jsonschema_rs
@@ -12,13 +11,12 @@ from aiohttp import web
 
 from adapters.http.app import VERSION, build_app
 from adapters.http.described import describe, operation_of
-from adapters.http.guard import OPEN, Guard, is_internal
+from adapters.http.guard import OPEN, is_internal
 from adapters.http.services import Holder
-from tests.adapters.http.support import dial, hangup
+from tests.adapters.http.support import LOCAL, dial, hangup
 from tests.described import SHAPES_OF_READ_MODELS
 
 START, END = "2026-11-23 15:13:20", "2026-11-23 15:13:52"
-LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_network
 from typing import Any
 
 import orjson
@@ -20,13 +19,12 @@ from adapters.ingest import Ingest, Patience, Recording
 from core.errors import AppendRefused, StoreUnavailable
 from core.ports import Append
 from tests.adapters.http.peer import Peer
-from tests.adapters.http.support import dial, heads, parts, rejected
+from tests.adapters.http.support import LOCAL, dial, heads, parts, rejected
 from tests.eventually import until
 from tests.rig import MINSK, Rig
 
 POST = "/internal/ms/incoming-call"
 TOKEN = "a token of the inside"
-LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
 FAR = Guard([], TOKEN, "")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import Any
 
 import asyncpg
@@ -11,12 +10,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.http.app import build_app
-from adapters.http.guard import Guard
 from adapters.http.services import Holder
-from tests.adapters.http.support import dial
+from tests.adapters.http.support import LOCAL, dial
 from tests.rig import Rig
-
-LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
 
 
 async def test_the_description_is_served(rig: Rig) -> None:

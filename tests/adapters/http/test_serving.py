@@ -6,7 +6,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_network
 from typing import Any
 
 import orjson
@@ -14,18 +13,16 @@ import pytest
 import uvloop
 
 from adapters.http.app import build_app
-from adapters.http.guard import Guard
 from adapters.http.services import Holder
 from adapters.http.serving import Server
 from adapters.ingest import Ingest
 from tests.adapters.http.peer import Peer
-from tests.adapters.http.support import dial, heads, parts
+from tests.adapters.http.support import LOCAL, dial, heads, parts
 from tests.adapters.stores import Gated
 from tests.eventually import until
 from tests.rig import MINSK, Rig
 
 POST = "/internal/ms/incoming-call"
-LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])

@@ -11,10 +11,8 @@ from adapters.http.app import build_app
 from adapters.http.guard import Guard
 from adapters.http.services import Holder
 from adapters.status import in_words
-from tests.adapters.http.support import dial, edge
+from tests.adapters.http.support import LOCAL, dial, edge
 from tests.rig import ENTERPRISE, Rig
-
-LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
 
 
 async def get(client: Any, **headers: str) -> tuple[int, Any]:

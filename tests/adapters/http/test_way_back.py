@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
-from adapters.http.guard import Guard
 from adapters.sandbox import SANDBOX_PHONE_KEY
-from tests.adapters.http.support import edge
+from tests.adapters.http.support import ask
 from tests.rig import ENTERPRISE, Rig
 
 CONFIG = f"/ms-admin/api/config/{ENTERPRISE}"
-LOCAL = Guard([ip_network("127.0.0.0/8")], "", "")
-
-
-@pytest.fixture
-async def http(rig: Rig) -> AsyncIterator[Any]:
-    async with edge(rig, LOCAL) as client:
-        yield client
-
-
-async def ask(http: Any, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    async with http.request(method, path, json=body) as answer:
-        return answer.status, await answer.json()
 
 
 async def test_it_is_a_new_revision_with_today_s_keys(rig: Rig, http: Any) -> None:

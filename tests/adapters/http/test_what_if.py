@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from adapters import what_ifs
-from adapters.http.guard import Guard
 from adapters.http.services import Services
-from tests.adapters.http.support import SECRETS, UNIQUE_ID, dial, edge, everything, hangup, parts
+from tests.adapters.http.support import LOCAL, SECRETS, UNIQUE_ID, ask, dial, edge, everything, hangup, parts
 from tests.rig import ENTERPRISE, Rig, running
 
 START, END, DAY = "2026-11-23 15:13:20", "2026-11-23 15:13:52", "2026-11-23"
@@ -42,13 +40,8 @@ async def wired(rig: Rig) -> AsyncIterator[Services]:
 
 @pytest.fixture
 async def http(rig: Rig, wired: Services) -> AsyncIterator[Any]:
-    async with edge(rig, Guard([ip_network("127.0.0.0/8")], "", ""), wired) as client:
+    async with edge(rig, LOCAL, wired) as client:
         yield client
-
-
-async def ask(http: Any, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    async with http.request(method, path, json=body) as answer:
-        return answer.status, await answer.json()
 
 
 async def ended(http: Any, day: str) -> Any:

@@ -313,11 +313,5 @@ async def test_only_moysklad_itself_can_say_that_a_call_is_absent(answer: Respon
                 await gateway.perform(ConfirmCall(external_id="x"), account)
 
 
-async def test_one_card_event_by_itself(rig: Rig) -> None:
-    call = (await rig.perform(ringing())).result["call"]
-    await rig.phone.send_event(call, CardEvent(action=CardAction.HIDE, sequence=2, extension="101"), rig.account.phone_key, Trail())
-    assert rig.cards() == {}
-
-
 def test_the_clock_of_the_sandbox_and_ours_agree() -> None:
     assert to_moscow(NOW_MS, MOSCOW) == "2026-07-16 12:00:00.000"

@@ -8,16 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from adapters.agenda import PLACES, Places
-from adapters.attendant import Alone, Ownership, new_event
+from adapters.attendant import Alone, Attendant, Ownership, new_event
 from adapters.memory_store import MemoryEventStore
 from adapters.reactor import Reactor
+from bench.by_hand import let_pass
 from core.decisions import Limits
 from core.effects import Account, Effect, Performed, RegisterCall, Turn, Unavailable, UpdateCall, is_write
-from core.events import (
-    AnyObservation,
-    Event,
-    decode,
-)
+from core.events import AnyObservation, Event, decode
 from core.ports import Append, StreamId
 from core.settings import Settings
 from core.values import Urgency
@@ -115,19 +112,20 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The switchboard as the bench says that it is."""
+    """A switchboard that has come as far as the rig says."""
 
-    bench: Bench
+    rig: ReactorRig
 
     def joined_until(self, enterprise: str) -> int:
-        return self.bench.joined_until or 0
+        self.rig.looks += 1
+        return self.rig.joined_until or 0
 
     def may_be_clicks(self, enterprise: str) -> bool:
-        return self.bench.clicks
+        return self.rig.clicks
 
 
 @dataclass(slots=True)
-class Bench:
+class ReactorRig:
     """A reactor, its store, its MoySklad, and a clock that the test moves."""
 
     store: MemoryEventStore
@@ -136,6 +134,8 @@ class Bench:
     joined_until: int | None = None
     clicks: bool = True
     jitter: float = 0.0
+    looks: int = 0
+    """How often a call was looked at, where there is a switchboard."""
     ownership: Ownership = field(default_factory=Alone)
     places: dict[Urgency, Places] = field(default_factory=lambda: dict(PLACES))
     reactor: Reactor = field(init=False)
@@ -145,19 +145,18 @@ class Bench:
 
     def another(self) -> Reactor:
         """A reactor as a process started anew would have it."""
-        self.reactor = Reactor(
+        attendant = Attendant(
             store=self.store,
             settings=FixedSettings(),
             gateway=self.gateway,
             now_ms=lambda: self.now_ms,
             limits=Limits(),
             ownership=self.ownership,
-            places=self.places,
             jitter=lambda: self.jitter,
-            stop_s=0.0,
             joining=Joined(self) if self.joined_until is not None else None,
             tail=self.store.tail,
         )
+        self.reactor = Reactor(attendant, tail=self.store.tail, places=self.places, stop_s=0.0)
         return self.reactor
 
     async def hear(self, call: str, *events: AnyObservation, enterprise: str = "0367") -> StreamId:
@@ -181,26 +180,14 @@ class Bench:
 
     async def let_pass(self, to_ms: int) -> None:
         """Time passes; whatever falls due on the way is attended to at its time."""
-        last_ms = None
-        for _ in range(10_000):
-            due_ms = await self.store.next_due_ms()
-            if due_ms is None or due_ms > to_ms or self.now_ms > to_ms:
-                break
-            self.now_ms = max(self.now_ms, due_ms) + (1_000 if due_ms == last_ms else 0)  # held: the reactor polls
-            last_ms = due_ms
-            for due in await self.store.due(self.now_ms, 1_000):
-                self.reactor.wake(due.stream, due.urgency)
-            await self.reactor.idle()
-        else:
-            raise AssertionError("never comes to rest")
-        self.now_ms = max(self.now_ms, to_ms)
+        await let_pass(self, to_ms, self.store, self.reactor, self.reactor.idle)
 
     async def history(self, stream: StreamId) -> list[Event]:
         return [decode(each.type, each.schema, each.data) for each in await self.store.read(stream)]
 
 
-def bench(store: MemoryEventStore | None = None, **gateway: object) -> Bench:
-    return Bench(store or MemoryEventStore(), Gateway(**gateway))  # type: ignore[arg-type]
+def reactor_rig(store: MemoryEventStore | None = None, **gateway: object) -> ReactorRig:
+    return ReactorRig(store or MemoryEventStore(), Gateway(**gateway))  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -212,13 +199,6 @@ async def polling(reactor: Reactor) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until something is so; a test that waits in vain fails."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 — what is waited for does not ring
-            await asyncio.sleep(0.001)
 
 
 def sequences(effects: Sequence[Effect]) -> list[int]:
