@@ -66,6 +66,9 @@ NEVER_GOOD: Final = {
 }
 """What no made-up value can name, or what the other tests switch off meanwhile."""
 
+LIMITED: Final = {"/ms/webhook/{uuid}"}
+"""Where whoever asks too often is told so: the tests before this one may have."""
+
 EXPECTED_5XX: Final = {"/ms-admin/api/test-manager/{enterprise}": (502,)}
 """MoySklad did not do it: that is the answer."""
 
@@ -190,7 +193,8 @@ def test_every_answer_is_as_described(service: str, path: str, method: str, mode
         assert mode is GenerationMode.NEGATIVE, "there is always something that fits"
         return  # nothing about it can be wrong
     if mode is GenerationMode.POSITIVE and path not in NEVER_GOOD:
-        assert min(seen) < 400, f"nothing was ever as it should be: {seen}"
+        good = min(seen) < 400 or (path in LIMITED and 429 in seen)
+        assert good, f"nothing was ever as it should be: {seen}"
 
 
 def make_sense_of(case: Any) -> None:
