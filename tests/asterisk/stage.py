@@ -22,6 +22,8 @@ SETTLED_S = 30.0
 """A call is written for good a few seconds after its end; this is for a busy machine."""
 
 LOOK_S = 0.1
+INDEXED_S = 10.0
+"""How long the index of calls may lag behind what MoySklad was told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,11 +44,15 @@ class Lab:
         return [call for call in await self.stage.calls() if call["number"].lstrip("+") == number]
 
     async def outcome(self, number: str) -> str:
-        """How the customer's one call ended, as the service has it in its index."""
+        """How the customer's one call ended, as the service has it in its index, which follows the log."""
         path = f"/ms-admin/api/calls?enterprise={ENTERPRISE}&phone={number}"
-        async with self.stage.http.get(f"{self.service.url}{path}") as answer:
-            (found,) = (await answer.json())["calls"]
-            return str(found["outcome"])
+        deadline = time.monotonic() + INDEXED_S
+        while True:
+            async with self.stage.http.get(f"{self.service.url}{path}") as answer:
+                (found,) = (await answer.json())["calls"]
+            if found["outcome"] is not None or time.monotonic() > deadline:
+                return str(found["outcome"])
+            await asyncio.sleep(LOOK_S)
 
     async def settled(self, number: str, within_s: float = SETTLED_S) -> dict[str, Any]:
         """The customer's one call, once it has ended and no card is open. Raises AssertionError in words."""

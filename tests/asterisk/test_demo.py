@@ -31,7 +31,10 @@ def started_by(folder: Path) -> list[str]:
 
 
 async def demo(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    # Whoever runs the tests in the background has Ctrl-C ignored, and what is started inherits that.
     return await asyncio.create_subprocess_exec(
+        "env",
+        "--default-signal=INT",
         sys.executable,
         str(ROOT / "server.py"),
         "pbx-demo",
