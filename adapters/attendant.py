@@ -334,9 +334,9 @@ class Attendant:
         if seen.step is None or seen.rank > turn or not is_write(seen.step.effect):
             if seen.facts:
                 return await self._note(stream, known.call, seen.facts)
-            if seen.step is None and not judging and seen.wake_ms is not None and seen.wake_ms <= now:
-                return Waits(until_ms=seen.later_ms)  # time would decide now, and may not: the switchboard is waited for
             if seen.step is None:
+                if not judging and seen.wake_ms is not None and seen.wake_ms <= now:
+                    return Waits(until_ms=seen.later_ms)  # time would decide now, and may not: the switchboard is waited for
                 return await self._rest(stream, seen.call, seen.wake_ms, seen.rank)
             if seen.rank > turn:
                 return Yields(urgency=seen.rank)
@@ -468,9 +468,7 @@ class Attendant:
         """Append what was decided from this version of the call; False when something else came first."""
         fresh = tuple(new_event(event, self._new_id()) for event in events)
         try:
-            await self.store.append(
-                Append(stream=stream, events=fresh, expected_version=call.version, due_ms=self.now_ms())
-            )
+            await self.store.append(Append(stream=stream, events=fresh, expected_version=call.version, due_ms=self.now_ms()))
         except VersionConflict as conflict:
             if conflict.actual < call.version:
                 self._calls.forget(stream)  # the store lost what we knew (a fail-over): fold what it has
@@ -487,9 +485,7 @@ class Attendant:
         event = new_event(outcome, self._new_id())
         for _ in range(MAX_RACES):
             try:
-                await self.store.append(
-                    Append(stream=stream, events=(event,), expected_version=version, due_ms=self.now_ms())
-                )
+                await self.store.append(Append(stream=stream, events=(event,), expected_version=version, due_ms=self.now_ms()))
                 return
             except VersionConflict:
                 self._calls.doubt(stream)

@@ -292,10 +292,11 @@ class Reactor:
     async def _stop(self) -> None:
         """Let the requests under way end, for each that does leaves no doubt; then stop whatever is left."""
         self._stopping = True
-        pace = () if self._pace is None else (self._pace,)
-        for timer in (*self._timers.values(), *self._paused.values(), *pace):
+        for timer in (*self._timers.values(), *self._paused.values()):
             timer.cancel()
-        self._pace = None
+        if self._pace is not None:
+            self._pace.cancel()
+            self._pace = None
         self._timers.clear()
         self._paused.clear()
         if tasks := list(self._running.values()):
@@ -326,4 +327,3 @@ class Reactor:
     def _rings(self, stream: StreamId, rank: Urgency) -> None:
         self._timers.pop(stream, None)
         self.wake(stream, rank)
-

@@ -261,7 +261,7 @@ class Switchboard:
 
     async def _join_batch(self, batch: Sequence[RecordedEvent]) -> int:
         # One switchboard at a time over all instances: whoever takes the state where this batch begins.
-        after = self._kept or 0
+        after, upto = self._kept or 0, batch[-1].position if batch else self._seen
         async with self._state.offered(after) if self._is_alone() else self._state.taken(after) as memory:
             if memory is None:
                 await self._look()
@@ -270,10 +270,10 @@ class Switchboard:
             others = [stream for stream in touched if self._foreign(stream)]
             # The copies are on disk: who waits for them goes on while what was learned is kept. Should that fail, the batch is
             # taken again and finds them recorded.
-            self.heard_position(batch[-1].position if batch else self._seen)
+            self.heard_position(upto)
             for stream in touched:
                 self._wake_call(stream)
-            await memory.move(batch[-1].position if batch else self._seen, hasten=others, now_ms=self._now_ms())
+            await memory.move(upto, hasten=others, now_ms=self._now_ms())
         self._passed(batch)
         self._kept, self._kept_s = self._seen, asyncio.get_running_loop().time()
         if self._unjoined is not None and self._unjoined.asks_for_clicks(self.position):
