@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -119,6 +119,10 @@ class Reactor:
         self._paused: dict[StreamId, asyncio.TimerHandle] = {}
         self._pace: asyncio.TimerHandle | None = None
         self._look = asyncio.Event()
+        self._everywhere = True
+        """The next look is for what is due of all enterprises, not only of those that were just claimed."""
+
+        self._claimed: set[str] = set()
         self._more = False
         """The last look found as much as it asked for of some enterprise: there may be more, due just as long."""
 
@@ -151,6 +155,7 @@ class Reactor:
         self._attendant.doubt_all(enterprise)
         for stream in self._asked.pop(enterprise, ()):
             self.wake(stream)
+        self._claimed.add(enterprise)
         self._look.set()
 
     def lost(self, enterprise: str) -> None:
@@ -159,6 +164,7 @@ class Reactor:
 
     def look(self) -> None:
         """Look for what is due now rather than at the next poll."""
+        self._everywhere = True
         self._look.set()
 
     def is_busy(self, enterprise: str) -> bool:
@@ -168,15 +174,20 @@ class Reactor:
     async def run(self) -> None:
         """Attend to every call whose work is due, including what an earlier process left behind."""
         self._polling, self._stopping = True, False
+        clock, everywhere_at_s = asyncio.get_running_loop().time, 0.0
         try:
             while True:
                 self._look.clear()
-                await self._poll()
+                if self._everywhere or clock() >= everywhere_at_s:
+                    everywhere_at_s = clock() + POLL_S
+                    await self._poll()
+                else:
+                    await self._poll_claimed()
                 try:
-                    async with asyncio.timeout(POLL_S):
+                    async with asyncio.timeout_at(everywhere_at_s):
                         await self._look.wait()
-                except TimeoutError:
-                    continue
+                except TimeoutError:  # the clock may not be there yet: timers go off a little early
+                    self._everywhere = True
         finally:
             self._polling = False
             await self._stop()
@@ -232,17 +243,30 @@ class Reactor:
         return Waits() if self._clicks is None else await self._clicks.advance(stream)
 
     async def _poll(self) -> None:
-        """Take up what is due; what waits or is attended to already stays where it is."""
-        owned = self._ownership.owned()
-        backlog = 0 if len(self._agenda) >= MANY_WAITING else FEW_OF_EACH if len(owned or ()) > MANY_OWNED else DUE_OF_EACH
+        """Take up what is due of all enterprises that are ours."""
+        self._everywhere, self._more = False, False
+        self._claimed.clear()
+        await self._take_up(self._ownership.owned())
+
+    async def _poll_claimed(self) -> None:
+        """The same of those that were claimed since: a thousand are claimed one after another, and each wants to be looked at."""
+        claimed = self._claimed & set(self._ownership.owned() or ())
+        self._claimed.clear()
+        if claimed:
+            await self._take_up(claimed)
+
+    async def _take_up(self, enterprises: Collection[str] | None) -> None:
+        """Take up what is due of these (None: of all); what waits or is attended to already stays where it is."""
+        many = len(self._ownership.owned() or ()) > MANY_OWNED
+        backlog = 0 if len(self._agenda) >= MANY_WAITING else FEW_OF_EACH if many else DUE_OF_EACH
         sated = self._agenda.sated(Urgency.BACKLOG, ENOUGH)
         try:
-            due = await self._store.due(self._now_ms(), DUE_OF_EACH, owned, backlog=backlog, sated=sated)
+            due = await self._store.due(self._now_ms(), DUE_OF_EACH, enterprises, backlog=backlog, sated=sated)
         except StoreUnavailable as error:
             log.warning("database_unavailable", reason=str(error))
             return
         found = Counter((each.stream.enterprise, each.urgency) for each in due if each.urgency is not Urgency.BACKLOG)
-        self._more = max(found.values(), default=0) >= DUE_OF_EACH
+        self._more = self._more or max(found.values(), default=0) >= DUE_OF_EACH
         for each in due:
             if not (each.stream in self._running or each.stream in self._paused or each.stream in self._agenda):
                 self._attendant.doubt(each.stream)  # who made it due may have recorded something
@@ -283,7 +307,7 @@ class Reactor:
         self._start()
         if self._more and len(self._running) < DUE_OF_EACH // 2 and not len(self._agenda):
             self._more = False
-            asyncio.get_running_loop().call_later(MORE_S, self._look.set)
+            asyncio.get_running_loop().call_later(MORE_S, self.look)
 
     def _go_on_after_bug(self, stream: StreamId) -> None:
         del self._paused[stream]

@@ -425,6 +425,7 @@ def _sources(
         meter=backlog,
         now_ms=options.now_ms,
         accounts=moysklad.limits.snapshot,
+        troubled=moysklad.limits.troubled,
         streams_open=streams_open,
         pbxes=connections,
         configured_pbxes=tuple(config.pbx.name for config in options.pbxes),

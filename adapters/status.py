@@ -85,7 +85,8 @@ class Sources:
     """Where the answer comes from. The defaults stand for parts that are not there.
 
     ``node``: this instance's id; ``nodes``: the living ones, as of the last beat; ``owned``: the enterprises this one attends
-    to; ``accounts``: as its gateway has them, those asked last at the end; ``streams_open``: connections that deliver events now.
+    to; ``accounts``: as its gateway has them, those asked last at the end; ``troubled``: those that are not well;
+    ``streams_open``: connections that deliver events now.
     ``pbxes``: the AMI connections this one keeps, of the ``configured_pbxes`` that some instance should; ``directory``: what
     it knows of numbers.
     """
@@ -98,6 +99,7 @@ class Sources:
     nodes: Callable[[], Sequence[Node]] = _none
     owned: Callable[[], Collection[str]] = _none
     accounts: Callable[[], Iterable[AccountState]] = _none
+    troubled: Callable[[], Iterable[AccountState]] = _none
     streams_open: Callable[[], int] = int
     pbxes: Callable[[], Sequence[PbxState]] = _none
     configured_pbxes: tuple[str, ...] = ()
@@ -118,9 +120,12 @@ def accounts_spoken_for(sources: Sources) -> list[AccountState]:
     Its gateway also remembers a key that was replaced since, and enterprises that another instance attends to by now: of two
     keys of one enterprise the one asked last counts, and an instance among others speaks for what it owns.
     """
-    latest = {(each.api, each.enterprise): each for each in sources.accounts()}
-    owned = set(sources.owned()) if sources.node() else None
-    return [each for each in latest.values() if owned is None or each.enterprise in owned]
+    return _spoken_for(sources, {(each.api, each.enterprise): each for each in sources.accounts()}.values())
+
+
+def _spoken_for(sources: Sources, accounts: Iterable[AccountState]) -> list[AccountState]:
+    owned = sources.owned() if sources.node() else None
+    return [each for each in accounts if owned is None or each.enterprise in owned]
 
 
 def troubles(accounts: Iterable[AccountState]) -> list[dict[str, Any]]:
@@ -143,7 +148,7 @@ def troubles(accounts: Iterable[AccountState]) -> list[dict[str, Any]]:
 
 def report(sources: Sources) -> dict[str, Any]:
     """What this instance says of itself with each beat (``LeaseStore.beat``)."""
-    found = troubles(accounts_spoken_for(sources))
+    found = troubles(_spoken_for(sources, sources.troubled()))
     return {
         "version": sources.version,
         "accounts": found[:MAX_ACCOUNTS],

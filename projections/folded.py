@@ -149,7 +149,7 @@ class CallsAnew:
         self._folded: LogPage | None = None
         self._known: dict[Key, _Growing] = {}
         self._left_out: set[Key] = set()
-        self._told = False
+        self._told: list[Change] | None = None
 
     def events(self, page: LogPage) -> list[Event | None]:
         """The page's events; None for those that are no call's."""
@@ -162,8 +162,8 @@ class CallsAnew:
         if self._folded is page:
             return
         self._folded = page
-        if self._told:
-            self._known, self._left_out, self._told = {}, set(), False
+        if self._told is not None:
+            self._known, self._left_out, self._told = {}, set(), None
         known = self._known
         begun_before: dict[Key, list[tuple[int, Event]]] = {}
         for line, event in zip(page.lines, self.events(page), strict=True):
@@ -182,9 +182,10 @@ class CallsAnew:
             await self._go_on(db, begun_before)
 
     def changes(self) -> list[Change]:
-        """What the piece made of each of its calls. The next page begins another piece."""
-        self._told = True
-        return [Change(before=growing.before, after=growing.folded(), heard=True) for growing in self._known.values()]
+        """What the piece made of each of its calls, found out once for all who ask. The next page begins another piece."""
+        if self._told is None:
+            self._told = [Change(before=each.before, after=each.folded(), heard=True) for each in self._known.values()]
+        return self._told
 
     async def _go_on(self, db: ProjectionDb, begun_before: Mapping[Key, Sequence[tuple[int, Event]]]) -> None:
         """Calls that began before this piece: order matters within a call only, so their turn may come after the others'."""

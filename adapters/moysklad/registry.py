@@ -90,6 +90,15 @@ class LimitsRegistry:
         now_ms = self._now_ms()
         return tuple(turnstile.describe(now_ms) for turnstile in self._known.values())
 
+    def troubled(self) -> tuple[AccountState, ...]:
+        """The same of those that are not well only, which is cheap: asked with every beat, it must not take turns from cards.
+
+        Of two credentials of one enterprise the one asked last counts: the other was replaced.
+        """
+        now_ms = self._now_ms()
+        latest = {turnstile.whose: turnstile for turnstile in self._known.values()}
+        return tuple(turnstile.describe(now_ms) for turnstile in latest.values() if not turnstile.is_well)
+
     def traffic(self) -> Mapping[Api, Traffic]:
         """What was asked of each API."""
         return {api: house.traffic for api, house in self._houses.items()}

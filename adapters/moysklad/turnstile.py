@@ -386,6 +386,16 @@ class Turnstile:
     # -- what it looks like ----------------------------------------------------------------------------------
 
     @property
+    def whose(self) -> tuple[Api, str]:
+        """Its API, and the enterprise that asked last."""
+        return self._house.api, next(reversed(self._told), "")
+
+    @property
+    def is_well(self) -> bool:
+        """Whether requests are let through as far as the limits allow."""
+        return self._breaker.state is State.CLOSED
+
+    @property
     def suspect(self) -> bool:
         """There is no reason to believe that the next request succeeds."""
         return self._breaker.suspect
@@ -415,11 +425,12 @@ class Turnstile:
         """How it stands; ``wall_now_ms`` is the time of day that belongs to now."""
         now_ms, limit, breaker = self.now_ms(), self._limit(), self._breaker
         ahead_ms = wall_now_ms - now_ms
+        api, enterprise = self.whose
         waits_until_ms = max(breaker.next_ms(Urgency.LIVE), self._held_until_ms)
         state = "half-open" if breaker.state is State.OPEN and breaker.probing else str(breaker.state)
         return AccountState(
-            api=self._house.api,
-            enterprise=next(reversed(self._told), ""),
+            api=api,
+            enterprise=enterprise,
             state=state,
             reason=breaker.reason,
             since_ms=breaker.since_ms + ahead_ms,

@@ -132,14 +132,8 @@ class PostgresEventStore:
         if enterprises is None:
             rows = await self._query(lambda: self._pool.fetch(_DUE_ALL, now_ms, per_enterprise, most, list(sated)))
         else:
-            lanes = [
-                (name, rank, most if rank is Urgency.BACKLOG else per_enterprise)
-                for name in set(enterprises)
-                for rank in Urgency
-                if rank is not Urgency.BACKLOG or name not in sated
-            ]
-            columns = [[lane[nth] for lane in lanes] for nth in range(3)]
-            rows = await self._query(lambda: self._pool.fetch(_DUE, now_ms, *columns))
+            names = list(set(enterprises))
+            rows = await self._query(lambda: self._pool.fetch(_DUE, now_ms, per_enterprise, most, list(sated), names))
         return [
             Due(
                 stream=StreamId(enterprise=row["enterprise"], name=row["stream"]),

@@ -245,7 +245,10 @@ async def _work_off(dsn: str, models: Sequence[Rebuildable], end: Connection) ->
         await connection.execute("SELECT pg_advisory_lock_shared($1)", AT_WORK)
         end.send("ready")
         while True:
-            piece = end.recv()  # nothing else is done here, so the loop may wait
+            try:
+                piece = end.recv()  # nothing else is done here, so the loop may wait
+            except ConnectionResetError:
+                return  # whoever gave them out is gone, as at the end of the file
             await go_through(connection, models, piece)
             end.send(piece)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -26,10 +27,11 @@ from core.effects import (
 )
 from core.events import EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted, Event
 from core.plan import ENDED_FRESH_MS
-from core.ports import Append, StreamId
+from core.ports import Append, Due, StreamId
 from core.signals import EVENTS, Wire
 from core.values import Urgency
-from tests.adapters.reactor_rig import ANSWERED, ReactorRig, lost, reactor_rig
+from tests.adapters.moysklad.virtual import in_virtual_time
+from tests.adapters.reactor_rig import ANSWERED, ReactorRig, lost, polling, reactor_rig
 from tests.core import wire
 from tests.eventually import until
 from tests.moysklad_model import MoySkladModel
@@ -244,6 +246,55 @@ async def test_a_call_of_an_enterprise_that_is_not_ours_is_left_alone_and_asked_
     await at.reactor.idle()
     assert len(at.gateway.model.rows) == 1
     assert at.gateway.turns[0].quiet_ms == 1_234
+
+
+class AskedStore(MemoryEventStore):
+    """Remembers of whom it was asked what is due."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[set[str] | None] = []
+
+    async def due(
+        self, now_ms: int, per_enterprise: int, enterprises: Collection[str] | None = None, **most: Any
+    ) -> list[Due]:
+        self.asked.append(None if enterprises is None else set(enterprises))
+        return await super().due(now_ms, per_enterprise, enterprises, **most)
+
+
+async def test_what_is_due_is_looked_for_at_once_where_an_enterprise_was_claimed_and_only_there() -> None:
+    store = AskedStore()
+    at = reactor_rig(store)
+    ownership = at.ownership = Shared({"0368", "0369"})
+    at.another()
+    await at.hear("A", *RING)
+    async with polling(at.reactor):
+        await until(lambda: store.asked == [{"0368", "0369"}])
+        ownership.mine.add("0367")
+        at.reactor.claimed("0367")
+        await until(lambda: len(at.gateway.model.rows) == 1)
+        at.reactor.claimed("0370")  # and lost again before anybody looked
+        await until(lambda: not at.reactor._claimed)
+        assert store.asked == [{"0368", "0369"}, {"0367"}]
+        at.reactor.look()
+        await until(lambda: len(store.asked) == 3)
+    assert store.asked[2] == {"0367", "0368", "0369"}
+
+
+def test_everything_is_looked_for_once_a_second_however_often_something_is_claimed() -> None:
+    async def run() -> None:
+        store = AskedStore()
+        at = reactor_rig(store)
+        at.ownership = Shared({"0367", "0368"})
+        at.another()
+        async with polling(at.reactor):
+            for _ in range(38):
+                at.reactor.claimed("0367")
+                await asyncio.sleep(0.1)
+        everywhere = [each for each in store.asked if each == {"0367", "0368"}]
+        assert (len(everywhere), len(store.asked) > 30) == (4, True)
+
+    in_virtual_time(run())
 
 
 async def test_whoever_lost_the_enterprise_goes_no_step_further() -> None:

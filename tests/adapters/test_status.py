@@ -76,7 +76,7 @@ def test_only_accounts_that_are_not_well_are_in_trouble_the_longest_first() -> N
 
 def test_a_report_is_bounded_and_says_how_many_there_are() -> None:
     many = [Account(enterprise=f"{number:04d}") for number in range(MAX_ACCOUNTS + 3)]
-    said = report(sources(None, accounts=lambda: many, owned=lambda: ["0367", "0999"], streams_open=lambda: 4))
+    said = report(sources(None, troubled=lambda: many, owned=lambda: ["0367", "0999"], streams_open=lambda: 4))
     assert (len(said["accounts"]), said["accounts_in_trouble"]) == (MAX_ACCOUNTS, MAX_ACCOUNTS + 3)
     assert (said["version"], said["owned"], said["streams_open"]) == ("1.0", 2, 4)
 
@@ -89,7 +89,8 @@ def test_an_instance_speaks_for_what_it_owns_and_for_the_key_that_was_asked_last
     assert accounts_spoken_for(alone) == [mended, elsewhere, contacts]
     among_others = sources(None, accounts=lambda: known, node=lambda: "n1", owned=lambda: {"0367"})
     assert accounts_spoken_for(among_others) == [mended, contacts]
-    assert [each["api"] for each in report(among_others)["accounts"]] == ["json"]
+    troubled = sources(None, troubled=lambda: [elsewhere, contacts], node=lambda: "n1", owned=lambda: {"0367"})
+    assert [each["api"] for each in report(troubled)["accounts"]] == ["json"]
 
 
 def test_what_others_report_is_taken_as_it_comes() -> None:
@@ -114,7 +115,7 @@ async def test_one_instance_answers_for_all(pg_pool: Any, pg_store: PostgresEven
             node=lambda: "n1",
             nodes=lambda: nodes,
             owned=lambda: {"0999", "0367"},
-            accounts=lambda: [Account(), Account(api="json", state="closed")],
+            troubled=lambda: [Account()],
             streams_open=lambda: 2,
         )
     )
@@ -134,7 +135,7 @@ async def test_one_instance_answers_for_all(pg_pool: Any, pg_store: PostgresEven
 
 
 async def test_a_database_that_is_away_is_part_of_the_answer(pg_pool: Any) -> None:
-    asked = sources(pg_pool, accounts=lambda: [Account()])
+    asked = sources(pg_pool, troubled=lambda: [Account()])
     await due(pg_pool, "0367", "A", NOW_MS - 1_000)
     seen = await gather(asked)
     pg_pool.terminate()

@@ -101,6 +101,21 @@ def test_the_snapshot_names_enterprises_and_no_credentials() -> None:
     in_virtual_time(run())
 
 
+def test_of_an_enterprise_s_credentials_the_one_asked_last_is_troubled_or_not() -> None:
+    async def run() -> None:
+        registry = seasoned(clock=loop_ms, now_ms=lambda: NOW_MS + loop_ms())
+        finish(await place_at(registry.of(Api.PHONE, "replaced"), enterprise="0367"), Outcome.REFUSED)
+        finish(await place_at(registry.of(Api.JSON, "refused"), enterprise="0367"), Outcome.REFUSED)
+        finish(await place_at(registry.of(Api.PHONE, "well"), enterprise="0368"), Outcome.GOOD)
+        assert [(each.api, each.enterprise) for each in registry.troubled()] == [("phone", "0367"), ("json", "0367")]
+        finish(await place_at(registry.of(Api.PHONE, "new"), enterprise="0367"), Outcome.GOOD)
+        (left,) = registry.troubled()
+        assert left == registry.snapshot()[1]
+        assert (left.api, left.state) == ("json", "refused")
+
+    in_virtual_time(run())
+
+
 def test_forgetting_concerns_one_credential_at_one_api() -> None:
     async def run() -> None:
         registry = seasoned(clock=loop_ms)
