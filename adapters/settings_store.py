@@ -50,7 +50,10 @@ RETRY_AFTER_S: Final = FRESH_S + 3.0
 again (``adapters/retries.py``): otherwise they would be refused once more, with the old key."""
 
 CONFIRM_EVERY_S: Final = 0.5
-"""How often the settings of all enterprises in use are compared with the database: one statement, however many there are."""
+"""How often the settings of all enterprises in use are compared with the database."""
+
+CONFIRM_AT_ONCE: Final = 200
+"""Enterprises compared in one statement: half a millisecond, after which others have their turn."""
 
 IN_USE_S: Final = 30.0
 """An enterprise counts as in use for this long after its settings were last asked for."""
@@ -157,8 +160,8 @@ class SettingsStore:
                 self._used = {name: at_s for name, at_s in self._used.items() if now_s - at_s < IN_USE_S and name in self._current}
                 soon_s = now_s + FRESH_S / 2
                 names = [name for name in self._used if self._current.get(name, (0.0, None))[0] < soon_s]
-                if names:
-                    await self._see_whether_changed(names, now_s + FRESH_S)
+                for start in range(0, len(names), CONFIRM_AT_ONCE):
+                    await self._see_whether_changed(names[start : start + CONFIRM_AT_ONCE], now_s + FRESH_S)
         except StoreUnavailable:
             self._used.clear()  # whoever needs them asks, and is told
         finally:

@@ -16,6 +16,7 @@ import orjson
 from adapters.ids import event_id
 from adapters.postgres.database import create_pool
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.service import calm_the_collector
 from bench.bare import ONE, BareWriter, open_bare
 from bench.figures import Figure, number, quantile, ratio, spread
 from bench.ground import Ground, child, interleaved
@@ -154,6 +155,7 @@ async def single_inserts(dsn: str, seconds: float) -> Took:
 
 async def measure(place: Ground, size: Size) -> list[Figure]:
     """See the module."""
+    calm_the_collector()  # as in the service; both sides have it so
     flushes = flushes_per_s(place.folder)
     limit = f"{number(flushes)} flushes a second; each commit waits for one"
     found: list[Figure] = []

@@ -91,13 +91,16 @@ class LimitsRegistry:
         return tuple(turnstile.describe(now_ms) for turnstile in self._known.values())
 
     def troubled(self) -> tuple[AccountState, ...]:
-        """The same of those that are not well only, which is cheap: asked with every beat, it must not take turns from cards.
+        """The same of those that let no request through, for every beat: where all are well, nobody's card waits for a look at all.
 
         Of two credentials of one enterprise the one asked last counts: the other was replaced.
         """
+        unwell = set().union(*(house.unwell for house in self._houses.values()))
+        if not unwell:
+            return ()
         now_ms = self._now_ms()
         latest = {turnstile.whose: turnstile for turnstile in self._known.values()}
-        return tuple(turnstile.describe(now_ms) for turnstile in latest.values() if not turnstile.is_well)
+        return tuple(turnstile.describe(now_ms) for turnstile in latest.values() if turnstile in unwell)
 
     def traffic(self) -> Mapping[Api, Traffic]:
         """What was asked of each API."""

@@ -89,6 +89,7 @@ class House:
 
     ``limit``: in force now. ``born_ms``: since when this process knows what it asked. ``chance``: 0 to 1, at random.
     ``mended``: called with the enterprise when its API answers for the first time since the process began, or again.
+    ``unwell``: those that do not let requests through now.
     """
 
     api: Api
@@ -99,6 +100,7 @@ class House:
     mended: Callable[[Api, str], None]
     door: Door = field(default_factory=Door)
     traffic: Traffic = field(default_factory=Traffic)
+    unwell: set[Turnstile] = field(default_factory=set)
 
 
 class Turnstile:
@@ -333,8 +335,12 @@ class Turnstile:
         )
         self._house.door.leave(suspect=place.suspect)
         self.serve()
-        if changed and self._breaker.state is not State.CLOSED:
-            self._told = OrderedDict.fromkeys(self._told, False)
+        if changed:
+            if self._breaker.state is State.CLOSED:
+                self._house.unwell.discard(self)
+            else:
+                self._house.unwell.add(self)
+                self._told = OrderedDict.fromkeys(self._told, False)
         if outcome is Outcome.GOOD:
             self._tell_mended()
 
@@ -389,11 +395,6 @@ class Turnstile:
     def whose(self) -> tuple[Api, str]:
         """Its API, and the enterprise that asked last."""
         return self._house.api, next(reversed(self._told), "")
-
-    @property
-    def is_well(self) -> bool:
-        """Whether requests are let through as far as the limits allow."""
-        return self._breaker.state is State.CLOSED
 
     @property
     def suspect(self) -> bool:
