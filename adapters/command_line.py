@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
@@ -55,6 +57,26 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:  # Windows
         return None
     return uvloop.new_event_loop
+
+
+async def until_told(work: Coroutine[Any, Any, int]) -> int:
+    """The work, or its orderly end on SIGTERM: given up as by Ctrl-C, so that it ends what it started. Returns its exit status."""
+    task, told = asyncio.ensure_future(work), False
+
+    def tell() -> None:
+        nonlocal told
+        told = True
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError):  # Windows
+        loop.add_signal_handler(signal.SIGTERM, tell)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if told:
+            return 128 + signal.SIGTERM
+        raise
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from adapters import daemon
-from adapters.command_line import environment, ready_environment, run
+from adapters.command_line import environment, ready_environment, run, until_told
 from adapters.later import later
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def sandbox_command(port: int) -> None:
 @click.option("--speed", default=4.0, show_default=True, type=click.FloatRange(0.1, 50.0), help="How much faster than life.")
 def demo_command(once: bool, speed: float) -> None:
     """Play recorded calls through the service beside a sandbox, and show what MoySklad then has."""
-    raise SystemExit(run(demo.play_demo(once=once, speed=speed, echo=click.echo)))
+    raise SystemExit(run(until_told(demo.play_demo(once=once, speed=speed, echo=click.echo))))
 
 
 @click.command("pbx-demo")
@@ -42,7 +42,7 @@ def demo_command(once: bool, speed: float) -> None:
 @click.option("--asterisk", "version", default=16, show_default=True, type=click.Choice([16, 22]), help="Which one to fetch.")
 def pbx_demo_command(once: bool, version: int) -> None:
     """Make real calls on a real Asterisk beside a sandbox, and show what MoySklad then has. Fetches Asterisk (once)."""
-    raise SystemExit(run(pbx_demo.play_pbx_demo(once=once, version=version, echo=click.echo)))
+    raise SystemExit(run(until_told(pbx_demo.play_pbx_demo(once=once, version=version, echo=click.echo))))
 
 
 @click.command("start")

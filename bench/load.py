@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.wire import post
-from bench.work import KINDS, Call, enterprise_name, numbered
+from bench.work import KINDS, Call, enterprise_of, numbered
 
 PATH: Final = "/internal/ms/call-event"
 _NTH: Final = "@" * 8
@@ -36,7 +36,7 @@ class Blank:
         """The signal of the nth call, as the ``place``-th of this sender."""
         return (
             self.data.replace(_NTH.encode(), b"%08d" % nth)
-            .replace(_ENTERPRISE.encode(), enterprise_name(nth % enterprises).encode())
+            .replace(_ENTERPRISE.encode(), enterprise_of(nth, enterprises).encode())
             .replace(_PHONE.encode(), b"%07d" % (nth % 10_000_000))
             .replace(b"%d:%d" % (_SENDER, _PLACE), b"%04d:%09d" % (sender, place))
         )
@@ -51,7 +51,7 @@ def blanks(mark: str, kind: str, start_s: float, *, lines: bool = False) -> tupl
 
 def external_id(mark: str, nth: int, enterprises: int) -> str:
     """What MoySklad calls the nth call of a load."""
-    return f"{enterprise_name(nth % enterprises)}-{mark}{nth:08}.1"
+    return f"{enterprise_of(nth, enterprises)}-{mark}{nth:08}.1"
 
 
 def endless(mark: str, start_s: float, *, lines: bool = False) -> Iterator[tuple[int, Blank]]:

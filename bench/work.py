@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -126,11 +127,17 @@ class Call:
         yield "bridge_destroy", frame
 
 
+def enterprise_of(nth: int, enterprises: int) -> str:
+    """Whose the nth call of a load is: by chance, but the same each time. In turn, with as many live calls as companies, each call
+    would begin in the very moment in which its company's last one ends."""
+    return enterprise_name(crc32(b"%d" % nth) % enterprises)
+
+
 def call(nth: int, *, mark: str, enterprises: int, start_s: float) -> Call:
     """The nth call of a load that ``mark`` (letters and digits) tells apart from others."""
     return Call(
         id=f"{mark}{nth:08}",
-        enterprise=enterprise_name(nth % enterprises),
+        enterprise=enterprise_of(nth, enterprises),
         number=f"37529{nth % 10_000_000:07}",
         start_s=start_s,
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+
 import msgspec
 import pytest
 
-from adapters.command_line import complain, environment, fail, run
+from adapters.command_line import complain, environment, fail, run, until_told
 from adapters.environment import BadEnvironment
 from core.errors import StoreUnavailable
 
@@ -38,6 +42,25 @@ def test_a_bug_keeps_its_traceback() -> None:
         run(ends_with(msgspec.ValidationError("odd")))
     with pytest.raises(KeyError):
         run(ends_with(KeyError("odd")))
+
+
+async def until_given_up(ended: list[str], signum: signal.Signals | None) -> int:
+    """Work that is told to end by this signal, or cancelled; it notes that it ended what it had started."""
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signum) if signum else asyncio.current_task().cancel()  # type: ignore[union-attr]
+    try:
+        await asyncio.sleep(30)
+    finally:
+        ended.append("in good order")
+    return 0
+
+
+def test_sigterm_gives_the_work_up_in_good_order() -> None:
+    ended: list[str] = []
+    assert run(until_told(until_given_up(ended, signal.SIGTERM))) == 143
+    assert ended == ["in good order"]
+    with pytest.raises(asyncio.CancelledError):
+        run(until_told(until_given_up(ended, None)))
+    assert (run(until_told(asyncio.sleep(0, 7))), len(ended)) == (7, 2)
 
 
 def test_what_goes_well_is_given_back(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,14 +58,15 @@ async def test_it_plays_says_where_to_look_and_ends(tmp_path: Path) -> None:
     await asyncio.to_thread(discard_cluster, tmp_path / "pbx-demo")
 
 
-async def test_ctrl_c_ends_everything_at_any_moment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+async def test_it_ends_everything_when_told_at_any_moment(tmp_path: Path, told: signal.Signals) -> None:
     process = await demo(tmp_path)
     assert process.stdout is not None
     async with asyncio.timeout(WHOLE_S):
         async for line in process.stdout:
             if b"ring_group" in line:
                 break
-        process.send_signal(signal.SIGINT)
-        await process.wait()
+        process.send_signal(told)
+        assert await process.wait() == 128 + told
     assert started_by(tmp_path) == []
     await asyncio.to_thread(discard_cluster, tmp_path / "pbx-demo")
