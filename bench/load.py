@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Final
 
 from bench.wire import post
@@ -87,14 +88,19 @@ def length_s(*, per_s: float, live: int, kinds: Sequence[str] = KINDS) -> float:
 def planned(
     mark: str, *, per_s: float, live: int, seconds: float, enterprises: int, start_s: float, kinds: Sequence[str] = KINDS
 ) -> list[Planned]:
-    """So many signals a second while so many calls are live, in order of time. The calls' length follows from the two."""
+    """So many signals a second while so many calls are live, in order of time. The calls' length follows from the two.
+
+    Each call begins somewhere within its turn, by chance but the same each time: of calls that began in step the signals would
+    come in bursts, one of each kind at the same moment.
+    """
+    chance = Random(8023)
     calls_per_s = per_s / events_a_call(kinds)
     long_s = length_s(per_s=per_s, live=live, kinds=kinds)
     made = {kind: blanks(mark, kind, start_s) for kind in set(kinds)}
     found = []
     for nth in range(int(seconds * calls_per_s)):
         kind = kinds[nth % len(kinds)]
-        begins_s = nth / calls_per_s
+        begins_s = (nth + chance.random()) / calls_per_s
         for place, (share, blank) in enumerate(zip(SHAPE[kind], made[kind], strict=True)):
             at_s = begins_s + share * long_s + place * 1e-6
             if at_s <= seconds:
