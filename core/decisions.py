@@ -89,6 +89,8 @@ def complete(call: Call) -> str:
     hangup = call.hangup
     if hangup is None or call.hangup_ms is None or call.direction is Direction.INTERNAL:
         return ""
+    if call.is_doubtful:
+        return ""  # whose leg it is, is told by the customer's own call, which may be on its way (quirk 2)
     if hangup.verdict and not hangup.answered:
         return "the PBX itself said how it ended"
     if not hangup.answered or (call.over_ami and not hangup.verdict):

@@ -296,9 +296,9 @@ def _done(remote: RemoteDraft, event: EffectDone, effect: Effect) -> None:
             remote.attempt = None
             _wrote(remote, effect)
         case ConfirmCall():
-            _confirmed(remote, event.at_ms, result)
+            _confirmed(remote, event, result)
         case InspectCall():
-            _inspected(remote, event.at_ms, result)
+            _inspected(remote, _looked_ms(event), result)
         case _:
             pass  # what comes after the record is folded beside it
 
@@ -328,16 +328,22 @@ def _registered(remote: RemoteDraft, at_ms: int, effect: RegisterCall, result: M
         remote.attempt = Attempt(key="existed", effect=told, at_ms=at_ms)
 
 
-def _confirmed(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> None:
+def _looked_ms(event: EffectDone) -> int:
+    """When MoySklad may have looked for what it answers, at the earliest: when it was asked. An instance that was stopped in
+    between reads the answer long after, and a slow MoySklad may have carried a write out in the meantime."""
+    return event.at_ms - sum(exchange.duration_ms for exchange in event.exchanges)
+
+
+def _confirmed(remote: RemoteDraft, event: EffectDone, result: Mapping[str, Any]) -> None:
     attempt = remote.attempt
     if attempt is None or not isinstance(attempt.effect, RegisterCall):
         return
     if result.get("call"):
         # The row exists, so the one POST in doubt was carried out as a whole, its card events included.
-        _registered(remote, at_ms, attempt.effect, result)
+        _registered(remote, event.at_ms, attempt.effect, result)
     else:
         remote.attempt = replace(attempt, in_doubt=False, doubted=False)
-        remote.absent_ms = at_ms
+        remote.absent_ms = _looked_ms(event)
 
 
 def _inspected(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> None:
