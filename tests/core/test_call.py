@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from core.call import STEPS, Call, evolve, fold, initial, is_external_number, pack, unpack
-from core.decisions import Limits, next_deadline
+from core.decisions import Limits, decide, next_deadline
 from core.events import (
     EVENT_TYPES,
     BridgeOpened,
@@ -321,6 +321,11 @@ def test_a_lone_hangup_that_may_be_a_leg_waits_longer() -> None:
     lone = call_of("50 A hangup 102 internal answered")
     assert lone.is_doubtful
     assert next_deadline(lone, ms(50), Limits()) == ms(65)
+    bridge = "40 A enter b1 customer\n40 A enter b1 102\n49 A leave b1 customer\n49 A leave b1 102"
+    talked = f"{bridge}\n50 A hangup 102 internal answered"
+    assert decide(call_of(talked), ms(51), Limits()) == ()
+    (settled,) = decide(call_of(f"0 A start\n{talked}"), ms(51), Limits())
+    assert settled.type == "call_settled"
     known = call_of("0 A start\n50 A hangup 102 internal answered")
     assert not known.is_doubtful
     assert next_deadline(known, ms(50), Limits()) == ms(55)

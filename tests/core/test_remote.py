@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from core.effects import (
     RegisterCall,
     UpdateCall,
 )
-from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted
+from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted, Exchange
 from core.remote import (
     CONTACT_ATTEMPTS,
     Card,
@@ -167,6 +168,13 @@ def test_a_registration_that_is_not_there_is_absent_since_it_was_looked_for() ->
     assert remote.absent_ms == ms(2)
     assert remote.attempt is not None
     assert (remote.attempt.in_doubt, remote.attempt.key) == (False, "r")
+
+
+def test_an_answer_that_was_read_late_says_how_it_was_when_it_was_asked() -> None:
+    """The instance was stopped for half a minute, in which a slow MoySklad may have made the call after all."""
+    late = replace(done(CONFIRM, 40, call=None), exchanges=(Exchange(duration_ms=2_000), Exchange(duration_ms=31_500)))
+    remote = after(started(REGISTER, 1, "r"), failed(REGISTER, 6), late)
+    assert remote.absent_ms == ms(6.5)
 
 
 def test_trying_again_makes_the_doubt_anew() -> None:

@@ -169,6 +169,60 @@ FINDINGS: Final = (
         ),
         explains=lambda scenario, said: "switchboard_failed" in said or "never came to rest" in said,
     ),
+    Finding(
+        what="an instance that was stopped read that a call is not there, long after it had asked, and meanwhile MoySklad had made"
+        " it: its cards stay, and its end is never written",
+        scenario=Scenario(
+            noise=1_192_591_976,
+            calls=(
+                Script(
+                    at_ms=3_303,
+                    number=2,
+                    rings=((2, 1),),
+                    pauses=(2_671, 2_717, 2_513),
+                    answered=True,
+                    transfer=Transfer.BLIND,
+                    customer_first=True,
+                    recording=10,
+                ),
+            ),
+            faults=(
+                Fault(trouble=Trouble.CRASH, at_ms=5_306, for_ms=4_000),
+                Fault(trouble=Trouble.SLOW, at_ms=9_644, for_ms=70_000, where=-1),
+                Fault(trouble=Trouble.FREEZE, at_ms=19_411, for_ms=30_000),
+            ),
+            repeated=Repeated.RETURNED,
+            lag_ms=7_000,
+            jitter_ms=1_400,
+            twice=500,
+            slow_ms=20_000,
+            after=True,
+        ),
+        explains=lambda scenario, said: ("cards" in said or "no end" in said) and _is_slow_and_orphaned(scenario),
+    ),
+    Finding(
+        what="after an outage a consultation's hangup and all its bridges came before the customer's call: it became a call, too",
+        scenario=Scenario(
+            noise=460_415_281,
+            calls=(
+                Script(
+                    at_ms=4_416,
+                    rings=((1,),),
+                    pauses=(2_035, 3_638, 3_353),
+                    answered=True,
+                    first=1,
+                    transfer=Transfer.ATTENDED,
+                ),
+            ),
+            faults=(Fault(trouble=Trouble.CRASH, at_ms=5_413, for_ms=30_000),),
+            repeated=Repeated.DOUBLED,
+            jitter_ms=1_400,
+            twice=100,
+            slow_ms=20_000,
+            unmapped=True,
+        ),
+        explains=lambda scenario, said: "should have none" in said,
+    ),
 )
 
 
