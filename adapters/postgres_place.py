@@ -256,7 +256,9 @@ def _run(place: Place, command: list[str], feed: str) -> None:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         telling = [line for line in lines if "error:" in line or "FATAL:" in line or "ERROR:" in line] or lines[-1:]
         reason = telling[0] if telling else f"exit code {done.returncode}"
-        raise EmbeddedPostgresError(f"the database in {place.home} cannot be created: {reason}")
+        raise EmbeddedPostgresError(
+            f"the database in {place.home} cannot be created: {reason}; see that there is room and that its user may write there"
+        )
 
 
 def socket_folder_for(place: Place) -> Path:

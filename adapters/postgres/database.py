@@ -144,7 +144,7 @@ async def wait_for_database(dsn: str, report: Callable[[str], None]) -> None:
         try:
             connection = await _open(dsn, **_settings())
         except asyncpg.ClientConfigurationError as error:
-            raise ValueError(f"the database address is not understood: {error}") from error
+            raise ValueError(f"the database address is not understood: {error}; correct DATABASE_URL") from error
         except DATABASE_ERRORS as error:
             reason = explain(error)
         else:

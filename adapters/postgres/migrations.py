@@ -114,7 +114,10 @@ async def _lock(connection: Any, report: Callable[[str], None]) -> None:
         if attempt == 0:
             report("another instance is migrating the database; waiting for it")
         await asyncio.sleep(LOCK_TRY_S)
-    raise MigrationError(f"another instance has been migrating the database for over {LOCK_PATIENCE_S:.0f} s")
+    raise MigrationError(
+        f"another instance has been migrating the database for over {LOCK_PATIENCE_S:.0f} s: its log says with what; "
+        "start this one again when it is done, or end it"
+    )
 
 
 async def _applied(connection: Any) -> dict[str, str]:
@@ -155,4 +158,7 @@ async def _apply_once(connection: Any, migration: Migration) -> None:
     except asyncpg.LockNotAvailableError:
         raise
     except asyncpg.PostgresError as error:
-        raise MigrationError(f"migration {migration.name} failed and was undone: {error} ({error.sqlstate})") from error
+        raise MigrationError(
+            f"migration {migration.name} failed and was undone: {error} ({error.sqlstate}); the database is as it was: mend what "
+            "stands in its way and start again, or go on with the version before"
+        ) from error

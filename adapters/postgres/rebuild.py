@@ -205,7 +205,10 @@ class _Worker:
             await arrived.wait()
             return self._end.recv()
         except (EOFError, OSError) as error:
-            raise RebuildFailed("a process that shared the work ended by itself; what it said is above") from error
+            raise RebuildFailed(
+                "a process that shared the work ended by itself; what it said is above: mend that and begin again, for what is "
+                "written is right"
+            ) from error
         finally:
             loop.remove_reader(self._end.fileno())
 
