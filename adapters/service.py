@@ -44,7 +44,7 @@ from adapters.provider_api import ProviderApi, opened_session
 from adapters.reactor import Reactor
 from adapters.retries import RetryWorker
 from adapters.self_test import SelfTests
-from adapters.settings_store import SettingsStore
+from adapters.settings_store import LOOKS_AT_ONCE, SettingsStore
 from adapters.status import Sources, report
 from adapters.switchboard import Switchboard
 from adapters.vault import Vault
@@ -66,8 +66,9 @@ STORE_PATIENCE_S: Final = 2.5
 MAX_CONNECTIONS: Final = 8
 """Of each of the two pools. One for the switchboard, four for read models; the rest reads."""
 
-SETTINGS_CONNECTIONS: Final = 2
-"""Their own: a signal that is to be acknowledged asks for the settings, and must not queue behind those who attend to calls."""
+SETTINGS_CONNECTIONS: Final = LOOKS_AT_ONCE + 1
+"""Their own: a signal that is to be acknowledged asks for the settings, and must not queue behind those who attend to calls. One is
+left for confirming what is in use."""
 
 log = structlog.get_logger("service")
 

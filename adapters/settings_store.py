@@ -52,8 +52,12 @@ again (``adapters/retries.py``): otherwise they would be refused once more, with
 CONFIRM_EVERY_S: Final = 0.5
 """How often the settings of all enterprises in use are compared with the database."""
 
-CONFIRM_AT_ONCE: Final = 200
-"""Enterprises compared in one statement: half a millisecond, after which others have their turn."""
+COMPARED_IN_A_ROW: Final = 200
+"""After comparing so many enterprises (half a millisecond) others have their turn."""
+
+LOOKS_AT_ONCE: Final = 2
+"""Rows read at the same time. The pool has a connection more, so that confirming what is in use never stands in line behind a
+thousand enterprises that are read for the first time: what is not confirmed in time is read again, and the line would not end."""
 
 IN_USE_S: Final = 30.0
 """An enterprise counts as in use for this long after its settings were last asked for."""
@@ -113,6 +117,7 @@ class SettingsStore:
 
         self._confirming: asyncio.Task[None] | None = None
         self._looking: dict[str, asyncio.Task[Current | None]] = {}
+        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._revisions: OrderedDict[tuple[str, int], tuple[Settings, Account, bool]] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
         self._webhooks = WebhookAddresses(self._all_webhooks, monotonic_s)
@@ -160,8 +165,8 @@ class SettingsStore:
                 self._used = {name: at_s for name, at_s in self._used.items() if now_s - at_s < IN_USE_S and name in self._current}
                 soon_s = now_s + FRESH_S / 2
                 names = [name for name in self._used if self._current.get(name, (0.0, None))[0] < soon_s]
-                for start in range(0, len(names), CONFIRM_AT_ONCE):
-                    await self._see_whether_changed(names[start : start + CONFIRM_AT_ONCE], now_s + FRESH_S)
+                if names:
+                    await self._see_whether_changed(names, now_s + FRESH_S)
         except StoreUnavailable:
             self._used.clear()  # whoever needs them asks, and is told
         finally:
@@ -170,12 +175,17 @@ class SettingsStore:
     async def _see_whether_changed(self, names: list[str], until_s: float) -> None:
         with unavailable("the settings cannot be read"):
             marks = {row["number"]: row["mark"] for row in await self._pool.fetch(_MARKS, names)}
-        for name in names:
+        changed = []
+        for nth, name in enumerate(names, 1):
             mark, read = self._read.get(name, ("", None))
             if read is not None and read is self._current.get(name, (0.0, None))[1] and marks.get(name) == mark:
                 self._current[name] = (until_s, read)
             else:
-                await self._renew(name)
+                changed.append(name)
+            if nth % COMPARED_IN_A_ROW == 0:
+                await asyncio.sleep(0)
+        for name in changed:  # the others are fresh by now
+            await self._renew(name)
 
     def last_known(self, enterprise: str) -> Current | None:
         """The settings as they were last seen, however long ago, for whoever cannot wait for the database."""
@@ -346,7 +356,7 @@ class SettingsStore:
             done.exception()  # whoever asked may have gone away meanwhile
 
     async def _look(self, enterprise: str) -> Current | None:
-        async with self._pool.acquire() as connection:
+        async with self._looks, self._pool.acquire() as connection:
             row = await connection.fetchrow(_READ, enterprise)
             if row is None:
                 return None
