@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +14,21 @@ import pytest
 from cryptography.fernet import Fernet
 
 from adapters.retries import FORGET_BEFORE_S
-from adapters.settings_store import FRESH_S, INLINE_ENTERPRISE, PHONE_API_URL, RETRY_AFTER_S, SettingsConflict, SettingsStore
+from adapters.service import SETTINGS_CONNECTIONS
+from adapters.settings_store import (
+    FRESH_S,
+    INLINE_ENTERPRISE,
+    LOOKS_AT_ONCE,
+    PHONE_API_URL,
+    RETRY_AFTER_S,
+    SettingsConflict,
+    SettingsStore,
+)
 from adapters.vault import PREFIX, Vault
 from core.errors import StoreUnavailable
 from core.settings import SettingsError, masked
 from core.values import Direction
+from tests.eventually import until
 
 KEY = Fernet.generate_key()
 ENTERPRISE = "0367"
@@ -381,3 +393,51 @@ async def test_changes_one_after_the_other_put_the_order_off(store: SettingsStor
     (made,) = await orders(pg_pool)
     assert made[2:4] == ("c", "the settings were changed (revision 3)")
     assert await pg_pool.fetchval("SELECT ripe_at FROM retry_orders") > first
+
+
+# -- what is in use ------------------------------------------------------------------------------------------------
+
+
+class Line:
+    """A pool whose connections can be held up: each first read stands still until it is let on."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+        self.on = asyncio.Event()
+        self.on.set()
+        self.waiting = 0
+
+    @contextlib.asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Any]:
+        self.waiting += 1
+        try:
+            await self.on.wait()
+            async with self.pool.acquire() as connection:
+                yield connection
+        finally:
+            self.waiting -= 1
+
+    async def fetch(self, query: str, *values: Any) -> list[Any]:
+        assert self.waiting <= LOOKS_AT_ONCE < SETTINGS_CONNECTIONS, "no connection is left for confirming"
+        rows: list[Any] = await self.pool.fetch(query, *values)
+        return rows
+
+
+async def test_what_is_in_use_is_confirmed_however_many_are_read_for_the_first_time(pg_pool: asyncpg.Pool, clock: Clock) -> None:
+    """Otherwise it is read again, too, and the line of those who read never ends."""
+    names = [f"{number:04}" for number in range(1_000, 1_030)]
+    for name in (ENTERPRISE, *names):
+        await write_row(pg_pool, {"ms": UPDATE}, number=name)
+    line = Line(pg_pool)
+    store = SettingsStore(line, Vault([KEY]), public_url="https://calls.example.invalid/", monotonic_s=clock)
+    assert await store.current(ENTERPRISE) is not None
+    line.on.clear()
+    reading = [asyncio.create_task(store.current(name)) for name in names]
+    clock.at_s += 0.6 * FRESH_S
+    assert store.fresh(ENTERPRISE) is not None
+    await until(lambda: store._current[ENTERPRISE][0] > clock.at_s + 0.9 * FRESH_S)
+    clock.at_s += 0.6 * FRESH_S
+    assert store.fresh(ENTERPRISE) is not None, "it was confirmed in time"
+    assert line.waiting == LOOKS_AT_ONCE
+    line.on.set()
+    assert all(await asyncio.gather(*reading))
