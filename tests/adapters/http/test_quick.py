@@ -21,7 +21,7 @@ from core.ports import Append
 from tests.adapters.http.peer import Peer
 from tests.adapters.http.support import LOCAL, dial, heads, parts, rejected
 from tests.eventually import until
-from tests.rig import MINSK, Rig
+from tests.rig import ENTERPRISE, MINSK, Rig
 
 POST = "/internal/ms/incoming-call"
 TOKEN = "a token of the inside"
@@ -195,13 +195,16 @@ async def test_who_cannot_be_told_that_it_is_on_disk_is_told_so_in_time(rig: Rig
         assert ingest is not None
         ingest.patience = Patience(take_s=0.05)
         usual = {name for name in peer.headers if name != "date"}
+        await rig.service.settings.current(ENTERPRISE)  # fresh, however slow the machine is: else they are looked up first
         body = await told(peer, request(said("1.2")))
         assert (peer.status, body["error"]) == (503, "the event store is unavailable")
         assert (peer.headers["retry-after"], usual - set(peer.headers)) == ("1", set())
+        await rig.service.settings.current(ENTERPRISE)
         body = await told(peer, request(said("1.3")))
         assert peer.status == 503
         given[1].set_exception(StoreUnavailable("away"))
         given[0].set_exception(StoreUnavailable("late, and of no use to anybody"))
+        await rig.service.settings.current(ENTERPRISE)
         await told(peer, request(said("1.4")))
         assert (peer.status, len(given), server.lane.posts) == (503, 3, 0)
         given[2].cancel()
