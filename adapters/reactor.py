@@ -119,8 +119,8 @@ class Reactor:
         self._paused: dict[StreamId, asyncio.TimerHandle] = {}
         self._pace: asyncio.TimerHandle | None = None
         self._look = asyncio.Event()
-        self._everywhere = True
-        """The next look is for what is due of all enterprises, not only of those that were just claimed."""
+        self._everywhere_at_s = float("-inf")
+        """From then on (the loop's clock) the next look is for what is due of all enterprises, not only of those just claimed."""
 
         self._claimed: set[str] = set()
         self._more = False
@@ -164,7 +164,7 @@ class Reactor:
 
     def look(self) -> None:
         """Look for what is due now rather than at the next poll."""
-        self._everywhere = True
+        self._everywhere_at_s = float("-inf")
         self._look.set()
 
     def is_busy(self, enterprise: str) -> bool:
@@ -174,20 +174,20 @@ class Reactor:
     async def run(self) -> None:
         """Attend to every call whose work is due, including what an earlier process left behind."""
         self._polling, self._stopping = True, False
-        clock, everywhere_at_s = asyncio.get_running_loop().time, 0.0
+        clock = asyncio.get_running_loop().time
         try:
             while True:
                 self._look.clear()
-                if self._everywhere or clock() >= everywhere_at_s:
-                    everywhere_at_s = clock() + POLL_S
+                if clock() >= self._everywhere_at_s:
+                    self._everywhere_at_s = clock() + POLL_S
                     await self._poll()
                 else:
                     await self._poll_claimed()
                 try:
-                    async with asyncio.timeout_at(everywhere_at_s):
+                    async with asyncio.timeout_at(self._everywhere_at_s):
                         await self._look.wait()
                 except TimeoutError:  # the clock may not be there yet: timers go off a little early
-                    self._everywhere = True
+                    self._everywhere_at_s = float("-inf")
         finally:
             self._polling = False
             await self._stop()
@@ -244,7 +244,7 @@ class Reactor:
 
     async def _poll(self) -> None:
         """Take up what is due of all enterprises that are ours."""
-        self._everywhere, self._more = False, False
+        self._more = False
         self._claimed.clear()
         await self._take_up(self._ownership.owned())
 

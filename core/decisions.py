@@ -84,7 +84,7 @@ def complete(call: Call) -> str:
 
     Only a talk whose every stay was heard to its end, and which the hangup confirms, is complete, or a call of which nothing
     but its ends is ever told: any other end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4). Over AMI there
-    are no stragglers.
+    are no stragglers. What may be another call's leg (quirk 2) is not complete, whatever was heard of it.
     """
     hangup = call.hangup
     if hangup is None or call.hangup_ms is None or call.direction is Direction.INTERNAL:

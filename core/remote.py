@@ -99,9 +99,10 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 class _Told(Struct, gc=False, omit_defaults=True):
     """MoySklad's side of one call, folded from outcomes.
 
-    ``linked``: whom MoySklad took the number for, and ``linked_owner`` his responsible employee. ``deferred``: why it was not
-    asked lately, where nothing else happened since. ``late``: recordings that were sent, were not there when we looked, and
-    may still arrive until ``late_until_ms``. ``after``: the order and the task that come after the record.
+    ``linked``: whom MoySklad took the number for, and ``linked_owner`` his responsible employee. ``absent_ms``: when it was asked
+    for a call in doubt, and did not have it. ``deferred``: why it was not asked lately, where nothing else happened since.
+    ``late``: recordings that were sent, were not there when we looked, and may still arrive until ``late_until_ms``. ``after``: the
+    order and the task that come after the record.
     """
 
     call: str | None = None
@@ -346,12 +347,12 @@ def _confirmed(remote: RemoteDraft, event: EffectDone, result: Mapping[str, Any]
         remote.absent_ms = _looked_ms(event)
 
 
-def _inspected(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> None:
+def _inspected(remote: RemoteDraft, looked_ms: int, result: Mapping[str, Any]) -> None:
     recordings = tuple(str(url) for url in result.get("recordings") or ())
     remote.written = replace(remote.written, recordings=recordings)
     attempt = remote.attempt
     if attempt is None or not isinstance(attempt.effect, UpdateCall):
-        over = remote.late_until_ms is None or at_ms >= remote.late_until_ms
+        over = remote.late_until_ms is None or looked_ms >= remote.late_until_ms
         remote.late = () if over else tuple(url for url in remote.late if url not in recordings)
         remote.late_until_ms = remote.late_until_ms if remote.late else None
         return
@@ -361,7 +362,7 @@ def _inspected(remote: RemoteDraft, at_ms: int, result: Mapping[str, Any]) -> No
         _wrote(remote, attempt.effect)
         return
     until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
-    remote.late = missing if at_ms < until_ms else ()
+    remote.late = missing if looked_ms < until_ms else ()
     remote.late_until_ms = until_ms if remote.late else None
     remote.attempt = replace(attempt, in_doubt=False, doubted=False)
 
