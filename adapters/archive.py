@@ -25,12 +25,15 @@ import asyncpg
 import msgspec
 
 from adapters.counted import counted
-from adapters.postgres.database import load_sql
+from adapters.postgres.database import TRANSACTION_S, limit_transaction, load_sql
 
 COLUMNS: Final = ("enterprise", "stream", "version", "position", "id", "type", "schema", "data", "recorded_ms", "mark")
 FORMAT: Final = 1
 WORK_S: Final = 24 * 3_600.0
 """The time limit of a statement that works on a whole month."""
+
+LOCKED_S: Final = 60.0
+"""The log stands still no longer than that, even if this program is stopped in the middle (Ctrl-Z is enough)."""
 
 TRIES: Final = 12
 """Attempts to lock the log for the moment in which nobody may read it. Each waits ``LOCK_S`` at most; readers are usually done
@@ -160,6 +163,7 @@ async def drop(connection: Any, month: Month, now_ms: int) -> int:
     for attempt in range(TRIES):
         try:
             async with connection.transaction():
+                await limit_transaction(connection, LOCKED_S)
                 # Everybody waits from here on: no whole month may be gone through, whatever the planner thinks of a new table.
                 await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
                 await connection.execute("SELECT FROM log_head FOR UPDATE")
@@ -191,6 +195,7 @@ async def _forget(connection: Any, month: Month) -> None:
     after = ("", "")
     while True:
         async with connection.transaction():
+            await limit_transaction(connection, TRANSACTION_S)
             await connection.execute("SELECT FROM log_head FOR UPDATE")  # an append has just read the version of its stream
             row = await connection.fetchrow(_FORGET, *after, month.till_ms)
         if row is None:

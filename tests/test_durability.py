@@ -132,7 +132,8 @@ async def test_a_transaction_that_was_left_open_ends_with_its_user(database_url:
     async with pool.acquire() as connection:
         assert not connection.is_in_transaction()
         assert await connection.fetchval("SHOW lock_timeout") == "5s"
-        assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        assert await connection.fetchval(held) == 0
     await close_pool(pool)
 
 

@@ -28,6 +28,13 @@ IDLE_TRANSACTION_S: Final = 5.0
 """An instance that is stopped in mid-transaction lets go of its locks then: the switchboard's place in the log, a projection's.
 Between two statements of ours there are at most two waits for the event store, of a patience each."""
 
+TRANSACTION_S: Final = 6.0
+"""For a whole transaction of the pool. asyncpg prepares a statement in two steps, and of an instance that was stopped between them
+the server says that it is at work: neither idle nor cancelled, it would keep its locks for as long as the instance is stopped."""
+
+TRANSACTION_TIMEOUT_SINCE: Final = 17
+"""The server's major version that can end a transaction by itself, whatever its client does."""
+
 CANCEL_S: Final = 2.0
 """A statement that nobody waits for any more is cancelled through a second connection. A server that does not take even that
 is not coming back to this connection: it is given up."""
@@ -38,6 +45,9 @@ CLOSE_S: Final = 3.0
 NETWORK_S: Final = 6
 """A cut network tells neither end. What was sent and not acknowledged for so long, or as many seconds of silence after a
 question whether somebody is there (after 3 s, then each second), ends the connection, on both sides."""
+
+_BEGIN: Final = "BEGIN;"
+"""How asyncpg begins a transaction that says nothing of isolation."""
 
 _WAITS_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _SQL: Final = Path(__file__).parent / "sql"
@@ -95,7 +105,7 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 12, derive
         max_size=max_size,
         init=_set_codecs,
         connect=_open,
-        connection_class=_Connection,
+        connection_class=_SharedConnection,
         **_settings(session={"synchronous_commit": "off"} if derived else None),
     )
 
@@ -114,6 +124,12 @@ async def connect(dsn: str, *, statement_s: float = STATEMENT_S, **session: str)
     connection = await _open(dsn, **_settings(statement_s, session))
     await _set_codecs(connection)
     return connection
+
+
+async def limit_transaction(connection: Any, seconds: float) -> None:
+    """End this transaction, and the connection, when it is not over by then, even if its client was stopped (PostgreSQL 17 on)."""
+    if connection.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
+        await connection.execute(f"SET LOCAL transaction_timeout = {_ms(seconds)}")
 
 
 async def in_time(work: Awaitable[T], seconds: float) -> T:
@@ -267,6 +283,17 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no t
             self.terminate()
 
 
+class _SharedConnection(_Connection):
+    """One of a pool: its transactions hold what other instances wait for, and have a limit (:data:`TRANSACTION_S`)."""
+
+    __slots__ = ()
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> Any:
+        if query == _BEGIN and self.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
+            query = f"{_BEGIN} SET LOCAL transaction_timeout = {_ms(TRANSACTION_S)}"  # alone it would cost as much as the other
+        return await super().execute(query, *args, timeout=timeout)
+
+
 def _watch(sock: Any) -> None:
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
@@ -308,6 +335,10 @@ def _settings(statement_s: float = STATEMENT_S, session: dict[str, str] | None =
     }
 
 
+def _ms(seconds: float) -> str:
+    return str(int(seconds * 1000))
+
+
 _LEFT_ALONE: Final[set[asyncio.Future[Any]]] = set()
 """What cleans up after its caller left; bounded by the pool's connections, and each by ``CANCEL_S``."""
 
@@ -316,10 +347,6 @@ def _cleaned_up(task: asyncio.Future[Any]) -> None:
     _LEFT_ALONE.discard(task)
     if not task.cancelled():
         task.exception()  # nobody waits for it any more
-
-
-def _ms(seconds: float) -> str:
-    return str(int(seconds * 1000))
 
 
 async def _set_codecs(connection: asyncpg.Connection) -> None:

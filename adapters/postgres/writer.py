@@ -20,7 +20,7 @@ import structlog
 
 from adapters.latency import Latency
 from adapters.postgres.batch import Item, arguments, results
-from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, load_sql, still_wanted
+from adapters.postgres.database import DATABASE_ERRORS, TRANSACTION_TIMEOUT_SINCE, explain, is_poison, load_sql, still_wanted
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.ports import Appended
 
@@ -35,7 +35,6 @@ TRANSACTION_S: Final = 5
 """Of the batch's one statement, on the server. Nobody waits for an answer longer than that, and an instance that was stopped
 with half of it on the wire keeps everybody from appending no longer: others take over within ten seconds."""
 
-TRANSACTION_TIMEOUT_SINCE: Final = 17
 _BACKOFF_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _APPEND_BATCH: Final = load_sql("append_batch")
 

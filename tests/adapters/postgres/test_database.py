@@ -15,6 +15,7 @@ from adapters.postgres import database
 from adapters.postgres.database import (
     CANCEL_S,
     NETWORK_S,
+    TRANSACTION_S,
     close_pool,
     connect,
     create_pool,
@@ -173,6 +174,33 @@ async def test_a_transaction_whose_client_was_stopped_lets_go_of_its_locks(datab
 
     assert len(await pg_store.read(CALL)) == 2
     stopped.terminate()
+
+
+async def test_so_does_one_that_was_stopped_while_it_prepared_a_statement(
+    pg_pool: asyncpg.Pool, pg_store: PostgresEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``prepare`` is the first of two steps: the server waits for the other one, and calls it a statement under way."""
+    monkeypatch.setattr(database, "TRANSACTION_S", 0.05)
+    await pg_store.append(append(CALL))
+    async with pg_pool.acquire() as stopped:
+        transaction = stopped.transaction()
+        await transaction.start()
+        await stopped.execute("SELECT * FROM streams FOR UPDATE")
+        await stopped.prepare("SELECT 8023")
+
+        await pg_store.append(append(CALL))
+
+        assert len(await pg_store.read(CALL)) == 2
+
+
+async def test_only_whole_transactions_of_the_pool_have_a_limit(pg_pool: asyncpg.Pool) -> None:
+    """A statement alone may take as long as it is allowed to."""
+    async with pg_pool.acquire() as connection:
+        async with connection.transaction():
+            assert await connection.fetchval("SHOW transaction_timeout") == f"{TRANSACTION_S:.0f}s"
+            async with connection.transaction():
+                assert await connection.fetchval("SHOW transaction_timeout") == f"{TRANSACTION_S:.0f}s"
+        assert await connection.fetchval("SHOW transaction_timeout") == "0"
 
 
 async def test_an_address_that_cannot_be_understood_is_not_waited_for() -> None:

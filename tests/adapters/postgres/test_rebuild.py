@@ -238,6 +238,10 @@ class Slow(Model):
         await db.execute("SELECT pg_advisory_xact_lock(77)")
 
 
+WAITED_FOR = "FROM pg_locks JOIN pg_database d ON d.oid = database WHERE d.datname = current_database() AND NOT granted"
+"""The server has other tests' databases, and shows their locks, too."""
+
+
 async def test_two_at_once_refuse(pg_pool: asyncpg.Pool, pg_store: PostgresEventStore, database_url: str) -> None:
     await pg_store.append(append(CALL, "a"))
     async with pg_pool.acquire() as holder, holder.transaction():
@@ -245,7 +249,7 @@ async def test_two_at_once_refuse(pg_pool: asyncpg.Pool, pg_store: PostgresEvent
         first = asyncio.ensure_future(rebuild(database_url, (Slow(),)))
 
         async def waiting() -> bool:
-            return bool(await pg_pool.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+            return bool(await pg_pool.fetchval(f"SELECT count(*) {WAITED_FOR} AND locktype = 'advisory'"))
 
         await eventually(waiting)
         with pytest.raises(RebuildRefused, match="already"):

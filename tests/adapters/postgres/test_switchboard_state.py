@@ -10,11 +10,14 @@ import asyncpg
 import orjson
 import pytest
 
+from adapters.postgres import database
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.switchboard_state import CHANNEL, PostgresSwitchboardState
+from adapters.postgres.switchboard_state import CHANNEL, PostgresSwitchboardBatch, PostgresSwitchboardState
+from adapters.switchboard import SwitchboardState
 from core.errors import StoreUnavailable
+from core.legs import KnownCall
 from core.ports import EventStore
-from tests.contracts.switchboard_state import Instances, SwitchboardStateContract, changes, known, learned
+from tests.contracts.switchboard_state import Instances, SwitchboardStateContract, batch, changes, known, learned, near, recalled
 
 HOLD_MS = 150
 IN_A_BATCH = "FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
@@ -58,6 +61,36 @@ async def instances(pg_pool: asyncpg.Pool, pg_store: PostgresEventStore, hold_ms
 
 class TestPostgresSwitchboardState(SwitchboardStateContract):
     pass
+
+
+async def test_whoever_stops_in_the_middle_of_a_statement_loses_the_batch_too(
+    instances: Instances, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncpg prepares a statement in two steps. Of whom stops between them the server says that it is at work."""
+    monkeypatch.setattr(database, "TRANSACTION_S", 0.15)
+    one, other = instances.state(), instances.state()
+
+    async def stops() -> None:
+        async with batch(one) as stopped:
+            assert isinstance(stopped, PostgresSwitchboardBatch)
+            await stopped.save({"0367": changes(known("one"))})
+            await stopped._connection.prepare("SELECT 8023")
+            while not await takes(other, known("other")):
+                pass  # the server's own clock runs
+            await stopped.move(1, hasten=(), now_ms=0)
+
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreUnavailable):
+            await stops()
+    assert set((await recalled(other, near(channels=("one", "other")))).calls) == {"other"}
+
+
+async def takes(state: SwitchboardState, call: KnownCall) -> bool:
+    """Whether there was a batch to be had to remember that in."""
+    async with state.taken(await state.position()) as taken:
+        if taken is not None:
+            await taken.save({"0367": changes(call)})
+        return taken is not None
 
 
 async def test_a_database_that_is_away_is_told_from_a_bug(instances: Instances, pg_pool: asyncpg.Pool) -> None:
