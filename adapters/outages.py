@@ -15,8 +15,8 @@ _OUTAGE_CLASSES: Final = ("08", "28", "3D", "40", "53", "55", "57", "58")
 """SQLSTATE classes that speak of the server, not of the statement: connection, log-in, missing database, roll-back by
 the server, resources, object in use, operator, system."""
 
-_OUTAGES: Final = ("25006", "25P03")
-"""Single states: a standby that refuses to write, until the fail-over ends; a transaction that stood still for too long."""
+_OUTAGES: Final = ("25006", "25P03", "25P04")
+"""Single states: a standby that refuses to write, until the fail-over ends; a transaction that stood still, or took, too long."""
 
 
 def is_outage(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -55,8 +55,11 @@ CONFIRM_EVERY_S: Final = 0.5
 COMPARED_IN_A_ROW: Final = 200
 """After comparing so many enterprises (half a millisecond) others have their turn."""
 
+LOOKED_TOGETHER: Final = 50
+"""Enterprises read by one look: after a start under load a thousand are asked for within a second."""
+
 LOOKS_AT_ONCE: Final = 2
-"""Rows read at the same time. The pool has a connection more, so that confirming what is in use never stands in line behind a
+"""Looks at the same time. The pool has a connection more, so that confirming what is in use never stands in line behind a
 thousand enterprises that are read for the first time: what is not confirmed in time is read again, and the line would not end."""
 
 IN_USE_S: Final = 30.0
@@ -70,6 +73,8 @@ _WEBHOOKS_OF_ALL, _LIST = load_sql("settings_webhooks"), load_sql("enterprises_l
 _REVISION: Final = "SELECT settings FROM settings_revisions WHERE enterprise = $1 AND revision = $2 AND NOT inline"
 _LAST, _ADD = load_sql("settings_last_revision"), load_sql("settings_add_revision")
 _ORDER_RETRY: Final = load_sql("retry_order_make")
+_HOLD: Final = "SELECT pg_advisory_xact_lock(hashtextextended(enterprise, 8023)) FROM unnest($1::text[]) AS held (enterprise)"
+"""In the order given. Of those who make revisions of several enterprises everybody gives them sorted, so nobody waits in a ring."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +121,13 @@ class SettingsStore:
         """Which were asked for lately, and when; no more than are cached."""
 
         self._confirming: asyncio.Task[None] | None = None
-        self._looking: dict[str, asyncio.Task[Current | None]] = {}
-        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._looking: dict[str, asyncio.Future[Current | None]] = {}
+        """Whose settings are being looked for: everybody who asks meanwhile waits for the same look."""
+
+        self._wanted: deque[str] = deque()
+        """Those of them that no look has been taken for yet."""
+
+        self._looks: set[asyncio.Task[None] | None] = set()
         self._revisions: OrderedDict[tuple[str, int], tuple[Settings, Account, bool]] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
         self._webhooks = WebhookAddresses(self._all_webhooks, monotonic_s)
@@ -184,8 +194,7 @@ class SettingsStore:
                 changed.append(name)
             if nth % COMPARED_IN_A_ROW == 0:
                 await asyncio.sleep(0)
-        for name in changed:  # the others are fresh by now
-            await self._renew(name)
+        await asyncio.gather(*map(self._renew, changed))  # the others are fresh by now
 
     def last_known(self, enterprise: str) -> Current | None:
         """The settings as they were last seen, however long ago, for whoever cannot wait for the database."""
@@ -309,16 +318,15 @@ class SettingsStore:
         mark = fingerprint(merged)
         with unavailable("the settings cannot be stored"):
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 8023))", enterprise)
+                await connection.execute(_HOLD, [enterprise])
                 revision = await connection.fetchval(
                     "SELECT revision FROM settings_revisions WHERE enterprise = $1 AND fingerprint = $2 AND inline",
                     enterprise,
                     mark,
                 )
                 if revision is None:
-                    revision = await connection.fetchval(
-                        _ADD, enterprise, self._vault.encrypt_fields(merged), "caller", "inline", mark, True
-                    )
+                    added = await self._add(connection, {enterprise: (merged, mark)}, by="caller", reason="inline", inline=True)
+                    revision = added[enterprise]
         return int(revision), parse_settings(merged)
 
     async def history(self, enterprise: str, limit: int = 50) -> list[Revision]:
@@ -342,50 +350,91 @@ class SettingsStore:
         ]
 
     async def _look_once(self, enterprise: str) -> Current | None:
-        """Look for everybody who asks at this moment, so that a burst of signals costs one query."""
+        """Look for everybody who asks at this moment: a burst of signals costs one query, and so does one of many enterprises."""
         looking = self._looking.get(enterprise)
         if looking is None:
-            looking = asyncio.create_task(self._look(enterprise), name=f"settings of {enterprise}")
-            self._looking[enterprise] = looking
+            looking = self._looking[enterprise] = asyncio.get_running_loop().create_future()
             looking.add_done_callback(lambda done: self._looked(enterprise, done))
+            self._wanted.append(enterprise)
+            if len(self._looks) < LOOKS_AT_ONCE:
+                self._looks.add(asyncio.create_task(self._look_for_all(), name="settings"))
         return await asyncio.shield(looking)
 
-    def _looked(self, enterprise: str, done: asyncio.Task[Current | None]) -> None:
+    def _looked(self, enterprise: str, done: asyncio.Future[Current | None]) -> None:
         self._looking.pop(enterprise, None)
         if not done.cancelled():
             done.exception()  # whoever asked may have gone away meanwhile
 
-    async def _look(self, enterprise: str) -> Current | None:
-        async with self._looks, self._pool.acquire() as connection:
-            row = await connection.fetchrow(_READ, enterprise)
-            if row is None:
-                return None
-            stored = read_object(read_object(row["integrations_config"]).get("ms"))
-            config = self._vault.decrypt_fields(stored)
-            revision = await self._revision_of(connection, enterprise, config, by="outside", reason="changed outside the service")
-        current = self._as_current(enterprise, revision, config)
-        self._keep(self._read, enterprise, (str(row["mark"]), current), CACHED_ENTERPRISES)
-        return current
+    async def _look_for_all(self) -> None:
+        """Look until nobody's settings are wanted any more, for all together whose turn has come."""
+        try:
+            while self._wanted:
+                await self._look_for([self._wanted.popleft() for _ in range(min(len(self._wanted), LOOKED_TOGETHER))])
+        finally:  # in the same breath as it was seen that nobody waits: whoever asks next takes a new look
+            self._looks.discard(asyncio.current_task())
+
+    async def _look_for(self, names: list[str]) -> None:
+        try:
+            found = await self._look(names)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            if len(names) == 1 or is_outage(error):
+                for name in names:
+                    self._looking[name].set_exception(error)
+                return
+        else:
+            for name in names:
+                self._looking[name].set_result(found.get(name))
+            return
+        for name in names:  # what is wrong with one enterprise's row is not the others' fault
+            await self._look_for([name])
+
+    async def _look(self, names: list[str]) -> dict[str, Current]:
+        configs, marks = {}, {}
+        async with self._pool.acquire() as connection:
+            for row in await connection.fetch(_READ, names):
+                enterprise = row["number"]
+                marks[enterprise] = row["mark"]
+                configs[enterprise] = self._vault.decrypt_fields(read_object(read_object(row["integrations_config"]).get("ms")))
+            revisions = await self._revisions_of(connection, configs, by="outside", reason="changed outside the service")
+        found: dict[str, Current] = {}
+        for enterprise, config in configs.items():
+            current = found[enterprise] = self._as_current(enterprise, revisions[enterprise], config)
+            self._keep(self._read, enterprise, (str(marks[enterprise]), current), CACHED_ENTERPRISES)
+        return found
 
     async def _revision_of(self, connection: Any, enterprise: str, config: dict[str, Any], *, by: str, reason: str) -> int:
-        """The revision with this content, made now if the last one has another."""
-        mark = fingerprint(config)
-        last = await connection.fetchrow(_LAST, enterprise)
-        if last is not None and last["fingerprint"] == mark:
-            return int(last["revision"])
-        if last is None and not config:
-            return 0
+        return (await self._revisions_of(connection, {enterprise: config}, by=by, reason=reason))[enterprise]
+
+    async def _revisions_of(
+        self, connection: Any, configs: Mapping[str, dict[str, Any]], *, by: str, reason: str
+    ) -> dict[str, int]:
+        """The revision with each enterprise's content, made now where the last one has another."""
+        marks = {enterprise: fingerprint(config) for enterprise, config in configs.items()}
+        known, fresh = await _as_they_are(connection, configs, marks)
+        if not fresh:
+            return known
         async with connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 8023))", enterprise)
-            last = await connection.fetchrow(_LAST, enterprise)
-            if last is not None and last["fingerprint"] == mark:
-                return int(last["revision"])
-            encrypted = self._vault.encrypt_fields(config)
-            revision = int(await connection.fetchval(_ADD, enterprise, encrypted, by, reason, mark, False))
-            if last is not None and config:  # under no settings nothing was refused, and nothing can be done
-                why = f"the settings were changed (revision {revision})"
-                await connection.execute(_ORDER_RETRY, enterprise, "", by, why, RETRY_AFTER_S)
-            return revision
+            held = sorted(fresh)
+            await connection.execute(_HOLD, held)
+            made, fresh = await _as_they_are(connection, {enterprise: configs[enterprise] for enterprise in held}, marks)
+            if fresh:
+                content = {enterprise: (configs[enterprise], marks[enterprise]) for enterprise in fresh}
+                added = await self._add(connection, content, by=by, reason=reason, inline=False)
+                for enterprise, revision in added.items():
+                    if fresh[enterprise] and configs[enterprise]:  # under no settings nothing was refused, and nothing can be done
+                        why = f"the settings were changed (revision {revision})"
+                        await connection.execute(_ORDER_RETRY, enterprise, "", by, why, RETRY_AFTER_S)
+                made |= added
+            return known | made
+
+    async def _add(
+        self, connection: Any, content: Mapping[str, tuple[dict[str, Any], str]], *, by: str, reason: str, inline: bool
+    ) -> dict[str, int]:
+        """Keep a revision of each enterprise: its settings and their fingerprint."""
+        settings = [orjson.dumps(self._vault.encrypt_fields(config)).decode() for config, _ in content.values()]
+        marks = [mark for _, mark in content.values()]
+        rows = await connection.fetch(_ADD, list(content), settings, marks, by, reason, inline)
+        return {row["enterprise"]: int(row["revision"]) for row in rows}
 
     async def _write(
         self,
@@ -463,6 +512,24 @@ class SettingsStore:
         cache.move_to_end(key)
         while len(cache) > limit:
             cache.popitem(last=False)
+
+
+async def _as_they_are(
+    connection: Any, configs: Mapping[str, Mapping[str, Any]], marks: Mapping[str, str]
+) -> tuple[dict[str, int], dict[str, bool]]:
+    """The revisions of those whose last one has this very content; the others, and whether these had settings before."""
+    last = {row["enterprise"]: row for row in await connection.fetch(_LAST, list(configs))}
+    known: dict[str, int] = {}
+    fresh: dict[str, bool] = {}
+    for enterprise, config in configs.items():
+        row = last.get(enterprise)
+        if row is not None and row["fingerprint"] == marks[enterprise]:
+            known[enterprise] = int(row["revision"])
+        elif row is None and not config:
+            known[enterprise] = 0
+        else:
+            fresh[enterprise] = row is not None
+    return known, fresh
 
 
 def _settings(config: Mapping[str, Any]) -> Settings:

@@ -18,9 +18,11 @@ from adapters.service import SETTINGS_CONNECTIONS
 from adapters.settings_store import (
     FRESH_S,
     INLINE_ENTERPRISE,
+    LOOKED_TOGETHER,
     LOOKS_AT_ONCE,
     PHONE_API_URL,
     RETRY_AFTER_S,
+    Current,
     SettingsConflict,
     SettingsStore,
 )
@@ -406,10 +408,12 @@ class Line:
         self.on = asyncio.Event()
         self.on.set()
         self.waiting = 0
+        self.acquired = 0
 
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Any]:
         self.waiting += 1
+        self.acquired += 1
         try:
             await self.on.wait()
             async with self.pool.acquire() as connection:
@@ -425,7 +429,7 @@ class Line:
 
 async def test_what_is_in_use_is_confirmed_however_many_are_read_for_the_first_time(pg_pool: asyncpg.Pool, clock: Clock) -> None:
     """Otherwise it is read again, too, and the line of those who read never ends."""
-    names = [f"{number:04}" for number in range(1_000, 1_030)]
+    names = [f"{number:04}" for number in range(1_000, 1_000 + 3 * LOOKED_TOGETHER)]
     for name in (ENTERPRISE, *names):
         await write_row(pg_pool, {"ms": UPDATE}, number=name)
     line = Line(pg_pool)
@@ -441,3 +445,54 @@ async def test_what_is_in_use_is_confirmed_however_many_are_read_for_the_first_t
     assert line.waiting == LOOKS_AT_ONCE
     line.on.set()
     assert all(await asyncio.gather(*reading))
+
+
+# -- many at once --------------------------------------------------------------------------------------------------
+
+
+async def test_many_that_are_asked_for_at_once_are_read_together(pg_pool: asyncpg.Pool, clock: Clock) -> None:
+    """As after a start under load: a connection for each would keep all of them waiting."""
+    names = [f"{number:04}" for number in range(1_000, 1_000 + 3 * LOOKED_TOGETHER)]
+    for nth, name in enumerate(names):
+        await write_row(pg_pool, {"ms": {**UPDATE, "enabled": nth % 2 == 0}}, number=name)
+    line = Line(pg_pool)
+    store = SettingsStore(line, Vault([KEY]), public_url="https://calls.example.invalid/", monotonic_s=clock)
+    for _ in range(2):  # revisions are made, and then found
+        found = await asyncio.gather(*(store.current(name) for name in (*names, "nobody's", *names)))
+        assert found.pop(len(names)) is None
+        assert [each and (each.enterprise, each.revision, each.settings.enabled) for each in found] == [
+            (name, 1, nth % 2 == 0) for nth, name in enumerate(names)
+        ] * 2
+        clock.at_s += 60
+    assert line.acquired <= 2 * (len(names) // LOOKED_TOGETHER + 1)
+    assert await pg_pool.fetchval("SELECT count(*) FROM settings_revisions") == len(names)
+
+
+async def test_two_instances_that_read_many_in_another_order_make_one_revision_of_each(pg_pool: asyncpg.Pool, clock: Clock) -> None:
+    names = [f"{number:04}" for number in range(1_000, 1_000 + LOOKED_TOGETHER)]
+    for name in names:
+        await write_row(pg_pool, {"ms": UPDATE}, number=name)
+    one, other = another(pg_pool, clock), another(pg_pool, clock)
+    asked = [*(one.current(name) for name in names), *(other.current(name) for name in reversed(names))]
+    assert {each and each.revision for each in await asyncio.gather(*asked)} == {1}
+    assert await pg_pool.fetchval("SELECT count(*) FROM settings_revisions") == len(names)
+
+
+async def test_one_row_that_is_a_bug_of_its_own_keeps_nobody_else_waiting(
+    store: SettingsStore, pg_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1000", "1001", "1002"):
+        await write_row(pg_pool, {"ms": UPDATE}, number=name)
+    as_current = SettingsStore._as_current
+
+    def breaks(self: SettingsStore, enterprise: str, revision: int, config: Any) -> Any:
+        if enterprise == "1001":
+            raise KeyError(enterprise)
+        return as_current(self, enterprise, revision, config)
+
+    monkeypatch.setattr(SettingsStore, "_as_current", breaks)
+    asked = (store.current(name) for name in ("1000", "1001", "1002"))
+    good, bad, good_too = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(good, Current)
+    assert isinstance(bad, KeyError)
+    assert isinstance(good_too, Current)
