@@ -9,6 +9,7 @@ from adapters.asterisk.trial import cautions, try_login
 from adapters.backlog import Backlog, measure
 from adapters.counted import counted
 from adapters.environment import Environment
+from adapters.postgres.database import TRANSACTION_TIMEOUT_SINCE
 from adapters.service import Service
 from adapters.status import account_words, backlog_words, living_nodes, pbx_states, pbx_words, reported
 
@@ -28,9 +29,7 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     """Print what was found; True when nothing needs a person."""
     now_ms = service.options.now_ms()
     pool, good = service.pool, True
-    version = await pool.fetchval("SHOW server_version")
-    where = "the configured database" if env.database_url else f"embedded, data in {env.data_dir}"
-    echo(f"database        PostgreSQL {version} ({where})")
+    good &= await _database(pool, env, echo)
     head = await service.store.head()
     echo(f"event log       {counted(head, 'event')}")
     for row in await pool.fetch("SELECT name, position FROM checkpoints ORDER BY name"):
@@ -43,6 +42,17 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     good &= await _enterprises(service, echo)
     good &= await _pbxes(service, echo, now_ms)
     await _rejected(pool, echo)
+    return good
+
+
+async def _database(pool: Any, env: Environment, echo: Echo) -> bool:
+    """Which it is, and whether it can do what we ask of it (docs/decisions/0029)."""
+    version, number = await pool.fetchrow("SELECT current_setting('server_version'), current_setting('server_version_num')::int")
+    where = "the configured database" if env.database_url else f"embedded, data in {env.data_dir}"
+    good = _line(echo, "database", f"PostgreSQL {version} ({where})", bad=number < TRANSACTION_TIMEOUT_SINCE * 10_000)
+    if not good:
+        newer = f"PostgreSQL {TRANSACTION_TIMEOUT_SINCE} or newer"
+        echo(f"                an instance that is stopped may keep its locks from the others: bring it to {newer}")
     return good
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from adapters.postgres.database import load_sql
+from adapters.postgres.database import TRANSACTION_S, limit_transaction, load_sql
 from adapters.vault import Vault, WrongKey
 
 WORD: Final = "ms-call-service"
@@ -28,6 +28,7 @@ async def agree_on_key(connection: Any, vault: Vault) -> None:
     Where nobody else lives the key may have been lost or changed: then ours counts from now on (tokens are entered again).
     """
     async with connection.transaction():
+        await limit_transaction(connection, TRANSACTION_S)
         await connection.execute(_WRITE, vault.encrypt(WORD), False)
         try:
             vault.decrypt(await connection.fetchval(_READ))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from adapters import doctor
 from adapters.doctor import examine
 from adapters.environment import Environment
 from adapters.postgres.leases import PostgresLeases
@@ -28,6 +31,15 @@ async def test_a_healthy_service(database_url: str, tmp_path: Path) -> None:
         assert "the configured database" in said
         assert "1 enabled of 1, 0 problems" in said
         assert "look at this" not in said
+
+
+async def test_a_server_that_is_too_old_is_named(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(database_url) as rig:
+        monkeypatch.setattr(doctor, "TRANSACTION_TIMEOUT_SINCE", 99)
+        good, said = await told(rig, tmp_path)
+        assert not good
+        assert "(the configured database)   <- look at this" in said
+        assert "bring it to PostgreSQL 99 or newer" in said
 
 
 async def test_refused_input_and_settings_that_cannot_work_are_shown(database_url: str, tmp_path: Path) -> None:
