@@ -325,7 +325,7 @@ class SettingsStore:
                     mark,
                 )
                 if revision is None:
-                    added = await self._add(connection, {enterprise: (merged, mark)}, by="caller", reason="inline", inline=True)
+                    added = await self._add(connection, {enterprise: merged}, by="caller", reason="inline", inline=True)
                     revision = added[enterprise]
         return int(revision), parse_settings(merged)
 
@@ -377,7 +377,7 @@ class SettingsStore:
         try:
             found = await self._look(names)
         except Exception as error:  # noqa: BLE001 - whoever asked is told
-            if len(names) == 1 or is_outage(error):
+            if len(names) == 1 or (is_outage(error) and not isinstance(error, asyncpg.LockNotAvailableError)):
                 for name in names:
                     self._looking[name].set_exception(error)
                 return
@@ -385,54 +385,63 @@ class SettingsStore:
             for name in names:
                 self._looking[name].set_result(found.get(name))
             return
-        for name in names:  # what is wrong with one enterprise's row is not the others' fault
+        for name in names:  # that one's row is a bug of its own, or somebody holds it, is not the others' fault
             await self._look_for([name])
 
     async def _look(self, names: list[str]) -> dict[str, Current]:
-        configs, marks = {}, {}
         async with self._pool.acquire() as connection:
-            for row in await connection.fetch(_READ, names):
-                enterprise = row["number"]
-                marks[enterprise] = row["mark"]
-                configs[enterprise] = self._vault.decrypt_fields(read_object(read_object(row["integrations_config"]).get("ms")))
-            revisions = await self._revisions_of(connection, configs, by="outside", reason="changed outside the service")
+            rows = await self._rows(connection, names)
+            revisions, fresh = await _as_they_are(connection, {name: config for name, (_, config) in rows.items()})
+            if fresh:
+                async with connection.transaction():
+                    await connection.execute(_HOLD, sorted(fresh))
+                    # Somebody may have saved them meanwhile; from here on nobody does.
+                    again = await self._rows(connection, list(fresh))
+                    rows = {name: row for name, row in rows.items() if name not in fresh} | again
+                    changed = {name: config for name, (_, config) in again.items()}
+                    why = "changed outside the service"
+                    revisions |= await self._revisions_of(connection, changed, by="outside", reason=why)
         found: dict[str, Current] = {}
-        for enterprise, config in configs.items():
-            current = found[enterprise] = self._as_current(enterprise, revisions[enterprise], config)
-            self._keep(self._read, enterprise, (str(marks[enterprise]), current), CACHED_ENTERPRISES)
+        for name, (mark, config) in rows.items():
+            current = found[name] = self._as_current(name, revisions[name], config)
+            self._keep(self._read, name, (mark, current), CACHED_ENTERPRISES)
         return found
 
+    async def _rows(self, connection: Any, names: list[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+        """What tells one version of the row from another, and the ``ms`` object with its tokens in the clear."""
+        return {
+            row["number"]: (
+                str(row["mark"]),
+                self._vault.decrypt_fields(read_object(read_object(row["integrations_config"]).get("ms"))),
+            )
+            for row in await connection.fetch(_READ, names)
+        }
+
     async def _revision_of(self, connection: Any, enterprise: str, config: dict[str, Any], *, by: str, reason: str) -> int:
+        await connection.execute(_HOLD, [enterprise])
         return (await self._revisions_of(connection, {enterprise: config}, by=by, reason=reason))[enterprise]
 
     async def _revisions_of(
         self, connection: Any, configs: Mapping[str, dict[str, Any]], *, by: str, reason: str
     ) -> dict[str, int]:
-        """The revision with each enterprise's content, made now where the last one has another."""
-        marks = {enterprise: fingerprint(config) for enterprise, config in configs.items()}
-        known, fresh = await _as_they_are(connection, configs, marks)
+        """The revision with each enterprise's content, made now where the last one has another. Whoever calls it holds them."""
+        known, fresh = await _as_they_are(connection, configs)
         if not fresh:
             return known
-        async with connection.transaction():
-            held = sorted(fresh)
-            await connection.execute(_HOLD, held)
-            made, fresh = await _as_they_are(connection, {enterprise: configs[enterprise] for enterprise in held}, marks)
-            if fresh:
-                content = {enterprise: (configs[enterprise], marks[enterprise]) for enterprise in fresh}
-                added = await self._add(connection, content, by=by, reason=reason, inline=False)
-                for enterprise, revision in added.items():
-                    if fresh[enterprise] and configs[enterprise]:  # under no settings nothing was refused, and nothing can be done
-                        why = f"the settings were changed (revision {revision})"
-                        await connection.execute(_ORDER_RETRY, enterprise, "", by, why, RETRY_AFTER_S)
-                made |= added
-            return known | made
+        content = {enterprise: configs[enterprise] for enterprise in fresh}
+        added = await self._add(connection, content, by=by, reason=reason, inline=False)
+        for enterprise, revision in added.items():
+            if fresh[enterprise] and configs[enterprise]:  # under no settings nothing was refused, and nothing can be done
+                why = f"the settings were changed (revision {revision})"
+                await connection.execute(_ORDER_RETRY, enterprise, "", by, why, RETRY_AFTER_S)
+        return known | added
 
     async def _add(
-        self, connection: Any, content: Mapping[str, tuple[dict[str, Any], str]], *, by: str, reason: str, inline: bool
+        self, connection: Any, content: Mapping[str, dict[str, Any]], *, by: str, reason: str, inline: bool
     ) -> dict[str, int]:
-        """Keep a revision of each enterprise: its settings and their fingerprint."""
-        settings = [orjson.dumps(self._vault.encrypt_fields(config)).decode() for config, _ in content.values()]
-        marks = [mark for _, mark in content.values()]
+        """Keep these settings of each enterprise as its next revision."""
+        settings = [orjson.dumps(self._vault.encrypt_fields(config)).decode() for config in content.values()]
+        marks = [fingerprint(config) for config in content.values()]
         rows = await connection.fetch(_ADD, list(content), settings, marks, by, reason, inline)
         return {row["enterprise"]: int(row["revision"]) for row in rows}
 
@@ -514,16 +523,14 @@ class SettingsStore:
             cache.popitem(last=False)
 
 
-async def _as_they_are(
-    connection: Any, configs: Mapping[str, Mapping[str, Any]], marks: Mapping[str, str]
-) -> tuple[dict[str, int], dict[str, bool]]:
+async def _as_they_are(connection: Any, configs: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, int], dict[str, bool]]:
     """The revisions of those whose last one has this very content; the others, and whether these had settings before."""
     last = {row["enterprise"]: row for row in await connection.fetch(_LAST, list(configs))}
     known: dict[str, int] = {}
     fresh: dict[str, bool] = {}
     for enterprise, config in configs.items():
         row = last.get(enterprise)
-        if row is not None and row["fingerprint"] == marks[enterprise]:
+        if row is not None and row["fingerprint"] == fingerprint(config):
             known[enterprise] = int(row["revision"])
         elif row is None and not config:
             known[enterprise] = 0

@@ -13,6 +13,8 @@ import orjson
 import pytest
 from cryptography.fernet import Fernet
 
+from adapters.postgres import database
+from adapters.postgres.database import close_pool, create_pool
 from adapters.retries import FORGET_BEFORE_S
 from adapters.service import SETTINGS_CONNECTIONS
 from adapters.settings_store import (
@@ -476,6 +478,52 @@ async def test_two_instances_that_read_many_in_another_order_make_one_revision_o
     asked = [*(one.current(name) for name in names), *(other.current(name) for name in reversed(names))]
     assert {each and each.revision for each in await asyncio.gather(*asked)} == {1}
     assert await pg_pool.fetchval("SELECT count(*) FROM settings_revisions") == len(names)
+
+
+async def test_one_that_somebody_holds_keeps_nobody_else_waiting(
+    database_url: str, pg_pool: asyncpg.Pool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1000", "1001", "1002"):
+        await write_row(pg_pool, {"ms": UPDATE}, number=name)
+    monkeypatch.setattr(database, "LOCK_S", 0.2)
+    pool = await create_pool(database_url)
+    store = another(pool, clock)
+    async with pg_pool.acquire() as holder, holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('1001', 8023))")
+        asked = (store.current(name) for name in ("1000", "1001", "1002"))
+        free, held, free_too = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(free, Current)
+    assert isinstance(held, StoreUnavailable)
+    assert isinstance(free_too, Current)
+    assert await store.current("1001") is not None
+    await close_pool(pool)
+
+
+async def test_what_was_read_before_somebody_saved_is_no_change_by_sql(pg_pool: asyncpg.Pool, clock: Clock) -> None:
+    """One who saves and one who reads wait for the same enterprise; the reader, whose turn comes second, has read the old row."""
+    await write_row(pg_pool, {"ms": UPDATE})
+    one, other = another(pg_pool, clock), another(pg_pool, clock)
+    async with pg_pool.acquire() as holder, holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 8023))", ENTERPRISE)
+        saving = asyncio.create_task(one.save(ENTERPRISE, {"enabled": False}, by="Мария", reason="off"))
+        await waiting(pg_pool, 1)
+        reading = asyncio.create_task(other.current(ENTERPRISE))
+        await waiting(pg_pool, 2)
+    saved, read = await saving, await reading
+    assert read is not None
+    assert (saved.revision, read.revision, read.settings.enabled) == (2, 2, False)
+    assert [each.by for each in await one.history(ENTERPRISE)] == ["Мария", "outside"]
+
+
+async def waiting(pool: asyncpg.Pool, count: int) -> None:
+    """Until so many wait for a lock of an enterprise."""
+    query = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+        " WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    async with asyncio.timeout(10):
+        while await pool.fetchval(query) < count:
+            pass
 
 
 async def test_one_row_that_is_a_bug_of_its_own_keeps_nobody_else_waiting(
