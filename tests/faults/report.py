@@ -34,7 +34,8 @@ def told(title: str, seed: int, stage: Stage, load: Load, verdict: Verdict, bega
     took = f"{time.monotonic() - began:.0f} s"
     line = "; ".join((f"{title}: seed {seed}, {restarts}{signals}", verdict.figures, worst.figures, *more, took))
     record(FIGURES, line)
-    assert verdict.good, f"{line}\n{verdict.wrong[:20]}\nmissing: {verdict.missing[:20]}\n{stage.tails()}"
+    details = (f"{verdict.wrong[:20]}", f"missing: {verdict.missing[:20]}", f"orders: {verdict.orders[:20]}", stage.tails())
+    assert verdict.good, "\n".join((line, *details))
     assert not worst.blocked, line
 
 

@@ -43,6 +43,7 @@ class Verdict:
     tasks_doubled: int = 0
     wrong: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    orders: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
@@ -95,7 +96,9 @@ def judge(
     phones = Counter((client["account"], client["phone"]) for client in clients if client.get("phone"))
     verdict.clients_doubled = sum(count - 1 for count in phones.values())
     if after is not None:
-        verdict.orders_wrong = _orders_wrong(expected.values(), after.orders)
+        orders = _orders_wrong(expected.values(), after.orders)
+        verdict.orders_wrong = sum(map(abs, orders.values()))
+        verdict.orders = [f"{account}, {number}: {more:+} orders" for (account, number), more in sorted(orders.items())]
         marks = Counter(task["description"].rpartition("(")[2] for task in after.tasks)
         verdict.tasks_doubled = sum(count - 1 for count in marks.values())
     for row in rows:
@@ -104,11 +107,12 @@ def judge(
     return verdict
 
 
-def _orders_wrong(expected: Iterable[tuple[Row, Copy]], orders: list[dict[str, Any]]) -> int:
-    """Orders too many and too few: each call in which somebody talked with the customer has one (it has no comment then)."""
+def _orders_wrong(expected: Iterable[tuple[Row, Copy]], orders: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
+    """Orders too many (or, below zero, too few) by account and customer: each call in which somebody talked with the customer has
+    one (it has no comment then)."""
     wanted = Counter((copy.office.account, row.number) for row, copy in expected if not row.comment)
     got = Counter((order["account"], order["description"].rpartition("номер ")[2].rstrip(".")) for order in orders)
-    return sum(abs(wanted[key] - got[key]) for key in wanted.keys() | got.keys())
+    return {key: got[key] - wanted[key] for key in wanted.keys() | got.keys() if got[key] != wanted[key]}
 
 
 def _out_of_order(events: list[dict[str, Any]]) -> int:

@@ -10,7 +10,7 @@ from core.values import Direction
 from tests.settings import EXTENSIONS
 from tests.simulation.calls import Signal, enterprise_name
 from tests.simulation.run import Run
-from tests.simulation.scenario import MAX_ENTERPRISES, OF_A_NODE, OF_MOYSKLAD, Fault, Kind
+from tests.simulation.scenario import MAX_ENTERPRISES, OF_A_NODE, OF_MOYSKLAD, Fault, Kind, Trouble
 from tests.strategies import EPOCH_MS
 
 CARD_MS: Final = 2_700
@@ -22,6 +22,9 @@ NARROW_MS: Final = 5_500
 HAND_OVER_MS: Final = 10_000
 AFTERMATH_MS: Final = 8_000
 """After a fault of MoySklad's or the database's is over, retries and circuit breakers may still wait so long."""
+
+HUNG_MS: Final = 15_000
+"""A request that was sent while MoySklad hung is waited for so long, though it hangs no more (its transport's limit)."""
 
 
 def delays(run: Run) -> Iterator[str]:
@@ -109,7 +112,7 @@ def _allowed_ms(run: Run, signal: Signal, heard_ms: int) -> int | None:
             if fault.at_ms - 1_000 <= at_ms + allowed and at_ms <= fault.at_ms + fault.for_ms + HAND_OVER_MS:
                 troubled.add(fault.where % run.scenario.nodes)
         elif _concerns(run, fault, signal.enterprise) and (
-            fault.at_ms - allowed - HAND_OVER_MS <= at_ms <= fault.at_ms + fault.for_ms + AFTERMATH_MS
+            fault.at_ms - allowed - HAND_OVER_MS <= at_ms <= fault.at_ms + fault.for_ms + _aftermath_ms(fault)
         ):
             return None
     if not troubled:
@@ -117,6 +120,10 @@ def _allowed_ms(run: Run, signal: Signal, heard_ms: int) -> int | None:
     if len(troubled) == run.scenario.nodes:
         return None
     return allowed + HAND_OVER_MS
+
+
+def _aftermath_ms(fault: Fault) -> int:
+    return AFTERMATH_MS + (HUNG_MS if fault.trouble is Trouble.HANGS else 0)
 
 
 def _concerns(run: Run, fault: Fault, enterprise: str) -> bool:
