@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from adapters.attendant import UNHURRIED_MS
 from tests.faults.report import seeded, told
 from tests.faults.stage import Stage, staged
 from tests.faults.traffic import Load
@@ -25,6 +26,9 @@ A_FIFTH: list[dict[str, Any]] = [
     {"api": "any", "nth": nth, "action": "drop_after" if nth % 10 == 0 else "drop_before"} for nth in range(5, 2_001, 5)
 ]
 """Every fifth request loses its connection: by turns after and before MoySklad acted."""
+
+ORDER_S = 1.5 * UNHURRIED_MS / 1000 + 90.0
+"""An order that met an API that was away is asked for again after up to a jittered ``UNHURRIED_MS``: it is late, not lost."""
 
 
 async def killed(
@@ -70,7 +74,7 @@ async def test_many_kills_change_nothing(tmp_path: Path, repeated: str, faults: 
         rng = random.Random(seed)
         load = Load(stage.offices, [stage.posts()], rng)
         await killed(stage, load, rng, kills=12, calls=72, per_s=3.0, pause_s=1.5)
-        verdict = await stage.judged(load.copies, patience_s=240, quiet_s=8)
+        verdict = await stage.judged(load.copies, patience_s=ORDER_S, quiet_s=8)
         told(f"{repeated}, {'faults' if faults else 'no faults'}", seed, stage, load, verdict, began)
 
 
