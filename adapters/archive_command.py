@@ -12,6 +12,7 @@ import click
 from adapters.archive import Month, beginning_ms, drop, export, hindrances, months, restore
 from adapters.command_line import environment, fail, run
 from adapters.counted import counted
+from adapters.outages import unavailable
 from adapters.postgres.database import connect
 from adapters.work_commands import Opened
 
@@ -77,7 +78,9 @@ async def _archived(connection: Any, before_ms: int, folder: Path | None, now_ms
             size = _size(path.stat().st_size)
             click.echo(f"{month.month}: written to {path} ({size}) in {time.monotonic() - began:.1f} s")
         began = time.monotonic()
-        count = await drop(connection, month, now_ms)
+        lost = f"{month.month}: the database ended the connection or is away; run this again if ./ms.sh archive still lists it"
+        with unavailable(lost):
+            count = await drop(connection, month, now_ms)
         left = f"{counted(count, 'event')} left the database, {_size(month.bytes_)}"
         click.echo(f"{month.month}: {left}, in {time.monotonic() - began:.1f} s")
     return True

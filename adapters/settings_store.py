@@ -374,19 +374,19 @@ class SettingsStore:
             self._looks.discard(asyncio.current_task())
 
     async def _look_for(self, names: list[str]) -> None:
+        """Look, and tell whoever asked. What is wrong with one enterprise, or who holds it, is no other's affair."""
         try:
             found = await self._look(names)
         except Exception as error:  # noqa: BLE001 - whoever asked is told
-            if len(names) == 1 or (is_outage(error) and not isinstance(error, asyncpg.LockNotAvailableError)):
-                for name in names:
+            concerns_all = is_outage(error) and not isinstance(error, asyncpg.LockNotAvailableError)
+            for name in names:
+                if concerns_all or len(names) == 1:
                     self._looking[name].set_exception(error)
-                return
+                else:
+                    await self._look_for([name])
         else:
             for name in names:
                 self._looking[name].set_result(found.get(name))
-            return
-        for name in names:  # that one's row is a bug of its own, or somebody holds it, is not the others' fault
-            await self._look_for([name])
 
     async def _look(self, names: list[str]) -> dict[str, Current]:
         async with self._pool.acquire() as connection:

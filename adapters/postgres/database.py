@@ -126,10 +126,20 @@ async def connect(dsn: str, *, statement_s: float = STATEMENT_S, **session: str)
     return connection
 
 
-async def limit_transaction(connection: Any, seconds: float) -> None:
-    """End this transaction, and the connection, when it is not over by then, even if its client was stopped (PostgreSQL 17 on)."""
-    if connection.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
-        await connection.execute(f"SET LOCAL transaction_timeout = {_ms(seconds)}")
+async def limit_transaction(connection: Any, seconds: float, scope: str = "LOCAL") -> None:
+    """End this transaction, and the connection, when it is not over by then, even if its client was stopped (PostgreSQL 17 on).
+
+    ``scope``: ``SESSION`` for every transaction of the connection.
+    """
+    if statement := _limit(connection, seconds, scope):
+        await connection.execute(statement)
+
+
+def _limit(connection: Any, seconds: float, scope: str) -> str:
+    """The statement for it; empty where the server is too old."""
+    if connection.get_server_version().major < TRANSACTION_TIMEOUT_SINCE:
+        return ""
+    return f"SET {scope} transaction_timeout = {_ms(seconds)}"
 
 
 async def in_time(work: Awaitable[T], seconds: float) -> T:
@@ -289,8 +299,8 @@ class _SharedConnection(_Connection):
     __slots__ = ()
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> Any:
-        if query == _BEGIN and self.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
-            query = f"{_BEGIN} SET LOCAL transaction_timeout = {_ms(TRANSACTION_S)}"  # alone it would cost as much as the other
+        if query == _BEGIN:
+            query = f"{_BEGIN} {_limit(self, TRANSACTION_S, 'LOCAL')}"  # alone it would cost as much as the other
         return await super().execute(query, *args, timeout=timeout)
 
 
@@ -335,10 +345,6 @@ def _settings(statement_s: float = STATEMENT_S, session: dict[str, str] | None =
     }
 
 
-def _ms(seconds: float) -> str:
-    return str(int(seconds * 1000))
-
-
 _LEFT_ALONE: Final[set[asyncio.Future[Any]]] = set()
 """What cleans up after its caller left; bounded by the pool's connections, and each by ``CANCEL_S``."""
 
@@ -347,6 +353,10 @@ def _cleaned_up(task: asyncio.Future[Any]) -> None:
     _LEFT_ALONE.discard(task)
     if not task.cancelled():
         task.exception()  # nobody waits for it any more
+
+
+def _ms(seconds: float) -> str:
+    return str(int(seconds * 1000))
 
 
 async def _set_codecs(connection: asyncpg.Connection) -> None:

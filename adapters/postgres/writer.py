@@ -20,7 +20,7 @@ import structlog
 
 from adapters.latency import Latency
 from adapters.postgres.batch import Item, arguments, results
-from adapters.postgres.database import DATABASE_ERRORS, TRANSACTION_TIMEOUT_SINCE, explain, is_poison, load_sql, still_wanted
+from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, limit_transaction, load_sql, still_wanted
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.ports import Appended
 
@@ -225,9 +225,8 @@ class GroupWriter:
 
     async def _open(self) -> None:
         self._connection = connection = await self._connect()
-        if connection.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
-            # Even the implicit transaction of a client that was stopped half-way ends, and with it its lock on the log.
-            await connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'")
+        # Even the implicit transaction of a client that was stopped half-way ends, and with it its lock on the log.
+        await limit_transaction(connection, TRANSACTION_S, "SESSION")
         self._statement = await connection.prepare(_APPEND_BATCH)
 
     def _tell(self, units: Sequence[Unit], row: Any) -> None:

@@ -11,10 +11,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from adapters import archive
 from adapters.archive import NotArchived, beginning_ms, drop, export, hindrances, months, restore
+from adapters.archive_command import _archived
 from adapters.postgres.database import connect
 from adapters.postgres.event_store import PostgresEventStore
+from core.errors import StoreUnavailable
 from core.ports import StreamId
+from tests.adapters.postgres.support import waiting_for_locks
 from tests.adapters.postgres.test_months import month, ms
 from tests.contracts.event_store import append, notes
 
@@ -217,9 +221,7 @@ async def test_appends_go_on_meanwhile(
     other = await connect(database_url)
     await other.execute(f"BEGIN; SELECT count(*) FROM {january.table}")  # a reader: the month cannot go yet
     dropping = asyncio.ensure_future(drop(connection, january, now_ms()))
-    here = "JOIN pg_database d ON d.oid = database WHERE d.datname = current_database()"  # others' tests wait, too
-    while not await pg_pool.fetchval(f"SELECT count(*) FROM pg_locks {here} AND NOT granted"):  # noqa: ASYNC110 - only the server knows
-        await asyncio.sleep(0.01)
+    await waiting_for_locks(pg_pool, 1)
     appending = asyncio.ensure_future(pg_store.append(append(OLD, "late")))
     await other.close()
 
@@ -230,6 +232,20 @@ async def test_appends_go_on_meanwhile(
     assert (done.position, read[-1].data["note"]) == (7, "late")
     assert done.version in (1, 3)  # anew after it, or whole before it: never half
     assert len(read) == done.version
+
+
+async def test_a_log_that_would_stand_still_for_too_long_goes_on_and_that_is_said(
+    connection: Any, pg_store: PostgresEventStore, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the command is stopped in the middle: the server takes the lock from it."""
+    monkeypatch.setattr(archive, "LOCKED_S", 0.05)
+    january = await the(connection, JANUARY)
+    other = await connect(database_url)
+    await other.execute(f"BEGIN; SELECT count(*) FROM {january.table}")  # a reader: the month cannot go yet
+    with pytest.raises(StoreUnavailable, match="2026-01: the database ended the connection or is away"):
+        await _archived(connection, january.till_ms, None, now_ms())
+    await other.close()
+    assert (await pg_store.append(append(OLD, "late"))).position
 
 
 async def test_many_streams_at_once_are_read_from_their_months(connection: Any, pg_store: PostgresEventStore) -> None:

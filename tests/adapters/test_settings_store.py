@@ -32,6 +32,7 @@ from adapters.vault import PREFIX, Vault
 from core.errors import StoreUnavailable
 from core.settings import SettingsError, masked
 from core.values import Direction
+from tests.adapters.postgres.support import waiting_for_locks
 from tests.eventually import until
 
 KEY = Fernet.generate_key()
@@ -506,24 +507,13 @@ async def test_what_was_read_before_somebody_saved_is_no_change_by_sql(pg_pool: 
     async with pg_pool.acquire() as holder, holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 8023))", ENTERPRISE)
         saving = asyncio.create_task(one.save(ENTERPRISE, {"enabled": False}, by="Мария", reason="off"))
-        await waiting(pg_pool, 1)
+        await waiting_for_locks(pg_pool, 1, "advisory")
         reading = asyncio.create_task(other.current(ENTERPRISE))
-        await waiting(pg_pool, 2)
+        await waiting_for_locks(pg_pool, 2, "advisory")
     saved, read = await saving, await reading
     assert read is not None
     assert (saved.revision, read.revision, read.settings.enabled) == (2, 2, False)
     assert [each.by for each in await one.history(ENTERPRISE)] == ["Мария", "outside"]
-
-
-async def waiting(pool: asyncpg.Pool, count: int) -> None:
-    """Until so many wait for a lock of an enterprise."""
-    query = (
-        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
-        " WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted"
-    )
-    async with asyncio.timeout(10):
-        while await pool.fetchval(query) < count:
-            pass
 
 
 async def test_one_row_that_is_a_bug_of_its_own_keeps_nobody_else_waiting(

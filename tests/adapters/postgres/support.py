@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -66,6 +67,19 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
             return
         await asyncio.sleep(0.005)
     raise AssertionError("it never came about")
+
+
+async def waiting_for_locks(connection: Any, count: int, kind: str = "%") -> None:
+    """Return once so many statements of this database (the server has others' too) wait for a lock, of that kind."""
+    query = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event LIKE $1
+    """
+
+    async def waiting() -> bool:
+        return bool(await connection.fetchval(query, kind) >= count)
+
+    await eventually(waiting)
 
 
 class Relay:

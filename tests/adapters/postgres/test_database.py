@@ -23,6 +23,7 @@ from adapters.postgres.database import (
     each_host,
     explain,
     is_poison,
+    limit_transaction,
     load_sql,
     wait_for_database,
 )
@@ -201,6 +202,15 @@ async def test_only_whole_transactions_of_the_pool_have_a_limit(pg_pool: asyncpg
             async with connection.transaction():
                 assert await connection.fetchval("SHOW transaction_timeout") == f"{TRANSACTION_S:.0f}s"
         assert await connection.fetchval("SHOW transaction_timeout") == "0"
+
+
+async def test_a_server_that_is_too_old_for_a_limit_works_without(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "TRANSACTION_TIMEOUT_SINCE", 99)
+    pool = await create_pool(database_url)
+    async with pool.acquire() as connection, connection.transaction():
+        await limit_transaction(connection, 1.0)
+        assert await connection.fetchval("SHOW transaction_timeout") == "0"
+    await close_pool(pool)
 
 
 async def test_an_address_that_cannot_be_understood_is_not_waited_for() -> None:

@@ -14,7 +14,7 @@ from adapters.postgres.batch import Item, arguments
 from adapters.postgres.database import connect, load_sql
 from adapters.postgres.event_store import PostgresEventStore
 from core.ports import Append, encode_events
-from tests.adapters.postgres.support import Follower, eventually, nothing, write
+from tests.adapters.postgres.support import Follower, nothing, waiting_for_locks, write
 from tests.conftest import in_database
 from tests.contracts.event_store import BRIDGE, CALL, OTHER_CALL, append, notes
 
@@ -25,16 +25,6 @@ async def append_by_hand(connection: Any, *appends: Append) -> None:
     """What a writer does, inside a transaction of the test's choice."""
     items = [Item(append=each, data=encode_events(each)) for each in appends]
     await connection.fetchrow(APPEND_BATCH, *arguments(items, check_ids=False))
-
-
-async def waiting_for_locks(connection: Any, count: int) -> None:
-    """Return once so many statements of this database wait for a lock."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-    async def waiting() -> bool:
-        return bool(await connection.fetchval(query) >= count)
-
-    await eventually(waiting)
 
 
 @pytest.mark.parametrize("instances", [1, 2, 8])

@@ -21,7 +21,7 @@ from adapters.postgres.migrations import migrate
 from adapters.postgres.neighbours import Process, has_ended, local_process, this_process
 from core.errors import StoreUnavailable
 from core.ports import LEASE_MS
-from tests.adapters.postgres.support import eventually, relay_to
+from tests.adapters.postgres.support import eventually, relay_to, waiting_for_locks
 from tests.contracts.lease_store import TOLERANCE_MS, names
 
 NOWHERE = Process(host="", pid=0, started=0)
@@ -45,16 +45,6 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-async def somebody_waits(pool: asyncpg.Pool) -> None:
-    """Return once a statement of this database waits for a lock."""
-    query = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-    async def waits() -> bool:
-        return bool(await pool.fetchval(query))
-
-    await eventually(waits)
-
-
 @pytest.mark.parametrize("beat_succeeds", [True, False])
 async def test_a_beat_under_way_is_waited_for(leases: PostgresLeases, pg_pool: asyncpg.Pool, beat_succeeds: bool) -> None:
     """A claim finds a lease that ran out while its node's beat is not committed yet: if it will be, the lease did not run out."""
@@ -67,7 +57,7 @@ async def test_a_beat_under_way_is_waited_for(leases: PostgresLeases, pg_pool: a
         await beat.start()
         await connection.execute(PROLONG, "a")
         claiming = asyncio.ensure_future(leases.claim("b", {"0367": "x"}))
-        await somebody_waits(pg_pool)
+        await waiting_for_locks(pg_pool, 1)
         await (beat.commit() if beat_succeeds else beat.rollback())
 
     assert names(await claiming) == (set() if beat_succeeds else {"0367"})
@@ -81,7 +71,7 @@ async def test_a_beat_waits_for_no_claim(leases: PostgresLeases, pg_pool: asyncp
         await slow.start()
         await connection.execute("SELECT lease_claim('a', ARRAY['0367'], ARRAY['x'], 4000, 3000)")
         claiming = asyncio.ensure_future(leases.claim("a", {"0368": "y"}))
-        await somebody_waits(pg_pool)
+        await waiting_for_locks(pg_pool, 1)
 
         assert await leases.beat("a", {}) is not None
         assert not claiming.done()

@@ -29,7 +29,7 @@ from projections.clicks import Clicks
 from projections.folded import FoldedCalls
 from projections.journal import Journal
 from projections.statistics import Statistics
-from tests.adapters.postgres.support import eventually
+from tests.adapters.postgres.support import eventually, waiting_for_locks
 from tests.contracts.event_store import CALL, append
 from tests.playback import NAMES
 from tests.told import lived
@@ -238,20 +238,12 @@ class Slow(Model):
         await db.execute("SELECT pg_advisory_xact_lock(77)")
 
 
-WAITED_FOR = "FROM pg_locks JOIN pg_database d ON d.oid = database WHERE d.datname = current_database() AND NOT granted"
-"""The server has other tests' databases, and shows their locks, too."""
-
-
 async def test_two_at_once_refuse(pg_pool: asyncpg.Pool, pg_store: PostgresEventStore, database_url: str) -> None:
     await pg_store.append(append(CALL, "a"))
     async with pg_pool.acquire() as holder, holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock(77)")
         first = asyncio.ensure_future(rebuild(database_url, (Slow(),)))
-
-        async def waiting() -> bool:
-            return bool(await pg_pool.fetchval(f"SELECT count(*) {WAITED_FOR} AND locktype = 'advisory'"))
-
-        await eventually(waiting)
+        await waiting_for_locks(pg_pool, 1, "advisory")
         with pytest.raises(RebuildRefused, match="already"):
             await rebuild(database_url, (Model(),))
     assert await first == 1
