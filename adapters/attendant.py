@@ -73,7 +73,8 @@ BACKOFF_MS: Final = (500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 120_000, 
 """Waits between attempts; a tenth to a half of it is added at random, so that calls do not come back in step."""
 
 UNHURRIED_MS: Final = 300_000
-"""What nobody waits for any more (a client, an order) is asked for again after up to so long while its API is away.
+"""What nobody waits for any more (a client, an order) is asked for again after up to so long while its API is away, or as soon
+as this instance sees that it answers again.
 
 Where there was only no room, it comes again when there should be: not five minutes after a busy moment.
 """
@@ -165,10 +166,12 @@ class Again:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rests:
-    """Nothing to do before ``wake_ms`` (None: until something is heard); ``urgency`` as of now."""
+    """Nothing to do before ``wake_ms`` (None: until something is heard); ``urgency`` as of now. ``until_back``: or when an API
+    that is away answers again."""
 
     wake_ms: int | None
     urgency: Urgency
+    until_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,7 +397,9 @@ class Attendant:
         call = (await self._calls.load(stream)).call
         await self.store.set_due(stream, call.version, self.now_ms() + BACKOFF_MS[0], turn)
 
-    async def _rest(self, stream: StreamId, call: Call, wake_ms: int | None, rank: Urgency) -> Progress:
+    async def _rest(
+        self, stream: StreamId, call: Call, wake_ms: int | None, rank: Urgency, *, until_back: bool = False
+    ) -> Progress:
         rest = (wake_ms, rank)
         if not self._calls.is_resting(stream, rest):
             if not await self.store.set_due(stream, call.version, wake_ms, rank):
@@ -403,7 +408,7 @@ class Attendant:
             self._calls.rests(stream, rest)
         if wake_ms is None:
             self._held_since.pop(stream, None)
-        return Rests(wake_ms=wake_ms, urgency=rank)
+        return Rests(wake_ms=wake_ms, urgency=rank, until_back=until_back)
 
     async def _perform(self, stream: StreamId, settings: Settings, admitted: _Seen, admission: Admission) -> bool:
         """There is room: plan again if it was long in coming, and perform what is right now.
@@ -450,9 +455,11 @@ class Attendant:
             owed_ms = call.settled_ms or call.last_heard_ms or now
             return Held(until_ms=until) if await self.store.set_due(stream, call.version, min(owed_ms, now), rank) else Again()
         unhurried = way_of(effect) is Way.JSON and rank is not Urgency.LIVE and call.remote.call is not None
-        if unhurried and self._gateway.is_away(effect, account):
+        until_back = unhurried and self._gateway.is_away(effect, account)
+        if until_back:
             until = max(until, now + int(UNHURRIED_MS * self._jitter()))
-        return await self._rest(stream, call, until + int((until - now) * 0.2 * self._jitter()), rank)
+        wake_ms = until + int((until - now) * 0.2 * self._jitter())
+        return await self._rest(stream, call, wake_ms, rank, until_back=until_back)
 
     def _held_back(self, stream: StreamId, joined: int, now_ms: int) -> bool:
         held = self._held_since.get(stream) or _HeldBack(since_ms=now_ms, moved_ms=now_ms, joined=joined)

@@ -69,10 +69,10 @@ LATE_MS: Final = 20
 TIMERS: Final = 50_000
 """Timers at most; whatever has none is found by polling."""
 
-ASKED_OF_EACH: Final = 1_000
-"""Calls of an enterprise that are remembered while it is being claimed; the others are found by polling."""
+REMEMBERED_OF_EACH: Final = 1_000
+"""Calls of an enterprise that are remembered while it is being claimed, or MoySklad is away; the others are found by polling."""
 
-ASKED_ENTERPRISES: Final = 10_000
+REMEMBERED_ENTERPRISES: Final = 10_000
 """Enterprises of which calls are remembered."""
 
 STOP_S: Final = 5.0
@@ -82,6 +82,25 @@ BUG_PAUSE_MS: Final = 60_000
 """A call that met a bug is left alone for this long, so that it costs one traceback a minute and not a loop."""
 
 _OWN_SIGNALS: Final = frozenset(kind.type for kind in OWN_SIGNALS)
+
+
+class _Remembered:
+    """Calls, by enterprise, to be woken when something happens; so many at most, for whatever is not here is found by polling."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, dict[StreamId, Urgency]] = {}
+
+    def add(self, stream: StreamId, urgency: Urgency) -> None:
+        """Remember this call, unless there is no room."""
+        calls = self._calls.setdefault(stream.enterprise, {})
+        if len(calls) < REMEMBERED_OF_EACH:
+            calls[stream] = urgency
+        while len(self._calls) > REMEMBERED_ENTERPRISES:
+            self._calls.pop(next(iter(self._calls)))
+
+    def take(self, enterprise: str) -> dict[StreamId, Urgency]:
+        """Those of this enterprise, which are forgotten."""
+        return self._calls.pop(enterprise, {})
 
 
 class Reactor:
@@ -114,7 +133,7 @@ class Reactor:
         self._stopping = False
         self._running: dict[StreamId, asyncio.Task[None]] = {}
         self._again: dict[StreamId, Urgency] = {}
-        self._asked: dict[str, dict[StreamId, None]] = {}
+        self._asked, self._put_off = _Remembered(), _Remembered()
         self._timers: dict[StreamId, asyncio.TimerHandle] = {}
         self._paused: dict[StreamId, asyncio.TimerHandle] = {}
         self._pace: asyncio.TimerHandle | None = None
@@ -131,7 +150,8 @@ class Reactor:
     def wake(self, stream: StreamId, urgency: Urgency = Urgency.LIVE) -> None:
         """Attend to this call as soon as it is its turn; if it is being attended to, once more afterwards."""
         if not self._ownership.owns(stream.enterprise):
-            self._ask_for(stream)
+            self._asked.add(stream, urgency)
+            self._ownership.request(stream.enterprise)
             return
         if stream in self._running:
             self._again[stream] = min(urgency, self._again.get(stream, urgency))
@@ -153,14 +173,20 @@ class Reactor:
     def claimed(self, enterprise: str) -> None:
         """The enterprise is ours now: go on with what was waiting for that, and look at what is due."""
         self._attendant.doubt_all(enterprise)
-        for stream in self._asked.pop(enterprise, ()):
-            self.wake(stream)
+        for stream, urgency in self._asked.take(enterprise).items():
+            self.wake(stream, urgency)
         self._claimed.add(enterprise)
         self._look.set()
 
     def lost(self, enterprise: str) -> None:
         """The enterprise is another instance's: leave its calls alone."""
         self._agenda.forget(enterprise)
+        self._put_off.take(enterprise)
+
+    def answers_again(self, enterprise: str) -> None:
+        """An API that was away for the enterprise answers: what was put off until then need not wait for its time."""
+        for stream, urgency in self._put_off.take(enterprise).items():
+            self.wake(stream, urgency)
 
     def look(self) -> None:
         """Look for what is due now rather than at the next poll."""
@@ -219,8 +245,10 @@ class Reactor:
                         if performed:
                             self._agenda.release(stream.enterprise)
                         continue
-                    case Rests(wake_ms=wake_ms, urgency=rank):
+                    case Rests(wake_ms=wake_ms, urgency=rank, until_back=until_back):
                         self._set_timer(stream, wake_ms, rank)
+                        if until_back:
+                            self._put_off.add(stream, rank)
                     case Yields(urgency=rank):
                         self._again[stream] = rank
                     case Waits(until_ms=until_ms):
@@ -328,15 +356,6 @@ class Reactor:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _ask_for(self, stream: StreamId) -> None:
-        """Not ours, or not yet: remember it until it is claimed. Whatever is not remembered is found due then."""
-        asked = self._asked.setdefault(stream.enterprise, {})
-        if len(asked) < ASKED_OF_EACH:
-            asked[stream] = None
-        while len(self._asked) > ASKED_ENTERPRISES:
-            self._asked.pop(next(iter(self._asked)))
-        self._ownership.request(stream.enterprise)
 
     def _set_timer(self, stream: StreamId, wake_ms: int | None, rank: Urgency) -> None:
         if (old := self._timers.pop(stream, None)) is not None:

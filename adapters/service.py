@@ -227,6 +227,8 @@ async def assembled(
 
     def mended(api: Api, enterprise: str) -> None:
         retries.mended(enterprise)
+        if api is Api.JSON:
+            reactor.answers_again(enterprise)
 
     def heard(position: int) -> None:
         switchboard.heard_position(position)

@@ -16,7 +16,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core import conclusions
-from core.attempts import Attempt
 from core.call import Call
 from core.cards import Note, Wanted, card_changes, mixture_refused, wanted_cards
 from core.contact_plan import KNOWN, contact_deadline_ms, contact_steps, no_contact_because, waited_for_contact
@@ -85,7 +84,7 @@ def urgency(call: Call, now_ms: int, step: Step | None = None) -> Urgency:
 
 
 def _not_ours(call: Call) -> Note | None:
-    if call.remote.call is not None or call.remote.attempt is not None:
+    if call.remote.call is not None or call.remote.attempt is not None or call.remote.late_post is not None:
         return None
     if call.click is not None and call.direction is Direction.INTERNAL:
         return Note(about="call", text="only the telephone of whoever clicked rings: the customer has not been dialled")
@@ -129,49 +128,62 @@ def _steps(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: 
 def _in_doubt_for_good(call: Call) -> str:
     """Why a registration in doubt cannot be resolved; empty when it can. Repeating it blindly could double the call."""
     attempt, refusal = call.remote.attempt, call.remote.refused(ConfirmCall)
-    if attempt is None or refusal is None or not isinstance(attempt.effect, RegisterCall):
+    if refusal is None:
         return ""
-    if not attempt.in_doubt and not _may_be_under_way(call, attempt):
+    in_doubt = attempt is not None and attempt.in_doubt and isinstance(attempt.effect, RegisterCall)
+    if not in_doubt and _look_again_ms(call) is None:
         return ""
     return f"whether MoySklad has the call cannot be found out: {refusal.error}"
 
 
 def _resolve_doubt(call: Call) -> Iterator[Step]:
     attempt = call.remote.attempt
-    if attempt is None:
-        return
-    match attempt.effect:
-        case RegisterCall() if attempt.in_doubt:
+    in_doubt = attempt.effect if attempt is not None and attempt.in_doubt else None
+    match in_doubt:
+        case RegisterCall():
             yield look(
                 call,
-                ConfirmCall(external_id=attempt.effect.external_id),
+                ConfirmCall(external_id=in_doubt.external_id),
                 "the answer to the registration never came: MoySklad may have the call",
             )
-        case RegisterCall() if _may_be_under_way(call, attempt):
-            again = look(
-                call,
-                ConfirmCall(external_id=attempt.effect.external_id),
-                "the first registration may still be under way: look once more before repeating it",
-            )
-            yield replace(again, not_before_ms=attempt.at_ms + attempt.guard_ms(hurried=call.is_live))
-        case UpdateCall() if attempt.in_doubt and attempt.effect.recordings and call.remote.refused(InspectCall) is None:
+        case UpdateCall() if in_doubt.recordings and call.remote.refused(InspectCall) is None:
             yield look(
                 call,
-                InspectCall(call=attempt.effect.call),
+                InspectCall(call=in_doubt.call),
                 "a recording sent twice would be listed twice: see whether it arrived",
             )
+        case _ if (again_ms := _look_again_ms(call)) is not None:
+            again = look(
+                call,
+                ConfirmCall(external_id=external_id(call)),
+                "an earlier registration may still be under way: look once more before repeating it",
+            )
+            yield replace(again, not_before_ms=again_ms)
+        case _:
+            pass
 
 
-def _may_be_under_way(call: Call, attempt: Attempt) -> bool:
-    """Whether a registration was looked for so soon that it may have been missed."""
-    absent_ms = call.remote.absent_ms
-    return absent_ms is not None and absent_ms - attempt.at_ms < attempt.guard_ms(hurried=call.is_live)
+def _look_again_ms(call: Call) -> int | None:
+    """When to look once more for a registration that was looked for so soon that it may have been missed; None: no need to.
+
+    A card does not wait for all that a slow MoySklad may do, only for what is likely; a record waits.
+    """
+    remote = call.remote
+    attempt = remote.attempt
+    if not call.is_live:
+        return remote.late_post.until_ms if remote.late_post is not None else None
+    if attempt is None or remote.absent_ms is None or not isinstance(attempt.effect, RegisterCall):
+        return None
+    over_ms = attempt.at_ms + attempt.guard_ms(hurried=True)
+    return over_ms if remote.absent_ms < over_ms else None
 
 
 def _look_for_recordings(call: Call, notes: list[Note]) -> Iterator[Step]:
     """A recording in doubt that was not there yet: once its request cannot arrive any more, look again, then send it."""
     remote = call.remote
-    if remote.late and remote.refused(InspectCall) is None:
+    if (refusal := remote.cannot_look) is not None:
+        notes.append(Note(about="recording", text=f"whether it arrived cannot be looked for: {refusal.error}"))
+    elif remote.late and remote.refused(InspectCall) is None:
         notes.append(Note(about="recording", text="its request may still arrive, and a recording sent twice is listed twice"))
         look_again = look(call, InspectCall(call=remote.call or ""), "see once more whether the recording arrived")
         yield replace(look_again, not_before_ms=remote.late_until_ms)
@@ -285,7 +297,9 @@ def _with_record(call: Call, record: Record, effect: UpdateCall, reasons: list[s
     if record.comment and record.comment != written.comment:
         effect = replace(effect, comment=record.comment)
         reasons.append("the comment says how it ended")
-    waiting = call.remote.late if call.remote.refused(InspectCall) is None else ()
+    # Where nobody may look, ever, a recording that is listed twice is better than none.
+    may_look = call.remote.refused(InspectCall) is None or call.remote.cannot_look is not None
+    waiting = call.remote.recordings_in_doubt if may_look else ()
     fresh = tuple(url for url in record.recordings if url not in (*written.recordings, *waiting))
     if fresh:
         effect = replace(effect, recordings=fresh)
@@ -328,6 +342,7 @@ def parked(call: Call) -> Parked | None:
     elif not reason:
         refusal = remote.refused(UpdateCall, with_cards=False)
         refusal = None if refusal is not None and _named_somebody(refusal) else refusal
+        refusal = refusal or remote.cannot_look
     if refusal is None:
         refusal = refused_for_good(call)
     if refusal is None or _not_ours(call) is not None:

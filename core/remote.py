@@ -96,13 +96,24 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     failed_ms: int | None = None
 
 
+class LatePost(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A registration that was not there when it was looked for, and may still be carried out until ``until_ms``.
+
+    ``effect`` is the last one of this kind, with the cards and recordings of all of them: whichever arrives may have brought its
+    own.
+    """
+
+    effect: RegisterCall
+    until_ms: int
+
+
 class _Told(Struct, gc=False, omit_defaults=True):
     """MoySklad's side of one call, folded from outcomes.
 
     ``linked``: whom MoySklad took the number for, and ``linked_owner`` his responsible employee. ``absent_ms``: when it was asked
-    for a call in doubt, and did not have it. ``deferred``: why it was not asked lately, where nothing else happened since.
-    ``late``: recordings that were sent, were not there when we looked, and may still arrive until ``late_until_ms``. ``after``: the
-    order and the task that come after the record.
+    for a call in doubt, and did not have it; ``late_post``: what may arrive all the same. ``deferred``: why it was not asked
+    lately, where nothing else happened since. ``late``: recordings that were sent, were not there when we looked, and may still
+    arrive until ``late_until_ms``. ``after``: the order and the task that come after the record.
     """
 
     call: str | None = None
@@ -115,6 +126,7 @@ class _Told(Struct, gc=False, omit_defaults=True):
     employees: tuple[tuple[str, str | None], ...] = ()
     attempt: Attempt | None = None
     absent_ms: int | None = None
+    late_post: LatePost | None = None
     started: int = 0
     sequence: int = 0
     failures: int = 0
@@ -153,6 +165,18 @@ class _Told(Struct, gc=False, omit_defaults=True):
             if isinstance(refusal.effect, kind) and with_cards in (None, refusal.proves and _is_laden(refusal.effect)):
                 return refusal
         return None
+
+    @property
+    def recordings_in_doubt(self) -> tuple[str, ...]:
+        """Recordings that were sent and may have arrived, or may still."""
+        sent = _recordings_of(self.attempt.effect) if self.attempt is not None and self.attempt.in_doubt else ()
+        return (*self.late, *sent)
+
+    @property
+    def cannot_look(self) -> Refusal | None:
+        """Why recordings in doubt cannot be looked for just now: the whole account is refused, which says nothing of them."""
+        refusal = self.refused(InspectCall) if self.recordings_in_doubt else None
+        return refusal if refusal is not None and not refusal.proves else None
 
     @property
     def is_turned_away(self) -> bool:
@@ -273,6 +297,8 @@ def _started(remote: RemoteDraft, event: EffectStarted, effect: Effect) -> None:
     elif earlier is not None and earlier.in_doubt:
         # A new write replaces one in doubt: whatever card events that one carried may or may not have been delivered.
         remote.cards = tuple(_unsure(remote.cards_by_extension, earlier.effect).items())
+        if _recordings_of(earlier.effect):
+            _may_come_late(remote, earlier, sent_anew=_recordings_of(effect))
     remote.attempt = Attempt(key=event.key, effect=effect, at_ms=event.at_ms, doubted=doubted)
     remote.absent_ms = None
     for card in card_events(effect):
@@ -318,15 +344,26 @@ def _registered(remote: RemoteDraft, at_ms: int, effect: RegisterCall, result: M
     remote.linked = result.get("contact") or effect.contact or None
     remote.linked_owner = result.get("owner") or ""
     remote.attempt = None
+    late, remote.late_post = remote.late_post, None
     if not result.get("existed"):
         _wrote(remote, effect)
         return
     # Some attempt made this row, perhaps an earlier and shorter one: what it holds is not known. Fields may be sent
     # again, for what is there stays; recordings would be listed twice, so they are in doubt until looked at.
+    effect = _with_what_came_of(late, effect)
     remote.cards = tuple(_unsure(remote.cards_by_extension, effect).items())
     if effect.recordings:
         told = UpdateCall(external_id=effect.external_id, call=remote.call or "", recordings=effect.recordings)
         remote.attempt = Attempt(key="existed", effect=told, at_ms=at_ms)
+
+
+def _with_what_came_of(late: LatePost | None, effect: RegisterCall) -> RegisterCall:
+    """A registration with the cards and recordings that an earlier one may have brought."""
+    if late is None:
+        return effect
+    cards = {card.extension: card for card in (*late.effect.cards, *effect.cards)}
+    recordings = dict.fromkeys((*late.effect.recordings, *effect.recordings))
+    return replace(effect, cards=tuple(cards.values()), recordings=tuple(recordings))
 
 
 def _looked_ms(event: EffectDone) -> int:
@@ -336,35 +373,50 @@ def _looked_ms(event: EffectDone) -> int:
 
 
 def _confirmed(remote: RemoteDraft, event: EffectDone, result: Mapping[str, Any]) -> None:
-    attempt = remote.attempt
-    if attempt is None or not isinstance(attempt.effect, RegisterCall):
-        return
+    attempt, late = remote.attempt, remote.late_post
+    sought = attempt.effect if attempt is not None and isinstance(attempt.effect, RegisterCall) else None
     if result.get("call"):
-        # The row exists, so the one POST in doubt was carried out as a whole, its card events included.
-        _registered(remote, event.at_ms, attempt.effect, result)
-    else:
-        remote.attempt = replace(attempt, in_doubt=False, doubted=False)
-        remote.absent_ms = _looked_ms(event)
+        effect = sought or (late.effect if late is not None else None)
+        if effect is not None:
+            # The row exists, so the one POST in doubt was carried out as a whole, its card events included. Where there are
+            # several, it is not known which of them it was.
+            _registered(remote, event.at_ms, effect, result if late is None else {**result, "existed": True})
+        return
+    looked_ms = _looked_ms(event)
+    if late is not None and looked_ms >= late.until_ms:
+        remote.late_post = None
+    if attempt is None or sought is None:
+        return
+    until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
+    if attempt.in_doubt and looked_ms < until_ms:
+        until_ms = max(until_ms, late.until_ms if late is not None else until_ms)
+        remote.late_post = LatePost(effect=_with_what_came_of(late, sought), until_ms=until_ms)
+    remote.attempt = replace(attempt, in_doubt=False, doubted=False)
+    remote.absent_ms = looked_ms
 
 
 def _inspected(remote: RemoteDraft, looked_ms: int, result: Mapping[str, Any]) -> None:
-    recordings = tuple(str(url) for url in result.get("recordings") or ())
-    remote.written = replace(remote.written, recordings=recordings)
+    there = tuple(str(url) for url in result.get("recordings") or ())
+    remote.written = replace(remote.written, recordings=there)
     attempt = remote.attempt
-    if attempt is None or not isinstance(attempt.effect, UpdateCall):
-        over = remote.late_until_ms is None or looked_ms >= remote.late_until_ms
-        remote.late = () if over else tuple(url for url in remote.late if url not in recordings)
-        remote.late_until_ms = remote.late_until_ms if remote.late else None
-        return
-    missing = tuple(url for url in attempt.effect.recordings if url not in recordings)
-    if not missing:
-        remote.attempt, remote.late, remote.late_until_ms = None, (), None
-        _wrote(remote, attempt.effect)
-        return
-    until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
-    remote.late = missing if looked_ms < until_ms else ()
+    if attempt is not None and isinstance(attempt.effect, UpdateCall) and attempt.effect.recordings:
+        if set(attempt.effect.recordings) <= set(there):
+            remote.attempt = None
+            _wrote(remote, attempt.effect)
+        elif attempt.in_doubt:
+            _may_come_late(remote, attempt)
+            remote.attempt = replace(attempt, in_doubt=False, doubted=False)
+    over = remote.late_until_ms is None or looked_ms >= remote.late_until_ms
+    remote.late = () if over else tuple(url for url in remote.late if url not in there)
+    remote.late_until_ms = remote.late_until_ms if remote.late else None
+
+
+def _may_come_late(remote: RemoteDraft, attempt: Attempt, *, sent_anew: tuple[str, ...] = ()) -> None:
+    """The recordings of an update in doubt may arrive as long as it may be carried out, whatever else is asked meanwhile."""
+    late = dict.fromkeys((*remote.late, *_recordings_of(attempt.effect)))
+    remote.late = tuple(url for url in late if url not in sent_anew)
+    until_ms = max(remote.late_until_ms or 0, attempt.at_ms + attempt.guard_ms(hurried=False))
     remote.late_until_ms = until_ms if remote.late else None
-    remote.attempt = replace(attempt, in_doubt=False, doubted=False)
 
 
 def _failed(remote: RemoteDraft, event: EffectFailed, effect: Effect) -> None:
@@ -436,6 +488,10 @@ def _by_extension_alone(remote: RemoteDraft, effect: FindEmployees) -> tuple[tup
     """The extensions as known without a uuid: the directory did not answer, and MoySklad finds the employee by the extension
     alone."""
     return tuple({**dict.fromkeys(effect.extensions, ""), **dict(remote.employees)}.items())
+
+
+def _recordings_of(effect: Effect) -> tuple[str, ...]:
+    return effect.recordings if isinstance(effect, UpdateCall) else ()
 
 
 def card_events(effect: Effect) -> tuple[CardEvent, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters import reactor
 from adapters.attendant import UNHURRIED_MS, Ownership, new_event
 from adapters.folded import OWN_SIGNALS
 from adapters.memory_store import MemoryEventStore
@@ -112,6 +113,49 @@ async def test_a_record_does_not_wait_for_contacts_that_are_away_alone() -> None
     assert len(at.gateway.model.by_sync_id) == 1
     assert await at.store.next_due_ms() is None
     assert isinstance((await at.history(stream))[-1], EffectDone)
+
+
+async def test_what_was_put_off_until_an_api_is_back_does_not_wait_for_its_time() -> None:
+    at = reactor_rig(door=contacts_away, away=lambda effect: way_of(effect) is Way.JSON)
+    at.jitter = 1.0
+    stream = await at.hear_and_attend("A", ANSWERED.replace("answered", ""))
+    await at.let_pass(ms(60))
+    at.reactor.answers_again("0999")
+    await at.reactor.idle()
+    assert not at.gateway.model.by_sync_id, "that was another enterprise's"
+    at.gateway.door, at.gateway.away = (lambda effect, nth: None), (lambda effect: False)
+    asked = len(at.gateway.turns)
+    at.reactor.answers_again("0367")
+    await at.reactor.idle()
+    assert len(at.gateway.model.by_sync_id) == 1
+    assert at.gateway.turns[asked].urgency is not Urgency.LIVE
+    assert isinstance((await at.history(stream))[-1], EffectDone)
+    at.reactor.answers_again("0367")
+    await at.reactor.idle()
+    assert await at.store.next_due_ms() is None
+
+
+async def test_another_instances_calls_are_not_woken() -> None:
+    at = reactor_rig(door=contacts_away, away=lambda effect: way_of(effect) is Way.JSON)
+    await at.hear_and_attend("A", ANSWERED.replace("answered", ""))
+    await at.let_pass(ms(60))
+    asked = len(at.gateway.turns)
+    at.reactor.lost("0367")
+    at.reactor.answers_again("0367")
+    await at.reactor.idle()
+    assert len(at.gateway.turns) == asked
+
+
+async def test_no_more_calls_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor, "REMEMBERED_OF_EACH", 2)
+    at = reactor_rig(door=contacts_away, away=lambda effect: way_of(effect) is Way.JSON)
+    for call in "ABC":
+        await at.hear_and_attend(call, ANSWERED.replace("answered", ""))
+    await at.let_pass(ms(60))
+    asked = len(at.gateway.turns)
+    at.reactor.answers_again("0367")
+    await at.reactor.idle()
+    assert len(at.gateway.turns) - asked == 2, "the third comes at its time"
 
 
 async def test_what_found_no_room_comes_again_when_there_should_be_some() -> None:

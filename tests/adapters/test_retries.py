@@ -302,6 +302,23 @@ async def test_an_account_that_works_again_has_what_is_parked_asked_again(pg_poo
     assert retries.ACCOUNT_AGAIN_S - 60 < wait_s <= retries.ACCOUNT_AGAIN_S
 
 
+async def test_a_person_does_not_wait_for_what_the_service_put_off(pg_pool: Any, pg_store: PostgresEventStore) -> None:
+    """An account that came and went has its next order in ten minutes; then somebody mends the key in the settings."""
+    await record(pg_store, "A", parked_history("A"))
+    await index(pg_pool, pg_store)
+    working = worker(pg_pool, pg_store)
+    working.mended("0367")
+    await done(working)
+    await record(pg_store, "A", [refused(register("A"), 110, sent=False)])
+    await index(pg_pool, pg_store)
+    working.mended("0367")
+    assert await done(working) == 0
+    row = await pg_pool.fetchrow(load_sql("retry_order_make"), "0367", "", "anna", "the key is right now", 0.0)
+    assert row["waited"]
+    assert await done(working) == 1
+    assert [event.by for event in await asked_again(pg_store, "A")] == [ACCOUNT_BY, "anna"]
+
+
 async def test_an_account_that_works_again_while_the_database_is_away_is_not_forgotten(
     pg_pool: Any, pg_store: PostgresEventStore
 ) -> None:

@@ -120,7 +120,7 @@ def test_a_look_that_resolves_a_doubt_says_which() -> None:
     sent = call_of(RING, FOUND, started(SHOWN, 1, "r"))
     assert why_of(look(sent, 2)) == "the answer to the registration never came: MoySklad may have the call"
     absent = fold(sent, [done(ConfirmCall(external_id="0367-A"), 2, call=None)])
-    assert why_of(look(absent, 2)) == "the first registration may still be under way: look once more before repeating it"
+    assert why_of(look(absent, 2)) == "an earlier registration may still be under way: look once more before repeating it"
     told = UpdateCall(external_id="0367-A", call="m", recordings=("https://r/1",))
     recorded = call_of(ANSWERED, FOUND, done(REGISTER, 1, call="m"), SETTLED, started(told, 36, "w"))
     assert why_of(look(recorded, 37)) == "a recording sent twice would be listed twice: see whether it arrived"

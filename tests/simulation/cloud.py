@@ -44,7 +44,8 @@ _TOLD: Final = ("externalId", "extension", "endTime", "comment", "recordUrl", "p
 
 class Cloud:
     """MoySklad. ``faults``: those that are active now. ``shown``, ``cleared``: (enterprise, external id) -> when cards came,
-    and whose; when the last one went. ``busy``: requests that have not come to their end.
+    and whose; when the last one went. ``registered``: external id -> when registrations left, and whether with a card. ``busy``:
+    requests that have not come to their end.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Cloud:
         self.accounts: dict[str, Account] = {}
         self.shown: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.cleared: dict[tuple[str, str], int] = {}
+        self.registered: dict[str, list[tuple[int, bool]]] = {}
         self.busy = 0
         self._scenario = scenario
         self._server = server
@@ -199,8 +201,13 @@ class Cloud:
             owner = owners.get(enterprise)
             if owner is not None and not owner.startswith(f"{node}/"):
                 self._object_to(f"{node} acts for {account.name}, and {enterprise} is {owner}'s")
-        if request.api is Api.PHONE and any(event["eventType"] == "SHOW" for event in _events(request)):
+        if request.api is not Api.PHONE:
+            return
+        shows = any(event["eventType"] == "SHOW" for event in _events(request))
+        if shows:
             self._watch_shown(account, request)
+        if request.method == "POST":
+            self.registered.setdefault(request.body["externalId"], []).append((self._now_ms(), shows))
 
     def _watch_shown(self, account: Account, request: Request) -> None:
         call = self._row_of(account, request)

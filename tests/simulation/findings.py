@@ -12,6 +12,7 @@ from typing import Final
 
 from core.attempts import ORPHAN_GUARD_MS
 from tests.moysklad_model import Repeated
+from tests.simulation.invariants import FOR_A_CARD
 from tests.simulation.scenario import OF_A_NODE, Fault, Kind, Scenario, Script, Transfer, Trouble
 
 
@@ -238,6 +239,42 @@ FINDINGS: Final = (
             slow_ms=20_000,
         ),
         explains=lambda scenario, said: "rows" in said and _is_slow_and_orphaned(scenario),
+    ),
+    Finding(
+        what="a recording is listed twice: its request was in doubt when the key was refused, and what was hidden meanwhile took"
+        " the place of that request, so that nobody looked",
+        scenario=Scenario(
+            noise=449_966_764,
+            calls=(Script(kind=Kind.RECORDING, at_ms=3_536, recorded=True),),
+            faults=(
+                Fault(trouble=Trouble.LOST_AFTER, at_ms=8_593, for_ms=12_000, where=-1),
+                Fault(trouble=Trouble.WRONG_KEY, at_ms=16_063, for_ms=30_000),
+            ),
+            slow_ms=500,
+        ),
+        explains=lambda scenario, said: "recordings" in said and _has(scenario, Trouble.WRONG_KEY),
+    ),
+    Finding(
+        what="a call is registered twice: as before, but a card waits all the while. It is shown six seconds after a registration"
+        " that nobody saw the end of, and not only when even a slow MoySklad must have carried that one out (25 s)",
+        scenario=Scenario(
+            noise=664_085_359,
+            calls=(
+                Script(at_ms=3_381, pauses=(3_366, 3_474, 3_004)),
+                Script(
+                    at_ms=4_023,
+                    number=1,
+                    rings=((0, 1, 2), (0,), (2, 0, 1)),
+                    pauses=(1_998, 3_792, 2_100),
+                    answered=True,
+                ),
+            ),
+            faults=(Fault(trouble=Trouble.RESTART, at_ms=7_102, for_ms=1_000),),
+            repeated=Repeated.DOUBLED,
+            broken=200,
+            slow_ms=20_000,
+        ),
+        explains=lambda scenario, said: said.endswith(FOR_A_CARD) and _is_slow_and_orphaned(scenario),
         open=True,
     ),
 )

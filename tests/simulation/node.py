@@ -83,6 +83,12 @@ class Node:
         self.leaving = False
         self._ids = 0
         self._leases = 0
+
+        def mended(api: Api, enterprise: str) -> None:
+            around.account_works(enterprise)
+            if api is Api.JSON:
+                self.reactor.answers_again(enterprise)
+
         self.ownership = Ownership(
             leases=NodeLeases(self.link, around.database),
             address=name,
@@ -99,7 +105,7 @@ class Node:
             clock=lambda: loop.clock.now_us // 1_000,
             now_ms=now_ms,
             chance=random.Random(rng.random()).random,
-            mended=lambda api, enterprise: around.account_works(enterprise),
+            mended=mended,
         )
         way = SimTransport(api=Api.PHONE, limits=registry, net=net)
         self.reach = way.reach

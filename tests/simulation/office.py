@@ -7,6 +7,7 @@ settings, every node forgets what it believes of the account, then whatever is p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from adapters.parked import at_version
@@ -32,6 +33,15 @@ WRITTEN_MS: Final = 1_000
 LONG_AGO_MS: Final = -(10**15)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Order:
+    """To ask again for what is parked, not before ``ripe_ms``."""
+
+    ripe_ms: int
+    why: str
+    by_the_service: bool = False
+
+
 class Office:
     """Settings and orders of all enterprises. ``open``: orders that are not worked off."""
 
@@ -53,7 +63,7 @@ class Office:
         self._accounts = accounts
         self._nodes = nodes
         self._tell = tell
-        self._orders: set[str] = set()
+        self._orders: dict[str, Order] = {}
         self._ordered_ms: dict[str, int] = {}
 
     def credentials(self, enterprise: str) -> Credentials:
@@ -70,43 +80,52 @@ class Office:
         """The key becomes wrong (1), or one reason for that is gone (-1)."""
         self.wrong[enterprise] = self.wrong.get(enterprise, 0) + by
         if not self.wrong[enterprise]:
-            self._order(enterprise, round(RETRY_AFTER_S * 1_000), "the settings were changed")
+            waits = self._orders.get(enterprise)
+            ripe_ms = self._now_ms() + round(RETRY_AFTER_S * 1_000)
+            if waits is not None and not waits.by_the_service:
+                ripe_ms = max(ripe_ms, waits.ripe_ms)
+            self._order(enterprise, Order(ripe_ms=ripe_ms, why="the settings were changed"))
 
     def account_works(self, enterprise: str) -> None:
         """A node had a success with the account, for the first time or again."""
+        if enterprise in self._orders:
+            return
         if any(_is_parked(stream, events) for stream, events in self._streams_of(enterprise)):
             last_ms = self._ordered_ms.get(enterprise, LONG_AGO_MS)
-            self._order(enterprise, max(WRITTEN_MS, last_ms + round(ACCOUNT_AGAIN_S * 1_000) - self._now_ms()), "the account works")
+            ripe_ms = max(self._now_ms() + WRITTEN_MS, last_ms + round(ACCOUNT_AGAIN_S * 1_000))
+            self._order(enterprise, Order(ripe_ms=ripe_ms, why="the account works", by_the_service=True))
             self._ordered_ms[enterprise] = self._now_ms()
 
     def _now_ms(self) -> int:
         return EPOCH_MS + self._server.clock.now_us // 1_000
 
-    def _order(self, enterprise: str, in_ms: int, why: str) -> None:
-        if enterprise in self._orders:
-            return
-        self._orders.add(enterprise)
-        self.open += 1
-        self._server.call_later(in_ms / 1_000, self._ask_again, enterprise, why)
-        self._server.call_later(max(0.0, in_ms / 1_000 - FORGET_BEFORE_S), self._forget, enterprise)
+    def _order(self, enterprise: str, order: Order) -> None:
+        """One waits at a time, as ``retry_order_make.sql`` has it."""
+        self.open += enterprise not in self._orders
+        self._orders[enterprise] = order
+        in_s = (order.ripe_ms - self._now_ms()) / 1_000
+        self._server.call_later(in_s, self._ask_again, enterprise, order)
+        self._server.call_later(max(0.0, in_s - FORGET_BEFORE_S), self._forget, enterprise)
 
     def _forget(self, enterprise: str) -> None:
         credentials = self.credentials(enterprise)
         for node in self._nodes():
             node.loop.call_soon(node.gateway.forget, credentials)
 
-    def _ask_again(self, enterprise: str, why: str) -> None:
+    def _ask_again(self, enterprise: str, order: Order) -> None:
+        if self._orders.get(enterprise) is not order:
+            return  # another has taken its place
         self.open -= 1
-        self._orders.discard(enterprise)
+        del self._orders[enterprise]
         store, now_ms = self._database.store, self._now_ms()
         for stream, events in self._streams_of(enterprise):
             if _is_parked(stream, events):
-                type_, schema, data = encode(RetryRequested(at_ms=now_ms, by="simulation", reason=why))
+                type_, schema, data = encode(RetryRequested(at_ms=now_ms, by="simulation", reason=order.why))
                 event = NewEvent(id=self._nodes()[0].new_id(), type=type_, schema=schema, data=data)
                 appended = drive(store.append(Append(stream=stream, events=(event,), due_ms=now_ms)))
                 if not at_version(stream, events).is_live:
                     drive(store.set_due(stream, appended.version, now_ms, Urgency.BACKLOG))
-                self._tell("office", f"{stream} is asked again: {why}")
+                self._tell("office", f"{stream} is asked again: {order.why}")
 
     def _streams_of(self, enterprise: str) -> list[tuple[StreamId, list[RecordedEvent]]]:
         found: dict[StreamId, list[RecordedEvent]] = {}
