@@ -159,8 +159,6 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
                 "an earlier registration may still be under way: look once more before repeating it",
             )
             yield replace(again, not_before_ms=again_ms)
-        case _:
-            pass
 
 
 def _look_again_ms(call: Call) -> int | None:

@@ -88,6 +88,13 @@ def test_what_was_certainly_not_carried_out_is_not_waited_for() -> None:
     assert after(started(FIRST, 1), failed(FIRST, 2, ambiguous=False), absent(2.5)).late_post is None
 
 
+def test_nothing_is_waited_for_where_no_registration_was_sent() -> None:
+    asked = after(started(CreateContact(number=NUMBER, sync_id="s"), 1), absent(2))
+    assert (asked.late_post, asked.absent_ms) == (None, None)
+    assert asked.attempt is not None
+    assert asked.attempt.in_doubt
+
+
 def test_several_are_waited_for_together() -> None:
     """Each a new instance that died: the last one sent decides how long, and any of them may have brought its cards."""
     second = register("103", sequence=3, recordings=("https://r/1",))
@@ -98,6 +105,10 @@ def test_several_are_waited_for_together() -> None:
     assert cards(found) == {"101": "unsure", "102": "unsure", "103": "unsure"}
     assert found.attempt is not None
     assert found.attempt.effect.recordings == ("https://r/1",), "it would be listed twice"  # type: ignore[union-attr]
+    assert found.attempt.at_ms == ms(40), "from now on they are looked for"
+    later = after(started(FIRST, 15, "r3"), done(CONFIRM, 40, call="m"), remote=both)
+    assert later.attempt is not None
+    assert later.attempt.effect.recordings == ("https://r/1",), "also where the last one sent none"  # type: ignore[union-attr]
 
 
 def test_one_that_was_given_up_after_long_is_waited_for_longest() -> None:
