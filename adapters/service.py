@@ -27,7 +27,7 @@ from adapters.environment import ASTERISK_API_URL
 from adapters.ingest import Ingest
 from adapters.later import later
 from adapters.moysklad.errors import Api
-from adapters.moysklad.registry import LimitsRegistry
+from adapters.moysklad.registry import LimitsRegistry, Mended
 from adapters.moysklad.wiring import MoySklad, build_moysklad
 from adapters.ownership import Ownership
 from adapters.parked import ParkedWork
@@ -108,8 +108,8 @@ class ServiceOptions:
 
     ``address``: the name of this instance among the others; empty for a tool or a test, which is no instance and attends to
     whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
-    For tests: ``ways`` of ordering calls that replace those of the same names; ``known_limits``: limits as of a process that
-    has run for a while.
+    For tests: ``ways`` of ordering calls that replace those of the same names; ``known_limits``: makes limits as of a
+    process that has run for a while.
     """
 
     dsn: str
@@ -126,7 +126,7 @@ class ServiceOptions:
     asterisk_api_url: str = ASTERISK_API_URL
     pbxes: tuple[PbxConfig, ...] = ()
     ways: Mapping[str, Originator] = field(default_factory=dict)
-    known_limits: LimitsRegistry | None = None
+    known_limits: Callable[[Mended], LimitsRegistry] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -330,7 +330,7 @@ async def _ground(
         main_url=options.main_api_url,
         zone=options.api_zone,
         now_ms=options.now_ms,
-        limits=options.known_limits,
+        limits=None if options.known_limits is None else options.known_limits(mended),
         mended=mended,
         memory=memory,
     )

@@ -155,7 +155,7 @@ async def service_beside(
         limits=limits or Limits(),
         now_ms=clock,
         ways=ways or {},
-        known_limits=Roomy(known_ms=3_600_000),
+        known_limits=lambda mended: Roomy(known_ms=3_600_000, mended=mended),
     )
     folded = FoldedCalls()
     models = (Calls(folded), Clicks(), Journal(folded), Statistics(folded))

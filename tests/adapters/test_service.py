@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+from dataclasses import replace
 
 import asyncpg
 
@@ -12,7 +13,9 @@ from adapters.service import MAX_CONNECTIONS, YOUNG, calm_the_collector
 from bench.by_hand import Clock
 from core.signals import Wire
 from tests.adapters.http.support import dial
-from tests.rig import running, service_beside
+from tests.corpus import CARDS, calm, fault, send
+from tests.playback import recording
+from tests.rig import ENTERPRISE, Rig, running, service_beside
 
 
 async def test_old_and_overflowing_refusals_are_forgotten(database_url: str) -> None:
@@ -55,6 +58,31 @@ async def test_a_signal_is_acknowledged_while_those_who_attend_to_calls_have_eve
         async with asyncio.timeout(5):
             taken = await service.ingest.take(Wire.INCOMING_CALL, dial("1.1"))
         assert taken.status == "success"
+
+
+async def test_an_order_that_waits_for_its_api_is_made_as_soon_as_another_call_finds_it_there(database_url: str) -> None:
+    actions = {"create_client": True, "create_order": "always"}
+    async with running(database_url, config={**CARDS, "incoming_call_actions": actions, "organization": "ООО «Песочница»"}) as rig:
+        first = recording("inbound_answered")
+        rig.clock.now_ms = first[0].at_ms - 1_000
+        await fault(rig, action="status", status=503, code=1999, api="remap")
+        await send(rig, first)
+        await rig.wait(45_000)
+        await calm(rig)
+        assert await _orders(rig) == 0
+        current = await rig.service.settings.current(ENTERPRISE)
+        assert current is not None
+        rig.service.moysklad.gateway.forget(current.account)  # its wait is real time, which hardly passes here
+        second = recording("sequential")
+        shift = rig.clock.now_ms + 1_000 - second[0].at_ms
+        await send(rig, [replace(line, at_ms=line.at_ms + shift) for line in second])
+        await rig.wait(30_000)
+        assert await _orders(rig) == 2, "the first call's, too, which is not due for some minutes"
+
+
+async def _orders(rig: Rig) -> int:
+    made = [each for each in await rig.requests("remap") if each["method"] == "POST" and "/customerorder" in each["path"]]
+    return sum(each["status"] == 200 for each in made)
 
 
 async def _one_round(service: object) -> bool:
