@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core import conclusions
+from core.attempts import ORPHAN_GUARD_MS
 from core.call import Call
 from core.cards import Note, Wanted, card_changes, mixture_refused, wanted_cards
 from core.contact_plan import KNOWN, contact_deadline_ms, contact_steps, no_contact_because, waited_for_contact
@@ -164,12 +165,15 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
 def _look_again_ms(call: Call) -> int | None:
     """When to look once more for a registration that was looked for so soon that it may have been missed; None: no need to.
 
-    A card does not wait for all that a slow MoySklad may do, only for what is likely; a record waits.
+    A card does not wait for all that a slow MoySklad may do, only for what is likely; a record waits. Meanwhile it is looked for
+    now and then if it would show a card, which nobody else hides.
     """
     remote = call.remote
-    attempt = remote.attempt
+    attempt, late = remote.attempt, remote.late_post
+    if not call.is_live and late is not None:
+        return min(late.until_ms, late.looked_ms + ORPHAN_GUARD_MS) if late.effect.cards else late.until_ms
     if not call.is_live:
-        return remote.late_post.until_ms if remote.late_post is not None else None
+        return None
     if attempt is None or remote.absent_ms is None or not isinstance(attempt.effect, RegisterCall):
         return None
     over_ms = attempt.at_ms + attempt.guard_ms(hurried=True)

@@ -97,7 +97,8 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 class LatePost(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """A registration that was not there when it was looked for, and may still be carried out until ``until_ms``.
+    """A registration that was not there when it was last looked for (``looked_ms``), and may still be carried out until
+    ``until_ms``.
 
     ``effect`` is the last one of this kind, with the cards and recordings of all of them: whichever arrives may have brought its
     own.
@@ -105,6 +106,7 @@ class LatePost(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
     effect: RegisterCall
     until_ms: int
+    looked_ms: int
 
 
 class _Told(Struct, gc=False, omit_defaults=True):
@@ -383,14 +385,14 @@ def _confirmed(remote: RemoteDraft, event: EffectDone, result: Mapping[str, Any]
             _registered(remote, event.at_ms, effect, result if late is None else {**result, "existed": True})
         return
     looked_ms = _looked_ms(event)
-    if late is not None and looked_ms >= late.until_ms:
-        remote.late_post = None
+    if late is not None:
+        late = remote.late_post = replace(late, looked_ms=looked_ms) if looked_ms < late.until_ms else None
     if attempt is None or sought is None:
         return
     until_ms = attempt.at_ms + attempt.guard_ms(hurried=False)
     if attempt.in_doubt and looked_ms < until_ms:
         until_ms = max(until_ms, late.until_ms if late is not None else until_ms)
-        remote.late_post = LatePost(effect=_with_what_came_of(late, sought), until_ms=until_ms)
+        remote.late_post = LatePost(effect=_with_what_came_of(late, sought), until_ms=until_ms, looked_ms=looked_ms)
     remote.attempt = replace(attempt, in_doubt=False, doubted=False)
     remote.absent_ms = looked_ms
 

@@ -46,16 +46,33 @@ def absent(at: float) -> EffectDone:
 def test_a_card_is_asked_for_again_while_an_earlier_registration_may_still_arrive() -> None:
     call = call_of(RING, *REPEATED)
     assert step_of(look(call, 9)).startswith("register SHOW 101")
-    assert call.remote.late_post == LatePost(effect=FIRST, until_ms=ms(SURE))
+    assert call.remote.late_post == LatePost(effect=FIRST, until_ms=ms(SURE), looked_ms=ms(7))
 
 
 def test_a_record_waits_until_an_earlier_registration_cannot_arrive_any_more() -> None:
     call = call_of(RING, *REPEATED, *OVER)
-    assert step_at(call, 12) == ("confirm", ms(SURE))
     assert step_at(fold(call, [absent(SURE - 0.001)]), SURE - 0.001) == ("confirm", ms(SURE))
     sure = fold(call, [absent(SURE)])
     assert sure.remote.late_post is None
     assert step_of(look(sure, SURE)).startswith("register ext=101 end=9.0")
+
+
+def test_meanwhile_it_is_looked_for_now_and_then_for_nobody_else_would_hide_its_card() -> None:
+    call = call_of(RING, *REPEATED, *OVER)
+    looks = []
+    while call.remote.late_post is not None:
+        step, at_ms = step_at(call, 10)
+        assert step == "confirm"
+        assert at_ms is not None
+        looks.append((at_ms - ms(0)) / 1000)
+        call = fold(call, [absent(looks[-1])])
+    assert looks == [13, 19, 25, SURE]
+
+
+def test_what_would_show_no_card_is_looked_for_once() -> None:
+    plain = register()
+    call = call_of(RING, FOUND, started(plain, 1, "r1"), *OVER, absent(12))
+    assert step_at(call, 12) == ("confirm", ms(SURE))
 
 
 def test_what_has_arrived_meanwhile_is_not_registered_again() -> None:
@@ -72,7 +89,7 @@ def test_it_is_found_where_no_registration_was_sent_since() -> None:
     for since in ways:
         call = call_of(RING, *REPEATED[:-1], *since, *OVER)
         assert call.remote.attempt is None
-        assert step_at(call, 12) == ("confirm", ms(SURE))
+        assert step_at(call, 12) == ("confirm", ms(13))
         found = fold(call, [done(CONFIRM, SURE, call="m", contact="bob")])
         assert (found.remote.call, found.remote.linked, found.remote.start_ms) == ("m", "bob", ms(0))
         assert cards(found.remote) == {"101": "unsure", "102": "unsure"}
@@ -81,7 +98,7 @@ def test_it_is_found_where_no_registration_was_sent_since() -> None:
 def test_a_look_that_was_late_enough_leaves_nothing_to_wait_for() -> None:
     assert after(started(FIRST, 1), absent(SURE)).late_post is None
     early = after(started(FIRST, 1), absent(SURE - 0.001))
-    assert early.late_post == LatePost(effect=FIRST, until_ms=ms(SURE))
+    assert early.late_post == LatePost(effect=FIRST, until_ms=ms(SURE), looked_ms=ms(SURE) - 1)
 
 
 def test_what_was_certainly_not_carried_out_is_not_waited_for() -> None:
@@ -117,7 +134,7 @@ def test_one_that_was_given_up_after_long_is_waited_for_longest() -> None:
     assert slow.late_post is not None
     assert slow.late_post.until_ms == ms(61)
     again = after(started(SECOND, 18, "r2"), failed(SECOND, 18.1, "r2"), absent(19), remote=slow)
-    assert again.late_post == LatePost(effect=SECOND_AND_FIRST, until_ms=ms(61))
+    assert again.late_post == LatePost(effect=SECOND_AND_FIRST, until_ms=ms(61), looked_ms=ms(19))
 
 
 SECOND_AND_FIRST = RegisterCall(
@@ -149,7 +166,7 @@ def test_a_leg_of_another_call_is_still_looked_for() -> None:
     turned_away = refused(SECOND, 7.1, "r2")
     call = call_of("0 A dial 102 internal", *ORPHANED, turned_away, LegAbsorbed(heard_ms=ms(8), into="B"))
     assert call.remote.attempt is None
-    assert step_at(call, 9) == ("confirm", ms(SURE))
+    assert step_at(call, 9) == ("confirm", ms(13))
     assert step_of(look(fold(call, [absent(SURE)]), SURE)) == "nothing"
     assert step_of(look(fold(call, [done(CONFIRM, SURE, call="m")]), SURE)).startswith("update HIDE_ALL")
 
