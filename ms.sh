@@ -198,7 +198,7 @@ case $1 in
         make_environment mutants
         PYTHONPATH=$root exec nice -n 19 "$venv/bin/python" -P -m tests.mutants "$@"
         ;;
-    demo | pbx-demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | import | parked | retry | rebuild | doctor | export) ;;
+    demo | pbx-demo | serve | start | stop | restart | status | logs | sandbox | migrate | replay | import | parked | retry | rebuild | doctor | export | archive) ;;
     *) say "there is no command '$1'; ./ms.sh without arguments lists them"; exit 2 ;;
 esac
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,15 @@ def test_usage_lists_every_command_and_installs_nothing(run: Run, checkout: Path
     ):  # fmt: skip
         assert command in done.stdout.replace(",", " ").split()
     assert not (checkout / ".venv").exists()
+
+
+def test_every_command_of_the_server_is_handed_on(run: Run) -> None:
+    server = [sys.executable, str(ROOT / "server.py"), "--help"]
+    shown = subprocess.run(server, capture_output=True, text=True, check=True, timeout=60)
+    commands = re.findall(r"^  ([a-z-]+)  ", shown.stdout.split("Commands:")[1], re.MULTILINE)
+    assert {"serve", "archive"} <= set(commands)
+    refused = [name for name in commands if not run(name).stdout.startswith(f"server {name} ")]
+    assert refused == []
 
 
 def test_an_unknown_command_is_one_line_and_installs_nothing(run: Run, checkout: Path) -> None:
