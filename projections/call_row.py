@@ -45,6 +45,7 @@ def told(state: Call, phase_ms: int, failures: int) -> dict[str, Any]:
     """The same of the call as it is."""
     talks, cards = state.talks, state.remote.open_cards
     outcome, needed, talked = conclusions.outcome(state), parked(state), talked_ms(state)
+    whose = attribution(state, _Nobody())[0]
     return {
         "enterprise": state.enterprise,
         "call": state.id,
@@ -54,8 +55,8 @@ def told(state: Call, phase_ms: int, failures: int) -> dict[str, Any]:
         "outcome": outcome.value if outcome else None,
         "number": state.number,
         "digits": "" if state.number == ANONYMOUS else digits(state.number),
-        "extensions": involved(state),
-        "extension": attribution(state, _Nobody())[0],
+        "extensions": _all_of(state, whose),
+        "extension": whose,
         "started_ms": conclusions.start_ms(state),
         "ended_ms": conclusions.end_ms(state),
         "talk_ms": max(0, sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in talks)),
@@ -75,6 +76,12 @@ def told(state: Call, phase_ms: int, failures: int) -> dict[str, Any]:
         "talked_ms": tuple(talked.values()),
         "wait_ms": wait_ms(state),
     }
+
+
+def _all_of(state: Call, whose: str) -> tuple[str, ...]:
+    """Whoever the call is found by: who rang or talked, and whose it was, though only a hangup may have said so."""
+    heard = involved(state)
+    return heard if not whose or whose in heard else (*heard, whose)
 
 
 def _since_ms(state: Call, phase_ms: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 
 from core.call import evolve, initial
@@ -27,6 +28,20 @@ def test_a_talk_stands_since_it_began_and_not_since_it_was_heard() -> None:
 
 def test_any_other_phase_stands_since_the_event_that_led_there() -> None:
     assert since("0 A start\n0.5 A dial 101\n2 A dial 102\n") == ms(0.5)
+
+
+@pytest.mark.parametrize(
+    ("table", "extensions"),
+    [
+        ("9 A hangup 101 answered downloaded\n", ("101",)),  # of a lost dial only the hangup was heard
+        ("9 A hangup 101 status=0 downloaded\n", ("101",)),
+        ("0 A dial 101 102\n9 A hangup 105 answered\n", ("101", "102", "105")),  # taken at a desk that was never dialled
+        ("0 A dial 101 102\n9 A hangup 102 answered\n", ("101", "102")),
+        ("9 A hangup 101 102 status=0\n", ()),  # nobody's: several, and nobody answered
+    ],
+)
+def test_a_call_is_found_by_whose_it_was_though_only_the_hangup_said_so(table: str, extensions: tuple[str, ...]) -> None:
+    assert folded_on(unheard(("0367", "call/A")), events(table)).row["extensions"] == extensions
 
 
 @given(histories(), faults())
