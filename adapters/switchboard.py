@@ -28,7 +28,7 @@ from core.clicks import STREAM as CLICKS
 from core.clicks import ClickMatched
 from core.errors import StoreUnavailable
 from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, UnknownEventType, decode
-from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, KnownCall, Legs, Link, customer_digits, hear
+from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, KnownCall, Legs, Link, customer_digits, hear, up_ms
 from core.ports import Append, EventStore, NewEvent, RecordedEvent, StreamId
 
 log = structlog.get_logger("switchboard")
@@ -449,7 +449,7 @@ def _near(observations: Iterable[tuple[RecordedEvent, AnyObservation]]) -> Near:
             channels.add(name.partition("/")[2])
         if number := customer_digits(str(getattr(event, "number", ""))):
             numbers.add(number)
-        times.append(event.heard_ms)
+        times.append(up_ms(event)[0])
     return Near(
         legs=tuple(sorted(legs)),
         bridges=tuple(sorted(leg.removeprefix("bridge/") for leg in legs if leg.startswith("bridge/"))),

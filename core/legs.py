@@ -37,7 +37,10 @@ from core.phone import digits, looks_like_extension, strip_technology
 from core.values import Direction
 
 PARASITE_WINDOW_MS: Final = 15_000
-"""A parasitic hangup and its call's end are heard within this time of each other."""
+"""A parasitic leg and its call miss each other by no more than this."""
+
+LONGEST_MS: Final = 86_400_000
+"""No leg is up for longer: a hangup that says so has a wrong time in it."""
 
 
 class Kind(StrEnum):
@@ -135,15 +138,28 @@ def _with_call(legs: Legs, call: str, event: Observation) -> Legs:
     if kind is None:
         return legs
     if known is None:
-        known = KnownCall(id=call, kind=kind, first_ms=event.heard_ms)
+        known = KnownCall(id=call, kind=kind, first_ms=up_ms(event)[0])
     elif kind is Kind.CUSTOMER:
         known = replace(known, kind=kind, absorbed=False)  # nobody's leg, whatever it was taken for
     elif kind is Kind.INTERNAL and known.kind is Kind.DOUBTFUL:
         known = replace(known, kind=kind)
-    known = replace(known, number=known.number or number, first_ms=min(known.first_ms, event.heard_ms))
+    began_ms, ended_ms = up_ms(event)
+    known = replace(known, number=known.number or number, first_ms=min(known.first_ms, began_ms))
     if isinstance(event, HangupObserved):
-        known = replace(known, ended_ms=event.heard_ms)
+        known = replace(known, ended_ms=ended_ms)
     return replace(legs, calls={**legs.calls, call: known})
+
+
+def up_ms(event: Observation) -> tuple[int, int]:
+    """From when to when a call was up, as far as one observation tells.
+
+    A hangup tells how long it was. When it is downloaded hours later only the PBX's own end says when that was.
+    """
+    if not isinstance(event, HangupObserved) or event.ended_ms is None:
+        return event.heard_ms, event.heard_ms
+    ended_ms = min(event.ended_ms, event.heard_ms) if event.downloaded else event.heard_ms
+    lasted_ms = event.ended_ms - (event.received_ms if event.received_ms is not None else event.ended_ms)
+    return ended_ms - (lasted_ms if 0 <= lasted_ms <= LONGEST_MS else 0), ended_ms
 
 
 def _nature(event: Observation) -> tuple[Kind | None, str]:
@@ -222,7 +238,7 @@ def _absorb_parasites(legs: Legs, heard: str, event: Observation) -> tuple[Legs,
     found: list[Absorb] = []
     hangup = event if isinstance(event, HangupObserved) and event.direction is Direction.INTERNAL else None
     if call.kind is not Kind.CUSTOMER and hangup is not None and customer_digits(hangup.number):
-        owners = _owners(calls, call, customer_digits(hangup.number), hangup.heard_ms)
+        owners = _owners(calls, call, customer_digits(hangup.number), *up_ms(hangup))
         if owners:
             # One owner: the hangup is evidence of who took over. Several: it is somebody's leg, but nobody's evidence.
             into, evidence = owners[-1].id, hangup if len(owners) == 1 else None
@@ -232,7 +248,7 @@ def _absorb_parasites(legs: Legs, heard: str, event: Observation) -> tuple[Legs,
     elif call.kind is Kind.CUSTOMER and call.number:
         for other in list(calls.values()):
             if other.kind is Kind.DOUBTFUL and not other.absorbed and other.number == call.number:
-                owners = _owners(calls, other, other.number, other.ended_ms or other.first_ms)
+                owners = _owners(calls, other, other.number, other.first_ms, other.ended_ms or other.first_ms)
                 if [owner.id for owner in owners] == [call.id]:
                     calls[other.id] = replace(other, absorbed=True)
                     why = "the customer it names has a call of his own"
@@ -240,8 +256,8 @@ def _absorb_parasites(legs: Legs, heard: str, event: Observation) -> tuple[Legs,
     return (replace(legs, calls=calls), tuple(found)) if found else (legs, ())
 
 
-def _owners(calls: Mapping[str, KnownCall], leg: KnownCall, number: str, at_ms: int) -> list[KnownCall]:
-    """The customer's calls that were up when ``leg`` ended, oldest first."""
+def _owners(calls: Mapping[str, KnownCall], leg: KnownCall, number: str, began_ms: int, ended_ms: int) -> list[KnownCall]:
+    """The customer's calls that were up together with ``leg``, oldest first."""
     return sorted(
         (
             call
@@ -249,8 +265,8 @@ def _owners(calls: Mapping[str, KnownCall], leg: KnownCall, number: str, at_ms: 
             if call.id != leg.id
             and call.kind is Kind.CUSTOMER
             and call.number == number
-            and call.first_ms <= at_ms + PARASITE_WINDOW_MS
-            and (call.ended_ms is None or call.ended_ms >= at_ms - PARASITE_WINDOW_MS)
+            and call.first_ms <= ended_ms + PARASITE_WINDOW_MS
+            and (call.ended_ms is None or call.ended_ms >= began_ms - PARASITE_WINDOW_MS)
         ),
         key=lambda call: (call.first_ms, call.id),
     )

@@ -224,6 +224,33 @@ def test_a_parasite_that_came_first_is_left_alone_when_it_cannot_be_told_whose_i
     assert found(PARASITE + f"\n51 C start number={OTHER}") == []
 
 
+LATE_PARASITE = f"10800 L hangup 102 internal answered downloaded received=12 end=20 number={NUMBER}"
+
+
+def test_a_parasite_that_is_downloaded_hours_later_is_the_leg_of_the_call_that_was_up_at_its_time() -> None:
+    ended = INCOMING + "40 A hangup 101 answered\n"
+    assert found(ended + LATE_PARASITE) == ["L => A with proof"]
+    assert found(ended + "10790 B start\n" + LATE_PARASITE) == ["L => A with proof"]  # not of the one that is up by now
+    assert found("10790 B start\n" + LATE_PARASITE) == []
+
+
+def test_both_may_be_downloaded_in_either_order_and_hours_apart() -> None:
+    own = "3600 A hangup 101 answered downloaded received=0 end=40\n"
+    assert found(own + LATE_PARASITE) == ["L => A with proof"]
+    assert found(LATE_PARASITE + "\n" + own.replace("3600", "14400")) == ["L => A"]
+
+
+def test_a_downloaded_duplicate_does_not_make_a_call_longer() -> None:
+    own = INCOMING + "40 A hangup 101 answered\n7200 A hangup 101 answered downloaded received=0 end=40\n"
+    assert found(own + f"7210 L hangup 102 internal answered received=7205 number={NUMBER}") == []
+
+
+def test_a_parasite_that_outlives_its_call_began_while_it_was_up() -> None:
+    caller_is_gone = OUTGOING + "20 A hangup 101 out answered\n"
+    assert found(caller_is_gone + f"80 L hangup 102 internal answered received=20 number={NUMBER}") == ["L => A with proof"]
+    assert found(caller_is_gone + f"80 L hangup 102 internal answered received=60 number={NUMBER}") == []
+
+
 def test_an_absorbed_leg_is_not_absorbed_again() -> None:
     assert found(PARASITE + "\n51 A dial 101\n52 A dial 102") == ["L => A"]
 
