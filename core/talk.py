@@ -21,6 +21,10 @@ OVERLAP_SLACK_MS: Final = 2_000
 """Two stays that miss each other by less than this still met: deliveries jitter by seconds (quirk 4)."""
 
 
+OVERTAKEN_MS: Final = 8_000
+"""Two enters of one channel that were heard further apart than this happened in that order: deliveries lag by seven seconds at
+most (quirk 4)."""
+
 MAX_STAYS: Final = 200
 """More stays than any call has: beyond them a flapping PBX adds nothing, and folding stays fast."""
 
@@ -64,6 +68,7 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
         entered_ms=event.heard_ms if gone_ms is None else min(event.heard_ms, gone_ms),
         left_ms=gone_ms,
     )
+    bridges, fresh = _one_at_a_time(bridges, fresh)
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
         return _add(bridges, fresh)
@@ -74,6 +79,19 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
     if known.left_ms is None:
         return replace(bridges, stays=_put(bridges.stays, index, replace(fresh, entered_ms=known.entered_ms)))
     return _add(bridges, fresh)
+
+
+def _one_at_a_time(bridges: Bridges, fresh: Stay) -> tuple[Bridges, Stay]:
+    """A channel is in one bridge at a time: entering the next one ends the stay before it, where nobody heard it leave."""
+    entered_ms, stays = fresh.entered_ms or 0, bridges.stays
+    for index, known in enumerate(stays):
+        if known.channel != fresh.channel or known.bridge == fresh.bridge or known.entered_ms is None:
+            continue
+        if known.left_ms is None and entered_ms - known.entered_ms > OVERTAKEN_MS:
+            stays = _put(stays, index, replace(known, left_ms=entered_ms))
+        elif known.entered_ms - entered_ms > OVERTAKEN_MS and (fresh.left_ms is None or known.entered_ms < fresh.left_ms):
+            fresh = replace(fresh, left_ms=known.entered_ms)
+    return (bridges if stays is bridges.stays else replace(bridges, stays=stays)), fresh
 
 
 def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:

@@ -89,6 +89,27 @@ def test_a_leave_ends_the_latest_stay_only() -> None:
     assert stays(table) == [("A-101", 5, 9), ("A-101", 12, 15)]
 
 
+def test_who_enters_another_bridge_has_left_the_one_before() -> None:
+    assert stays("3 A enter b1 101\n3 A enter b1 customer\n21 A enter b2 customer") == [
+        ("A-101", 3.0, None),
+        ("A", 3.0, 21.0),
+        ("A", 21.0, None),
+    ]
+    assert stays("3 A enter b1 customer\n21 A enter b2 customer\n22 A leave b1 customer")[0] == ("A", 3.0, 21.0)
+
+
+def test_also_when_the_later_bridge_is_told_of_first() -> None:
+    later, earlier = events("21 A enter b2 customer\n3 A enter b1 customer")
+    found = bridges_of((later, earlier)).stays
+    assert [seconds(stay.left_ms) if stay.left_ms is not None else None for stay in found] == [None, 21.0]
+
+
+def test_an_enter_that_was_overtaken_ends_no_stay() -> None:
+    """Deliveries overtake each other by seconds: the later one may be the earlier bridge's (quirk 4)."""
+    assert stays("9 A enter b2 customer\n15.9 A enter b1 customer")[0] == ("A", 9.0, None)
+    assert stays("9 A enter b2 customer\n17.1 A enter b1 customer")[0] == ("A", 9.0, 17.1)
+
+
 def test_a_closed_bridge_has_let_everybody_go() -> None:
     table = "5 A enter b1 101\n5 A enter b1 customer\n5 A enter b2 102\n8 A leave b1 101\n9 A close b1"
     assert stays(table) == [("A-101", 5, 8), ("A", 5, 9), ("A-102", 5, None)]
