@@ -388,7 +388,8 @@ class _Reader:
         said = self._raw.get("CallType")
         if said is not None and (isinstance(said, bool) or str(said) not in ("0", "1", "2")):
             raise SignalError(f"CallType {str(said)[:20]!r} is unknown", "CallType", "0 incoming, 1 outgoing, 2 internal")
-        if extensions == (number.lstrip("+"),):
+        came_in = str(said) == "0" and bool(self._trunk()) and not looks_like_extension(number.lstrip("+"))
+        if extensions == (number.lstrip("+"),) and not came_in:
             return Direction.INTERNAL  # a telephone that rings for itself: somebody clicked, and picks up first (quirk 10)
         inside = looks_like_extension(number.lstrip("+")) and not self._trunk()
         if said is not None:

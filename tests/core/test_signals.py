@@ -198,6 +198,8 @@ def test_a_rewritten_hangup_stays_internal_and_keeps_the_customers_number() -> N
         ({"CallType": 1}, Direction.OUTGOING),
         ({"CallType": "1"}, Direction.OUTGOING),
         ({"CallType": 2, "Phone": "150", "Trunk": ""}, Direction.INTERNAL),
+        # an employee calls the office from a mobile that the ring plan dials: he came in through a trunk all the same
+        ({"CallType": 0, "Phone": "375290000001", "Extensions": ["375290000001"]}, Direction.INCOMING),
         ({"CallType": 0, "Phone": "150", "Trunk": ""}, Direction.INTERNAL),
         ({"CallType": 0, "Phone": "150", "Trunk": ...}, Direction.INTERNAL),
         ({"CallType": 0, "Phone": "7575", "Trunk": "0001001"}, Direction.INCOMING),
