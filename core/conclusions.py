@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from core import talk
 from core.call import Call, is_unheard_end
+from core.events import HangupObserved
 from core.lifecycle import LIVE, Phase
 from core.values import Direction, Outcome
 
@@ -123,6 +124,8 @@ def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
     consulted = [each for each in call.consultations if each.answered and each.extensions]
     if consulted:
         latest = max(consulted, key=lambda each: (each.ended_ms or 0, each.heard_ms))
+        if hangup is not None and _is_handed_on_after(call, hangup, latest.ended_ms):
+            return hangup.extensions[0], "is named by the answered hangup"
         return latest.extensions[-1], "took the call over in an attended transfer"
     if call.direction is Direction.OUTGOING:
         return call.caller, "is the one who called"
@@ -140,3 +143,11 @@ def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
     if settings.unrecognized_extension:
         return settings.unrecognized_extension, "takes the calls nobody can be named for, by the settings"
     return "", "nobody is known to have been rung"
+
+
+def _is_handed_on_after(call: Call, hangup: HangupObserved, taken_over_ms: int | None) -> bool:
+    """Whether a blind transfer that was answered came after the call was taken over: ``DateReceived`` is then the transfer
+    (quirk 1), told by the same clock."""
+    if not call.is_rewritten or not hangup.answered or len(hangup.extensions) != 1:
+        return False
+    return hangup.received_ms is not None and taken_over_ms is not None and hangup.received_ms >= taken_over_ms

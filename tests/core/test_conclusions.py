@@ -230,6 +230,15 @@ def test_who_took_over_in_an_attended_transfer_has_the_call() -> None:
     assert whose(call_of(RING + "50 A hangup 101 answered", consulted("102", 50), consulted("103", 50, heard=70))) == "103"
 
 
+def test_who_was_handed_the_call_after_the_attended_transfer_has_it() -> None:
+    def handed_on(received: float, how: str = "answered") -> str:
+        return whose(call_of(RING + f"60 A hangup 103 internal {how} received={received}", consulted("102", 20)))
+
+    assert handed_on(40) == "103", "a blind transfer after it: the rewritten hangup names who answered last (quirk 1)"
+    assert handed_on(10) == "102", "a blind transfer before it"
+    assert handed_on(40, "") == "102", "whom nobody answered the customer did not talk with"
+
+
 def test_a_consultation_that_nobody_answered_or_that_names_nobody_proves_nothing() -> None:
     call = call_of(RING + "50 A hangup 101 answered", consulted("102", 50, answered=False), consulted("", 60))
     assert whose(call) == "101"
