@@ -34,6 +34,10 @@ _ENTERPRISES, _OPEN = load_sql("parked_enterprises"), load_sql("retry_orders_ope
 _ORDER: Final = load_sql("retry_order_make")
 
 
+SOON_MS: Final = 30_000
+"""An order that begins so soon after it was given begins "in a moment"."""
+
+
 class Ordered(StrEnum):
     """What became of the wish to ask again."""
 
@@ -72,7 +76,8 @@ class ParkedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An order that is not finished. ``call`` empty: all of the enterprise; ``begun``: some of it is done."""
+    """An order that is not finished. ``call`` empty: all of the enterprise; ``begun``: some of it is done; ``ripe_ms``: not before
+    then is it."""
 
     id: int
     enterprise: str
@@ -80,6 +85,7 @@ class Order:
     by: str
     reason: str
     requested_ms: int
+    ripe_ms: int
     begun: bool
     retried: int
 
@@ -152,7 +158,8 @@ class ParkedWork:
 
 def _order(row: Any) -> Order:
     fields = dict(row)
-    return Order(requested_ms=int(fields.pop("requested_at").timestamp() * 1000), **fields)
+    requested, ripe = (int(fields.pop(name).timestamp() * 1000) for name in ("requested_at", "ripe_at"))
+    return Order(requested_ms=requested, ripe_ms=ripe, **fields)
 
 
 def in_words(found: Parked, zone: tzinfo) -> Iterator[str]:
@@ -173,8 +180,14 @@ def in_words(found: Parked, zone: tzinfo) -> Iterator[str]:
         yield f"  and {found.total - len(found.calls)} more"
     for order in found.orders:
         what = f"call {order.call}" if order.call else "everything"
-        state = f"being asked again, {order.retried} so far" if order.begun else "asked again in a moment"
+        state = f"being asked again, {order.retried} so far" if order.begun else f"asked again {_when(order, zone)}"
         yield f"  {order.enterprise}: {what} is {state} ({order.by}{f': {order.reason}' if order.reason else ''})"
+
+
+def _when(order: Order, zone: tzinfo) -> str:
+    """What the service orders by itself waits for up to ten minutes, so as to flood nobody."""
+    soon = order.ripe_ms - order.requested_ms <= SOON_MS
+    return "in a moment" if soon else f"at {_moment(order.ripe_ms, zone)}"
 
 
 def _moment(at_ms: int | None, zone: tzinfo) -> str:

@@ -116,7 +116,7 @@ async def parts(dsn: str, *, enterprises: Sequence[int] = (0,), json_api: bool =
             vault=Vault([Fernet.generate_key()]),
             limits=Limits(),
             now_ms=clock,
-            known_limits=LimitsRegistry(known_ms=3_600_000),
+            known_limits=lambda mended: LimitsRegistry(known_ms=3_600_000, mended=mended),
         )
         async with assembled(told, projections()) as service:
             await configure(service.pool, {enterprise_name(nth): settings(nth, json_api=json_api) for nth in enterprises})

@@ -155,11 +155,14 @@ class _Known(Struct, gc=False, omit_defaults=True):
 
     @property
     def rung(self) -> tuple[str, ...]:
-        """Every extension that was rung, in the order heard; for an outgoing call the one who is calling."""
+        """Every extension that was rung, in the order heard; for an outgoing call the one who is calling.
+
+        Whoever was only to be shown a card (PRODUCT A5) counts as rung where no dial was heard, for nothing better is known.
+        """
         if self.direction is Direction.OUTGOING:
             return (self.caller,) if self.caller else ()
         seen = [extension for dial in self.steps for extension in dial.extensions]
-        return tuple(dict.fromkeys([*seen, *self.requested]))
+        return tuple(dict.fromkeys(seen or self.requested))
 
     @property
     def ringing(self) -> tuple[str, ...]:
@@ -365,6 +368,8 @@ def _is_echo(call: Draft, step: Dial) -> bool:
 def _card_requested(call: Draft, event: CardRequested) -> None:
     call.known = None
     call.number = _known_number(call.number, event.number)
+    if call.hangup is not None:
+        return  # the call is over: no card is shown any more, and nobody is rung
     call.requested = tuple(dict.fromkeys([*call.requested, *event.extensions]))
     if call.phase is Phase.UNHEARD:
         call.dials = (Dial(direction=event.direction, extensions=event.extensions, heard_ms=event.heard_ms),)

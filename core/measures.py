@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.call import Call
+from core.conclusions import end_ms
 from core.talk import OVERLAP_SLACK_MS
 
 
@@ -12,10 +13,13 @@ def involved(call: Call) -> tuple[str, ...]:
 
 
 def talked_ms(call: Call) -> dict[str, int]:
-    """Extension -> how long it talked with the customer, in the order of the talks; a talk counts when it is over."""
+    """Extension -> how long it talked with the customer, in the order of the talks; a talk counts when it is over, at the latest
+    with the call: the leaving of a bridge may be lost."""
     found: dict[str, int] = {}
+    ended_ms = end_ms(call)
     for talk in call.talks:
-        length_ms = max(0, (talk.end_ms or talk.start_ms) - talk.start_ms)
+        until_ms = talk.end_ms if talk.end_ms is not None else ended_ms
+        length_ms = max(0, until_ms - talk.start_ms) if until_ms is not None else 0
         found[talk.extension] = found.get(talk.extension, 0) + length_ms
     return found
 

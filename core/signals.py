@@ -181,7 +181,8 @@ def parse(signal: Envelope, *, heard_ms: int, country: str, zone: tzinfo) -> Hea
     event = reader.read()
     stream = _stream(event, reader.call_id)
     encoded = encode(event)
-    return Heard(event=event, stream=stream, digest=_digest(stream, encoded[0], encoded[2]), encoded=encoded)
+    digest = _digest(stream, encoded[0], {**encoded[2], **reader.instead})
+    return Heard(event=event, stream=stream, digest=digest, encoded=encoded)
 
 
 def derived_call_ids(signal: Envelope, heard_ms: int) -> tuple[str, str]:
@@ -252,6 +253,8 @@ class _Reader:
         self._country = country
         self._zone = zone
         self.call_id = safe_id(signal.unique_id)
+        self.instead: dict[str, Any] = {}
+        """What the signal said in place of what was concluded from it and would differ in a repeat."""
 
     def read(self) -> AnyObservation:
         match self._signal.event:
@@ -415,6 +418,10 @@ class _Reader:
                 end = start + int(seconds * 1000)
             elif end is not None and start is None:
                 start = end - int(seconds * 1000)
+            elif start is None:
+                # How long, but not when: it is told as soon as it is over.
+                start, end = self._heard_ms - int(seconds * 1000), self._heard_ms
+                self.instead = {"received_ms": None, "started_ms": None, "ended_ms": None, "duration": seconds}
         return (start, start, end if end is not None else start)
 
     def _logged_as_answered(self, extensions: tuple[str, ...], times: tuple[int | None, int | None, int | None]) -> bool:

@@ -43,7 +43,7 @@ def row_of(call: Call, phase_ms: int, failures: int) -> dict[str, Any]:
 
 def told(state: Call, phase_ms: int, failures: int) -> dict[str, Any]:
     """The same of the call as it is."""
-    talks, cards = state.talks, state.remote.open_cards
+    cards = state.remote.open_cards
     outcome, needed, talked = conclusions.outcome(state), parked(state), talked_ms(state)
     whose = attribution(state, _Nobody())[0]
     return {
@@ -59,7 +59,7 @@ def told(state: Call, phase_ms: int, failures: int) -> dict[str, Any]:
         "extension": whose,
         "started_ms": conclusions.start_ms(state),
         "ended_ms": conclusions.end_ms(state),
-        "talk_ms": max(0, sum((talk.end_ms or talk.start_ms) - talk.start_ms for talk in talks)),
+        "talk_ms": sum(talked.values()),
         "moysklad_call": state.remote.call,
         "open_cards": len(cards),
         "failures": failures,

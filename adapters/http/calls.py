@@ -69,7 +69,10 @@ async def get_call(request: web.Request) -> web.Response:
     ``numbers=hide``: without anybody's number or name. ``download=1``: as a file for a ticket; there is no secret in either.
     ``lang=ru``: its sentences in Russian.
     """
-    enterprise, disguised = request.match_info["enterprise"], request.query.get("numbers") == "hide"
+    enterprise, numbers = request.match_info["enterprise"], request.query.get("numbers", "")
+    if numbers not in ("", "hide"):  # whoever misspells it must not be given the numbers
+        raise Problem(400, "numbers is not understood", field="numbers", hint="numbers=hide, or leave it out")
+    disguised = numbers == "hide"
     russian = request.query.get("lang") == "ru"
     try:
         replay = await services(request).replay(enterprise, request.match_info["call"], disguised=disguised, russian=russian)

@@ -29,6 +29,7 @@ from adapters.moysklad.numbers import number_key
 from core.contacts import Contact, Responsible, as_raw, numbers_of
 from core.events import Exchange
 from core.settings import Settings
+from core.values import ANONYMOUS
 
 UID: Final = "ms:"
 NO_NAME: Final = "the customer's only name is the number"
@@ -178,11 +179,16 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 
 def _asked(fields: Any) -> tuple[str, str]:
-    """Phone and enterprise. Raises Problem 400 that names the field which is missing."""
+    """Phone and enterprise. Raises Problem 400 that names the field which is missing.
+
+    An empty ``phone`` is a hidden caller (CONTRACT-ASTERISK, Phone), whom nobody knows.
+    """
     found = []
     for name, most in (("phone", MAX_PHONE), ("enterprise_number", 64)):
         value = fields.get(name)
         text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        if not text and name == "phone" and value == "":
+            text = ANONYMOUS
         if not text:
             raise Problem(400, f"{name} is missing", field=name, hint=f"say {name}, as text")
         if len(text) > most or not text.isprintable():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -114,6 +114,18 @@ async def test_an_order_for_an_enterprise_says_how_many_calls_it_is_about(
     assert await work.retry_call("0367", "A", by="anna") is Ordered.ORDERED
     assert [(each.enterprise, each.call) for each in (await work.listing("0367")).orders] == [("0367", ""), ("0367", "A")]
     assert (await work.listing("0999")).orders == ()
+
+
+async def test_an_order_that_the_service_put_off_says_until_when(
+    work: ParkedWork, pg_pool: Any, pg_store: PostgresEventStore
+) -> None:
+    await record(pg_store, "A", parked_history("A"))
+    await index(pg_pool, pg_store)
+    await work.retry_enterprise("0367", by="the service")
+    await pg_pool.execute("UPDATE retry_orders SET ripe_at = requested_at + interval '8 minutes'")
+    (order,) = (await work.listing()).orders
+    until = datetime.fromtimestamp(order.ripe_ms / 1000, UTC)
+    assert f"  0367: everything is asked again at {until:%Y-%m-%d %H:%M:%S} (the service)" in in_words(await work.listing(), UTC)
 
 
 async def test_the_listing_in_words(work: ParkedWork, pg_pool: Any, pg_store: PostgresEventStore) -> None:

@@ -241,8 +241,17 @@ def test_a_card_request_alone_begins_a_call_that_rings() -> None:
 def test_a_card_request_within_a_call_adds_who_was_asked_for_and_nothing_else() -> None:
     call = call_of(RING + "1 A card 103 101\n2 A card 103")
     assert call.requested == ("103", "101")
-    assert call.rung == ("101", "102", "103")
+    assert call.rung == ("101", "102"), "he is shown a card, and does not ring"
     assert len(call.dials) == 1
+
+
+def test_who_is_to_be_shown_a_card_counts_as_rung_where_no_dial_was_heard() -> None:
+    assert call_of("0 A start\n1 A card 103").rung == ("103",)
+
+
+def test_a_card_request_after_the_end_names_nobody() -> None:
+    call = call_of("0 A start\n9 A hangup status=0\n9.5 A card 103")
+    assert (call.requested, call.rung) == ((), ())
 
 
 def test_the_number_is_the_first_one_that_is_not_hidden() -> None:

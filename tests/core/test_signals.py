@@ -381,6 +381,16 @@ def test_a_call_is_logged_as_a_whole(told: dict[str, Any], answered: bool, secon
     assert (said.number, said.extensions, said.direction) == ("+375290000001", ("151",), Direction.INCOMING)
 
 
+def test_a_logged_call_that_tells_only_how_long_it_was_has_just_ended() -> None:
+    told = {**LOGGED, "duration": 65}
+    first, again = heard(Wire.LOG_CALL, told), heard(Wire.LOG_CALL, told, heard_ms=HEARD_MS + 90_000)
+    assert isinstance(first.event, HangupObserved)
+    assert (first.event.started_ms, first.event.ended_ms) == (HEARD_MS - 65_000, HEARD_MS)
+    assert first.event.answered
+    assert again.digest == first.digest, "a repeat is recognised though its times are others"
+    assert heard(Wire.LOG_CALL, {**told, "duration": 66}).digest != first.digest
+
+
 def test_a_logged_call_may_be_the_pbx_hangup() -> None:
     said = event(Wire.LOG_CALL, {"enterprise_number": "0367", "raw": pbx("hangup", CallStatus="0")})
     assert isinstance(said, HangupObserved)

@@ -190,6 +190,8 @@ async def test_calls_are_found_and_replayed_by_every_name(rig: Rig, http: Any) -
     for nothing in ("phone=375290000002", "extension=150", "outcome=lost", "from=9999-12-31", "to=0001-01-01", "failed=1"):
         assert (await ask(http, "GET", f"/ms-admin/api/calls?{nothing}")) == (200, {"calls": [], "after": None})
     story = await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}")
+    status, refused = await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}?numbers=hidden")
+    assert (status, refused["field"]) == (400, "numbers"), "whoever misspells it is not given the numbers"
     assert story[0] == 200
     for name in (told["calls"][0]["moysklad_call"], f"{PHONE}@2026-11-23 15:14"):
         assert await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{quote(name)}") == story

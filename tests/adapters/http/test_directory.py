@@ -44,6 +44,11 @@ async def test_a_name_made_of_the_number_is_no_name(rig: Rig, name: str) -> None
     assert (status, told["name"], told["reason"]) == (200, None, "the customer's only name is the number")
 
 
+async def test_an_empty_phone_is_a_hidden_caller_whom_nobody_knows(rig: Rig) -> None:
+    status, told = await get(rig, "customer-name", "")
+    assert (status, told["name"]) == (200, None)
+
+
 async def test_of_several_one_is_chosen_and_that_is_said(rig: Rig) -> None:
     await client(rig, "+375290000066", "+375290000066")
     await client(rig, "ООО Настоящее", "80290000066")
