@@ -6,6 +6,7 @@ Single posts and the stream share it: ``prepare`` makes a body into an append, `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -25,8 +26,9 @@ from adapters.outages import is_outage, unavailable
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
-from core.events import HangupObserved, encode
+from core.events import DialObserved, HangupObserved, UnknownEventType, decode, encode
 from core.ports import Append, Appended, EventStore, NewEvent, StreamId
+from core.repeats import digest_of_ringing_again
 from core.settings import Settings, SettingsError
 from core.signals import REPEAT_WINDOW_MS, Envelope, Heard, SignalError, Wire, derived_call_ids, envelope, parse, redact
 
@@ -87,6 +89,10 @@ class Taken:
     call: str
     duplicate: bool
     position: int
+
+
+class SaidBefore(Exception):
+    """The same words were recorded before, and that may mean something: the ordinary way finds out whether it does."""
 
 
 class UnknownEnterprise(SignalError):
@@ -182,11 +188,13 @@ class Ingest:
         return future
 
     def given(self, prepared: Prepared, future: Recording) -> Taken:
-        """The outcome of what :meth:`give` started. Raises StoreUnavailable, AppendRefused."""
+        """The outcome of what :meth:`give` started. Raises StoreUnavailable, AppendRefused, SaidBefore."""
         self._given -= 1
         (result,) = future.result()
         if isinstance(result, VersionConflict):
             raise result  # never: a signal expects no version
+        if result.duplicate and _may_ring_again(prepared.append):
+            raise SaidBefore
         return self._taken(prepared, result)
 
     async def prepare_heard(self, enterprise: str, heard: Heard) -> Prepared:
@@ -243,8 +251,20 @@ class Ingest:
             if isinstance(result, VersionConflict):
                 raise result  # never: a signal expects no version
             duplicate = result.duplicate and not (again and await self._is_ours(each.append, result))
-            taken.append(self._taken(each, msgspec.structs.replace(result, duplicate=duplicate)))
+            if duplicate and _may_ring_again(each.append) and (anew := await self._ringing_again(each.append)) is not None:
+                taken += await self.record([replace(each, append=anew)], again=again)
+            else:
+                taken.append(self._taken(each, msgspec.structs.replace(result, duplicate=duplicate)))
         return taken
+
+    async def _ringing_again(self, append: Append) -> Append | None:
+        """The same dial as another one, if the telephones ring again; None where it repeats what is recorded."""
+        dial, history = decode(DialObserved.type, append.events[0].schema, append.events[0].data), []
+        for each in await self._store.read(append.stream):
+            with contextlib.suppress(UnknownEventType):
+                history.append(decode(each.type, each.schema, each.data))
+        digest = digest_of_ringing_again(append.stream.name, history, dial) if isinstance(dial, DialObserved) else None
+        return None if digest in (None, append.digest) else msgspec.structs.replace(append, digest=digest)
 
     def _taken(self, prepared: Prepared, appended: Appended) -> Taken:
         self.heard += 1
@@ -366,6 +386,10 @@ def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, 
         due_ms=now_ms + SAFETY_NET_MS if heard.stream.startswith("call/") else None,
     )
     return Prepared(append=append, enabled=settings.enabled)
+
+
+def _may_ring_again(append: Append) -> bool:
+    return append.events[0].type == DialObserved.type
 
 
 def _needs_a_name(signal: Envelope) -> bool:

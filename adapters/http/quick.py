@@ -28,7 +28,7 @@ from aiohttp.web_server import Server as WebServer
 
 from adapters.http.answers import told, unavailable
 from adapters.http.services import Holder
-from adapters.ingest import Ingest, Prepared, Recording
+from adapters.ingest import Ingest, Prepared, Recording, SaidBefore
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.signals import Wire
 
@@ -186,7 +186,7 @@ class QuickConnection(RequestHandler):
             if self._pending is future:
                 self._unavailable(known, str(error))
             return
-        except (AppendRefused, VersionConflict) as error:  # the ordinary way finds the same and says it
+        except (AppendRefused, VersionConflict, SaidBefore) as error:  # the ordinary way finds the same and says it
             if self._pending is future:
                 self._again(data, error)
             return

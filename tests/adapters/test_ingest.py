@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from adapters.ingest import KEPT_BODY, PREPARED_IN_A_ROW, Ingest, Patience, Prepared, Taken
+from adapters.ingest import KEPT_BODY, PREPARED_IN_A_ROW, Ingest, Patience, Prepared, SaidBefore, Taken
 from adapters.memory_store import MemoryEventStore
 from adapters.settings_store import SettingsStore
 from adapters.vault import Vault
@@ -192,6 +192,36 @@ async def test_what_an_attempt_recorded_before_it_failed_is_no_repeat(rig: Rig) 
     outcomes = await ingest.record(prepared, again=True)
     assert [isinstance(each, Taken) and each.duplicate for each in outcomes] == [False, True]
     assert (ingest.heard, ingest.duplicates, await store.head()) == (2, 1, 1)
+
+
+def ringing(*extensions: str) -> dict[str, Any]:
+    raw = {"UniqueId": "1.1", "Phone": "375290000001", "Extensions": list(extensions), "CallType": 0, "Trunk": "t"}
+    return {"event": "dial", "enterprise_number": ENTERPRISE, "raw": raw}
+
+
+async def test_telephones_that_ring_in_turn_have_the_card_each_time(rig: Rig) -> None:
+    """A queue rings 101, 102 and 101 again, and says the same of the first and the third (CONTRACT-ASTERISK, quirk 3)."""
+    for turn, extension in enumerate(("101", "102", "101", "102", "101")):
+        taken = await rig.service.ingest.take(Wire.CALL_EVENT, ringing(extension))
+        assert not taken.duplicate, turn
+        assert (await rig.service.ingest.take(Wire.CALL_EVENT, ringing(extension))).duplicate, "delivered twice"
+        await rig.settle()
+        await rig.wait(10_000)
+        (row,) = await rig.rows()
+        shown = [event["extension"] for event in row["events"] if event["event_type"] == "SHOW"]
+        assert shown == ["101", "102", "101", "102", "101"][: turn + 1]
+
+
+async def test_what_is_given_without_waiting_goes_the_ordinary_way_where_it_may_ring_again(rig: Rig) -> None:
+    ingest = rig.service.ingest
+    await ingest.take(Wire.CALL_EVENT, ringing("101"))
+    prepared = ingest.ready(Wire.CALL_EVENT, ringing("101"))
+    assert prepared is not None
+    future = ingest.give(prepared)
+    assert future is not None
+    await future
+    with pytest.raises(SaidBefore):
+        ingest.given(prepared, future)
 
 
 async def test_a_statement_that_is_wrong_is_a_bug_and_not_an_outage(rig: Rig) -> None:

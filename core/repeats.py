@@ -1,0 +1,41 @@
+"""The same words a second time: a repeat of what was delivered before, or the telephones ring again (CONTRACT-ASTERISK, quirk 3).
+
+A dial says whom the PBX rings, and not when: a queue that rings 101, 102 and 101 again says the same of the first and the third.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+from core.call import is_ami
+from core.events import DialObserved, Event, HangupObserved
+from core.signals import content_digest
+
+AGAIN_MS: Final = 15_000
+"""Nobody who is rung in turn is rung again sooner; whoever repeats what he thinks was lost mostly does so sooner."""
+
+
+def digest_of_ringing_again(stream: str, history: Iterable[Event], dial: DialObserved) -> bytes | None:
+    """What tells this dial, whose words were recorded before, from the earlier ones; None where it is a repeat of the last one.
+
+    It is another one if somebody else was rung in between and some time went by. A sender that repeats what was not acknowledged
+    does so in order: it repeats a dial before it tells the next one.
+    """
+    if is_ami(dial):
+        return None  # over AMI it is known whether a telephone rings again, and the digest says so already
+    words = content_digest(dial, stream)
+    said, last, between = 0, None, False
+    for event in history:
+        if isinstance(event, HangupObserved):
+            return None  # the call is over: nobody rings any more
+        if not isinstance(event, DialObserved):
+            continue
+        if content_digest(event, stream) == words:
+            said, last, between = said + 1, event, False
+        else:
+            between = True
+    if last is None or not between or dial.heard_ms - last.heard_ms < AGAIN_MS:
+        return None
+    return hashlib.sha256(words + str(said).encode()).digest()
