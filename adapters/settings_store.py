@@ -23,7 +23,7 @@ import orjson
 from adapters.outages import is_outage, unavailable
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.vault import Vault, is_encrypted
-from adapters.webhook_addresses import WebhookAddresses
+from adapters.webhook_addresses import WebhookAddresses, webhook_url
 from core.effects import Account
 from core.errors import StoreUnavailable
 from core.settings import (
@@ -502,9 +502,12 @@ class SettingsStore:
 
     def _with_addresses(self, config: dict[str, Any], webhook_uuid: object) -> dict[str, Any]:
         """The settings with what the service itself says in them."""
-        uuid = str(webhook_uuid or uuid4())
-        url = f"{self._public_url}/ms/webhook/{uuid}"
-        return {**config, "phone_api_url": PHONE_API_URL, "webhook_uuid": uuid, "webhook_url": url}
+        told = {**config, "phone_api_url": PHONE_API_URL, "webhook_uuid": str(webhook_uuid or uuid4())}
+        return {**told, "webhook_url": self.webhook_url(told)}
+
+    def webhook_url(self, config: Mapping[str, Any]) -> str:
+        """The address for clicks as it is now, whatever it was when these settings were saved."""
+        return webhook_url(self._public_url, config)
 
     def _as_current(self, enterprise: str, revision: int, config: Mapping[str, Any]) -> Current:
         return Current(

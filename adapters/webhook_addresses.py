@@ -8,14 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from core.webhook_signature import is_same_uuid
 
 FRESH_S: Final = 2.0
 MAX_SHOWN: Final = 100
 """Characters of an address that are looked at; a UUID has 36."""
+
+PATH: Final = "/ms/webhook/"
+_HERE: Final = ("127.0.0.1", "::1", "localhost")
+
+
+def webhook_url(public_url: str, config: Mapping[str, Any]) -> str:
+    """Where MoySklad's clicks of an enterprise arrive (PRODUCT D2), under the address that is in force now; empty without a UUID.
+
+    Where the service was not told its public address, the one that stands in the settings stays: somebody knew it once.
+    """
+    uuid, known = str(config.get("webhook_uuid") or ""), str(config.get("webhook_url") or "")
+    if not uuid:
+        return known
+    if urlsplit(public_url).hostname in _HERE and known.endswith(f"{PATH}{uuid}"):
+        return known
+    return f"{public_url}{PATH}{uuid}"
+
 
 Load = Callable[[], Awaitable[Iterable[tuple[str, str]]]]
 """All ``(uuid, enterprise)``. Raises StoreUnavailable."""

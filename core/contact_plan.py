@@ -10,7 +10,7 @@ from core.call import Call
 from core.cards import Note, employee_of
 from core.decisions import Limits
 from core.effects import CreateContact, FindContact
-from core.phone import looks_like_extension
+from core.phone import digits, looks_like_extension
 from core.self_test import is_test
 from core.settings import Settings
 from core.steps import Step, look, write
@@ -25,6 +25,10 @@ _CONTACT_NAMESPACE: Final = UUID("6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11")
 def contact_sync_id(enterprise: str, number: str) -> str:
     """The ``syncId`` under which one number of one enterprise becomes one client, however often it is asked for."""
     return str(uuid5(_CONTACT_NAMESPACE, f"{enterprise}:{number}"))
+
+LEAST_DIGITS: Final = 7
+MOST_DIGITS: Final = 15
+"""Digits of a telephone number with its area (E.164 ends at fifteen): a client that is named by fewer, or more, is nobody's."""
 
 
 def contact_steps(
@@ -49,6 +53,8 @@ def contact_steps(
         notes.append(Note(about="contact", text="a test call makes no client"))
     elif not settings.create_client(call.direction):
         notes.append(Note(about="contact", text="not in MoySklad, and the settings do not create clients for this direction"))
+    elif not LEAST_DIGITS <= len(digits(call.number)) <= MOST_DIGITS:
+        notes.append(Note(about="contact", text="what was told is no telephone number: no client is made of it"))
     else:
         yield create_contact(call, settings, "the number is in nobody's card, and the settings ask for a client", deadline_ms)
 

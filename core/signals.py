@@ -166,6 +166,8 @@ def envelope(wire: Wire, body: object) -> Envelope:
 
 def _event(wire: Wire, body: Mapping[str, Any]) -> str:
     said = _text(body, "event") or _text(body, "event_type")
+    if wire is Wire.INCOMING_CALL and said == "hangup":
+        return "hangup"  # posted to the wrong address: whatever ends a call must not show its card
     if wire is not Wire.CALL_EVENT:
         return _EVENT_OF_WIRE[wire]
     if not said:

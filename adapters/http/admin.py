@@ -77,7 +77,7 @@ async def get_config(request: web.Request) -> web.Response:
     """The settings in force, tokens masked, with their revision."""
     current = await _known(request)
     name, primary = await services(request).settings.about(current.enterprise)
-    return answer({**_shown(current), "name": name, "primary": primary})
+    return answer({**_shown(request, current), "name": name, "primary": primary})
 
 
 @described("settings", SettingsShown, body=SettingsUpdate)
@@ -98,7 +98,7 @@ async def put_config(request: web.Request) -> web.Response:
         )
     parts.moysklad.gateway.forget(current.account)
     await note(request, "settings_saved", enterprise=current.enterprise, revision=current.revision)
-    return answer(_shown(current))
+    return answer(_shown(request, current))
 
 
 @described("settings", SettingsShown, body=Restore)
@@ -111,7 +111,7 @@ async def restore_config(request: web.Request) -> web.Response:
         raise Problem(404, "the revision is unknown", field="restore", hint="Такой редакции нет: обновите страницу.")
     parts.moysklad.gateway.forget(current.account)
     await note(request, "settings_restored", enterprise=enterprise, restored=body.restore, revision=current.revision)
-    return answer(_shown(current))
+    return answer(_shown(request, current))
 
 
 @contextmanager
@@ -221,13 +221,9 @@ async def test_manager(request: web.Request) -> web.Response:
     body = await read_body(request, TestCardWanted)
     current, parts = await _known(request), services(request)
     extension, employee = body.extension.strip(), body.employee_id.strip()
-    if not extension and employee:
-        extension = next((number for number, each in current.settings.employees if each.id == employee), "")
-    if not extension:
+    if not extension and not employee:
         raise Problem(400, "extension is missing", field="extension", hint="Укажите добавочный номер сотрудника.")
-    if not employee:
-        mapped = current.settings.employee_for(extension)
-        employee = mapped.id if mapped is not None else ""
+    extension, employee = await _who_is_shown(parts, current, extension, employee)
     if len(parts.tasks) >= MAX_TEST_CARDS:
         raise Problem(429, "too many test cards are shown", hint="Подождите полминуты и попробуйте снова.")
     accounts = parts.moysklad.accounts
@@ -241,6 +237,24 @@ async def test_manager(request: web.Request) -> web.Response:
     await note(request, "test_card_shown", enterprise=current.enterprise, object_=extension)
     message = f"Тестовая карточка показана сотруднику с номером {extension}; через {TEST_CARD_S:.0f} с она исчезнет."
     return answer({"success": True, "message": message, "call": card.call})
+
+
+async def _who_is_shown(parts: Services, current: Current, extension: str, employee: str) -> tuple[str, str]:
+    """Extension and uuid of whom a test card is for, from the settings or from MoySklad. Raises Problem 400 for nobody's."""
+    mapped = dict(current.settings.employees)
+    extension = extension or next((number for number, each in mapped.items() if each.id == employee), "")
+    if extension in mapped:
+        return extension, employee or mapped[extension].id
+    everybody = await parts.moysklad.accounts.with_extensions(current.account)
+    if isinstance(everybody, str):  # MoySklad says so itself when the card is sent
+        return extension, employee
+    extension = extension or next((each.extension for each in everybody if each.id == employee), "")
+    if not any(each.extension == extension for each in everybody):
+        nobody = f"Ни у кого в МоёмСкладе нет добавочного номера {extension}."
+        whose = nobody if extension else "У сотрудника нет добавочного номера."
+        remedy = "Задайте его сотруднику в МоёмСкладе или сопоставьте в таблице «Сотрудники»."
+        raise Problem(400, "nobody has this extension", field="extension", hint=f"{whose} {remedy}")
+    return extension, employee
 
 
 async def _hide_later(parts: Services, current: Current, card: Any) -> None:
@@ -340,11 +354,16 @@ def _enterprise(request: web.Request) -> str:
     return enterprise
 
 
-def _shown(current: Current) -> dict[str, Any]:
+def _shown(request: web.Request, current: Current) -> dict[str, Any]:
     return {
         "enterprise_number": current.enterprise,
         "revision": current.revision,
-        "ms": masked(current.config),
+        "ms": _with_address(request, masked(current.config)),
         "effective": msgspec.to_builtins(current.settings),
         "problems": list(current.settings.problems),
     }
+
+
+def _with_address(request: web.Request, config: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the webhook's address as it is now."""
+    return {**config, "webhook_url": services(request).settings.webhook_url(config)} if config.get("webhook_uuid") else config

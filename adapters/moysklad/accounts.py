@@ -160,7 +160,7 @@ class Accounts:
 
     async def list_employees(self, account: Account) -> EmployeeList:
         """Everybody, with the extension from one API and the name from the other; what one cannot say is said in words."""
-        with_extension, colleagues = await asyncio.gather(self._extensions(account), self._colleagues(account))
+        with_extension, colleagues = await asyncio.gather(self.with_extensions(account), self._colleagues(account))
         problems: list[str] = []
         if isinstance(with_extension, str):
             problems.append(f"Добавочные номера не получены. {with_extension}")
@@ -185,7 +185,8 @@ class Accounts:
             return (), answer
         return tuple(each.name for each in _rows_of(answer) if each.name), ""
 
-    async def _extensions(self, account: Account) -> tuple[PhoneEmployee, ...] | str:
+    async def with_extensions(self, account: Account) -> tuple[PhoneEmployee, ...] | str:
+        """Who has an extension; Russian words if that cannot be had."""
         try:
             return await self._phone.employees(account.phone_key, Trail())
         except (Refused, Unavailable) as failure:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from adapters.webhook_addresses import FRESH_S, WebhookAddresses
+from adapters.webhook_addresses import FRESH_S, WebhookAddresses, webhook_url
 from core.errors import StoreUnavailable
 
 UUID, OTHER = "6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11", "6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c12"
@@ -33,6 +33,26 @@ class Table:
 @pytest.fixture
 def table() -> Table:
     return Table()
+
+
+BASE = "https://new.example.invalid/base"
+OLD = "https://old.example.invalid/ms/webhook/u-1"
+HERE = "http://127.0.0.1:8023"
+
+
+@pytest.mark.parametrize(
+    ("public", "known", "shown"),
+    [
+        (BASE, "", f"{BASE}/ms/webhook/u-1"),
+        (BASE, OLD, f"{BASE}/ms/webhook/u-1"),
+        (HERE, "", f"{HERE}/ms/webhook/u-1"),
+        (HERE, OLD, OLD),
+        (HERE, OLD.replace("u-1", "u-2"), f"{HERE}/ms/webhook/u-1"),
+    ],
+)
+def test_the_address_is_the_one_in_force_or_the_one_that_somebody_knew(public: str, known: str, shown: str) -> None:
+    assert webhook_url(public, {"webhook_uuid": "u-1", "webhook_url": known}) == shown
+    assert webhook_url(public, {"webhook_url": known}) == known
 
 
 async def test_its_own_and_nobody_s(table: Table) -> None:

@@ -25,6 +25,14 @@ from core.settings import Settings
 from tests.scenario import NUMBER, call_of, done, failed, given, ms, refused
 from tests.settings import SETTINGS, employee_id, settings_with
 
+NO_NUMBER = "what was told is no telephone number: no client is made of it"
+
+
+@pytest.mark.parametrize("length", [7, 15])
+def test_a_client_is_made_of_any_telephone_number(length: int) -> None:
+    (step,) = asked(call_of(f"0 A dial 101 number=+{'1' * length}", NOBODY))
+    assert isinstance(step[0], CreateContact)
+
 
 def test_a_number_is_one_client_of_one_enterprise() -> None:
     assert contact_sync_id("0367", NUMBER) == contact_sync_id("0367", NUMBER)
@@ -116,6 +124,9 @@ def test_a_card_waits_no_longer_than_its_deadline_and_the_record_goes_on_asking(
             settings_with(create_outgoing=False),
             ["not in MoySklad, and the settings do not create clients for this direction"],
         ),
+        (call_of(f"0 A dial 101 number=+{'1' * 6}"), SETTINGS, ["an extension is nobody's contact"]),
+        (call_of("0 A dial 101 number=+1", NOBODY), SETTINGS, [NO_NUMBER]),
+        (call_of(f"0 A dial 101 number=+{'1' * 16}", NOBODY), SETTINGS, [NO_NUMBER]),
     ],
 )
 def test_nobody_is_asked_for_and_why(call: Call, settings: Settings, said: list[str]) -> None:

@@ -354,6 +354,11 @@ def test_a_card_is_asked_for() -> None:
     assert (said.event.extensions, said.event.number, said.stream) == (("150", "151"), "+375290000001", "call/1757840723.6")
 
 
+def test_a_hangup_is_one_also_at_the_address_of_dials() -> None:
+    told = heard(Wire.INCOMING_CALL, {"enterprise_number": "0367", "event_type": "hangup", "raw": pbx("hangup")})
+    assert told.digest == heard(Wire.HANGUP_CALL, {"enterprise_number": "0367", "event_type": "hangup", "raw": pbx("hangup")}).digest
+
+
 def test_a_card_for_nobody_is_refused() -> None:
     assert refused(Wire.NOTIFY_INCOMING, dispatched(extension=..., extensions=[])).field == "extensions"
 

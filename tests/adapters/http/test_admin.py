@@ -175,6 +175,30 @@ async def test_a_test_card_needs_somebody(http: Any, body: Any) -> None:
     assert (status, told["field"]) == (400, "extension" if isinstance(body, dict) else "")
 
 
+async def test_a_test_card_for_an_extension_that_nobody_has_is_refused_in_words(rig: Rig, http: Any) -> None:
+    status, told = await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", {"extension": "999"})
+    assert (status, told["field"]) == (400, "extension")
+    assert told["hint"].startswith("Ни у кого в МоёмСкладе нет добавочного номера 999.")
+    assert await rig.rows() == []
+
+
+async def test_a_test_card_finds_the_extension_of_an_employee_in_moysklad(rig: Rig, http: Any) -> None:
+    _, listed = await ask(http, "GET", f"/ms-admin/api/employees/{ENTERPRISE}?refresh=1")
+    uuid = next(each["employee_id"] for each in listed["employees"] if each["extension"] == "151")
+    status, told = await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", {"employee_id": uuid})
+    assert (status, told["success"]) == (200, True)
+    (row,) = await rig.rows()
+    assert row["open_cards"] == ["151"]
+
+
+async def test_the_webhooks_address_is_shown_as_it_is_now(rig: Rig, http: Any) -> None:
+    """Saved under one public address, shown under the one that the service was started with since."""
+    _, before = await ask(http, "GET", CONFIG)
+    rig.service.settings._public_url = "https://new.example.invalid/base"
+    _, shown = await ask(http, "GET", CONFIG)
+    assert shown["ms"]["webhook_url"] == f"https://new.example.invalid/base/ms/webhook/{before['ms']['webhook_uuid']}"
+
+
 async def test_a_test_card_that_cannot_be_shown_says_why(http: Any) -> None:
     await ask(http, "PUT", CONFIG, {"integration_code": "a-wrong-key-of-some-length"})
     status, told = await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", {"extension": "151"})
