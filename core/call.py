@@ -75,7 +75,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
 
     ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
-    heard to stop ringing, and when.
+    heard to stop ringing, and when. ``inner``: the extension that calls another one.
     """
 
     enterprise: Enterprise
@@ -88,6 +88,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     over_ami: bool = False
     arrival_ms: int | None = None
     number: str = ANONYMOUS
+    inner: str = ""
     trunk: str = ""
     dials: tuple[Dial, ...] = ()
     stopped: tuple[tuple[str, int], ...] = ()
@@ -340,6 +341,8 @@ def _dialled(call: Draft, event: DialObserved) -> None:
         call.dials = (*call.dials, step)
     if not internal:
         call.number = _known_number(call.number, event.number)
+    else:
+        call.inner = call.inner or _extension(event.number)
     call.trunk = call.trunk or event.trunk
     _move_on_its_own(call, Trigger.DIAL_INTERNAL if internal else Trigger.DIAL)
 
@@ -441,6 +444,7 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
     if event.record_url and event.record_url not in call.recordings:
         call.recordings = (*call.recordings, event.record_url)
     if call.direction is Direction.INTERNAL:
+        call.inner = call.inner or _extension(event.number)
         _move(call, Trigger.HANG_UP_INTERNAL)
         return
     if is_external_number(event.number):
@@ -587,6 +591,11 @@ def is_unheard_end(hangup: HangupObserved) -> bool:
 
 def _known_number(known: str, said: str) -> str:
     return known if known != ANONYMOUS else said
+
+
+def _extension(number: str) -> str:
+    bare = number.lstrip("+")
+    return bare if looks_like_extension(bare) else ""
 
 
 def _least(one: int | None, other: int) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from core.call import Call
 from core.conclusions import end_ms
 from core.talk import OVERLAP_SLACK_MS
+from core.values import Direction
 
 
 def involved(call: Call) -> tuple[str, ...]:
-    """Every extension whose phone rang, or who talked with the customer, in the order heard."""
-    return tuple(dict.fromkeys([*call.rung, *(talk.extension for talk in call.talks)]))
+    """Every extension whose phone rang, or who talked with the customer, in the order heard; of an internal call also who called."""
+    calling = (call.inner,) if call.inner and call.direction is Direction.INTERNAL else ()
+    return tuple(dict.fromkeys([*calling, *call.rung, *(talk.extension for talk in call.talks)]))
 
 
 def talked_ms(call: Call) -> dict[str, int]:

@@ -23,6 +23,8 @@ HANDED_ON = ANSWERED + "36 A dial 103\n40 A enter b2 customer\n40 A enter b2 103
         ("0 A start\n5 A enter b1 customer\n5 A enter b1 103\n", {"103": 0}, None, ("103",)),
         ("0 A dial out 101\n6 A enter b1 101\n6 A enter b1 customer\n9 A leave b1 customer\n", {"101": 3_000}, 6_000, ("101",)),
         (RING + "5 A enter b1 customer\n5 A enter b1 101\n35 A hangup 101 answered\n", {"101": 30_000}, 4_000, ("101", "102")),
+        ("0 A dial 102 internal number=101\n", {}, None, ("101", "102")),
+        ("9 A hangup 102 internal number=101\n", {}, None, ("101",)),
         ("", {}, None, ()),
     ],
 )

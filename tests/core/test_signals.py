@@ -355,8 +355,8 @@ def test_a_card_is_asked_for() -> None:
 
 
 def test_a_hangup_is_one_also_at_the_address_of_dials() -> None:
-    told = heard(Wire.INCOMING_CALL, {"enterprise_number": "0367", "event_type": "hangup", "raw": pbx("hangup")})
-    assert told.digest == heard(Wire.HANGUP_CALL, {"enterprise_number": "0367", "event_type": "hangup", "raw": pbx("hangup")}).digest
+    body = {"enterprise_number": "0367", "event_type": "hangup", "raw": pbx("hangup")}
+    assert heard(Wire.INCOMING_CALL, body).digest == heard(Wire.HANGUP_CALL, body).digest
 
 
 def test_a_card_for_nobody_is_refused() -> None:
