@@ -445,8 +445,16 @@ def export_command(
     if output is None:
         click.echo(text.decode())
     else:
-        output.write_bytes(text.rstrip() + b"\n")
+        _write(output, text.rstrip() + b"\n")
         complain(f"written to {output}")
+
+
+def _write(output: Path, text: bytes) -> None:
+    """Into the file that was asked for, or one line about why not."""
+    try:
+        output.write_bytes(text)
+    except OSError as error:
+        fail(f"{error.strerror or error}: {output}")
 
 
 async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[str, ...], *, shrink: bool) -> bytes:

@@ -109,3 +109,9 @@ def test_an_old_month_goes_into_a_file_and_comes_back(command: Command, database
     assert back.exit_code == 0, back.output
     assert "in the log again, with" in back.stdout
     assert "rebuild" in back.stdout
+
+
+def test_an_export_that_cannot_be_written_is_one_line(command: Command, tmp_path: Path) -> None:
+    where = tmp_path / "nowhere" / "call.json"
+    told = command("export", "0367", "A", "-o", str(where))
+    assert (told.exit_code, told.stderr) == (1, f"No such file or directory: {where}\n")

@@ -4,7 +4,7 @@ import { mount } from "./shell.js";
 import { troubleWords, backlogWords } from "./live-health.js";
 
 const EVERY_MS = 5_000;
-const FOLLOWERS = { calls: "список звонков", journal: "журнал integration_logs", statistics: "отчёты", switchboard: "сборка звонков из частей" };
+const FOLLOWERS = { calls: "список звонков", clicks: "нажатия", journal: "журнал integration_logs", statistics: "отчёты", switchboard: "сборка звонков из частей" };
 
 function useEvery(path) {
   const told = useData(path);

@@ -16,6 +16,7 @@ from adapters.http.pages import HEADERS, PAGES, POLICY, STATIC
 from adapters.http.services import Holder
 from core.lifecycle import LIVE, Phase
 
+ROOT = Path(__file__).parents[3]
 STRICT = Guard([ip_network("127.0.0.0/8")], "inside", "admin")
 OURS = sorted(path for path in STATIC.rglob("*.js") if "vendor" not in path.parts)
 
@@ -46,6 +47,14 @@ def test_the_policy_lets_no_script_in_but_ours() -> None:
     assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == rules["form-action"] == "'self'"
     assert "unsafe" not in POLICY
     assert "http" not in POLICY
+
+
+def test_every_read_model_has_a_name_for_people() -> None:
+    told = [file.read_text(encoding="utf-8") for file in (ROOT / "projections").glob("*.py")]
+    models = {found for text in told for found in re.findall(r'^    name = "(\w+)"', text, re.MULTILINE)}
+    assert {"calls", "clicks"} <= models
+    (words,) = re.findall(r"^const FOLLOWERS = \{(.*)\};$", (STATIC / "status.js").read_text(encoding="utf-8"), re.MULTILINE)
+    assert models - set(re.findall(r"(\w+): ", words)) == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
