@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from adapters.asterisk.trial import cautions, try_login
 from adapters.backlog import Backlog, measure
@@ -41,7 +42,7 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     good &= await _parked(service, echo, backlog)
     good &= await _enterprises(service, echo)
     good &= await _pbxes(service, echo, now_ms)
-    await _rejected(pool, echo)
+    await _rejected(pool, env, echo)
     return good
 
 
@@ -127,14 +128,16 @@ async def _pbxes(service: Service, echo: Echo, now_ms: int) -> bool:
     return good
 
 
-async def _rejected(pool: Any, echo: Echo) -> None:
+async def _rejected(pool: Any, env: Environment, echo: Echo) -> None:
+    zone = ZoneInfo(env.timezone)
     day = await pool.fetchval("SELECT count(*) FROM rejected_input WHERE at > now() - interval '1 day'")
     echo(f"rejected input  {day} in the last 24 hours")
     for row in await pool.fetch(
         "SELECT at, endpoint, enterprise, error, field FROM rejected_input ORDER BY at DESC LIMIT $1", SHOWN
     ):
         field = f" ({row['field']})" if row["field"] else ""
-        echo(f"                  {row['at']:%Y-%m-%d %H:%M:%S} {row['endpoint']} {row['enterprise'] or ''}: {row['error']}{field}")
+        at = row["at"].astimezone(zone)
+        echo(f"                  {at:%Y-%m-%d %H:%M:%S} {row['endpoint']} {row['enterprise'] or ''}: {row['error']}{field}")
 
 
 def _line(echo: Echo, label: str, text: str, *, bad: bool) -> bool:

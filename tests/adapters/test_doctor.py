@@ -50,6 +50,9 @@ async def test_refused_input_and_settings_that_cannot_work_are_shown(database_ur
         assert not good
         assert f"hangup-call {ENTERPRISE}: unique_id is missing (unique_id)" in said
         assert f"{ENTERPRISE}: enabled without a Phone API key" in said
+        await rig.service.pool.execute("UPDATE rejected_input SET at = '2026-11-28 21:30:00+00'")
+        _, said = await told(rig, tmp_path)
+        assert "2026-11-29 00:30:00 hangup-call" in said, "in the PBXes' time, as a replay tells it"
         for secret in (TOKEN, SANDBOX_PHONE_KEY, SANDBOX_API_TOKEN, "+375290000001"):
             assert secret not in said
 
