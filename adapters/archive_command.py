@@ -21,7 +21,9 @@ STATEMENT_S = 24 * 3_600.0
 
 @click.command("archive")
 @click.option("--before", metavar="YYYY-MM", help="Months before this one: each into a file, then out of the database.")
-@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Where the files go (default: MS_DATA_DIR).")
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Where the files go (default: MS_DATA_DIR/archive)."
+)
 @click.option("--drop", "for_good", is_flag=True, help="Without files: these months are gone for good.")
 @click.option("--restore", "file", type=click.Path(path_type=Path, dir_okay=False), help="Bring a file's month back.")
 @click.pass_obj

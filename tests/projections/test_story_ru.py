@@ -268,3 +268,10 @@ def test_a_call_that_needs_a_person_says_so_with_the_remedy_in_russian() -> None
 def test_what_is_not_in_the_table_stays() -> None:
     assert in_russian("something new; the end is known") == "something new; конец известен"
     assert in_russian("") == ""
+
+
+def test_an_option_that_a_remedy_names_is_called_so_on_the_page() -> None:
+    fields = (Path(__file__).parents[2] / "adapters/http/static/settings-fields.js").read_text(encoding="utf-8")
+    remedy = in_russian("check the Phone API key, or set the signature's check to «log» in the integration's settings")
+    (option,) = re.findall("«(.+)»", remedy)
+    assert f'"{option}"' in fields
