@@ -9,7 +9,7 @@ from core.values import Direction
 
 
 def involved(call: Call) -> tuple[str, ...]:
-    """Every extension whose phone rang, or who talked with the customer, in the order heard; of an internal call also who called."""
+    """Every extension whose phone rang, or who talked with the customer, as heard; of an internal call who called, too."""
     calling = (call.inner,) if call.inner and call.direction is Direction.INTERNAL else ()
     return tuple(dict.fromkeys([*calling, *call.rung, *(talk.extension for talk in call.talks)]))
 
