@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -236,14 +236,23 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
     )
 
 
+COMMAND_WAITS_S: Final = 20.0
+"""A person waits for an answer; the service, which others wait for, waits for its database however long that takes."""
+
+
 @contextlib.asynccontextmanager
-async def database(env: Environment, report: Callable[[str], None]) -> AsyncIterator[str]:
-    """A migrated database: the configured one, or the embedded server's, for as long as the block runs."""
+async def database(
+    env: Environment, report: Callable[[str], None], *, within_s: float | None = COMMAND_WAITS_S
+) -> AsyncIterator[str]:
+    """A migrated database: the configured one, or the embedded server's, for as long as the block runs.
+
+    Raises StoreUnavailable where it does not answer ``within_s``; None: it is waited for.
+    """
     async with contextlib.AsyncExitStack() as stack:
         dsn = env.database_url
         if dsn is None:
             dsn = await stack.enter_async_context(embedded_postgres(env.data_dir, on_progress=report))
-        await wait_for_database(dsn, report)
+        await wait_for_database(dsn, report, within_s=within_s)
         connection = await connect(dsn)
         try:
             await migrate(connection, report=report)
@@ -318,7 +327,7 @@ async def _work(env: Environment, holder: Holder) -> None:
 
     password = AdminPassword(load_or_create_password(env))
     async with contextlib.AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(database(env, waiting))
+        dsn = await stack.enter_async_context(database(env, waiting, within_s=None))
         options = service_options(env, dsn, env.local_url)
         connection = await connect(dsn)
         try:

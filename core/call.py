@@ -48,7 +48,7 @@ from core.events import (
     RingEnded,
 )
 from core.lifecycle import LIVE, Phase, Trigger, next_phase
-from core.phone import looks_like_extension
+from core.phone import as_extension, is_external_number
 from core.remote import Remote, RemoteDraft
 from core.talk import Bridges, Parties, Talk
 from core.values import ANONYMOUS, CallId, Direction, Enterprise
@@ -342,7 +342,7 @@ def _dialled(call: Draft, event: DialObserved) -> None:
     if not internal:
         call.number = _known_number(call.number, event.number)
     else:
-        call.inner = call.inner or _extension(event.number)
+        call.inner = call.inner or as_extension(event.number)
     call.trunk = call.trunk or event.trunk
     _move_on_its_own(call, Trigger.DIAL_INTERNAL if internal else Trigger.DIAL)
 
@@ -444,7 +444,7 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
     if event.record_url and event.record_url not in call.recordings:
         call.recordings = (*call.recordings, event.record_url)
     if call.direction is Direction.INTERNAL:
-        call.inner = call.inner or _extension(event.number)
+        call.inner = call.inner or as_extension(event.number)
         _move(call, Trigger.HANG_UP_INTERNAL)
         return
     if is_external_number(event.number):
@@ -593,15 +593,5 @@ def _known_number(known: str, said: str) -> str:
     return known if known != ANONYMOUS else said
 
 
-def _extension(number: str) -> str:
-    bare = number.lstrip("+")
-    return bare if looks_like_extension(bare) else ""
-
-
 def _least(one: int | None, other: int) -> int:
     return other if one is None or other < one else one
-
-
-def is_external_number(number: str) -> bool:
-    """Whether this is a customer's number: not hidden, not an extension (CONTRACT-ASTERISK)."""
-    return number != ANONYMOUS and not looks_like_extension(number.lstrip("+"))

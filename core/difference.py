@@ -107,6 +107,9 @@ def compare(was: Facts, would: Facts) -> tuple[Change, ...]:
         if about not in was or about not in would or not _same(about, was[about].value, would[about].value)
     ]
     gone = {change.about for change in found if change.was is None or change.would is None}
+    if "employee" in gone and "extension" in was and "extension" not in {change.about for change in found}:
+        # MoySklad finds the employee by the extension, whether we name him or not (CONTRACT-MOYSKLAD 1.4).
+        found = [change for change in found if change.about != "employee"]
     return tuple(change for change in found if not _follows(change.about, gone))
 
 

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from core.call import is_external_number
 from core.events import (
     ArrivalObserved,
     BridgeEntered,
@@ -33,7 +32,7 @@ from core.events import (
     HangupObserved,
     Observation,
 )
-from core.phone import digits, looks_like_extension, strip_technology
+from core.phone import digits, is_external_number, looks_like_extension, strip_technology
 from core.values import Direction
 
 PARASITE_WINDOW_MS: Final = 15_000

@@ -59,6 +59,17 @@ def looks_like_extension(text: str) -> bool:
     return 2 <= len(text) <= 6 and text.isdigit() and text.isascii()
 
 
+def as_extension(number: str) -> str:
+    """The extension that a number is, without its plus; empty where it is none."""
+    bare = number.lstrip("+")
+    return bare if looks_like_extension(bare) else ""
+
+
+def is_external_number(number: str) -> bool:
+    """Whether this is a customer's number: not hidden, not an extension (CONTRACT-ASTERISK)."""
+    return number != ANONYMOUS and not looks_like_extension(number.lstrip("+"))
+
+
 def strip_technology(text: str) -> str:
     """The peer behind ``SIP/150``, ``PJSIP/101-0000001c`` or ``Local/152@ctx-0002;2``: ``150``, ``101``, ``152``.
 

@@ -86,6 +86,9 @@ EXPECTED_MS: Final = 2_500
 """A more urgent request that was told when to come again may be this late; after that a less urgent one is let try in its
 place."""
 
+FORGOTTEN_MS: Final = 60_000
+"""Nobody has asked for so long after the next try was due: whether MoySklad is still away is not known."""
+
 ASKED_FOR: Final = -(10**15)
 """In place of the last failure's time when somebody asks for a try now: so long ago that no wait is left."""
 
@@ -170,6 +173,11 @@ class Breaker:
         # the doubling ends long before the exponent could matter
         wait_ms = min(first_ms << min(self.failures - 1, 16), LONGEST_WAIT_MS[urgency])
         return self._failed_ms + int(wait_ms * self._patience)
+
+    def is_forgotten(self, now_ms: int) -> bool:
+        """Whether it was away when it was last asked, and nobody has needed it since."""
+        overdue_ms = now_ms - self.next_ms(Urgency.BACKLOG)
+        return self.state is State.OPEN and not self.probing and overdue_ms >= FORGOTTEN_MS
 
     def told_to_come_again(self, now_ms: int, urgency: Urgency, retry_after_ms: int) -> None:
         """Remember that a request of this urgency is on its way: the less urgent leave the next try to it."""

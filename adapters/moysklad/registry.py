@@ -100,7 +100,8 @@ class LimitsRegistry:
             return ()
         now_ms = self._now_ms()
         latest = {turnstile.whose: turnstile for turnstile in self._known.values()}
-        return tuple(turnstile.describe(now_ms) for turnstile in latest.values() if turnstile in unwell)
+        troubled = [turnstile for turnstile in latest.values() if turnstile in unwell and not turnstile.is_forgotten]
+        return tuple(turnstile.describe(now_ms) for turnstile in troubled)
 
     def traffic(self) -> Mapping[Api, Traffic]:
         """What was asked of each API."""

@@ -402,6 +402,11 @@ class Turnstile:
         return self._breaker.suspect
 
     @property
+    def is_forgotten(self) -> bool:
+        """It was away when it was last asked, long ago: the next request may try, and nobody need be told."""
+        return self._breaker.is_forgotten(self.now_ms())
+
+    @property
     def is_away(self) -> bool:
         """MoySklad is known to be away: whoever is in no hurry would be sent away now."""
         return isinstance(self._breaker.advise(self.now_ms(), Urgency.BACKLOG), Away)
@@ -429,6 +434,8 @@ class Turnstile:
         api, enterprise = self.whose
         waits_until_ms = max(breaker.next_ms(Urgency.LIVE), self._held_until_ms)
         state = "half-open" if breaker.state is State.OPEN and breaker.probing else str(breaker.state)
+        if breaker.is_forgotten(now_ms):
+            state = str(State.CLOSED)  # the next request goes through: nothing is known against it
         return AccountState(
             api=api,
             enterprise=enterprise,

@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import asyncpg
 import orjson
 
+from core.errors import StoreUnavailable
+
 SCHEMA: Final = "ms"
 """Our tables live in a schema of their own: the database may be the dispatcher's, with tables called ``calls`` or ``events``."""
 
@@ -160,12 +162,15 @@ async def in_time(work: Awaitable[T], seconds: float) -> T:
     return task.result()
 
 
-async def wait_for_database(dsn: str, report: Callable[[str], None]) -> None:
-    """Return once the database answers, however long that takes; each new reason to wait is reported once, in words.
+async def wait_for_database(dsn: str, report: Callable[[str], None], *, within_s: float | None = None) -> None:
+    """Return once the database answers; each new reason to wait is reported once, in words.
 
-    Raises ValueError for a DSN that cannot be understood: waiting would not help.
+    Raises StoreUnavailable after ``within_s`` (None: it waits however long that takes), and ValueError for a DSN that cannot be
+    understood: waiting would not help.
     """
     where, told, attempt = describe(dsn), "", 0
+    clock = asyncio.get_running_loop().time
+    began_s = clock()
     while True:
         try:
             connection = await _open(dsn, **_settings())
@@ -181,6 +186,8 @@ async def wait_for_database(dsn: str, report: Callable[[str], None]) -> None:
         if reason != told:
             report(f"waiting for PostgreSQL at {where}: {reason}")
             told = reason
+        if within_s is not None and clock() - began_s >= within_s:
+            raise StoreUnavailable(f"PostgreSQL at {where} does not answer", "start it, or correct DATABASE_URL")
         await asyncio.sleep(_WAITS_S[min(attempt, len(_WAITS_S) - 1)])
         attempt += 1
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from core.call import STEPS, Call, evolve, fold, initial, is_external_number, pack, unpack
+from core.call import STEPS, Call, evolve, fold, initial, pack, unpack
 from core.decisions import Limits, decide, next_deadline
 from core.events import (
     EVENT_TYPES,
@@ -31,6 +31,7 @@ from core.events import (
 )
 from core.history_file import load
 from core.lifecycle import Phase
+from core.phone import is_external_number
 from core.values import ANONYMOUS, Direction
 from tests.scenario import NUMBER, call_of, events, ms
 

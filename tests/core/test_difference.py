@@ -112,6 +112,15 @@ def test_what_follows_from_a_missing_call_or_card_is_not_told_beside_it() -> Non
     assert told == {"call", "extension", "contact", "client made", "card 101", "card 102"}
 
 
+def test_an_employee_who_is_not_named_is_found_by_the_extension_all_the_same() -> None:
+    named, quiet = of(TALK), of(TALK, settings_with(mapped=()))
+    assert "employee" in named
+    assert "employee" not in quiet
+    assert "employee" not in {change.about for change in compare(named, quiet)}
+    other = {**quiet, "extension": Fact(value="102")}
+    assert "employee" in {change.about for change in compare(named, other)}
+
+
 def test_changes_that_come_to_the_same() -> None:
     def change(**fields: Any) -> Change:
         return Change(**{"about": "card 101", "was": None, "would": cards(("shown", 1)).value, **fields})

@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
-from adapters.moysklad.breaker import Outcome
+from adapters.moysklad.breaker import FORGOTTEN_MS, LONGEST_WAIT_MS, OPENS_AT, Outcome
 from adapters.moysklad.errors import Api, ApiRefusal
 from adapters.moysklad.limits import WEIGHT_RISES_MS
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.moysklad.traffic import BUCKETS_S, Traffic
 from core.effects import Deferred
+from core.values import Urgency
 from tests.adapters.moysklad.support import NOW_MS, FakeTime, seasoned
 from tests.adapters.moysklad.virtual import BACKLOG, finish, in_virtual_time, loop_ms, place_at
 
@@ -112,6 +113,22 @@ def test_of_an_enterprise_s_credentials_the_one_asked_last_is_troubled_or_not() 
         (left,) = registry.troubled()
         assert left == registry.snapshot()[1]
         assert (left.api, left.state) == ("json", "refused")
+
+    in_virtual_time(run())
+
+
+def test_an_account_that_nobody_has_asked_since_its_next_try_was_due_is_no_trouble() -> None:
+    """It was away then. Whether it still is, the next request finds out, which nobody keeps from it."""
+
+    async def run() -> None:
+        registry = seasoned(clock=loop_ms, now_ms=lambda: NOW_MS + loop_ms())
+        for _ in range(OPENS_AT):
+            finish(await place_at(registry.of(Api.JSON, "quiet"), enterprise="0367", wait_ms=60_000), Outcome.AWAY)
+        (away,) = registry.troubled()
+        assert away.state == "open"
+        await asyncio.sleep(LONGEST_WAIT_MS[Urgency.BACKLOG] / 1_000 + FORGOTTEN_MS / 1_000)
+        assert registry.troubled() == ()
+        assert [each.state for each in registry.snapshot()] == ["closed"]
 
     in_virtual_time(run())
 

@@ -92,6 +92,17 @@ async def test_waiting_for_a_server_that_comes_later(database_url: str) -> None:
     server.close()
 
 
+async def test_waiting_has_an_end_for_a_person(database_url: str) -> None:
+    told: list[str] = []
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        dsn = over_tcp(database_url, listener.getsockname()[1])
+        with pytest.raises(StoreUnavailable) as ended:
+            await wait_for_database(dsn, told.append, within_s=0.0)
+    where = told[0].removeprefix("waiting for ").partition(": ")[0]
+    assert ended.value.args == (f"{where} does not answer", "start it, or correct DATABASE_URL")
+
+
 async def test_a_host_that_never_answers_does_not_keep_us_from_the_next(database_url: str) -> None:
     """It accepts and says nothing, as one that was stopped: each attempt begins where the last one ended."""
     async with relay_to(database_url) as (silent, _), relay_to(database_url) as (good, _):
