@@ -18,6 +18,7 @@ import structlog
 
 from adapters.histories import Histories
 from adapters.replay_command import Sum, day_ms
+from adapters.reports import zone_named
 from adapters.time_machine import Unreadable, judged, question_of
 from core.history_file import HistoryFile
 from core.other_settings import Against
@@ -93,12 +94,15 @@ class WhatIfs:
         question = await question_of(history, against, self._histories.config)
         return self._as_json(await asyncio.to_thread(judge, question), self._zone)
 
-    async def begin(self, enterprise: str, day: str, against: Against) -> Day:
-        """Begin with a day. Raises Busy, TooMany, and ValueError(field, hint) for a day that is none."""
+    async def begin(self, enterprise: str, day: str, against: Against, *, zone: str = "") -> Day:
+        """Begin with a day of this time zone (of the PBX's, where it is not said).
+
+        Raises Busy, TooMany, and ValueError(field, hint) for a day or a zone that is none.
+        """
         running = [each.enterprise for each in self._days.values() if each.state == "running"]
         if enterprise in running or len(running) >= AT_ONCE:
             raise Busy
-        from_ms, to_ms = day_ms(day, self._zone)
+        from_ms, to_ms = day_ms(day, zone_named(zone, self._zone))
         whole = await self._histories.count_day(enterprise, from_ms, to_ms)
         if whole > MOST_CALLS:
             raise TooMany(whole)

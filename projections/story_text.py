@@ -102,6 +102,9 @@ def _moysklad(story: Story) -> str:
         parts.append(f"extension {story.moysklad['extension']}")
     if story.moysklad["comment"]:
         parts.append(f"«{story.moysklad['comment']}»")
+    if story.moysklad["recordings"]:
+        count = len(story.moysklad["recordings"])
+        parts.append(f"{count} recording{'s' if count > 1 else ''}")
     if story.moysklad["order"]:
         parts.append(f"order {story.moysklad['order_name'] or story.moysklad['order']}")
     if story.moysklad["task"]:

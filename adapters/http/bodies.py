@@ -90,9 +90,10 @@ class WhatIfWanted(Body, frozen=True, kw_only=True):
 
 
 class WhatIfDayWanted(WhatIfWanted, frozen=True, kw_only=True):
-    """And the day whose calls are tried: YYYY-MM-DD, of the PBX's time zone."""
+    """And the day whose calls are tried: YYYY-MM-DD, of the time zone ``zone`` (the PBX's where it is empty)."""
 
     day: Annotated[str, Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]$")]
+    zone: str = ""
 
 
 class PbxBody(Body, frozen=True, kw_only=True):

@@ -58,7 +58,7 @@ async def begin_day(request: web.Request) -> web.Response:
     """Begin the same for all calls of a day; it goes on in the background."""
     wanted, enterprise = await read_body(request, WhatIfDayWanted), request.match_info["enterprise"]
     try:
-        day = await services(request).what_if.begin(enterprise, wanted.day, _against(wanted))
+        day = await services(request).what_if.begin(enterprise, wanted.day, _against(wanted), zone=wanted.zone)
     except ValueError as error:
         raise not_understood(error) from error
     except Busy:

@@ -30,7 +30,7 @@ def test_the_head_of_an_answered_call() -> None:
         "  2026-11-23  15:30:00.000 - 15:30:35.000, 35.0 s",
         "  rang 101, 102; talked 101",
         "  whose call: 101 (talked with the customer last)",
-        "  at MoySklad: call call-1, contact ann, extension 101, open cards: none",
+        "  at MoySklad: call call-1, contact ann, extension 101, 1 recording, open cards: none",
         "",
         f"  {LEGEND}",
         "",

@@ -1,5 +1,5 @@
 // «А если бы…»: this call, or its whole day, run again under other settings. Nothing is saved and nothing is sent.
-import { html, useState, useEffect, useRef, useData, api, counted, date, sayError, Busy, Failed, Tag, ApiError } from "./lib.js";
+import { html, useState, useEffect, useRef, useData, api, counted, date, sayError, ZONE, Busy, Failed, Tag, ApiError } from "./lib.js";
 import { FIELD, FIELDS, changedPaths, draftLines, mappingOf, requestOf } from "./settings-fields.js";
 import { callLink } from "./calls-words.js";
 
@@ -43,7 +43,7 @@ function Form({ number, where, story, ms, onClose }) {
   const askDay = async () => {
     const then = new Date(story.start_ms), two = (value) => String(value).padStart(2, "0");
     const text = `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())}`;
-    try { setDay(await api(`/ms-admin/api/what-if-day/${encodeURIComponent(number)}`, { method: "POST", body: { ...body, day: text } })); } catch (failure) { sayError(failure); }
+    try { setDay(await api(`/ms-admin/api/what-if-day/${encodeURIComponent(number)}`, { method: "POST", body: { ...body, day: text, ...(ZONE ? { zone: ZONE } : {}) } })); } catch (failure) { sayError(failure); }
   };
   const running = day && day.state === "running";
   return html`<section class="panel what-if" aria-labelledby="what-if-title">

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -79,6 +80,19 @@ async def test_a_day_goes_on_in_the_background(rig: Rig, http: Any) -> None:
     assert any(group["what"] == "карточки у 151 не было бы" for group in told["found"]["groups"])
     _, journal = await ask(http, "GET", "/ms-admin/api/audit?action=what_if_day")
     assert [(each["object"], each["details"]) for each in journal["entries"]] == [(DAY, {"calls": 1})]
+
+
+async def test_a_day_is_the_readers_where_his_zone_is_told(http: Any) -> None:
+    """The call was at 15:14 of this day in Minsk; on Kiritimati, fourteen hours ahead of Greenwich, that is the next day."""
+    far = {**SILENT, "zone": "Pacific/Kiritimati"}
+    _, begun = await ask(http, "POST", DAYS, {**far, "day": DAY})
+    assert begun["whole"] == 0
+    await ended(http, begun["id"])
+    status, begun = await ask(http, "POST", DAYS, {**far, "day": f"{date.fromisoformat(DAY) + timedelta(days=1)}"})
+    assert (status, begun["whole"]) == (202, 1)
+    await ended(http, begun["id"])
+    status, told = await ask(http, "POST", DAYS, {"day": DAY, "zone": "Mars/Olympus"})
+    assert (status, told["field"]) == (400, "zone")
 
 
 async def test_a_day_can_be_stopped_and_one_goes_on_at_a_time(http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
