@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from core.call import AMI_WIRE
+from core.hangups import AMI_WIRE
 from core.phone import digits, looks_like_extension
 
 _CACHED: Final = 20_000

@@ -47,15 +47,12 @@ from core.events import (
     RetryRequested,
     RingEnded,
 )
+from core.hangups import AMI_WIRE, better_hangup, is_ami
 from core.lifecycle import LIVE, Phase, Trigger, next_phase
 from core.phone import as_extension, is_external_number
 from core.remote import Remote, RemoteDraft
 from core.talk import Bridges, Parties, Talk
 from core.values import ANONYMOUS, CallId, Direction, Enterprise
-
-AMI_WIRE: Final = "ami/"
-"""How the wire's name begins of what was heard over AMI."""
-
 
 ECHO_MS: Final = 15_000
 """A PBX that tells of a call in two ways may be this much later with the second one."""
@@ -438,7 +435,7 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
         if own is None:
             return
         event = own
-    call.hangup = event if call.hangup is None else _better_hangup(call.hangup, event)
+    call.hangup = event if call.hangup is None else better_hangup(call.hangup, event)
     call.hangup_ms = _least(call.hangup_ms, event.heard_ms)
     call.trunk = call.trunk or event.trunk
     if event.record_url and event.record_url not in call.recordings:
@@ -450,22 +447,6 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
     if is_external_number(event.number):
         call.number = _known_number(call.number, event.number)
     _move(call, Trigger.HANG_UP)
-
-
-def _better_hangup(known: HangupObserved, event: HangupObserved) -> HangupObserved:
-    """Of two hangups of one call the one that proves more: AMI's word, then an answer, then who, then a known end."""
-
-    def proves(hangup: HangupObserved) -> tuple[bool, bool, bool, bool, bool, int]:
-        return (
-            bool(hangup.verdict),
-            not is_unheard_end(hangup),
-            hangup.answered,
-            bool(hangup.extensions),
-            hangup.ended_ms is not None,
-            hangup.ended_ms or 0,
-        )
-
-    return event if proves(event) > proves(known) else known
 
 
 def _absorbed(call: Draft, event: LegAbsorbed) -> None:
@@ -577,16 +558,6 @@ STEPS: Final[Mapping[type[Event], tuple[Step, ...]]] = {
 
 def _move(call: Draft, trigger: Trigger) -> None:
     call.phase = next_phase(call.phase, trigger)
-
-
-def is_ami(event: Observation) -> bool:
-    """Whether it was heard over AMI (:attr:`core.ami_peers.Pbx.wire`), in order and with exact times."""
-    return event.wire.startswith(AMI_WIRE)
-
-
-def is_unheard_end(hangup: HangupObserved) -> bool:
-    """Whether the call ended while the connection to the PBX was away: how, and exactly when, nobody heard."""
-    return is_ami(hangup) and not hangup.verdict
 
 
 def _known_number(known: str, said: str) -> str:

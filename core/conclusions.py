@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from core import talk
-from core.call import Call, is_unheard_end
+from core.call import Call
 from core.events import HangupObserved
+from core.hangups import is_unheard_end
 from core.lifecycle import LIVE, Phase
 from core.values import Direction, Outcome
 

@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-from core.call import is_ami
 from core.events import DialObserved, Event, HangupObserved
+from core.hangups import is_ami
 from core.signals import content_digest
 
 AGAIN_MS: Final = 15_000

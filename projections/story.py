@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import call as calls
-from core import conclusions
+from core import conclusions, hangups
 from core.call import Call, evolve, initial
 from core.cards import Note
 from core.decisions import Limits
@@ -317,7 +316,7 @@ def _hangup(event: HangupObserved) -> str:
         by = {"": "nobody heard who hung up", "external": "the other side hung up", "pbx": "the PBX ended it"}
         cause = f", cause {event.cause}" if event.cause is not None else ""
         return f"over: {event.verdict}, {who}; {by.get(event.hung_up_by, f'{event.hung_up_by} hung up')}{cause}"
-    if calls.is_unheard_end(event):
+    if hangups.is_unheard_end(event):
         return "over: it ended while the PBX was not heard"
     return f"hangup: {how}, {who} (CallStatus {event.status or '?'}{rewritten}{downloaded}){recording}"
 

@@ -25,7 +25,6 @@ from core.events import (
     DialObserved,
     EffectDeferred,
     Event,
-    HangupObserved,
     LegAbsorbed,
     RetryRequested,
 )
@@ -308,23 +307,6 @@ def test_of_several_hangups_the_one_that_proves_more_is_kept_and_the_first_heari
     call = call_of(RING + "9 A hangup\n12 A hangup 101 answered\n15 A hangup 102")
     assert call.hangup is not None
     assert (call.hangup.answered, call.hangup.extensions, call.hangup_ms) == (True, ("101",), ms(9))
-
-
-@pytest.mark.parametrize(
-    ("less", "more"),
-    [
-        ("hangup 102", "hangup answered end=none"),
-        ("hangup answered", "hangup 101 answered end=none"),
-        ("hangup 101 answered end=none", "hangup 101 answered end=1"),
-        ("hangup 101 answered end=1", "hangup 101 answered end=2"),
-    ],
-)
-@pytest.mark.parametrize("turned", [False, True])
-def test_what_makes_a_hangup_prove_more(less: str, more: str, turned: bool) -> None:
-    first, second = (more, less) if turned else (less, more)
-    call = call_of(f"9 A {first}\n9 A {second}")
-    assert isinstance(events(f"9 A {more}")[0], HangupObserved)
-    assert call.hangup == events(f"9 A {more}")[0]
 
 
 def test_a_lone_hangup_that_may_be_a_leg_waits_longer() -> None:

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from core.call import evolve, is_unheard_end
+from core.call import evolve
 from core.conclusions import end_ms, outcome
 from core.decisions import complete
 from core.events import DialObserved, HangupObserved
+from core.hangups import is_unheard_end
 from core.values import Direction, Outcome
 from tests.scenario import call_of, events, ms
 
