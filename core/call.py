@@ -395,6 +395,9 @@ def _closed(call: Draft, event: BridgeClosed) -> None:
 def _follow(call: Draft, _: Observation) -> None:
     """Let the phase follow the bridges: somebody talks with the customer now, or nobody does any more."""
     phase = call.phase
+    if call.hangup is not None and phase in _HEARD_TO_END:
+        _move(call, Trigger.TALK_ON if _is_handed_on(call) else Trigger.HANG_UP)
+        return
     if not call.bridges.stays or phase not in LIVE:
         return
     is_anybody_in = talk.is_anybody_in(call.bridges)
@@ -411,6 +414,21 @@ def _follow(call: Draft, _: Observation) -> None:
         # Answer and parting were both overtaken: the customer has talked all the same.
         _move(call, Trigger.ANSWER)
         _move(call, Trigger.PART)
+
+
+_HEARD_TO_END: Final = frozenset({Phase.TALKING, Phase.ENDING, Phase.OVERDUE})
+"""Where a call may stand whose hangup was heard live and which has not settled."""
+
+
+def _is_handed_on(call: Draft) -> bool:
+    """Whether the hangup that was heard is only the employee's: whom he had called, he had handed on, and they talk on.
+
+    An outgoing call's own channel is the employee's. Over AMI a hangup is the whole call's; a downloaded one is of long ago.
+    """
+    hangup = call.hangup
+    if hangup is None or hangup.downloaded or is_ami(hangup) or call.direction is not Direction.OUTGOING:
+        return False
+    return talk.is_handed_on(call.bridges, call.now_known())
 
 
 def _is_dialled_on(call: Draft, talks: tuple[Talk, ...]) -> bool:
@@ -446,7 +464,8 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
         return
     if is_external_number(event.number):
         call.number = _known_number(call.number, event.number)
-    _move(call, Trigger.HANG_UP)
+    if call.phase is not Phase.TALKING or not _is_handed_on(call):
+        _move(call, Trigger.HANG_UP)
 
 
 def _absorbed(call: Draft, event: LegAbsorbed) -> None:
@@ -498,6 +517,8 @@ def _is_own_telephone(hangup: HangupObserved, click: ClickJoined | None) -> bool
 
 def _settled(call: Draft, event: CallSettled) -> None:
     call.settled_ms = event.at_ms
+    if call.phase is Phase.TALKING and call.hangup is not None:
+        _move(call, Trigger.HANG_UP)  # it was settled when a call that was handed on still ended with the caller's channel
     _move(call, Trigger.SETTLE)
 
 

@@ -62,8 +62,21 @@ def end_ms(call: Call) -> int | None:
 
     The PBX's EndTime is cut to the second; the customer heard leaving the bridge just then is exact. A time that
     contradicts what we heard live (a wrong zone, a stopped clock) gives way to the hearing, or, in a hangup that was
-    downloaded later, to the length it tells. AMI's end is exact as it is.
+    downloaded later, to the length it tells. AMI's end is exact as it is. Of an outgoing call that was handed on the hangup
+    tells when the caller left it; it ends when the customer does.
     """
+    told = _told_end_ms(call)
+    if told is None or call.direction is not Direction.OUTGOING or (call.hangup is not None and call.hangup.precise):
+        return told
+    others = [each for each in call.talks if each.extension != call.caller]
+    if not others:
+        return told
+    left = [stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)]
+    return max(told, *left, *(each.end_ms or each.start_ms for each in others))
+
+
+def _told_end_ms(call: Call) -> int | None:
+    """When the channel that began the call ended, by the hangup and what was heard live."""
     if call.hangup is None:
         return None
     start = start_ms(call)

@@ -49,6 +49,7 @@ class Trigger(StrEnum):
     UNSAY_TALK = "unsay_talk"
     HANG_UP = "hang_up"
     HANG_UP_INTERNAL = "hang_up_internal"
+    TALK_ON = "talk_on"
     SETTLE = "settle"
     EXPIRE = "expire"
     WRITE_OFF = "write_off"
@@ -99,6 +100,7 @@ TABLE: Final[Mapping[tuple[Phase, Trigger], Phase]] = {
     # hung up; a straggler may still change what is said of the call
     (P.ENDING, T.SETTLE): P.SETTLED,
     (P.ENDING, T.ABSORB): P.ABSORBED,
+    (P.ENDING, T.TALK_ON): P.TALKING,  # only the caller's own channel ended: he had handed the customer on
     # no hangup within the maximum; a late one still corrects the record
     (P.OVERDUE, T.HANG_UP): P.ENDING,
     (P.OVERDUE, T.WRITE_OFF): P.WRITTEN_OFF,
@@ -128,6 +130,7 @@ STAYS: Final[Mapping[Trigger, str]] = {
     T.UNSAY_TALK: "only a talk can turn out to have been none",
     T.HANG_UP: "the end is known already; a repeated or downloaded hangup only adds what was missing",
     T.HANG_UP_INTERNAL: "the end is known already, or the call is known to be external",
+    T.TALK_ON: "only an ended call can turn out to go on, and only before it settles",
     T.SETTLE: "only an ended call settles, and only once",
     T.EXPIRE: "only a live call can run over its maximum",
     T.WRITE_OFF: "only an overdue call is written off",

@@ -188,6 +188,16 @@ def is_anybody_in(bridges: Bridges) -> bool:
     return None in [stay.left_ms for stay in bridges.stays]
 
 
+def is_handed_on(bridges: Bridges, parties: Parties) -> bool:
+    """Whether the customer of an outgoing call is in a bridge with somebody other than who called, on a channel of his own.
+
+    Only channels count that were heard: the connected line may still name whoever had the call before.
+    """
+    inside = [stay for stay in bridges.stays if stay.entered_ms is not None and stay.left_ms is None]
+    where = {stay.bridge for stay in inside if stay.channel != parties.anchor and parties.who(stay) is None}
+    return any(stay.bridge in where and parties.who(stay) not in (None, "", parties.caller) for stay in inside)
+
+
 def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
     """Who talked with the customer, in order of the start.
 

@@ -91,6 +91,62 @@ def test_a_blind_transfer() -> None:
     assert phases(table) == ["arrived", "ringing", "talking", "on_hold", "transferring", "talking", "on_hold", "ending"]
 
 
+HANDED_ON = """
+    0     A  dial   101 out
+    5     A  enter  b1 101
+    5     A  enter  b1 customer
+    12    A  enter  b2 102
+    20    A  leave  b1 customer
+    20    A  enter  b2 customer
+    20    A  leave  b1 101
+"""
+"""An outgoing call's customer is handed on to 102: the caller's own channel ends soon after."""
+
+
+@pytest.mark.parametrize("last", ["leave b2 customer", "leave b2 102", "close b2"])
+def test_an_outgoing_call_that_was_handed_on_goes_on_until_the_customer_is_alone(last: str) -> None:
+    handed_on = HANDED_ON + "20.6 A hangup 101 out answered\n"
+    assert phases(handed_on) == ["ringing", "talking", "on_hold", "talking"]
+    assert phases(handed_on + f"200 A {last}") == ["ringing", "talking", "on_hold", "talking", "ending"]
+    overtaken = HANDED_ON.replace("20    A  enter  b2 customer\n", "") + "20.6 A hangup 101 out answered\n21 A enter b2 customer\n"
+    assert phases(overtaken) == ["ringing", "talking", "on_hold", "ending", "talking"]
+    assert phases(overtaken + f"200 A {last}") == ["ringing", "talking", "on_hold", "ending", "talking", "ending"]
+
+
+@pytest.mark.parametrize(
+    "hangup",
+    [
+        "20.6 A hangup 101 out verdict=answered",  # over AMI it is the whole call's
+        "9000 A hangup 101 out answered end=20 downloaded",
+    ],
+)
+def test_a_hangup_that_is_the_whole_calls_ends_it_whoever_seems_to_talk(hangup: str) -> None:
+    assert phases(HANDED_ON + hangup) == ["ringing", "talking", "on_hold", "talking", "ending"]
+
+
+def test_a_customer_who_was_not_handed_on_is_not_waited_for() -> None:
+    talking = "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer\n"
+    assert phases(talking + "20.6 A hangup 101 out answered") == ["ringing", "talking", "ending"]
+    called_first = talking.replace("b1 customer", "b1 customer channel=A").replace("b1 101", "b1 102")
+    assert phases(called_first + "20.6 A hangup 101 out answered") == ["ringing", "talking", "ending"]
+    incoming = TALK + "5 A enter b1 102\n20.6 A hangup 101 answered"
+    assert phases(incoming) == ["arrived", "ringing", "talking", "ending"]
+
+
+def test_a_call_that_was_handed_on_and_never_heard_to_end_runs_over_its_maximum() -> None:
+    call = call_of(HANDED_ON + "20.6 A hangup 101 out answered")
+    assert next_deadline(call, ms(21), Limits()) == ms(7_200)
+    (fact,) = decide(call, ms(7_200), Limits())
+    overdue = fold(call, (fact,))
+    assert overdue.phase is Phase.OVERDUE
+    assert fold(overdue, events(HANDED_ON + "9000 A leave b2 customer")[-1:]).phase is Phase.ENDING
+
+
+def test_what_was_settled_when_handing_on_was_not_understood_stays_settled() -> None:
+    call = call_of(HANDED_ON + "20.6 A hangup 101 out answered", CallSettled(at_ms=ms(21), reason=""))
+    assert call.phase is Phase.SETTLED
+
+
 def test_a_service_leg_with_call_type_2_does_not_make_the_call_internal() -> None:
     table = RING + "2 A dial 103 internal\n3 A dial 103"
     call = call_of(table)

@@ -15,7 +15,7 @@ from core.events import (
     LegAbsorbed,
 )
 from core.values import Outcome
-from tests.core.test_call import ANSWERED, PARTED, RING, TALK
+from tests.core.test_call import ANSWERED, HANDED_ON, PARTED, RING, TALK
 from tests.scenario import call_of, events, ms, seconds
 from tests.settings import SETTINGS, settings_with
 
@@ -135,6 +135,16 @@ def test_of_a_downloaded_hangup_whose_clock_is_wrong_the_length_is_believed() ->
     assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=-3600 end=-3565")) == 35
     assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=3600 end=3635")) == 35
     assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=none end=-3565")) == 0
+
+
+def test_an_outgoing_call_that_was_handed_on_ends_with_the_customer_not_with_the_caller() -> None:
+    handed_on = HANDED_ON + "20.6 A hangup 101 out answered\n"
+    assert ended(call_of(handed_on + "200 A leave b2 customer\n200.1 A leave b2 102")) == 200
+    assert ended(call_of(handed_on + "200.1 A leave b2 102")) == 200.1, "when he left was not heard"
+    assert ended(call_of(handed_on)) == 20, "nothing was heard of him since"
+    assert ended(call_of(HANDED_ON + "200.6 A hangup 101 out verdict=answered\n203 A leave b2 customer")) == 200.6, "exact over AMI"
+    alone = "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer\n23 A leave b1 customer\n20.6 A hangup 101 out answered"
+    assert ended(call_of(alone)) == 20.6, "a parting that lags is no later end"
 
 
 def test_a_call_never_ends_before_it_began() -> None:

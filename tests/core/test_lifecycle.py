@@ -102,6 +102,8 @@ LEADS: list[tuple[Trigger, dict[Phase, Collection[Phase]]]] = [
     # the end is believed of every call that is not over, and of one that was given up for lack of it
     (T.HANG_UP, {P.ENDING: {P.UNHEARD, *IN_THE_PBX, P.OVERDUE, P.WRITTEN_OFF}, P.INTERNAL_ENDED: {P.INTERNAL}}),
     (T.HANG_UP_INTERNAL, {P.INTERNAL_ENDED: {P.UNHEARD, P.INTERNAL}}),
+    # an end that was only the caller's, until it is written
+    (T.TALK_ON, {P.TALKING: {P.ENDING}}),
     # time alone: each of its steps from one place
     (T.SETTLE, {P.SETTLED: {P.ENDING}}),
     (T.EXPIRE, {P.OVERDUE: IN_THE_PBX, P.INTERNAL_ENDED: {P.INTERNAL}}),
