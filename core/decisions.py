@@ -82,9 +82,9 @@ def next_deadline(call: Call, now_ms: int, limits: Limits) -> int | None:
 def complete(call: Call) -> str:
     """Why nothing that is still under way can change an ended call's record; empty when something could.
 
-    Only a talk whose every stay was heard to its end, and which the hangup confirms, is complete, or a call of which nothing
-    but its ends is ever told: any other end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4). Over AMI there
-    are no stragglers. What may be another call's leg (quirk 2) is not complete, whatever was heard of it.
+    Only an incoming call's talk whose every stay was heard to its end, and which the hangup confirms, is complete, or a call of
+    which nothing but its ends is ever told: any other end may still be corrected by a straggler (CONTRACT-ASTERISK, quirk 4).
+    Over AMI there are no stragglers. What may be another call's leg (quirk 2) is not complete, whatever was heard of it.
     """
     hangup = call.hangup
     if hangup is None or call.hangup_ms is None or call.direction is Direction.INTERNAL:
@@ -95,6 +95,8 @@ def complete(call: Call) -> str:
         return "the PBX itself said how it ended"
     if not hangup.answered or (call.over_ami and not hangup.verdict):
         return ""  # of two ways to hear of a call the better one is still to come
+    if call.direction is Direction.OUTGOING and not hangup.verdict:
+        return ""  # the caller's channel ended; whoever he called may have been handed on, and be answered in a moment
     found = call.talks
     last = talk.last_talk(found)
     if last is None:

@@ -134,11 +134,21 @@ def test_what_leaves_a_call_incomplete(why: str, table: str) -> None:
         PARTED + "35.4 A hangup 101 internal answered",
         # an attended transfer: the final hangup names the first answerer
         PARTED + "35 A enter b2 customer\n35 A enter b2 103\n50 A leave b2 customer\n50 A close b2\n50.4 A hangup 101 answered",
-        "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer\n9 A close b1\n9.4 A hangup 101 out answered",
     ],
 )
 def test_what_makes_a_call_complete(table: str) -> None:
     assert complete(call_of(table)) != ""
+
+
+def test_an_outgoing_call_waits_whether_its_customer_was_handed_on() -> None:
+    talked = "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer\n20 A close b1\n20.4 A hangup 101 out answered\n"
+    ended = call_of(talked)
+    assert (ended.phase, decided(ended, 25.3), decided(ended, 25.4)) == (Phase.ENDING, [], [CallSettled])
+    handed_on = call_of(talked + "24 A enter b2 102\n24 A enter b2 customer\n")
+    assert (handed_on.phase, decided(handed_on, 7_199)) == (Phase.TALKING, [])
+    left = call_of(talked + "24 A enter b2 102\n24 A enter b2 customer\n80 A close b2")
+    assert (left.phase, decided(left, 84.9), decided(left, 85)) == (Phase.ENDING, [], [CallSettled])
+    assert complete(call_of(talked.replace("answered", "verdict=answered"))) != "", "over AMI the hangup is the whole call's"
 
 
 BARE = "0 A dial 101 102\n"
