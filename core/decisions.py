@@ -20,6 +20,9 @@ from core.values import Direction
 ARRIVAL_LAGS_MS: Final = 8_000
 """Whatever is told of a call's beginning has been heard by then: deliveries lag by seven seconds at most (quirk 4)."""
 
+PARTED_BEFORE_MS: Final = 500
+"""A parting heard longer than this before the second that EndTime names came before the end: the hangup script takes less."""
+
 ENDS_ALONE: Final = "only the ends of this call are ever told and the hangup names who answered"
 
 
@@ -114,7 +117,21 @@ def complete(call: Call) -> str:
         return ""
     if call.hangup_ms - parted_ms > PART_TO_HANGUP_MS:
         return ""
+    if _is_parted_before_end(call, hangup, parted_ms):
+        return ""  # where he was since may be told by bridges that are still under way
     return "every bridge was heard to its end and the hangup confirms who talked"
+
+
+def _is_parted_before_end(call: Call, hangup: HangupObserved, parted_ms: int) -> bool:
+    """Whether the customer was heard to leave before the call ended, by the PBX's clock: he was handed on (quirk 2).
+
+    A clock that says that the call began after we heard of it is ahead of ours by that much, and by the second it is cut to.
+    """
+    if hangup.ended_ms is None:
+        return False
+    began_ms = hangup.received_ms if hangup.received_ms is not None and not call.is_rewritten else 0
+    ahead_ms = began_ms - (call.first_heard_ms or 0)
+    return hangup.ended_ms - (ahead_ms + 1_000 if ahead_ms > 0 else 0) - parted_ms > PARTED_BEFORE_MS
 
 
 def _is_told_by_its_ends_alone(call: Call, hangup: HangupObserved, ended_ms: int) -> bool:

@@ -370,7 +370,7 @@ def test_a_lone_hangup_that_may_be_a_leg_waits_longer() -> None:
     assert lone.is_doubtful
     assert next_deadline(lone, ms(50), Limits()) == ms(65)
     bridge = "40 A enter b1 customer\n40 A enter b1 102\n49 A leave b1 customer\n49 A leave b1 102"
-    talked = f"{bridge}\n50 A hangup 102 internal answered"
+    talked = f"{bridge}\n50 A hangup 102 internal answered end=49"
     assert decide(call_of(talked), ms(51), Limits()) == ()
     (settled,) = decide(call_of(f"0 A start\n{talked}"), ms(51), Limits())
     assert settled.type == "call_settled"

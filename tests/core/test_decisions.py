@@ -8,7 +8,7 @@ import pytest
 
 from core.call import Call, fold, initial
 from core.conclusions import PART_TO_HANGUP_MS
-from core.decisions import ARRIVAL_LAGS_MS, ENDS_ALONE, Limits, complete, decide, hold_ends_ms, next_deadline
+from core.decisions import ARRIVAL_LAGS_MS, ENDS_ALONE, PARTED_BEFORE_MS, Limits, complete, decide, hold_ends_ms, next_deadline
 from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
 from core.lifecycle import Phase
 from tests.scenario import call_of, events, ms, seconds
@@ -105,6 +105,11 @@ def test_deciding_again_after_evolving_decides_nothing() -> None:
         ("the talk has no end", TALK + "35.4 A hangup 101 answered"),
         ("the hangup names somebody else", PARTED + "35.4 A hangup 102 answered"),
         ("the hangup names nobody", PARTED + "35.4 A hangup answered"),
+        (
+            "he left before the end: the bridges of a transfer lag more than the hangup does",
+            PARTED + "37.4 A hangup 101 answered end=36",
+        ),
+        ("a rewritten hangup does not tell when the call began", PARTED + "37.4 A hangup 101 internal answered received=20 end=36"),
         ("the parting was too long ago", PARTED + f"{35.001 + PART_TO_HANGUP_MS / 1000} A hangup 101 answered"),
         ("an internal call", "0 A dial 101 internal\n9 A hangup 101 internal answered number=102"),
         ("an internal call, whoever says so", "0 A dial 101 internal\n9 A hangup 101 internal verdict=busy number=102"),
@@ -129,7 +134,10 @@ def test_what_leaves_a_call_incomplete(why: str, table: str) -> None:
     "table",
     [
         ANSWERED,
-        PARTED + f"{35 + PART_TO_HANGUP_MS / 1000} A hangup 101 answered",
+        PARTED + f"{35 + PART_TO_HANGUP_MS / 1000} A hangup 101 answered end=35",
+        PARTED.replace("35 A", f"{36 - PARTED_BEFORE_MS / 1000} A") + "37.4 A hangup 101 answered end=36",
+        PARTED + "35.4 A hangup 101 answered received=300 end=335",  # the PBX's clock is ahead of ours
+        PARTED + "37.4 A hangup 101 answered end=none",
         PARTED + "35.4 A hangup 101 102 answered",
         PARTED + "35.4 A hangup 101 internal answered",
         # an attended transfer: the final hangup names the first answerer
