@@ -402,8 +402,11 @@ class Switchboard:
                 extensions=finding.hangup.extensions,
                 answered=finding.hangup.answered,
                 ended_ms=finding.hangup.ended_ms,
+                record_url=finding.hangup.record_url,
             )
-            items.append(self._copy(into, f"consultation:{finding.leg}", consultation))
+            # The recording may come with a later hangup of the same leg, which is downloaded: then it is news once more.
+            recording = f":{finding.hangup.record_url}" if finding.hangup.record_url else ""
+            items.append(self._copy(into, f"consultation:{finding.leg}{recording}", consultation))
         return items
 
     def _join(self, enterprise: str, joining: Joining) -> list[Append]:

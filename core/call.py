@@ -456,8 +456,7 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
     call.hangup = event if call.hangup is None else better_hangup(call.hangup, event)
     call.hangup_ms = _least(call.hangup_ms, event.heard_ms)
     call.trunk = call.trunk or event.trunk
-    if event.record_url and event.record_url not in call.recordings:
-        call.recordings = (*call.recordings, event.record_url)
+    _recorded(call, event.record_url)
     if call.direction is Direction.INTERNAL:
         call.inner = call.inner or as_extension(event.number)
         _move(call, Trigger.HANG_UP_INTERNAL)
@@ -478,6 +477,12 @@ def _absorbed(call: Draft, event: LegAbsorbed) -> None:
 
 def _consulted(call: Draft, event: ConsultationObserved) -> None:
     call.consultations = (*call.consultations, event)
+    _recorded(call, event.record_url)
+
+
+def _recorded(call: Draft, url: str | None) -> None:
+    if url and url not in call.recordings:
+        call.recordings = (*call.recordings, url)
 
 
 def _clicked(call: Draft, event: ClickJoined) -> None:

@@ -193,13 +193,17 @@ class LegAbsorbed(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsultationObserved(Observation):
-    """A leg on another UniqueId carried this call's customer at its end: an attended transfer (CONTRACT-ASTERISK, quirk 2)."""
+    """A leg on another UniqueId carried this call's customer at its end: an attended transfer (CONTRACT-ASTERISK, quirk 2).
+
+    ``record_url``: the leg's own recording, which is this call's, too.
+    """
 
     type: ClassVar[str] = "consultation_observed"
     leg: str
     extensions: tuple[str, ...] = ()
     answered: bool = False
     ended_ms: int | None = None
+    record_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

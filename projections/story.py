@@ -301,7 +301,8 @@ def _heard(event: Event, state: Call) -> str:
         case LegAbsorbed():
             return f"this is a leg of call {event.into}: {event.why}"
         case ConsultationObserved():
-            return f"leg {event.leg} ended with this customer: {', '.join(event.extensions) or 'nobody'} took over"
+            recording = ", with a recording" if event.record_url else ""
+            return f"leg {event.leg} ended with this customer: {', '.join(event.extensions) or 'nobody'} took over{recording}"
         case _:
             return event.type
 

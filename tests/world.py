@@ -194,6 +194,7 @@ class World:
                 extensions=finding.hangup.extensions,
                 answered=finding.hangup.answered,
                 ended_ms=finding.hangup.ended_ms,
+                record_url=finding.hangup.record_url,
             )
             self._append(f"call/{finding.into}", consultation)
 

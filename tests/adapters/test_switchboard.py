@@ -251,6 +251,18 @@ async def test_a_consultation_and_a_parasitic_hangup_are_absorbed_once(board: Bo
     assert sum(isinstance(event, ConsultationObserved) for event in events) <= 1
 
 
+async def test_the_recording_of_an_absorbed_leg_comes_to_the_call_whenever_the_leg_tells_it(board: Board) -> None:
+    first, second = "https://rec.example.invalid/1", "https://rec.example.invalid/2"
+    leg = "20 L hangup 102 internal answered received=12 end=20"
+    signals = heard(f"0 A start\n0.5 A dial 101\n{leg}\n40 A hangup 101 answered\n{leg} rec={first}\n{leg} rec={first}")
+    await board.hear(signals)
+    await board.listen()
+    await board.hear(heard(f"9000 L hangup 102 internal answered received=12 end=20 downloaded rec={second}"))
+    await board.listen()
+    told = [event.record_url for event in (await board.streams())["call/A"] if isinstance(event, ConsultationObserved)]
+    assert told == [None, first, second]
+
+
 async def test_every_call_with_something_new_is_woken(board: Board) -> None:
     await board.hear(heard("0 A start\n0 B start\n1 A dial 101"))
     await board.listen()

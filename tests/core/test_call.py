@@ -22,6 +22,7 @@ from core.events import (
     CallOverdue,
     CallSettled,
     CallWrittenOff,
+    ConsultationObserved,
     DialObserved,
     EffectDeferred,
     Event,
@@ -357,6 +358,14 @@ def test_the_trunk_is_the_first_that_was_said() -> None:
 def test_recordings_are_kept_once_each_in_order() -> None:
     table = ANSWERED + "\n36 A hangup 101 answered rec=https://r/1\n37 A hangup 101 answered rec=https://r/1 downloaded"
     assert call_of(table + "\n38 A hangup 101 rec=https://r/2").recordings == ("https://r/1", "https://r/2")
+
+
+def test_a_recording_of_a_leg_is_the_calls_too() -> None:
+    one, two = "https://rec.example.invalid/1", "https://rec.example.invalid/9"
+    leg = ConsultationObserved(heard_ms=ms(20), leg="L", extensions=("102",), answered=True, record_url=two)
+    none = ConsultationObserved(heard_ms=ms(20), leg="L", extensions=("102",), answered=True)
+    assert call_of(f"9 A hangup 101 rec={one}", none, leg, leg).recordings == (one, two)
+    assert call_of(f"9 A hangup 101 rec={two}", leg).recordings == (two,)
 
 
 def test_of_several_hangups_the_one_that_proves_more_is_kept_and_the_first_hearing_counts() -> None:

@@ -211,6 +211,10 @@ REGISTER = RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=
             ConsultationObserved(heard_ms=0, leg="L", extensions=("103",)),
             ("heard", "leg L ended with this customer: 103 took over", ""),
         ),
+        (
+            ConsultationObserved(heard_ms=0, leg="L", extensions=("103",), record_url="https://rec.example.invalid/9"),
+            ("heard", "leg L ended with this customer: 103 took over, with a recording", ""),
+        ),
         (ConsultationObserved(heard_ms=0, leg="L"), ("heard", "leg L ended with this customer: nobody took over", "")),
         (
             ClickJoined(heard_ms=0, click="a", extension="101", number=NUMBER, uid="ivanov@demo"),

@@ -150,6 +150,7 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
         BridgeClosed(heard_ms=ms(3), bridge="b-123456789"),
         CardRequested(heard_ms=ms(4), extensions=("101",)),
         ConsultationObserved(heard_ms=ms(5), leg="B-1", extensions=("102",)),
+        ConsultationObserved(heard_ms=ms(5), leg="B-1", extensions=("102",), record_url="https://rec.example.invalid/9"),
         ConsultationObserved(heard_ms=ms(5), leg="B-1"),
         ClickJoined(heard_ms=ms(6), click="a", extension="101", number=NUMBER, uid="ivanov@demo"),
         ClickJoined(heard_ms=ms(6), click="a", extension="101", number=NUMBER, own_leg=True),
