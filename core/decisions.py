@@ -138,7 +138,8 @@ def _is_told_by_its_ends_alone(call: Call, hangup: HangupObserved, ended_ms: int
     """Whether the exchange tells dials and hangups only, and this hangup has said all that it ever will (decision 0025).
 
     One that tells bridges tells the arrival first: where that was not heard by the time that it must have come, no bridge will
-    be. An answered hangup with one name then names the answerer (PRODUCT C3), and no straggler can add to it.
+    be. An answered hangup with one name then names the answerer (PRODUCT C3). Only the hangup of an attended transfer's leg that
+    this one overtook could add to it: it is not waited for, because it could follow any call.
     """
     if call.direction is not Direction.INCOMING or call.is_rewritten or call.arrival_ms is not None or call.click is not None:
         return False
