@@ -27,6 +27,7 @@ from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import DialObserved, HangupObserved, UnknownEventType, decode, encode
+from core.hangups import is_ami
 from core.ports import Append, Appended, EventStore, NewEvent, StreamId
 from core.repeats import digest_of_ringing_again
 from core.settings import Settings, SettingsError
@@ -260,10 +261,12 @@ class Ingest:
     async def _ringing_again(self, append: Append) -> Append | None:
         """The same dial as another one, if the telephones ring again; None where it repeats what is recorded."""
         dial, history = decode(DialObserved.type, append.events[0].schema, append.events[0].data), []
+        if not isinstance(dial, DialObserved) or is_ami(dial):
+            return None  # over AMI the digest itself tells whether it rings again; a resync repeats hundreds
         for each in await self._store.read(append.stream):
             with contextlib.suppress(UnknownEventType):
                 history.append(decode(each.type, each.schema, each.data))
-        digest = digest_of_ringing_again(append.stream.name, history, dial) if isinstance(dial, DialObserved) else None
+        digest = digest_of_ringing_again(append.stream.name, history, dial)
         return None if digest in (None, append.digest) else msgspec.structs.replace(append, digest=digest)
 
     def _taken(self, prepared: Prepared, appended: Appended) -> Taken:

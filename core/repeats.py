@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from core.events import DialObserved, Event, HangupObserved
-from core.hangups import is_ami
 from core.signals import content_digest
 
 AGAIN_MS: Final = 15_000
@@ -23,8 +22,6 @@ def digest_of_ringing_again(stream: str, history: Iterable[Event], dial: DialObs
     It is another one if somebody else was rung in between and some time went by. A sender that repeats what was not acknowledged
     does so in order: it repeats a dial before it tells the next one.
     """
-    if is_ami(dial):
-        return None  # over AMI it is known whether a telephone rings again, and the digest says so already
     words = content_digest(dial, stream)
     said, last, between = 0, None, False
     for event in history:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -15,8 +16,9 @@ from adapters.vault import Vault
 from bench.by_hand import Clock
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.ports import Append, Appended, EventStore
-from core.signals import SignalError, Wire
+from core.signals import Heard, SignalError, Wire, content_digest
 from tests.adapters.stores import Away, Gated, Stuck
+from tests.core.wire import heard
 from tests.eventually import until
 from tests.rig import ENTERPRISE, KEY, MINSK, Rig, running
 
@@ -210,6 +212,18 @@ async def test_telephones_that_ring_in_turn_have_the_card_each_time(rig: Rig) ->
         (row,) = await rig.rows()
         shown = [event["extension"] for event in row["events"] if event["event_type"] == "SHOW"]
         assert shown == ["101", "102", "101", "102", "101"][: turn + 1]
+
+
+async def test_over_ami_the_digest_itself_tells_whether_it_rings_again(rig: Rig) -> None:
+    repeats = []
+    for extension in ("101", "102", "101"):
+        dial = replace(heard(Wire.CALL_EVENT, ringing(extension)).event, wire="ami/asterisk", heard_ms=rig.clock.now_ms)
+        said = Heard(event=dial, stream="call/1.1", digest=content_digest(dial, "call/1.1"))
+        (taken,) = await rig.service.ingest.record([await rig.service.ingest.prepare_heard(ENTERPRISE, said)])
+        assert isinstance(taken, Taken)
+        repeats.append(taken.duplicate)
+        rig.clock.now_ms += 20_000
+    assert repeats == [False, False, True]
 
 
 async def test_what_is_given_without_waiting_goes_the_ordinary_way_where_it_may_ring_again(rig: Rig) -> None:

