@@ -21,8 +21,6 @@ from bench.work import Call
 
 MOST: Final = 3
 WHERE_ALLOWED: Final = 2
-A_SECOND: Final = 1_000
-"""Apart in time like this the customer leaves after the five seconds that the hangup names, as he does at an exchange."""
 OUTGOING: Final = 4
 """Ringing, answer, end, and a record that waits for where the customer may have been handed on (docs/decisions/0003)."""
 RESIDENT_MB: Final = 250.0
@@ -43,7 +41,7 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
     """Play single calls of a known customer through the parts and count what the sandbox was asked."""
     found = []
     plays = (
-        ("answered incoming, all signals, a ring group of three", "answered", None, A_SECOND, MOST),
+        ("answered incoming, all signals, a ring group of three", "answered", None, 700, MOST),
         ("answered incoming, only dial and hangup come", "answered", ("dial", "hangup"), 20_000, WHERE_ALLOWED),
         ("missed", "missed", None, 700, MOST),
         ("answered outgoing", "outgoing", None, 700, OUTGOING),

@@ -95,7 +95,7 @@ class Call:
 
     def _hangup(self, extensions: list[str], call_type: int, status: str) -> dict[str, Any]:
         began, ended = (
-            datetime.fromtimestamp(at, PBX_ZONE).strftime("%Y-%m-%d %H:%M:%S") for at in (self.start_s, self.start_s + 5)
+            datetime.fromtimestamp(at, PBX_ZONE).strftime("%Y-%m-%d %H:%M:%S") for at in (self.start_s, self.start_s + 3)
         )
         times = {"DateReceived": began, "StartTime": began, "EndTime": ended}
         return self._own({"Extensions": extensions, "CallType": call_type, **times, "CallStatus": status, "Trunk": "trunk-alpha"})
