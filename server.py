@@ -26,7 +26,7 @@ from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
 from adapters.call_search import no_such_call, resolve, search
-from adapters.command_line import complain, environment, fail, ready_environment, run
+from adapters.command_line import complain, environment, fail, in_one_line, ready_environment, run
 from adapters.embedded_postgres import embedded_postgres
 from adapters.environment import Environment, load_or_create_secret_key
 from adapters.histories import Histories
@@ -463,7 +463,7 @@ def _write(output: Path, text: bytes) -> None:
     try:
         output.write_bytes(text)
     except OSError as error:
-        fail(f"{error.strerror or error}: {output}")
+        fail(in_one_line(error))
 
 
 async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[str, ...], *, shrink: bool) -> bytes:

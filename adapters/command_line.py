@@ -79,6 +79,11 @@ async def until_told(work: Coroutine[Any, Any, int]) -> int:
         raise
 
 
+def in_one_line(error: OSError) -> str:
+    """What the system refused, and of which file."""
+    return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+
+
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command to its end. What a person can do something about is one line; a bug keeps its traceback in the log."""
     try:
@@ -91,6 +96,6 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     except (EmbeddedPostgresError, MigrationError, WrongKey, StoreUnavailable, ValueError) as error:
         fail(": ".join(str(part) for part in error.args))
     except OSError as error:
-        fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        fail(in_one_line(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from adapters.moysklad.errors import Api
-from adapters.moysklad.explain import explain_failure_ru, explain_ru
+from adapters.moysklad.explain import explain_failure_ru, explain_ru, nobody_has_ru
 from core.call import Call, evolve, initial
 from core.cards import employee_of
 from core.effects import (
@@ -182,9 +182,7 @@ def _employee(seen: _Seen, settings: Settings, extension: str) -> Step:
     if not isinstance(found, EffectDone):
         return _open("employee", title, found)
     if employee_of(seen.call.remote, settings, extension) is None:
-        remedy = "Задайте его сотруднику в МоёмСкладе или сопоставьте в таблице «Сотрудники»."
-        text = f"Ни у кого в МоёмСкладе нет добавочного номера {extension}. {remedy}"
-        return Step(key="employee", title=title, state="failed", text=text, took_ms=_took(found))
+        return Step(key="employee", title=title, state="failed", text=nobody_has_ru(extension), took_ms=_took(found))
     return Step(key="employee", title=title, state="done", text="Найден в МоёмСкладе.", took_ms=_took(found))
 
 

@@ -19,17 +19,16 @@ from core.values import ANONYMOUS
 KNOWN: Final = "known"
 """No contact is looked for, and there is nothing to say about it."""
 
+LEAST_DIGITS: Final = 7
+MOST_DIGITS: Final = 15
+"""Digits of a telephone number with its area (E.164 ends at fifteen): a client that is named by fewer, or more, is nobody's."""
+
 _CONTACT_NAMESPACE: Final = UUID("6f0c4c5e-6f0a-4d8e-9a57-6a2b8a3d9c11")
 
 
 def contact_sync_id(enterprise: str, number: str) -> str:
     """The ``syncId`` under which one number of one enterprise becomes one client, however often it is asked for."""
     return str(uuid5(_CONTACT_NAMESPACE, f"{enterprise}:{number}"))
-
-LEAST_DIGITS: Final = 7
-MOST_DIGITS: Final = 15
-"""Digits of a telephone number with its area (E.164 ends at fifteen): a client that is named by fewer, or more, is nobody's."""
-
 
 def contact_steps(
     call: Call, settings: Settings, notes: list[Note], *, deadline_ms: int | None = None, now_ms: int = 0

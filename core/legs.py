@@ -136,13 +136,13 @@ def _with_call(legs: Legs, call: str, event: Observation) -> Legs:
     kind, number = _nature(event)
     if kind is None:
         return legs
+    began_ms, ended_ms = up_ms(event)
     if known is None:
-        known = KnownCall(id=call, kind=kind, first_ms=up_ms(event)[0])
+        known = KnownCall(id=call, kind=kind, first_ms=began_ms)
     elif kind is Kind.CUSTOMER:
         known = replace(known, kind=kind, absorbed=False)  # nobody's leg, whatever it was taken for
     elif kind is Kind.INTERNAL and known.kind is Kind.DOUBTFUL:
         known = replace(known, kind=kind)
-    began_ms, ended_ms = up_ms(event)
     known = replace(known, number=known.number or number, first_ms=min(known.first_ms, began_ms))
     if isinstance(event, HangupObserved):
         known = replace(known, ended_ms=ended_ms)

@@ -18,9 +18,8 @@ def talked_ms(call: Call) -> dict[str, int]:
     """Extension -> how long it talked with the customer, in the order of the talks; a talk counts when it is over, at the latest
     with the call: the leaving of a bridge may be lost."""
     found: dict[str, int] = {}
-    ended_ms = end_ms(call)
     for talk in call.talks:
-        until_ms = talk.end_ms if talk.end_ms is not None else ended_ms
+        until_ms = talk.end_ms if talk.end_ms is not None else end_ms(call)
         length_ms = max(0, until_ms - talk.start_ms) if until_ms is not None else 0
         found[talk.extension] = found.get(talk.extension, 0) + length_ms
     return found

@@ -67,7 +67,7 @@ def as_extension(number: str) -> str:
 
 def is_external_number(number: str) -> bool:
     """Whether this is a customer's number: not hidden, not an extension (CONTRACT-ASTERISK)."""
-    return number != ANONYMOUS and not looks_like_extension(number.lstrip("+"))
+    return number != ANONYMOUS and not as_extension(number)
 
 
 def strip_technology(text: str) -> str:

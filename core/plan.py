@@ -170,10 +170,10 @@ def _look_again_ms(call: Call) -> int | None:
     """
     remote = call.remote
     attempt, late = remote.attempt, remote.late_post
-    if not call.is_live and late is not None:
-        return min(late.until_ms, late.looked_ms + ORPHAN_GUARD_MS) if late.effect.cards else late.until_ms
     if not call.is_live:
-        return None
+        if late is None or not late.effect.cards:
+            return None if late is None else late.until_ms
+        return min(late.until_ms, late.looked_ms + ORPHAN_GUARD_MS)
     if attempt is None or remote.absent_ms is None or not isinstance(attempt.effect, RegisterCall):
         return None
     over_ms = attempt.at_ms + attempt.guard_ms(hurried=True)
@@ -300,8 +300,8 @@ def _with_record(call: Call, record: Record, effect: UpdateCall, reasons: list[s
         effect = replace(effect, comment=record.comment)
         reasons.append("the comment says how it ended")
     # Where nobody may look, ever, a recording that is listed twice is better than none.
-    may_look = call.remote.refused(InspectCall) is None or call.remote.cannot_look is not None
-    waiting = call.remote.recordings_in_doubt if may_look else ()
+    no_look = call.remote.refused(InspectCall)
+    waiting = () if no_look is not None and no_look.proves else call.remote.recordings_in_doubt
     fresh = tuple(url for url in record.recordings if url not in (*written.recordings, *waiting))
     if fresh:
         effect = replace(effect, recordings=fresh)

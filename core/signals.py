@@ -41,7 +41,7 @@ from core.events import (
     encode,
     safe_id,
 )
-from core.phone import digits, looks_like_extension, normalise_number, strip_technology
+from core.phone import as_extension, digits, looks_like_extension, normalise_number, strip_technology
 from core.values import Direction
 
 TEXT_LIMIT: Final = 512
@@ -183,7 +183,8 @@ def parse(signal: Envelope, *, heard_ms: int, country: str, zone: tzinfo) -> Hea
     event = reader.read()
     stream = _stream(event, reader.call_id)
     encoded = encode(event)
-    digest = _digest(stream, encoded[0], {**encoded[2], **reader.instead})
+    said = {**encoded[2], **reader.instead} if reader.instead else encoded[2]
+    digest = _digest(stream, encoded[0], said)
     return Heard(event=event, stream=stream, digest=digest, encoded=encoded)
 
 
@@ -393,10 +394,11 @@ class _Reader:
         said = self._raw.get("CallType")
         if said is not None and (isinstance(said, bool) or str(said) not in ("0", "1", "2")):
             raise SignalError(f"CallType {str(said)[:20]!r} is unknown", "CallType", "0 incoming, 1 outgoing, 2 internal")
-        came_in = str(said) == "0" and bool(self._trunk()) and not looks_like_extension(number.lstrip("+"))
+        short, by_trunk = bool(as_extension(number)), bool(self._trunk())
+        came_in = str(said) == "0" and by_trunk and not short
         if extensions == (number.lstrip("+"),) and not came_in:
             return Direction.INTERNAL  # a telephone that rings for itself: somebody clicked, and picks up first (quirk 10)
-        inside = looks_like_extension(number.lstrip("+")) and not self._trunk()
+        inside = short and not by_trunk
         if said is not None:
             told = (Direction.INCOMING, Direction.OUTGOING, Direction.INTERNAL)[int(str(said))]
             return Direction.INTERNAL if told is Direction.INCOMING and inside else told

@@ -37,7 +37,7 @@ from adapters.http.settings_shapes import (
 from adapters.http.shapes import Done
 from adapters.http.who import for_links, note, scoped, who
 from adapters.moysklad.errors import Api
-from adapters.moysklad.explain import explain_failure_ru
+from adapters.moysklad.explain import explain_failure_ru, nobody_has_ru
 from adapters.parked import MAX_SHOWN, Ordered, Parked
 from adapters.self_test import Busy, SwitchedOff
 from adapters.settings_store import Current, SettingsConflict
@@ -241,19 +241,15 @@ async def test_manager(request: web.Request) -> web.Response:
 
 async def _who_is_shown(parts: Services, current: Current, extension: str, employee: str) -> tuple[str, str]:
     """Extension and uuid of whom a test card is for, from the settings or from MoySklad. Raises Problem 400 for nobody's."""
-    mapped = dict(current.settings.employees)
-    extension = extension or next((number for number, each in mapped.items() if each.id == employee), "")
-    if extension in mapped:
-        return extension, employee or mapped[extension].id
+    extension = extension or next((number for number, each in current.settings.employees if each.id == employee), "")
+    if (mapped := current.settings.employee_for(extension)) is not None:
+        return extension, employee or mapped.id
     everybody = await parts.moysklad.accounts.with_extensions(current.account)
     if isinstance(everybody, str):  # MoySklad says so itself when the card is sent
         return extension, employee
     extension = extension or next((each.extension for each in everybody if each.id == employee), "")
     if not any(each.extension == extension for each in everybody):
-        nobody = f"Ни у кого в МоёмСкладе нет добавочного номера {extension}."
-        whose = nobody if extension else "У сотрудника нет добавочного номера."
-        remedy = "Задайте его сотруднику в МоёмСкладе или сопоставьте в таблице «Сотрудники»."
-        raise Problem(400, "nobody has this extension", field="extension", hint=f"{whose} {remedy}")
+        raise Problem(400, "nobody has this extension", field="extension", hint=nobody_has_ru(extension))
     return extension, employee
 
 

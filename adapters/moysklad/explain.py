@@ -86,6 +86,12 @@ def explain_ru(code: int | None, api: Api, *, status: int | None = None) -> str:
     return _UNKNOWN.format(what=f"код {code}" if code is not None else f"ответ {status}")
 
 
+def nobody_has_ru(extension: str) -> str:
+    """That no employee has this extension (empty: that one employee has none), and what to do, for the administrator."""
+    whose = f"Ни у кого в МоёмСкладе нет добавочного номера {extension}." if extension else "У сотрудника нет добавочного номера."
+    return f"{whose} Задайте его сотруднику в МоёмСкладе или сопоставьте в таблице «Сотрудники»."
+
+
 def explain_failure_ru(failure: Refused | Unavailable, api: Api) -> str:
     """The same for whatever a request raised, connection failures and missing credentials included."""
     match failure:
