@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft
 from core.phone import digits, looks_like_extension, same_number, strip_technology
-from core.values import ANONYMOUS, Direction
+from core.values import ANONYMOUS, INCOMING, OUTGOING, Direction
 
 OVERLAP_SLACK_MS: Final = 2_000
 """Two stays that miss each other by less than this still met: deliveries jitter by seconds (quirk 4)."""
@@ -68,6 +68,8 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
         entered_ms=event.heard_ms if gone_ms is None else min(event.heard_ms, gone_ms),
         left_ms=gone_ms,
     )
+    if event.channel not in [stay.channel for stay in bridges.stays]:
+        return _add(bridges, fresh)
     bridges, fresh = _one_at_a_time(bridges, fresh)
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
@@ -137,6 +139,8 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
     def who(self, stay: Stay) -> str | None:
         """Whose stay it is: None for the customer's, else the extension behind it, which may be empty."""
+        if stay.channel == self.anchor and self.direction is INCOMING:
+            return None
         channel = (stay.channel, stay.channel_name, stay.caller_id)
         known = self.seen.get(channel, _NOT_SEEN)
         if known is _NOT_SEEN:
@@ -148,7 +152,7 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
         An outgoing call's own channel is the employee's, unless the customer was called first (a click-to-call may do so).
         """
-        if self.direction is Direction.INCOMING:
+        if self.direction is INCOMING:
             return stay.channel == self.anchor
         if self._is_exchange(stay):
             return False
@@ -162,7 +166,7 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
     def extension(self, stay: Stay) -> str:
         """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""
-        if self.direction is Direction.OUTGOING and stay.channel == self.anchor and self.caller:
+        if self.direction is OUTGOING and stay.channel == self.anchor and self.caller:
             return self.caller
         if self._is_exchange(stay):
             return self.caller
@@ -188,6 +192,30 @@ def is_anybody_in(bridges: Bridges) -> bool:
     return None in [stay.left_ms for stay in bridges.stays]
 
 
+def is_talking(bridges: Bridges, parties: Parties) -> bool:
+    """Whether somebody talks with the customer now: one of the :func:`talks` has no end. Found without telling who it is, and
+    since when: it is asked with each event of a bridge."""
+    stays, anchor, caller_is_in = bridges.stays, parties.anchor, False
+    for stay in stays:
+        if stay.left_ms is not None or stay.entered_ms is None:
+            continue
+        caller_is_in = caller_is_in or stay.channel == anchor
+        if parties.who(stay) is not None:
+            continue
+        alone = True
+        for other in stays:
+            if other.entered_ms is None or other.bridge != stay.bridge or (extension := parties.who(other)) is None:
+                continue
+            if extension and other.left_ms is None:
+                return True
+            alone = False
+        if alone and looks_like_extension(stay.connected):
+            return True
+    if not caller_is_in or parties.direction is not OUTGOING or _found_in(bridges, parties):
+        return False
+    return None in [each.end_ms for each in _by_connected_line(bridges, parties)]
+
+
 def is_handed_on(bridges: Bridges, parties: Parties) -> bool:
     """Whether the customer of an outgoing call is in a bridge with somebody other than who called, on a channel of his own.
 
@@ -204,6 +232,16 @@ def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
     Where the customer's bridge shows no employee's channel, ``connected`` names the partner: enough to go on until
     the other half arrives, and superseded by it (in an attended transfer it still names the previous one).
     """
+    found = _found_in(bridges, parties)
+    if not found and parties.direction is OUTGOING:
+        found = _by_connected_line(bridges, parties)
+    if len(found) > 1:
+        found.sort(key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0))
+    return tuple(found)
+
+
+def _found_in(bridges: Bridges, parties: Parties) -> list[Talk]:
+    """The talks in which the customer's own channel was heard."""
     found: list[Talk] = []
     known = [(stay, stay.entered_ms, parties.who(stay)) for stay in bridges.stays if stay.entered_ms is not None]
     for stay, entered_ms, customer in known:
@@ -219,11 +257,7 @@ def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
                 found.append(Talk(extension=extension, start_ms=max(entered_ms, other_ms), end_ms=end_ms))
         if alone and looks_like_extension(stay.connected):
             found.append(Talk(extension=stay.connected, start_ms=entered_ms, end_ms=stay.left_ms))
-    if not found and parties.direction is Direction.OUTGOING:
-        found = _by_connected_line(bridges, parties)
-    if len(found) > 1:
-        found.sort(key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0))
-    return tuple(found)
+    return found
 
 
 def last_talk(found: Sequence[Talk]) -> Talk | None:
@@ -239,13 +273,11 @@ def last_talk(found: Sequence[Talk]) -> Talk | None:
 
 def _by_connected_line(bridges: Bridges, parties: Parties) -> list[Talk]:
     """An outgoing call of which only the employee's half was heard: the connected line is the customer."""
+    anchor, caller = parties.anchor, parties.caller
     return [
-        Talk(extension=parties.caller, start_ms=stay.entered_ms, end_ms=stay.left_ms)
+        Talk(extension=caller, start_ms=stay.entered_ms, end_ms=stay.left_ms)
         for stay in bridges.stays
-        if stay.channel == parties.anchor
-        and stay.entered_ms is not None
-        and parties.caller
-        and same_number(stay.connected, parties.number)
+        if stay.channel == anchor and stay.entered_ms is not None and caller and same_number(stay.connected, parties.number)
     ]
 
 
