@@ -477,14 +477,12 @@ async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[s
 def _story(env: Environment, enterprise: str, call: str) -> story.Story | click_story.ClickStory:
     """The replay of one call or click, or one line that says how to name it."""
 
-    async def work() -> story.Story | click_story.ClickStory | None:
+    async def work() -> story.Story | click_story.ClickStory:
         async with opened(env) as service:
-            found = await find_story(service, enterprise, call)
-            return found if found is not None else await find_click(service, enterprise, call)
+            found = await find_story(service, enterprise, call) or await find_click(service, enterprise, call)
+            return found or fail(await no_such_call(service.pool, enterprise, call))
 
-    told: story.Story | click_story.ClickStory | None = run(work())
-    if told is None:
-        fail(no_such_call(enterprise, call))
+    told: story.Story | click_story.ClickStory = run(work())
     return told
 
 

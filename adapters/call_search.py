@@ -43,6 +43,7 @@ FIELDS: Final = frozenset(
 )  # fmt: skip
 
 _SEARCH, _NEAREST, _KNOWN = load_sql("call_search"), load_sql("call_nearest"), load_sql("call_known")
+_ENTERPRISE: Final = load_sql("enterprise_known")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +104,20 @@ async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | 
     return next((str(row["call"]) for row in rows if same_number(row["number"], phone)), None)
 
 
-def no_such_call(enterprise: str, name: str) -> str:
-    """What to tell whoever named a call that :func:`resolve` does not find."""
+async def is_known(pool: Any, enterprise: str) -> bool:
+    """Whether there is such an enterprise: with settings, or with calls."""
+    return enterprise.isprintable() and bool(await pool.fetchval(_ENTERPRISE, enterprise))
+
+
+async def must_be_known(pool: Any, enterprise: str) -> None:
+    """Raise ValueError, in words, for an enterprise that nobody knows: nothing is wrong with it, because there is none."""
+    if not await is_known(pool, enterprise):
+        raise ValueError(f"nobody knows enterprise {enterprise}: it has no settings and no calls; check the number")
+
+
+async def no_such_call(pool: Any, enterprise: str, name: str) -> str:
+    """What to tell whoever named a call that :func:`resolve` does not find. Raises as :func:`must_be_known` does."""
+    await must_be_known(pool, enterprise)
     return f"enterprise {enterprise} has no call {name}; name it by UniqueId, MoySklad's id, or phone@time"
 
 

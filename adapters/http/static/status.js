@@ -12,15 +12,15 @@ function useEvery(path) {
   return told;
 }
 
-const Status = ({ me, enterprise }) => (enterprise ? html`<${One} key=${enterprise} number=${enterprise} />` : me.enterprise ? html`<${One} number=${me.enterprise} />` : html`<${All} />`);
+const Status = ({ me, enterprise, unknown }) => (enterprise ? html`<${One} key=${enterprise} number=${enterprise} unknown=${unknown} />` : me.enterprise ? html`<${One} number=${me.enterprise} />` : html`<${All} />`);
 
-function One({ number }) {
+function One({ number, unknown }) {
   const { data, error, reload } = useEvery(`/ms-admin/api/board?enterprise=${encodeURIComponent(number)}`);
   const health = data && data.health;
   const well = data && !data.away && !health.accounts.length && !health.parked && health.behind.oldest_s < 10;
-  return html`<div class="page-head"><h1>Состояние</h1>${data && html`<${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>`}</div>
+  return html`<div class="page-head"><h1>Состояние</h1>${unknown ? html`<${Tag} kind="warn">предприятие неизвестно<//>` : data && html`<${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>`}</div>
     ${error && html`<${Failed} error=${error} retry=${reload} />`}${!data && !error && html`<${Busy} />`}
-    ${data && html`<div class="status-grid">
+    ${data && !unknown && html`<div class="status-grid">
       ${data.away && html`<div class="note bad">Сервис ждёт базу данных. Ничего не потеряно: события принимает отправитель и повторит.</div>`}
       <${Accounts} accounts=${health.accounts} good="Трудностей с МоимСкладом сейчас нет." now=${data.now_ms} />
       <section class="panel"><div class="panel-head"><h2>Передача в МойСклад</h2></div><div class="panel-body">${backlogWords(health.behind)}</div></section>

@@ -180,6 +180,17 @@ async def test_reports_and_state_show_what_there_is(house: House) -> None:
         await expect(page.get_by_text("Ничего не ждёт: всё отправлено в МойСклад.")).to_be_visible()
 
 
+async def test_the_state_of_an_enterprise_that_nobody_knows_is_not_all_well(house: House) -> None:
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, "/ms-admin/status?enterprise_number=9999")
+        await expect(page.get_by_text("предприятие неизвестно")).to_be_visible()
+        await expect(page.get_by_role("alert")).to_have_text("Предприятия 9999 нет в списке: проверьте номер.")
+        await expect(page.get_by_text("всё хорошо")).to_have_count(0)
+        await page.goto(f"/ms-admin/status?{OF}")
+        await expect(page.get_by_text("Ничего не ждёт: всё отправлено в МойСклад.")).to_be_visible()
+        await expect(page.get_by_text("нет в списке")).to_have_count(0)
+
+
 async def test_the_state_shows_each_connection_to_a_pbx(house: House) -> None:
     lost = {**PBX, "name": "spare", "state": "waiting", "reason": EVIL, "remedy": "start it", "waiting": 7}
 
