@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ from adapters.archive_command import archive_command
 from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
+from adapters.call_legs import legs_of
 from adapters.call_search import no_such_call, resolve, search
 from adapters.command_line import complain, environment, fail, in_one_line, ready_environment, run
 from adapters.embedded_postgres import embedded_postgres
@@ -136,6 +138,8 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[st
     revision = next((int(number) for each in history if (number := each.data.get("settings_revision"))), 0)
     settings = await service.settings.at_revision(enterprise, revision)
     told = story.tell(enterprise, call, history, settings, service.options.limits)
+    others = await legs_of(service.pool, enterprise, call, told.start_ms)
+    told = replace(told, legs=(*told.legs, *(each for each in others if each not in told.legs)))
     return told, picture.draw(told, history, settings)
 
 

@@ -15,9 +15,12 @@ function asked() {
 const kept = () => (history.state && history.state.calls) || null;
 const keep = (shown, at) => history.replaceState({ calls: { shown, at, scroll: scrollY } }, "");
 
+/** Whether what stands in the field of numbers is a name instead: the PBX's of a call or a part of it, or MoySklad's. */
+const isName = (text) => /^[\w-]*\d{9,}\.\d+$|^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(text);
+
 const query = (wanted, enterprise, after, most = PAGE) => {
   const all = new URLSearchParams();
-  for (const name of FIELDS) if (wanted[name]) all.set(name, wanted[name]);
+  for (const name of FIELDS) if (wanted[name]) all.set(name === "phone" && isName(wanted.phone) ? "call" : name, wanted[name]);
   if (wanted.from) all.set("from", String(new Date(`${wanted.from}T00:00`).getTime()));
   if (wanted.to) all.set("to", String(new Date(`${wanted.to}T00:00`).getTime() + 86_399_999));
   if (enterprise) all.set("enterprise", enterprise);
@@ -98,12 +101,12 @@ function Calls({ enterprise }) {
     history.pushState(null, "", withParams(clean));
     setWanted(clean);
   };
-  const byName = wanted.phone && /^[\w-]*\d{9,}\.\d+$|^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(wanted.phone);
+  const byName = isName(wanted.phone);
   const failed = found.error && !(found.error.status === 400 && ["phone", "from"].includes(found.error.field));
   return html`
     <div class="page-head"><h1 class="grow">Звонки</h1><a href=${withParams({ enterprise_number: enterprise }, "/ms-admin/clicks", "")}>Нажатия в МоёмСкладе</a></div>
     <${Form} wanted=${wanted} change=${change} error=${found.error} names=${names} />
-    ${byName && enterprise && html`<p class="note">Похоже на имя звонка: <a href=${callLink(enterprise, wanted.phone)}>открыть звонок ${wanted.phone}</a></p>`}
+    ${byName && html`<p class="note">Это имя звонка или его части: ищем звонок, остальные условия не важны.${!enterprise && " Если он не найдётся, выберите предприятие: части звонка ищутся только в нём."}</p>`}
     <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
       ${failed && html`<div class="panel-body"><${Failed} error=${found.error} retry=${found.again} /></div>`}
       ${found.calls.length > 0 && html`<${Table} calls=${found.calls} names=${names} all=${!enterprise} />`}
