@@ -29,7 +29,7 @@ from adapters.board import Board
 from adapters.call_legs import legs_of
 from adapters.call_search import no_such_call, resolve, search
 from adapters.command_line import complain, environment, fail, in_one_line, ready_environment, run
-from adapters.embedded_postgres import embedded_postgres
+from adapters.embedded_postgres import embedded_postgres, is_absent
 from adapters.environment import Environment, load_or_create_secret_key
 from adapters.histories import Histories
 from adapters.http.app import VERSION, build_app
@@ -121,6 +121,7 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
         now_ms=wall_ms,
         version=VERSION,
         address=address,
+        database="" if env.database_url else str(env.data_dir),
     )
 
 
@@ -246,15 +247,20 @@ COMMAND_WAITS_S: Final = 20.0
 
 @contextlib.asynccontextmanager
 async def database(
-    env: Environment, report: Callable[[str], None], *, within_s: float | None = COMMAND_WAITS_S
+    env: Environment, report: Callable[[str], None], *, makes: bool, within_s: float | None = COMMAND_WAITS_S
 ) -> AsyncIterator[str]:
     """A migrated database: the configured one, or the embedded server's, for as long as the block runs.
 
-    Raises StoreUnavailable where it does not answer ``within_s``; None: it is waited for.
+    ``makes``: where the data folder has none, one is made; whoever only looks would see an empty one and not know why.
+    Raises StoreUnavailable where it does not answer ``within_s`` (None: it is waited for), ValueError where there is none.
     """
     async with contextlib.AsyncExitStack() as stack:
         dsn = env.database_url
         if dsn is None:
+            if is_absent(env.data_dir):
+                if not makes:
+                    raise ValueError(f"no database in {env.data_dir}: start the service there first, or correct MS_DATA_DIR")
+                report(f"there is no database in {env.data_dir} yet: a new, empty one is made")
             dsn = await stack.enter_async_context(embedded_postgres(env.data_dir, on_progress=report))
         await wait_for_database(dsn, report, within_s=within_s)
         connection = await connect(dsn)
@@ -266,16 +272,16 @@ async def database(
 
 
 @contextlib.asynccontextmanager
-async def opened(env: Environment) -> AsyncIterator[Service]:
+async def opened(env: Environment, *, makes: bool = False) -> AsyncIterator[Service]:
     """The parts for a command that looks at the history or works on the read models; the reactor does not run."""
-    async with database(env, complain) as dsn, assembled(service_options(env, dsn), projections()) as service:
+    async with database(env, complain, makes=makes) as dsn, assembled(service_options(env, dsn), projections()) as service:
         yield service
 
 
 @contextlib.asynccontextmanager
 async def looked_at(env: Environment) -> AsyncIterator[tuple[Any, Histories]]:
     """A database to read recorded calls from; nothing of the service runs."""
-    async with database(env, complain) as dsn, contextlib.AsyncExitStack() as stack:
+    async with database(env, complain, makes=False) as dsn, contextlib.AsyncExitStack() as stack:
         pool = await create_pool(dsn, max_size=2)
         stack.push_async_callback(close_pool, pool)
         vault, limits = Vault(load_or_create_secret_key(env)), Limits(call_max_ms=env.call_max_s * 1_000)
@@ -331,7 +337,7 @@ async def _work(env: Environment, holder: Holder) -> None:
 
     password = AdminPassword(load_or_create_password(env))
     async with contextlib.AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(database(env, waiting, within_s=None))
+        dsn = await stack.enter_async_context(database(env, waiting, makes=True, within_s=None))
         options = service_options(env, dsn, env.local_url)
         connection = await connect(dsn)
         try:
@@ -395,7 +401,7 @@ def migrate_command() -> None:
     env = environment()
 
     async def work() -> None:
-        async with database(env, click.echo):
+        async with database(env, click.echo, makes=True):
             click.echo("the schema is up to date")
 
     run(work())
@@ -505,7 +511,7 @@ def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | No
     env = environment()
     told = importing.Told(lines=import_text.told, as_json=import_text.as_json, echo=click.echo, complain=complain, json=as_json)
     limits = Limits(call_max_ms=env.call_max_s * 1_000)
-    place = partial(opened, env) if keep else None
+    place = partial(opened, env, makes=True) if keep else None
     raise SystemExit(
         run(importing.import_logs(files, enterprise, settings, told, zone=ZoneInfo(env.timezone), limits=limits, opened=place))
     )

@@ -108,6 +108,7 @@ class ServiceOptions:
 
     ``address``: the name of this instance among the others; empty for a tool or a test, which is no instance and attends to
     whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
+    ``database``: the folder of the embedded database; empty: ``dsn`` was configured.
     For tests: ``ways`` of ordering calls that replace those of the same names; ``known_limits``: makes limits as of a
     process that has run for a while.
     """
@@ -123,6 +124,7 @@ class ServiceOptions:
     now_ms: Callable[[], int]
     version: str = ""
     address: str = ""
+    database: str = ""
     asterisk_api_url: str = ASTERISK_API_URL
     pbxes: tuple[PbxConfig, ...] = ()
     ways: Mapping[str, Originator] = field(default_factory=dict)
@@ -433,6 +435,7 @@ def _sources(
         pbxes=connections,
         configured_pbxes=tuple(config.pbx.name for config in options.pbxes),
         directory=directory.report,
+        database=options.database,
     )
     if ownership is None:
         return sources

@@ -88,6 +88,23 @@ def test_an_enterprise_that_nobody_knows_is_not_taken_for_a_quiet_one(command: C
     assert (told.exit_code, told.stdout, told.stderr) == (1, "", words)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("doctor",), ("parked",), ("retry", "--all"), ("rebuild",), ("archive",), ("replay", "0367", "A"), ("export", "0367", "A"),
+        ("replay", "--all", "--against", "code"), ("export", "0367", "A", "--as-test"),
+    ],
+)  # fmt: skip
+def test_who_only_looks_makes_no_database(arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "mistyped"
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("MS_DATA_DIR", str(folder))
+    told = CliRunner().invoke(server.main, list(arguments))
+    words = f"no database in {folder}: start the service there first, or correct MS_DATA_DIR\n"
+    assert (told.exit_code, told.stdout, told.stderr) == (1, "", words)
+    assert not folder.exists()
+
+
 def test_old_months_are_listed_and_what_is_unfinished_stays(command: Command, tmp_path: Path) -> None:
     listed = command("archive").stdout.splitlines()
     assert (len(listed), "it is not over" in listed[0]) == (2, True)

@@ -4,6 +4,7 @@ import { mount } from "./shell.js";
 import { troubleWords, backlogWords } from "./live-health.js";
 
 const EVERY_MS = 5_000;
+const NEW_MS = 86_400_000;
 const FOLLOWERS = { calls: "список звонков", clicks: "нажатия", journal: "журнал integration_logs", statistics: "отчёты", switchboard: "сборка звонков из частей" };
 
 function useEvery(path) {
@@ -50,6 +51,7 @@ function All() {
   return html`<div class="page-head"><h1>Состояние</h1><${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>
       <span class="grow"></span>${error ? html`<${Tag} kind="bad">${error.status === 503 ? "сервис ждёт базу данных" : "нет связи"}, на экране состояние на ${dateTime(data.now_ms)}<//>` : html`<span class="muted small">версия ${data.version}</span>`}</div>
     ${away && html`<div class="note bad">База данных недоступна: ${data.database.reason}. Ничего не потеряно, сервис ждёт.</div>`}
+    ${data.database.made_ms && data.now_ms - data.database.made_ms < NEW_MS && html`<div class="note">База данных новая: создана ${ago(data.database.made_ms, data.now_ms)}${data.database.folder && ` в папке ${data.database.folder}`}. Если в ней должны быть прежние звонки, исправьте ${data.database.folder ? "MS_DATA_DIR" : "DATABASE_URL"}.</div>`}
     <div class="facts">
       <${Fact} name="Экземпляров сервиса" value=${data.nodes.length || 1} kind=${data.nodes.length ? "" : "warn"} more=${`предприятий у этого: ${data.enterprises.owned}`} />
       <${Fact} name="Ещё не передано" value=${backlog ? number(backlog.calls) : "?"} kind=${late ? "warn" : "good"} more=${backlog && backlog.calls ? `самый старый ждёт ${span(backlog.oldest_s * 1000)}` : "всё отправлено"} />
