@@ -48,6 +48,7 @@ function useFound(wanted, enterprise) {
 
 const day = (shift) => { const at = new Date(); at.setDate(at.getDate() + shift); return `${at.getFullYear()}-${String(at.getMonth() + 1).padStart(2, "0")}-${String(at.getDate()).padStart(2, "0")}`; };
 const PERIODS = [["сегодня", () => [day(0), day(0)]], ["вчера", () => [day(-1), day(-1)]], ["7 дней", () => [day(-6), day(0)]], ["30 дней", () => [day(-29), day(0)]], ["всё время", () => ["", ""]]];
+const DAY = /^\d{4}-\d\d-\d\d$/;
 const HINTS = { phone: "Номер: хотя бы три последние цифры.", from: "Слишком много сразу: сузьте период, выберите предприятие или укажите номер." };
 
 function Form({ wanted, change, error, names }) {
@@ -83,7 +84,7 @@ function Form({ wanted, change, error, names }) {
       <label class="check extra"><input type="checkbox" checked=${wanted.live === "1"} onChange=${pick("live")} /> идут сейчас</label>
       ${!extra && html`<button type="button" class="btn small quiet only-phone" aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Меньше условий" : "Ещё условия"}</button>`}
       ${anything && html`<button type="button" class="btn small quiet" onClick=${() => change(Object.fromEntries(FIELDS.map((name) => [name, ""])))}>Сбросить</button>`}</div>
-    ${wrong && html`<p id="wrong" class="error-text" role="alert">${HINTS[wrong] || error.words}</p>`}
+    ${wrong && html`<p id="wrong" class="error-text" role="alert">${(wrong !== "from" || DAY.test(wanted.from) || !wanted.from) && HINTS[wrong] || error.words}</p>`}
   </form>`;
 }
 
@@ -110,7 +111,7 @@ function Calls({ enterprise }) {
     <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
       ${failed && html`<div class="panel-body"><${Failed} error=${found.error} retry=${found.again} /></div>`}
       ${found.calls.length > 0 && html`<${Table} calls=${found.calls} names=${names} all=${!enterprise} />`}
-      ${!found.loading && !found.error && !found.calls.length && html`<p class="empty">Ничего не найдено. ${Object.values(wanted).some(Boolean) ? "Попробуйте убрать часть условий." : "Звонков пока не было."}</p>`}
+      ${!found.loading && !found.error && !found.calls.length && html`<p class="empty">Ничего не найдено. ${wanted.from && wanted.to && wanted.from > wanted.to ? "Начало периода позже его конца." : Object.values(wanted).some(Boolean) ? "Попробуйте убрать часть условий." : "Звонков пока не было."}</p>`}
       ${found.loading && !found.calls.length && html`<p class="empty"><${Busy} words="Ищем…" /></p>`}
       ${found.after && html`<div class="more"><button class="btn" type="button" disabled=${found.loading} onClick=${found.more}>${found.loading ? "Ищем…" : "Показать ещё"}</button>
         <span class="muted small" role="status">показано ${number(found.calls.length)}</span></div>`}
