@@ -79,6 +79,7 @@ REJECTED_ROWS: Final = 100_000
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 _PRUNE_REJECTED: Final = load_sql("prune_rejected")
 _MAKE_MONTHS: Final = load_sql("months_make")
+_DUE_SOONER: Final = load_sql("due_sooner")
 PRUNE_EVERY_S: Final = 3_600.0
 """Between two clearings of legs that no call can need any more."""
 
@@ -200,7 +201,7 @@ class Service:
             await asyncio.sleep(SHARE_EVERY_S)
 
     async def _prune(self) -> None:
-        """Forget what nobody needs any more, and make the next month of the log.
+        """Forget what nobody needs any more, make the next month of the log, and let a lower maximum reach the calls that are open.
 
         A database that is away is no reason to stop: the next time does.
         """
@@ -208,6 +209,7 @@ class Service:
             try:
                 for month in await self.pool.fetch(_MAKE_MONTHS):
                     log.info("month_made", month=month["month"])
+                await self.pool.execute(_DUE_SOONER, self.options.limits.call_max_ms, self.options.now_ms())
                 await self.switchboard.prune()
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
