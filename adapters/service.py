@@ -43,6 +43,7 @@ from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.provider_api import ProviderApi, opened_session
 from adapters.reactor import Reactor
 from adapters.retries import RetryWorker
+from adapters.sealing import SEAL_EVERY_S, seal
 from adapters.self_test import SelfTests
 from adapters.settings_store import LOOKS_AT_ONCE, SettingsStore
 from adapters.status import Sources, report
@@ -185,6 +186,7 @@ class Service:
             self.directory.run(),
             self.moysklad.reach.run(),
             self._prune(),
+            self._seal(),
         ]
         if self.ownership is not None and self.notices is not None:
             parts += [self.notices.run(), self._share_the_address(self.ownership)]
@@ -199,6 +201,17 @@ class Service:
         while True:
             self.moysklad.limits.set_nodes(len(ownership.nodes()))
             await asyncio.sleep(SHARE_EVERY_S)
+
+    async def _seal(self) -> None:
+        """Encrypt what others wrote into the settings in the clear. A database that is away: the next time does."""
+        while True:
+            try:
+                for enterprise in await seal(self.pool, self.options.vault):
+                    log.info("tokens_encrypted", enterprise=enterprise)
+            except UNAVAILABLE as error:
+                still_wanted(error)
+                log.warning("sealing_waits_for_database", reason=type(error).__name__)
+            await asyncio.sleep(SEAL_EVERY_S)
 
     async def _prune(self) -> None:
         """Forget what nobody needs any more, make the next month of the log, and let a lower maximum reach the calls that are open.
