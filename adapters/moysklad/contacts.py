@@ -102,6 +102,11 @@ class Contacts:
         self._json = json
         self._habits = SearchHabits()
 
+    @property
+    def compares_digits(self) -> bool:
+        """See :attr:`SearchHabits.compares_digits`."""
+        return self._habits.compares_digits
+
     async def look_up(self, number: str, account: Account, trail: Trail, *, now_ms: int) -> Looked:
         """Who has this number. ``now_ms``: when the question is put."""
         key = number_key(number)
@@ -111,7 +116,7 @@ class Contacts:
             raise Refused("no main API token", remedy="enter the main API token in the integration's settings")
         rows = await self._search(key, (key.digits,), account, trail)
         self._habits.see(key, rows)
-        if not rows and not self._habits.compares_digits:
+        if not rows and not self.compares_digits:
             # A server that compares text instead of digits (6.10) needs the end of the number as somebody typed it.
             rows = await self._search(key, tuple(tail for tail in key.tails if tail != key.digits), account, trail)
         return choose(number, key, rows, now_ms=now_ms)
