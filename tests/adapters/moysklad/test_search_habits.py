@@ -66,7 +66,9 @@ def test_who_has_the_number_twice_proves_neither() -> None:
 @pytest.mark.parametrize(("normalises", "searches"), [(True, 1), (False, 4)])
 async def test_an_unknown_number_costs_one_search_once_it_is_proven(normalises: bool, searches: int) -> None:
     workers = [ContactPersonSeed(name="Игорь", phone=f"+7 916 123-45-6{nth}") for nth in range(ENOUGH)]
-    firms = [CounterpartySeed(name=f"Фирма {number}", phone="8 812 000-00-00", contact_persons=(each,)) for number, each in enumerate(workers)]
+    firms = [
+        CounterpartySeed(name=f"Фирма {nth}", phone="8 812 000-00-00", contact_persons=(each,)) for nth, each in enumerate(workers)
+    ]
     people = [CounterpartySeed(name=f"Анна {nth}", phone=f"+375 29 000-00-0{nth}") for nth in range(ENOUGH)]
     async with facing_sandbox(*firms, *people, search_normalises_digits=normalises, limits_enforced=False) as rig:
         assert len((await rig.perform(FindContact(number=NOBODY))).exchanges) == 4
