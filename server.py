@@ -458,6 +458,8 @@ def export_command(
 
     With --as-test: the history and what is expected of it, for tests/from_production/ (docs/time-machine.md).
     """
+    if not as_test and (expect or shrink):
+        fail("--expect and --shrink are about --as-test: without it the replay is written as it is", 2)
     env = environment()
     test = run(_as_test(env, enterprise, call, expect, shrink=shrink)) if as_test else None
     text = test or _story_json(_story(env, enterprise, call))
@@ -519,4 +521,4 @@ def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | No
 
 if __name__ == "__main__":
     install_last_resort()
-    main()
+    main(prog_name="./ms.sh")

@@ -113,6 +113,7 @@ def test_old_months_are_listed_and_what_is_unfinished_stays(command: Command, tm
     assert (stays.exit_code, "stays: it is not over" in stays.output) == (1, True)
     assert "is no month: write it as 2026-03" in command("archive", "--before", "soon").output
     assert command("archive", "--drop").exit_code == 2
+    assert command("archive", "--to", str(tmp_path)).stderr == "--to goes with --before: say which months go there\n"
     assert command("archive", "--before", "2020-01", "--restore", "x").exit_code == 2
 
 
@@ -138,6 +139,12 @@ def test_an_old_month_goes_into_a_file_and_comes_back(command: Command, database
     assert back.exit_code == 0, back.output
     assert "in the log again, with" in back.stdout
     assert "rebuild" in back.stdout
+
+
+@pytest.mark.parametrize("option", [("--shrink",), ("--expect", "card 103: shown")])
+def test_what_is_said_of_a_test_needs_a_test(command: Command, option: tuple[str, ...]) -> None:
+    told = command("export", "0367", "A", *option)
+    assert (told.exit_code, told.stdout, "about --as-test" in told.stderr) == (2, "", True)
 
 
 def test_an_export_that_cannot_be_written_is_one_line(command: Command, tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ async def test_a_call_named_by_number_and_time_is_that_numbers(two_countries: An
     assert await resolve(two_countries, "0367", f"{RUSSIA}@{BEGAN_MS}", UTC) == "ru"
     assert await resolve(two_countries, "0367", f"{BELARUS}@{BEGAN_MS + 60_000}", UTC) == "by"
     assert await resolve(two_countries, "0367", f"+375299999999@{BEGAN_MS}", UTC) is None
+    await add(two_countries, "leg", number=BELARUS, phase="absorbed", started_ms=BEGAN_MS + 30_000)
+    assert await resolve(two_countries, "0367", f"{BELARUS}@{BEGAN_MS + 30_000}", UTC) == "by", "not a leg of the call"
 
 
 @pytest.mark.parametrize(
