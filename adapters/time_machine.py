@@ -63,8 +63,8 @@ async def question_of(history: HistoryFile, against: Against, revision: Revision
             if against.revision is not None:
                 other = await revision(history.enterprise, against.revision)
                 if other is None:
-                    which = f"revision {against.revision}" if against.revision != LATEST else "any revision"
-                    raise Unreadable(history.enterprise, history.call, f"there is not {which} of its settings")
+                    which = f"revision {against.revision}" if against.revision != LATEST else "revision"
+                    raise Unreadable(history.enterprise, history.call, f"its settings have no {which}")
             other = applied(other, against)
         return Question(
             enterprise=history.enterprise,

@@ -16,7 +16,7 @@ export const OUTCOMES = {
 /** Incoming calls that nobody took, however that came about: `core.values.MISSED_CALLS`. */
 export const MISSED = "missed,abandoned,busy,declined,rejected,failed";
 
-export const outcomeOf = (call) => (call.outcome ? OUTCOMES[call.outcome] || [call.outcome, ""] : PHASES[call.phase] || [call.phase, ""]);
+export const outcomeOf = (call) => (call.outcome && call.phase !== "absorbed" ? OUTCOMES[call.outcome] || [call.outcome, ""] : PHASES[call.phase] || [call.phase, ""]);
 
 const WAYS = { in: ["↘", "входящий", "way-in"], out: ["↗", "исходящий", "way-out"], internal: ["⇄", "внутренний", "way-internal"] };
 export function Way({ direction }) {

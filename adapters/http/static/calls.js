@@ -165,7 +165,7 @@ function Row({ call, names, all, tab, onFocus, leave }) {
     <td class="num right talk"><${Talk} call=${call} /></td>
     <td class="num right wait">${call.wait_ms === null ? html`<span class="faint">—</span>` : waited(call.wait_ms)}</td>
     ${all && html`<td class="num nowrap enterprise">${call.enterprise}</td>`}
-    <td class="remote">${call.parked ? html`<${Tag} kind="bad" title=${call.parked}>отказ<//>` : call.direction === "internal" ? html`<span class="faint">не нужен</span>`
+    <td class="remote">${call.parked ? html`<${Tag} kind="bad" title=${call.parked}>нужен человек<//>` : call.direction === "internal" ? html`<span class="faint">не нужен</span>`
       : call.moysklad_call ? html`<span class="muted">есть</span>` : html`<span class="faint">нет</span>`}
       ${!call.parked && call.failures > 0 && html` <${Tag} kind="warn" title="Были неудачные запросы">сбои: ${call.failures}<//>`}</td>
   </tr>`;

@@ -52,7 +52,7 @@ function Told({ data, enterprise }) {
       <${Chart} title="Исходящие звонки" labels=${labels} long=${long} stack=${true} whole=${true} series=${[
         { name: "дозвонились", kind: "accent", values: series((each) => each.out_answered) }, { name: "не дозвонились", kind: "faint", values: series((each) => each.out - each.out_answered) }]} />
       <${Chart} title="Доля отвеченных входящих" labels=${labels} long=${long} most=${100} unit=${percent} series=${[{ name: "отвечено", kind: "good", values: series((each) => share(each.in_answered, each.in)) }]} />
-      <${Chart} title="Сколько клиент ждал ответа" note="В среднем, по отвеченным входящим." labels=${labels} long=${long} unit=${waited} series=${[{ name: "ожидание", kind: "warn", values: series((each) => (each.waits ? each.wait_ms / each.waits : null)) }]} />
+      <${Chart} title="Сколько клиент ждал ответа" note="В среднем, по отвеченным входящим." labels=${labels} long=${long} least=${2_000} unit=${waited} series=${[{ name: "ожидание", kind: "warn", values: series((each) => (each.waits ? each.wait_ms / each.waits : null)) }]} />
       <${Chart} title="МойСклад: время ответа Phone API" note=${SPEED} labels=${labels} long=${long} unit=${span} series=${[
         { name: "обычно", kind: "accent", values: of("phone", "p50_ms") }, { name: "медленные", kind: "info", values: of("phone", "p95_ms") }]} />
       <${Chart} title="МойСклад: время ответа основного API" note=${SPEED} labels=${labels} long=${long} unit=${span} series=${[

@@ -26,8 +26,8 @@ function One({ number, unknown }) {
       <${Accounts} accounts=${health.accounts} good="Трудностей с МоимСкладом сейчас нет." now=${data.now_ms} />
       <section class="panel"><div class="panel-head"><h2>Передача в МойСклад</h2></div><div class="panel-body">${backlogWords(health.behind)}</div></section>
       <section class="panel"><div class="panel-head"><h2>Ждут человека</h2></div><div class="panel-body">${health.parked
-        ? html`<p>${counted(health.parked, "звонок", "звонка", "звонков")}: МойСклад отказал. Исправьте причину в настройках, сервис повторит сам.</p><p><a class="btn small" href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(number)}&parked=1`}>Показать звонки</a> <a class="btn small" href=${`/ms-admin/?enterprise_number=${encodeURIComponent(number)}`}>Настройки</a></p>`
-        : "Никто: отказов нет."}</div></section></div>`}`;
+        ? html`<p>${counted(health.parked, "звонок", "звонка", "звонков")}: не всё удалось передать в МойСклад. Причины — на странице настроек: исправьте их, сервис повторит сам.</p><p><a class="btn small" href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(number)}&parked=1`}>Показать звонки</a> <a class="btn small" href=${`/ms-admin/?enterprise_number=${encodeURIComponent(number)}`}>Настройки</a></p>`
+        : "Никто."}</div></section></div>`}`;
 }
 
 const troubled = (accounts) => new Set(accounts.map((each) => each.enterprise)).size; // each has two APIs
@@ -55,7 +55,7 @@ function All() {
     <div class="facts">
       <${Fact} name="Экземпляров сервиса" value=${data.nodes.length || 1} kind=${data.nodes.length ? "" : "warn"} more=${`предприятий у этого: ${data.enterprises.owned}`} />
       <${Fact} name="Ещё не передано" value=${backlog ? number(backlog.calls) : "?"} kind=${late ? "warn" : "good"} more=${backlog && backlog.calls ? `самый старый ждёт ${span(backlog.oldest_s * 1000)}` : "всё отправлено"} />
-      <${Fact} name="Ждут человека" value=${parked ? number(parked.calls) : "?"} kind=${parked && parked.calls ? "bad" : "good"} more=${parked && parked.calls ? counted(Object.keys(parked.enterprises).length, "предприятие", "предприятия", "предприятий") : "отказов нет"} />
+      <${Fact} name="Ждут человека" value=${parked ? number(parked.calls) : "?"} kind=${parked && parked.calls ? "bad" : "good"} more=${parked && parked.calls ? counted(Object.keys(parked.enterprises).length, "предприятие", "предприятия", "предприятий") : "таких звонков нет"} />
       <${Fact} name="Предприятий с трудностями" value=${troubled(data.accounts)} kind=${data.accounts.length ? "bad" : "good"} more=${data.accounts.length ? "см. ниже" : "трудностей нет"} />
       <${Fact} name="Потоков событий" value=${data.streams_open} kind="" more="открытых соединений диспетчера" />
     </div>

@@ -192,6 +192,7 @@ NONSENSE = (
     ("reports?from=1999-01-01", "Не больше 92 дней"),
     ("calls/0367/%2B375290000001@nonsense", "Сервис не понял: время."),
     ("missed?enterprise_number=%0A", "Проверьте номер предприятия."),
+    ("live?enterprise_number=%0A", "Сервис не понял: номер предприятия."),
 )
 
 
@@ -203,6 +204,18 @@ async def test_nonsense_in_an_address_is_answered_in_russian(house: House) -> No
             await page.goto(f"/ms-admin/{address}")
             await expect(page.locator("main")).to_contain_text(words)
             assert re.findall(r"not understood|[a-z]+ of ", await page.locator("main").inner_text()) == []
+
+
+async def test_a_leg_is_found_by_its_name_and_shown_as_one(house: House) -> None:
+    await add(house.rig.service.pool, "1795436020.3", phase="absorbed", outcome="internal", number="+375447654321")
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, f"/ms-admin/calls?{OF}")
+        await page.get_by_label("Номер").fill("1795436020.3")
+        row = page.locator("table.calls tbody tr")
+        await expect(row).to_have_count(1)
+        await expect(row).to_contain_text("часть другого звонка")
+        await expect(page.get_by_text("Это имя звонка или его части")).to_be_visible()
+        await looks_right(page)
 
 
 async def test_the_state_of_an_enterprise_that_nobody_knows_is_not_all_well(house: House) -> None:
