@@ -95,6 +95,8 @@ def sentence(change: Change) -> str:
             return "a task would be marked as done"
         case "complete" if change.would is None:
             return "no task would be marked as done"
+        case "create" | "complete":
+            return f"the {rest} would be otherwise"
         case _:
             return f"{change.about} would be otherwise"
 

@@ -46,6 +46,8 @@ EVERY: tuple[tuple[str, Any, Any], ...] = (
     ("create task", None, {"number": "1"}),
     ("create task", None, {"number": "1", "missed_ms": AT, "due_ms": AT, "contact": "c-1", "assignee": "u-1", "rang": ["101"]}),
     ("create order", None, {"contact": "c-1", "number": "1", "incoming": True, "owner": "u-1", "state": "1", "source": "2"}),
+    ("create order", {"contact": "c-1"}, {"contact": "c-2"}),
+    ("complete task", {"task": "t-1"}, {"task": "t-2"}),
     ("complete task", None, {"task": "t-1"}),
     ("complete task", {"task": "t-1"}, None),
 )

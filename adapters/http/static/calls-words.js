@@ -30,8 +30,8 @@ export const callLink = (enterprise, call) => `/ms-admin/calls/${encodeURICompon
 export const person = (extension, names) => (names && names[extension] ? `${extension} ${names[extension]}` : phone(extension));
 export function People({ extensions, names, none = "" }) {
   if (!extensions.length) return html`<span class="faint">${none}</span>`;
-  return html`<span class="people">${extensions.map((each, index) => html`${index ? ", " : ""}<span key=${each} class="nowrap" title=${names && names[each]}>${phone(each)}${
-    names && names[each] ? html` <span class="muted">${names[each]}</span>` : ""}</span>`)}</span>`;
+  return html`<span class="people">${extensions.map((each, index) => html`${index ? " " : ""}<span key=${each} class="nowrap" title=${names && names[each]}>${phone(each)}${
+    names && names[each] ? html` <span class="muted">${names[each]}</span>` : ""}${index < extensions.length - 1 ? "," : ""}</span>`)}</span>`;
 }
 
 export function Client({ number, name }) {
