@@ -521,4 +521,7 @@ def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | No
 
 if __name__ == "__main__":
     install_last_resort()
-    main(prog_name="./ms.sh")
+    try:
+        main(prog_name="./ms.sh")
+    except OSError as error:  # the answer cannot be written: the disk that it goes to is full
+        fail(in_one_line(error))

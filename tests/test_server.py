@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,3 +153,10 @@ def test_an_export_that_cannot_be_written_is_one_line(command: Command, tmp_path
     where = tmp_path / "nowhere" / "call.json"
     told = command("export", "0367", "A", "-o", str(where))
     assert (told.exit_code, told.stderr) == (1, f"No such file or directory: {where}\n")
+
+
+def test_an_answer_that_cannot_be_written_is_one_line() -> None:
+    help_ = [sys.executable, str(Path(server.__file__)), "--help"]
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(help_, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (told.returncode, told.stderr.decode()) == (1, "No space left on device\n")
