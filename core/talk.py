@@ -95,10 +95,18 @@ def _one_at_a_time(bridges: Bridges, fresh: Stay) -> tuple[Bridges, Stay]:
 
 
 def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
-    """A channel left. A leave without an enter is kept: its enter may still be under way, and brings the names."""
+    """A channel left. A leave without an enter proves that it was there, too; the enter is lost, or still under way."""
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
-        return _add(bridges, Stay(bridge=event.bridge, channel=event.channel, left_ms=event.heard_ms))
+        stay = Stay(
+            bridge=event.bridge,
+            channel=event.channel,
+            channel_name=event.channel_name,
+            caller_id=event.caller_id,
+            connected=event.connected,
+            left_ms=event.heard_ms,
+        )
+        return _add(bridges, stay)
     known = bridges.stays[index]
     if known.left_ms is not None:
         return bridges
@@ -179,8 +187,8 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
 
 def customer_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
-    """The customer's stays in bridges, in the order heard; a stay whose enter was never heard does not count."""
-    return tuple([stay for stay in bridges.stays if stay.entered_ms is not None and parties.who(stay) is None])
+    """The customer's stays in bridges, in the order heard."""
+    return tuple([stay for stay in bridges.stays if parties.who(stay) is None])
 
 
 def is_anybody_in(bridges: Bridges) -> bool:
@@ -202,23 +210,23 @@ def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
     """Who talked with the customer, in order of the start.
 
     Where the customer's bridge shows no employee's channel, ``connected`` names the partner: enough to go on until
-    the other half arrives, and superseded by it (in an attended transfer it still names the previous one).
+    the other half arrives, and superseded by it (in an attended transfer it still names the previous one). Of two halves the one
+    whose enter was never heard was there when the other came.
     """
     found: list[Talk] = []
-    known = [(stay, stay.entered_ms, parties.who(stay)) for stay in bridges.stays if stay.entered_ms is not None]
-    for stay, entered_ms, customer in known:
+    known = [(stay, parties.who(stay)) for stay in bridges.stays]
+    for stay, customer in known:
         if customer is not None:
             continue
         alone = True
-        for other, other_ms, extension in known:
+        for other, extension in known:
             if extension is None or other.bridge != stay.bridge:
                 continue
             alone = False
             if extension and _meet(stay, other):
-                end_ms = _earlier(stay.left_ms, other.left_ms)
-                found.append(Talk(extension=extension, start_ms=max(entered_ms, other_ms), end_ms=end_ms))
+                found.append(_together(extension, stay, other))
         if alone and looks_like_extension(stay.connected):
-            found.append(Talk(extension=stay.connected, start_ms=entered_ms, end_ms=stay.left_ms))
+            found.append(_together(stay.connected, stay, stay))
     if not found and parties.direction is Direction.OUTGOING:
         found = _by_connected_line(bridges, parties)
     if len(found) > 1:
@@ -240,13 +248,19 @@ def last_talk(found: Sequence[Talk]) -> Talk | None:
 def _by_connected_line(bridges: Bridges, parties: Parties) -> list[Talk]:
     """An outgoing call of which only the employee's half was heard: the connected line is the customer."""
     return [
-        Talk(extension=parties.caller, start_ms=stay.entered_ms, end_ms=stay.left_ms)
+        _together(parties.caller, stay, stay)
         for stay in bridges.stays
         if stay.channel == parties.anchor
-        and stay.entered_ms is not None
         and parties.caller
         and same_number(stay.connected, parties.number)
     ]
+
+
+def _together(extension: str, one: Stay, other: Stay) -> Talk:
+    """The time that two stays share; of a stay whose enter was never heard its end is all that is known."""
+    end_ms = _earlier(one.left_ms, other.left_ms)
+    entered = [stay.entered_ms for stay in (one, other) if stay.entered_ms is not None]
+    return Talk(extension=extension, start_ms=max(entered, default=end_ms or 0), end_ms=end_ms)
 
 
 def _meet(one: Stay, other: Stay) -> bool:
