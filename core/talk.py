@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft
-from core.phone import digits, looks_like_extension, same_number, strip_technology
+from core.phone import digits, is_helper, looks_like_extension, same_number, strip_technology
 from core.values import ANONYMOUS, Direction
 
 OVERLAP_SLACK_MS: Final = 2_000
@@ -57,7 +57,10 @@ class Bridges(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
-    """A channel entered. Fills a stay whose leave overtook it; a repeated enter only refreshes the names."""
+    """A channel entered. Fills a stay whose leave overtook it; a repeated enter only refreshes the names. Asterisk's own helpers
+    take no part in a talk."""
+    if is_helper(event.channel_name):
+        return bridges
     gone_ms = dict(bridges.closed).get(event.bridge) if bridges.closed else None
     fresh = Stay(
         bridge=event.bridge,
@@ -96,6 +99,8 @@ def _one_at_a_time(bridges: Bridges, fresh: Stay) -> tuple[Bridges, Stay]:
 
 def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
     """A channel left. A leave without an enter proves that it was there, too; the enter is lost, or still under way."""
+    if is_helper(event.channel_name):
+        return bridges
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
         stay = Stay(

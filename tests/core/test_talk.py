@@ -50,6 +50,20 @@ def stays(table: str) -> list[tuple[str, float | None, float | None]]:
     ]
 
 
+@pytest.mark.parametrize("parties", [INCOMING, OUTGOING])
+@pytest.mark.parametrize("room", ["600", "sales"])
+def test_a_conferences_announcer_talks_with_nobody(room: str, parties: Parties) -> None:
+    """It is no employee, however its room is called, and no customer."""
+    name = f"CBAnn/{room}-00000001;2"
+    said = events(f"5 A enter b1 {'customer' if parties is INCOMING else '101 channel=A'}")
+    helper = (
+        BridgeEntered(heard_ms=ms(5), bridge="b1", channel="H", channel_name=name),
+        BridgeLeft(heard_ms=ms(9), bridge="b1", channel="H", channel_name=name),
+    )
+    assert bridges_of((*said, *helper)) == bridges_of(said)
+    assert talk.talks(bridges_of((*said, *helper)), parties) == ()
+
+
 # -- stays --------------------------------------------------------------------------------------------------------
 
 
