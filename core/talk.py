@@ -216,7 +216,7 @@ def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
 
     Where the customer's bridge shows no employee's channel, ``connected`` names the partner: enough to go on until
     the other half arrives, and superseded by it (in an attended transfer it still names the previous one). Of two halves the one
-    whose enter was never heard was there when the other came.
+    whose enter was never heard was there when the other came; alone it proves nothing.
     """
     found: list[Talk] = []
     known = [(stay, parties.who(stay)) for stay in bridges.stays]
@@ -230,7 +230,7 @@ def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
             alone = False
             if extension and _meet(stay, other):
                 found.append(_together(extension, stay, other))
-        if alone and looks_like_extension(stay.connected):
+        if alone and stay.entered_ms is not None and looks_like_extension(stay.connected):
             found.append(_together(stay.connected, stay, stay))
     if not found and parties.direction is Direction.OUTGOING:
         found = _by_connected_line(bridges, parties)
@@ -256,6 +256,7 @@ def _by_connected_line(bridges: Bridges, parties: Parties) -> list[Talk]:
         _together(parties.caller, stay, stay)
         for stay in bridges.stays
         if stay.channel == parties.anchor
+        and stay.entered_ms is not None
         and parties.caller
         and same_number(stay.connected, parties.number)
     ]

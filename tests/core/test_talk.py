@@ -180,8 +180,11 @@ def test_a_stay_whose_enter_was_never_heard_is_proved_by_its_leave() -> None:
     assert talked("5 A leave b1 101\n5 A enter b1 customer") == [("101", 5, 5)]
     assert talked("5 A enter b1 101\n9 A leave b1 customer") == [("101", 5, 9)]
     assert talked("8 A leave b1 101\n9 A leave b1 customer") == [("101", 8, 8)]
-    assert talked("9 A leave b1 customer connected=102") == [("102", 9, 9)]
-    assert talked(f"9 A leave b1 101 channel=A connected={NUMBER}", OUTGOING) == [("101", 9, 9)]
+
+
+def test_a_connected_line_is_believed_only_of_a_stay_that_was_heard_to_begin() -> None:
+    assert talked("9 A leave b1 customer connected=102") == []
+    assert talked(f"9 A leave b1 101 channel=A connected={NUMBER}", OUTGOING) == []
 
 
 def test_who_left_before_the_other_came_did_not_talk_whether_the_enter_was_heard_or_not() -> None:
