@@ -439,7 +439,7 @@ def _is_handed_on(call: Draft) -> bool:
 def _is_dialled_on(call: Draft) -> bool:
     """Whether the parting is a blind transfer whose dial was heard already: a leg's events join a little later than a dial."""
     dialled_ms = max([dial.heard_ms for dial in call.dials], default=0)
-    if not [stay for stay in call.bridges.stays if stay.entered_ms is not None and stay.entered_ms < dialled_ms]:
+    if not [stay for stay in call.bridges.stays if talk.since_ms(stay) < dialled_ms]:
         return False  # as in most calls: nobody was dialled since anybody talked
     last, steps = talk.last_talk(talk.talks(call.bridges, call.now_known())), call.steps
     if last is None or last.end_ms is None or not steps:

@@ -113,6 +113,7 @@ def test_the_order_of_hearing_does_not_change_what_belongs_together(order: tuple
         ("SIP/0001001-00000001", "anonymous", True),
         ("PJSIP/101-00000001", NUMBER, False),
         ("PJSIP/trunk-00000001", "101", False),
+        ("CBAnn/room-00000001;2", "", False),
     ],
 )
 def test_which_channels_come_from_a_trunk(name: str, caller_id: str, trunk: bool) -> None:
