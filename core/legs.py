@@ -19,7 +19,7 @@ hangup, and that only when it can be told whose it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -87,12 +87,22 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absorb:
-    """``leg`` is a call that turned out to be part of ``into``. ``hangup`` carries rule 5's evidence, if it was that."""
+    """``leg`` is a call that turned out to be part of ``into``. ``hangup`` carries rule 5's evidence, if it was that.
+
+    ``told_before``: the evidence was heard before the call was: it is in the leg's own stream.
+    """
 
     leg: str
     into: str
     why: str
     hangup: HangupObserved | None = None
+    told_before: bool = False
+
+
+def evidence_in(history: Iterable[Event | None]) -> list[HangupObserved]:
+    """The hangups of a leg that are evidence by rule 5 (:attr:`Absorb.told_before`)."""
+    hangups = [event for event in history if isinstance(event, HangupObserved) and event.direction is Direction.INTERNAL]
+    return [hangup for hangup in hangups if customer_digits(hangup.number)]
 
 
 Finding = Link | Absorb
@@ -227,7 +237,8 @@ def _absorb_consultations(legs: Legs) -> tuple[Legs, tuple[Absorb, ...]]:
             if call.kind is Kind.INTERNAL and not call.absorbed:
                 calls[call.id] = replace(call, absorbed=True)
                 why = "the customer joined its bridge: it was a consultation"
-                found.append(Absorb(leg=call.id, into=customers[0].id, why=why))
+                told_before = bool(call.number) and call.number == customers[0].number
+                found.append(Absorb(leg=call.id, into=customers[0].id, why=why, told_before=told_before))
     return (replace(legs, calls=calls), tuple(found)) if found else (legs, ())
 
 
@@ -253,7 +264,7 @@ def _absorb_parasites(legs: Legs, heard: str, event: Observation) -> tuple[Legs,
                 if [owner.id for owner in owners] == [call.id]:
                     calls[other.id] = replace(other, absorbed=True)
                     why = "the customer it names has a call of his own"
-                    found.append(Absorb(leg=other.id, into=call.id, why=why))
+                    found.append(Absorb(leg=other.id, into=call.id, why=why, told_before=True))
     return (replace(legs, calls=calls), tuple(found)) if found else (legs, ())
 
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from core.events import BridgeEntered, BridgeOpened, CallSettled, HangupObserved
-from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, Legs, Link, customer_digits, hear, is_trunk
+from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, Legs, Link, customer_digits, evidence_in, hear, is_trunk
 from core.values import ANONYMOUS
 from tests.scenario import NUMBER, heard
 
@@ -347,6 +347,29 @@ def test_what_is_no_observation_is_not_heard() -> None:
 def test_what_says_nothing_of_a_call_makes_none() -> None:
     legs = Legs()
     assert hear(legs, "call/A", BridgeOpened(heard_ms=1, bridge="b")) == (legs, ())
+
+
+@pytest.mark.parametrize(
+    ("table", "told_before"),
+    [
+        (PARASITE + "\n51 A dial 101", True),
+        (PARASITE + "\n50 L dial 102 internal\n50 L enter b 102 channel=L\n50 A enter b customer\n51 A hangup 101 answered", True),
+        (CONSULTATION + "25 A enter c1 customer", False),
+        (CONSULTATION + "24 L hangup 102 internal answered number=101\n25 A enter c1 customer", False),
+    ],
+)
+def test_whether_a_legs_evidence_was_told_before_its_call_was_heard(table: str, told_before: bool) -> None:
+    legs, absorbed = Legs(), list[Absorb]()
+    for stream, event in heard(table):
+        legs, findings = hear(legs, stream, event)
+        absorbed += [each for each in findings if isinstance(each, Absorb)]
+    assert [each.told_before for each in absorbed] == [told_before]
+
+
+def test_what_a_leg_told_is_its_hangups_that_name_a_customer() -> None:
+    (hangup,) = [event for _, event in heard(PARASITE)]
+    others = [event for _, event in heard("50 A hangup 101 answered\n50 L hangup 102 internal number=101")]
+    assert evidence_in([*others, None, hangup]) == [hangup]
 
 
 def test_the_evidence_of_a_parasite_is_its_hangup() -> None:
