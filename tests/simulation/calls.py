@@ -6,9 +6,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from core.events import AnyObservation, DialObserved, HangupObserved
+from core.events import AnyObservation, BridgeEntered, BridgeLeft, DialObserved, HangupObserved
 from core.signals import Wire as WireForm
 from core.signals import content_digest, envelope, parse
 from core.values import Direction
@@ -209,6 +209,7 @@ class _Pauses:
 
 
 def _internal(script: Script, call: str, at_ms: int) -> Heard:
+    """Extension to extension; the dial is often absent (``customer_first``), and bridges are told, or not (``target``)."""
     caller, callee = EXTENSIONS[script.first], EXTENSIONS[(script.first + 1) % 3]
     dial = DialObserved(heard_ms=at_ms, channel=call, direction=Direction.INTERNAL, number=caller, extensions=(callee,))
     hangup = HangupObserved(
@@ -220,7 +221,15 @@ def _internal(script: Script, call: str, at_ms: int) -> Heard:
         answered=script.answered,
         status="2" if script.answered else "0",
     )
-    return [(f"call/{call}", dial), (f"call/{call}", hangup)]
+    stream, bridge = f"call/{call}", f"b-{call}"
+    heard: Heard = [] if script.customer_first else [(stream, dial)]
+    if script.answered and not script.target:
+        for channel, extension, other in ((f"{call}-1", callee, caller), (call, caller, callee)):
+            said: dict[str, Any] = {"bridge": bridge, "channel": channel, "caller_id": extension, "connected": other}
+            said["channel_name"] = f"PJSIP/{extension}-0000"
+            heard.append((f"bridge/{bridge}", BridgeEntered(heard_ms=at_ms + 500, **said)))
+            heard.append((f"bridge/{bridge}", BridgeLeft(heard_ms=hangup.heard_ms - 400, **said)))
+    return [*heard, (stream, hangup)]
 
 
 def _with_recording(script: Script, heard: Heard) -> Heard:

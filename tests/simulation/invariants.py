@@ -121,9 +121,9 @@ def _untrue(
     """What a day without trouble, and this one, make MoySklad say, and what is true: that was not asked of the code."""
     scenario = run.scenario
     truths = run.truths[enterprise]
-    if scenario.lost or not truths:
+    if scenario.lost:
         return
-    stories = {index for index, script in enumerate(scenario.calls) if script.kind is Kind.STORY}
+    stories = {index for index, script in enumerate(scenario.calls) if script.kind in (Kind.STORY, Kind.INTERNAL)}
     names = {f"{enterprise}-{signal.stream.removeprefix('call/')}" for signal in signals if signal.call in stories}
     yield from (f"quiet: {each}" for each in untrue_calls(truths, names, undisturbed))
     yield from untrue_calls(truths, names, rows)
@@ -187,9 +187,13 @@ def _after(run: Run, enterprise: str, signals: list[Signal], undisturbed: World)
     waiting = Counter(task.number for task in tasks if not task.done)
     yield from (f"{count} open tasks of {number}" for number, count in waiting.items() if count > 1)
     spread, late = _lateness(run, signals)
+    wanted = {name for name, call in undisturbed.calls.items() if call.remote.after.order.id}
+    listed = {row.external_id.partition("-")[2] for row in undisturbed.moysklad.rows}
+    for truth in run.truths[enterprise].values():
+        if not run.scenario.lost and truth.call in listed and (truth.call in wanted) != (truth.talked and bool(truth.number)):
+            yield f"quiet: {truth.call} has {'an' if truth.call in wanted else 'no'} order: talked {truth.talked}, {truth.number}"
     if spread > TOGETHER_MS or run.scenario.lost:
         return
-    wanted = {name for name, call in undisturbed.calls.items() if call.remote.after.order.id}
     if set(made) != wanted:
         yield f"orders of {sorted(made)} instead of {sorted(wanted)}"
     waits = {task.number for task in undisturbed.moysklad.tasks if not task.done}

@@ -51,7 +51,7 @@ PLANTS: Final = (
         file="core/plan.py",
         old="        case RegisterCall():\n            yield look(",
         new="        case RegisterCall() if call.version < 0:\n            yield look(",
-        finds=("rows",),
+        finds=("rows", "cards left open"),
     ),
     Plant(
         what="what was not found is sent again at once",
