@@ -109,7 +109,7 @@ def _truths(tale: Tale, told: Told) -> list[Truth]:
         ends_ms = (tale.own_over_ms, end_ms + story.bridges_late_ms)
     if story.telling is Telling.NO_END:
         ends_ms = (end_ms if tale.talks_to_the_end else began_ms, end_ms + story.bridges_late_ms)
-    starts_ms = (own[0].at_ms, own[0].at_ms) if story.telling is not Telling.HANGUPS else (began_ms, tale.sent_on_ms or began_ms)
+    starts_ms = (own[0].at_ms, own[0].at_ms) if own[0].event != "hangup" else (began_ms, tale.sent_on_ms or began_ms)
     without_bridges = story.outgoing and story.telling not in BY_BRIDGES
     truth = Truth(
         call=tale.own.id,
