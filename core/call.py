@@ -426,7 +426,7 @@ _HEARD_TO_END: Final = frozenset({TALKING, Phase.ENDING, Phase.OVERDUE})
 
 
 def _is_handed_on(call: Draft) -> bool:
-    """Whether the hangup that was heard is only the employee's: whom he had called, he had handed on, and they talk on.
+    """Whether the hangup that was heard is only the employee's: whom he had called, he had handed on, or set aside.
 
     An outgoing call's own channel is the employee's. Over AMI a hangup is the whole call's; a downloaded one is of long ago.
     """
@@ -473,8 +473,8 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
         return
     if is_external_number(event.number):
         call.number = _known_number(call.number, event.number)
-    if call.phase is not TALKING or not _is_handed_on(call):
-        _move(call, Trigger.HANG_UP)
+    has_talked = call.phase in (TALKING, Phase.ON_HOLD, Phase.TRANSFERRING)
+    _move(call, Trigger.ANSWER if has_talked and _is_handed_on(call) else Trigger.HANG_UP)
 
 
 def _absorbed(call: Draft, event: LegAbsorbed) -> None:

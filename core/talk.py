@@ -229,14 +229,27 @@ def is_talking(bridges: Bridges, parties: Parties) -> bool:
     return None in [each.end_ms for each in _by_connected_line(bridges, parties)]
 
 
-def is_handed_on(bridges: Bridges, parties: Parties) -> bool:
-    """Whether the customer of an outgoing call is in a bridge with somebody other than who called, on a channel of his own.
+def handed_on_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
+    """Where the customer of an outgoing call was without who called, or might be: handed on to somebody, or set aside.
 
-    Only channels count that were heard: the connected line may still name whoever had the call before.
+    That is a bridge that somebody else was in, on a channel of his own (also who called, who took the customer back by another
+    one), or one that he came to from a bridge of who called, who never was in it. Only channels count that were heard: the
+    connected line may still name whoever had the call before.
     """
-    inside = [stay for stay in bridges.stays if stay.entered_ms is not None and stay.left_ms is None]
-    where = {stay.bridge for stay in inside if stay.channel != parties.anchor and parties.who(stay) is None}
-    return any(stay.bridge in where and parties.who(stay) not in (None, "", parties.caller) for stay in inside)
+    known = [stay for stay in bridges.stays if stay.entered_ms is not None]
+    callers = {stay.bridge for stay in known if stay.channel == parties.anchor}
+    own = ("", parties.caller) if parties.clicked else ("",)  # of a click the caller's telephone is not the call's own channel
+    others = {stay.bridge for stay in known if stay.channel != parties.anchor and parties.who(stay) not in (None, *own)}
+    customers = [stay for stay in known if stay.channel != parties.anchor and parties.who(stay) is None]
+    came_along = any(stay.bridge in callers for stay in customers)
+    return tuple(
+        [stay for stay in customers if stay.bridge in others or (came_along and stay.bridge not in callers)]
+    )
+
+
+def is_handed_on(bridges: Bridges, parties: Parties) -> bool:
+    """Whether the customer of an outgoing call is in such a bridge now: he goes on without who called."""
+    return any(stay.left_ms is None for stay in handed_on_stays(bridges, parties))
 
 
 def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
