@@ -59,8 +59,6 @@ class Bridges(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
     """A channel entered. Fills a stay whose leave overtook it; a repeated enter only refreshes the names. Asterisk's own helpers
     take no part in a talk."""
-    if is_helper(event.channel_name):
-        return bridges
     gone_ms = dict(bridges.closed).get(event.bridge) if bridges.closed else None
     fresh = Stay(
         bridge=event.bridge,
@@ -72,7 +70,7 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
         left_ms=gone_ms,
     )
     if event.channel not in [stay.channel for stay in bridges.stays]:
-        return _add(bridges, fresh)
+        return bridges if is_helper(event.channel_name) else _add(bridges, fresh)
     bridges, fresh = _one_at_a_time(bridges, fresh)
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
@@ -101,10 +99,10 @@ def _one_at_a_time(bridges: Bridges, fresh: Stay) -> tuple[Bridges, Stay]:
 
 def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
     """A channel left. A leave without an enter proves that it was there, too; the enter is lost, or still under way."""
-    if is_helper(event.channel_name):
-        return bridges
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
+        if is_helper(event.channel_name):
+            return bridges
         stay = Stay(
             bridge=event.bridge,
             channel=event.channel,
@@ -249,7 +247,7 @@ def handed_on_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
 
 def is_handed_on(bridges: Bridges, parties: Parties) -> bool:
     """Whether the customer of an outgoing call is in such a bridge now: he goes on without who called."""
-    return any(stay.left_ms is None for stay in handed_on_stays(bridges, parties))
+    return is_anybody_in(bridges) and any(stay.left_ms is None for stay in handed_on_stays(bridges, parties))
 
 
 def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
