@@ -12,13 +12,13 @@ at each step, is what lets a history of millions of events be folded in seconds 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace as replaced
 from typing import Any, Final
 
 from msgspec import Struct, msgpack
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple
 
 from core import remote, talk
+from core.dials import Dial, dial_beside, is_echo
 from core.events import (
     AnyOutcome,
     ArrivalObserved,
@@ -47,25 +47,12 @@ from core.events import (
     RetryRequested,
     RingEnded,
 )
-from core.hangups import AMI_WIRE, better_hangup, is_ami
+from core.hangups import AMI_WIRE, better_hangup, hangup_beside, is_ami, is_own_telephone
 from core.lifecycle import LIVE, RINGING, TALKING, Phase, Trigger, next_phase
 from core.phone import as_extension, is_external_number
 from core.remote import Remote, RemoteDraft
 from core.talk import Bridges, Parties, Talk
 from core.values import ANONYMOUS, INCOMING, INTERNAL, OUTGOING, CallId, Direction, Enterprise
-
-ECHO_MS: Final = 15_000
-"""A PBX that tells of a call in two ways may be this much later with the second one."""
-
-
-class Dial(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """One Dial step: who was rung, in which direction, when it was heard. ``exact``: over AMI, which also tells when it ends."""
-
-    direction: Direction
-    extensions: tuple[str, ...]
-    heard_ms: int
-    trunk: str = ""
-    exact: bool = False
 
 
 class _Known(Struct, gc=False, omit_defaults=True):
@@ -124,7 +111,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     @property
     def is_rewritten(self) -> bool:
         """Whether a transfer rewrote the final hangup: CallType 2 on a customer's call (CONTRACT-ASTERISK, quirk 1)."""
-        if self.hangup is None or _is_own_telephone(self.hangup, self.click):
+        if self.hangup is None or is_own_telephone(self.hangup, self.click):
             return False
         return self.hangup.direction is INTERNAL and self.direction is not INTERNAL
 
@@ -334,9 +321,9 @@ def _dialled(call: Draft, event: DialObserved) -> None:
         trunk=event.trunk,
         exact=is_ami(event),
     )
-    step = _own_dial(step, call.click)
+    step = dial_beside(step, call.click)
     internal = step.direction is INTERNAL
-    if not _is_echo(call, step):
+    if not is_echo(call.dials, step):
         call.dials = (*call.dials, step)
     if not internal:
         call.number = _known_number(call.number, event.number)
@@ -354,17 +341,6 @@ def _move_on_its_own(call: Draft, trigger: Trigger) -> None:
         call.absorbed_into = ""
         if call.hangup is not None:
             _move(call, Trigger.HANG_UP)
-
-
-def _is_echo(call: Draft, step: Dial) -> bool:
-    """Whether the PBX script only repeats here what AMI told before: telephones that stopped ringing must not ring again."""
-    if step.exact:
-        return False
-    recent = [dial for dial in call.dials if dial.exact and 0 <= step.heard_ms - dial.heard_ms <= ECHO_MS]
-    if not recent:
-        return False
-    told = {extension for dial in recent if dial.direction is step.direction for extension in dial.extensions}
-    return bool(step.extensions) and told.issuperset(step.extensions)
 
 
 def _card_requested(call: Draft, event: CardRequested) -> None:
@@ -426,7 +402,7 @@ _HEARD_TO_END: Final = frozenset({TALKING, Phase.ENDING, Phase.OVERDUE})
 
 
 def _is_handed_on(call: Draft) -> bool:
-    """Whether the hangup that was heard is only the employee's: whom he had called, he had handed on, and they talk on.
+    """Whether the hangup that was heard is only the employee's: whom he had called, he had handed on, or set aside.
 
     An outgoing call's own channel is the employee's. Over AMI a hangup is the whole call's; a downloaded one is of long ago.
     """
@@ -439,7 +415,7 @@ def _is_handed_on(call: Draft) -> bool:
 def _is_dialled_on(call: Draft) -> bool:
     """Whether the parting is a blind transfer whose dial was heard already: a leg's events join a little later than a dial."""
     dialled_ms = max([dial.heard_ms for dial in call.dials], default=0)
-    if not [stay for stay in call.bridges.stays if stay.entered_ms is not None and stay.entered_ms < dialled_ms]:
+    if not [stay for stay in call.bridges.stays if talk.since_ms(stay) < dialled_ms]:
         return False  # as in most calls: nobody was dialled since anybody talked
     last, steps = talk.last_talk(talk.talks(call.bridges, call.now_known())), call.steps
     if last is None or last.end_ms is None or not steps:
@@ -459,7 +435,7 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
     call.known = None
     (_downloaded if event.downloaded else _heard)(call, event)
     if call.click is not None:
-        own = _own_hangup(event, call.click)
+        own = hangup_beside(event, call.click)
         if own is None:
             return
         event = own
@@ -473,8 +449,8 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
         return
     if is_external_number(event.number):
         call.number = _known_number(call.number, event.number)
-    if call.phase is not TALKING or not _is_handed_on(call):
-        _move(call, Trigger.HANG_UP)
+    has_talked = call.phase in (TALKING, Phase.ON_HOLD, Phase.TRANSFERRING)
+    _move(call, Trigger.ANSWER if has_talked and _is_handed_on(call) else Trigger.HANG_UP)
 
 
 def _absorbed(call: Draft, event: LegAbsorbed) -> None:
@@ -501,8 +477,8 @@ def _clicked(call: Draft, event: ClickJoined) -> None:
         return  # it came in from outside itself, or is known for the call: whoever took it for a leg had not heard that
     call.known = None
     call.click = event
-    call.dials = tuple(_own_dial(dial, event) for dial in call.dials)
-    call.hangup = _own_hangup(call.hangup, event)
+    call.dials = tuple(dial_beside(dial, event) for dial in call.dials)
+    call.hangup = hangup_beside(call.hangup, event)
     if call.hangup is None:
         call.hangup_ms = None
     if not is_external_number(call.number):
@@ -511,23 +487,6 @@ def _clicked(call: Draft, event: ClickJoined) -> None:
         _move(call, Trigger.ABSORB)
     elif not call.talks:
         _move(call, Trigger.UNSAY_TALK)
-
-
-def _own_dial(dial: Dial, click: ClickJoined | None) -> Dial:
-    """A clicked call never comes in: what looks so is the employee's telephone, with the customer's number on its display."""
-    return dial if click is None or dial.direction is OUTGOING else replace(dial, direction=INTERNAL)
-
-
-def _own_hangup(hangup: HangupObserved | None, click: ClickJoined) -> HangupObserved | None:
-    """The employee's own picking up is no answer of the customer's, and the end of that ringing no end of the call."""
-    if hangup is None or not _is_own_telephone(hangup, click):
-        return hangup
-    return None if click.own_leg else replaced(hangup, answered=False)
-
-
-def _is_own_telephone(hangup: HangupObserved, click: ClickJoined | None) -> bool:
-    """Whether a clicked call's hangup tells of nothing but the telephone of whoever clicked."""
-    return click is not None and hangup.direction is not OUTGOING and set(hangup.extensions) <= {click.extension}
 
 
 def _settled(call: Draft, event: CallSettled) -> None:

@@ -14,6 +14,9 @@ from core.values import Direction, Outcome
 CLOCK_SKEW_MS: Final = 2_000
 """How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
 
+LATEST_MS: Final = 8_000
+"""Later than this nothing is delivered (quirk 4): what seems to be is told by a clock that is behind."""
+
 PART_TO_HANGUP_MS: Final = 4_000
 """A hangup this soon after the customer left the last bridge is that parting; later, the customer was somewhere else."""
 
@@ -68,11 +71,11 @@ def end_ms(call: Call) -> int | None:
     told = _told_end_ms(call)
     if told is None or call.direction is not Direction.OUTGOING or (call.hangup is not None and call.hangup.precise):
         return told
-    others = [each for each in call.talks if each.extension != call.caller]
-    if not others:
+    stays = talk.handed_on_stays(call.bridges, call.parties)
+    if not stays:
         return told
-    left = [stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)]
-    return max(told, *left, *(each.end_ms or each.start_ms for each in others))
+    left = [stay.left_ms or 0 for stay in stays]
+    return max(told, *left, *(each.end_ms or each.start_ms for each in call.talks))
 
 
 def _told_end_ms(call: Call) -> int | None:
@@ -87,7 +90,7 @@ def _told_end_ms(call: Call) -> int | None:
     if call.hangup.precise:
         return max(start, told)
     left = max((stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)), default=0)
-    if not lone and not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS:
+    if not lone and (not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS or _is_clock_behind(call, call.hangup)):
         if not call.hangup.downloaded:
             return max(start, left if 0 <= heard - left <= PART_TO_HANGUP_MS else heard)
         # Heard long after the end, by a clock that disagrees: what is left of it is the length it measured.
@@ -99,10 +102,27 @@ def _told_end_ms(call: Call) -> int | None:
     return max(start, min(heard, told + WITHIN_THE_SECOND_MS))
 
 
+def _is_clock_behind(call: Call, hangup: HangupObserved) -> bool:
+    """Whether by the PBX's clock both the beginning and the end were heard later than anything is delivered.
+
+    One of them may be late by itself: the first dial after a menu, a hangup that was held up. ``DateReceived`` of a rewritten
+    hangup is no beginning (quirk 1).
+    """
+    if hangup.downloaded or call.is_rewritten or hangup.received_ms is None or hangup.ended_ms is None:
+        return False
+    return min((call.live_heard_ms or 0) - hangup.received_ms, hangup.heard_ms - hangup.ended_ms) > LATEST_MS
+
+
 def best_known_end_ms(call: Call) -> int:
-    """The end to record for a call whose hangup never came: the last moment it was heard alive."""
+    """The end to record for a call whose hangup never came: when the customer was heard to leave, or somebody was rung after that;
+    else the last moment it was heard alive. What was downloaded later, of a leg of it, is no sign of life."""
     known = end_ms(call)
-    return known if known is not None else max(start_ms(call), call.last_heard_ms or 0)
+    if known is not None:
+        return known
+    left = [stay.left_ms for stay in talk.customer_stays(call.bridges, call.parties)]
+    if not left or None in left:
+        return max(start_ms(call), call.last_heard_ms or 0)
+    return max(start_ms(call), *(at_ms or 0 for at_ms in left), *(dial.heard_ms for dial in call.dials))
 
 
 def outcome(call: Call) -> Outcome | None:

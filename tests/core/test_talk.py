@@ -53,6 +53,20 @@ def stays(table: str) -> list[tuple[str, float | None, float | None]]:
     ]
 
 
+@pytest.mark.parametrize("parties", [INCOMING, OUTGOING])
+@pytest.mark.parametrize("room", ["600", "sales"])
+def test_a_conferences_announcer_talks_with_nobody(room: str, parties: Parties) -> None:
+    """It is no employee, however its room is called, and no customer."""
+    name = f"CBAnn/{room}-00000001;2"
+    said = events(f"5 A enter b1 {'customer' if parties is INCOMING else '101 channel=A'}")
+    helper = (
+        BridgeEntered(heard_ms=ms(5), bridge="b1", channel="H", channel_name=name),
+        BridgeLeft(heard_ms=ms(9), bridge="b1", channel="H", channel_name=name),
+    )
+    assert bridges_of((*said, *helper)) == bridges_of(said)
+    assert talk.talks(bridges_of((*said, *helper)), parties) == ()
+
+
 # -- stays --------------------------------------------------------------------------------------------------------
 
 
@@ -165,9 +179,29 @@ def test_a_talk_goes_on_while_nobody_left() -> None:
     assert talked("5 A enter b1 customer\n5 A enter b1 101") == [("101", 5, None)]
 
 
-def test_a_stay_whose_enter_was_never_heard_is_no_proof() -> None:
-    assert talked("5 A leave b1 101\n5 A enter b1 customer") == []
-    assert talked("5 A enter b1 101\n9 A leave b1 customer") == []
+def test_a_stay_whose_enter_was_never_heard_is_proved_by_its_leave() -> None:
+    assert talked("5 A leave b1 101\n5 A enter b1 customer") == [("101", 5, 5)]
+    assert talked("5 A enter b1 101\n9 A leave b1 customer") == [("101", 5, 9)]
+    assert talked("8 A leave b1 101\n9 A leave b1 customer") == [("101", 8, 8)]
+
+
+def test_a_connected_line_is_believed_only_of_a_stay_that_was_heard_to_begin() -> None:
+    assert talked("9 A leave b1 customer connected=102") == []
+    assert talked(f"9 A leave b1 101 channel=A connected={NUMBER}", OUTGOING) == []
+
+
+def test_who_left_before_the_other_came_did_not_talk_whether_the_enter_was_heard_or_not() -> None:
+    assert talked("5 A leave b1 101\n9 A enter b1 customer") == []
+
+
+def test_a_transfer_of_which_one_enter_was_lost_still_shows_who_talked_last() -> None:
+    first = "5 A enter b1 101\n5 A enter b1 customer\n9 A leave b1 customer\n9 A leave b1 101\n"
+    halves = "9 A enter b2 customer connected=101\n", "7 A enter b2 102\n"
+    left = "20 A leave b2 customer\n20 A leave b2 102"
+    for half in halves:
+        last = talk.last_talk(talk.talks(bridges_of(events(first + half + left)), INCOMING))
+        assert last is not None
+        assert last.extension == "102"
 
 
 @pytest.mark.parametrize(("gap_ms", "meets"), [(OVERLAP_SLACK_MS, True), (OVERLAP_SLACK_MS + 1, False)])
@@ -308,9 +342,9 @@ def test_who_talked_last(found: list[Talk], last: str | None) -> None:
     assert (picked.extension if picked else None) == last
 
 
-def test_the_customers_stays_are_those_that_were_heard_to_begin() -> None:
+def test_the_customers_stays_are_also_those_that_were_only_heard_to_end() -> None:
     state = bridges_of(events("5 A enter b1 customer\n5 A enter b1 101\n6 A leave b2 customer"))
-    assert [each.bridge for each in talk.customer_stays(state, INCOMING)] == ["b1"]
+    assert [each.bridge for each in talk.customer_stays(state, INCOMING)] == ["b1", "b2"]
 
 
 def test_a_flapping_pbx_does_not_make_folding_slow() -> None:
