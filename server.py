@@ -139,7 +139,7 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[st
     revision = next((int(number) for each in history if (number := each.data.get("settings_revision"))), 0)
     settings = await service.settings.at_revision(enterprise, revision)
     told = story.tell(enterprise, call, history, settings, service.options.limits)
-    others = await legs_of(service.pool, enterprise, call, told.start_ms)
+    others = await legs_of(service.pool, enterprise, call, told.start_ms, told.end_ms)
     told = replace(told, legs=(*told.legs, *(each for each in others if each not in told.legs)))
     return told, picture.draw(told, history, settings)
 

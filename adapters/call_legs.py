@@ -38,13 +38,13 @@ async def call_of(pool: Any, enterprise: str, leg: str) -> str | None:
     return None if found is None else str(found)
 
 
-async def legs_of(pool: Any, enterprise: str, call: str, start_ms: int | None) -> tuple[str, ...]:
-    """The UniqueIds that turned out to be legs of a call and have a history of their own, oldest first."""
+async def legs_of(pool: Any, enterprise: str, call: str, start_ms: int | None, end_ms: int | None) -> tuple[str, ...]:
+    """The UniqueIds that turned out to be legs of a call with a history of their own, oldest first. ``end_ms`` None: it goes on."""
     if start_ms is None:
         return ()
     try:
         async with looking(pool) as connection:
-            rows = await connection.fetch(_OF_CALL, enterprise, call, start_ms)
+            rows = await connection.fetch(_OF_CALL, enterprise, call, start_ms, end_ms)
     except TooMuch:
         return ()  # a replay without them is better than none
     return tuple(str(row["call"]) for row in rows)

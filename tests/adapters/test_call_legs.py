@@ -56,9 +56,11 @@ async def test_a_leg_leads_to_its_call_and_the_call_names_its_legs(rig: Rig) -> 
 
 
 async def test_a_leg_that_is_no_evidence_is_told_by_its_own_history_alone(rig: Rig) -> None:
-    assert await legs_of(rig.service.pool, ENTERPRISE, CALL, 1_795_436_000_000) == (LEG,)
-    assert await legs_of(rig.service.pool, ENTERPRISE, CALL, 1_795_436_000_000 + 172_800_000) == ()
-    assert await legs_of(rig.service.pool, ENTERPRISE, CALL, None) == ()
+    began_ms, pool = 1_795_436_000_000, rig.service.pool
+    assert await legs_of(pool, ENTERPRISE, CALL, began_ms, None) == (LEG,)
+    assert await legs_of(pool, ENTERPRISE, CALL, began_ms, began_ms + 50_000) == (LEG,)
+    assert await legs_of(pool, ENTERPRISE, CALL, began_ms + 172_800_000, None) == ()
+    assert await legs_of(pool, ENTERPRISE, CALL, None, None) == ()
 
 
 @pytest.mark.parametrize(
