@@ -10,12 +10,15 @@ from core.ami_channels import calls_of, channel_of, who_is
 from core.ami_desk import Desk, Handler
 from core.ami_peers import party_of
 from core.ami_reading import said, text
-from core.ami_state import HungUp, Track
+from core.ami_state import Track
 from core.events import HandoverObserved
 from core.values import Direction
 
 
 def _on_queue(desk: Desk, message: Mapping[str, Any]) -> None:
+    """Note whether the caller waits in a queue. ``QueueCallerAbandon`` says no more than that he does not: a queue that has no
+    more time for him says it, too; whoever gives up has asked to hang up before.
+    """
     channel = channel_of(desk, message)
     if channel is None:
         return
@@ -23,10 +26,7 @@ def _on_queue(desk: Desk, message: Mapping[str, Any]) -> None:
     track = desk.open_track(channel.call)
     if track is None:
         return
-    event = text(message, "Event")
-    if event == "QueueCallerAbandon" and track.hung is None:
-        track = replace(track, hung=HungUp(by="external", at_ms=desk.at_ms, trying=True))
-    desk.put(replace(track, queued=event == "QueueCallerJoin"))
+    desk.put(replace(track, queued=text(message, "Event") == "QueueCallerJoin"))
 
 
 def _hand_over(desk: Desk, calls: list[str], kind: str, source: str, target: str) -> Track | None:

@@ -246,6 +246,13 @@ async def queue_abandoned(pbx: Exchange) -> Truth:
     return _incoming(leg, "abandoned", "101 102")
 
 
+async def queue_timeout(pbx: Exchange) -> Truth:
+    """Nobody in the queue answers in time: the PBX hangs up."""
+    leg = pbx.trunk.call("74951110012", caller=pbx.customer)
+    await leg.until("over")
+    return _incoming(leg, "missed", "101 102", by="pbx")
+
+
 async def pickup(pbx: Exchange) -> Truth:
     """101 rings, 103 picks the call up."""
     leg = pbx.trunk.call("74951110009", caller=pbx.customer)
@@ -408,8 +415,8 @@ PLAYS: Final[Mapping[str, Play]] = {
     play.__name__: play
     for play in (
         answered, answered_and_hung_up, ring_group, ring_group_local, abandoned, nobody_answers, busy, busy_and_abandoned,
-        declined, unreachable, no_room, sequential, follow_me, menu, queue, queue_local, queue_abandoned, pickup, blind_transfer,
-        blind_transfer_by_keys, blind_transfer_unanswered, blind_transfer_returned, attended_transfer, hidden, outgoing,
-        outgoing_busy, outgoing_cancelled, outgoing_by_the_other_trunk, outgoing_failed, outgoing_no_number, internal,
+        declined, unreachable, no_room, sequential, follow_me, menu, queue, queue_local, queue_abandoned, queue_timeout, pickup,
+        blind_transfer, blind_transfer_by_keys, blind_transfer_unanswered, blind_transfer_returned, attended_transfer, hidden,
+        outgoing, outgoing_busy, outgoing_cancelled, outgoing_by_the_other_trunk, outgoing_failed, outgoing_no_number, internal,
     )
 }  # fmt: skip
