@@ -128,7 +128,7 @@ def _untrue(
     yield from (f"quiet: {each}" for each in untrue_calls(truths, names, undisturbed))
     yield from untrue_calls(truths, names, rows)
     anybody = ("",) if scenario.refused else ()
-    # An instance that stood still brings what was repeated at others meanwhile: a dial is taken for another one then (decision 0030).
+    # An instance that stood still brings again what others heard meanwhile: a dial is taken for another one then (decision 0030).
     frozen_ms = max((fault.for_ms for fault in scenario.faults if fault.trouble is Trouble.FREEZE), default=0)
     numbers = Counter(row.number for row in undisturbed.values())
     for name, truth in truths.items():
