@@ -30,6 +30,9 @@ __all__ = ["Ami", "Pbx", "hear", "resync", "tick"]
 
 RINGING_HERE, RINGING_THERE, UP, TURNED_AWAY = 4, 5, 6, 7
 _GIVING_UP: Final = frozenset({None, 0, 16, 31, 127})
+TAKEN_BACK: Final = 487
+"""The SIP answer to whoever took a call back."""
+
 _REFUSED: Final = frozenset({"BUSY", "CONGESTION", "CHANUNAVAIL"})
 """Results of a dial that the called side caused, even if no hangup request was seen from it."""
 
@@ -102,13 +105,25 @@ def _on_hangup_request(desk: Desk, message: Mapping[str, Any]) -> None:
     real = desk.behind(channel)
     if real is None:
         return
-    unanswered = channel.id == track.customer and channel.state != UP
-    if unanswered and (channel.state == TURNED_AWAY or number_in(message, "Cause") not in _GIVING_UP):
-        desk.put(replace(track, turned_away=True))  # a caller can only give up: this is the PBX's own refusal
+    if channel.id == track.customer and _turns_away(track, channel, message):
+        desk.put(replace(track, turned_away=True))
     elif desk.is_customer(track, real):
         desk.asked_to_hang_up(track, "external")
     elif channel.id == track.id or channel.bridge or (leg is not None and (leg.is_open or leg.own)):
         desk.asked_to_hang_up(track, real.party.who if real.party.side is Side.PHONE or leg is None else leg.who)
+
+
+def _turns_away(track: Track, channel: Channel, message: Mapping[str, Any]) -> bool:
+    """Whether a request on the caller's channel is the PBX's own refusal. Before the answer a caller can only give up.
+
+    The cause alone does not tell: it is the one of a telephone that failed before, if one did. Whoever takes the call back says
+    so (new versions tell it), and while a telephone rings the PBX refuses nobody.
+    """
+    if channel.state in (UP, TURNED_AWAY):
+        return channel.state == TURNED_AWAY
+    if number_in(message, "TechCause") == TAKEN_BACK or any(leg.is_open for leg in track.legs):
+        return False
+    return number_in(message, "Cause") not in _GIVING_UP
 
 
 def _track_of(desk: Desk, channel: Channel) -> Track | None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from core.hangups import AMI_WIRE
-from core.phone import digits, looks_like_extension
+from core.phone import digits, is_helper, looks_like_extension
 
 _CACHED: Final = 20_000
 _SHORTEST_WHOLE: Final = 7
@@ -18,13 +18,6 @@ _SHORTEST_WHOLE: Final = 7
 _SUFFIX: Final = re.compile(r"-[0-9a-fA-F]+\Z")
 _ASYNC: Final = "AsyncGoto/"
 _ZOMBIE: Final = "<ZOMBIE>"
-_HELPERS: Final = frozenset(
-    {
-        "announcer", "audiosocket", "bridge", "cbann", "cbrec", "confbridgerecorder", "message", "multicastrtp", "parked",
-        "recorder", "snoop", "surrogate", "unicastrtp", "websocket",
-    }
-)  # fmt: skip
-"""Technologies of channels that nobody holds in a hand: announcers, recorders, spies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +70,7 @@ def party_of(name: str, caller_id: str, pbx: Pbx) -> Party:
     while plain.startswith(_ASYNC):
         plain = plain.removeprefix(_ASYNC)
     technology, slash, rest = plain.partition("/")
-    if not slash or technology.lower() in _HELPERS:
+    if not slash or is_helper(plain):
         return Party(side=Side.HELPER, who="", shown=plain)
     if technology == "Local":
         return Party(side=Side.LOCAL, who=rest.rpartition(";")[0] or rest, shown=plain)

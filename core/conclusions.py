@@ -14,6 +14,9 @@ from core.values import Direction, Outcome
 CLOCK_SKEW_MS: Final = 2_000
 """How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
 
+LATEST_MS: Final = 8_000
+"""Later than this nothing is delivered (quirk 4): what seems to be is told by a clock that is behind."""
+
 PART_TO_HANGUP_MS: Final = 4_000
 """A hangup this soon after the customer left the last bridge is that parting; later, the customer was somewhere else."""
 
@@ -87,7 +90,7 @@ def _told_end_ms(call: Call) -> int | None:
     if call.hangup.precise:
         return max(start, told)
     left = max((stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)), default=0)
-    if not lone and not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS:
+    if not lone and (not start - CLOCK_SKEW_MS <= told <= heard + CLOCK_SKEW_MS or _is_clock_behind(call, call.hangup)):
         if not call.hangup.downloaded:
             return max(start, left if 0 <= heard - left <= PART_TO_HANGUP_MS else heard)
         # Heard long after the end, by a clock that disagrees: what is left of it is the length it measured.
@@ -97,6 +100,17 @@ def _told_end_ms(call: Call) -> int | None:
     if told <= left < told + LEFT_NEAR_END_MS:
         return max(start, left)
     return max(start, min(heard, told + WITHIN_THE_SECOND_MS))
+
+
+def _is_clock_behind(call: Call, hangup: HangupObserved) -> bool:
+    """Whether by the PBX's clock both the beginning and the end were heard later than anything is delivered.
+
+    One of them may be late by itself: the first dial after a menu, a hangup that was held up. ``DateReceived`` of a rewritten
+    hangup is no beginning (quirk 1).
+    """
+    if hangup.downloaded or call.is_rewritten or hangup.received_ms is None or hangup.ended_ms is None:
+        return False
+    return min((call.live_heard_ms or 0) - hangup.received_ms, hangup.heard_ms - hangup.ended_ms) > LATEST_MS
 
 
 def best_known_end_ms(call: Call) -> int:

@@ -34,7 +34,7 @@ from core.events import (
     HangupObserved,
     Observation,
 )
-from core.phone import digits, is_external_number, looks_like_extension, strip_technology
+from core.phone import digits, is_external_number, is_helper, looks_like_extension, strip_technology
 from core.values import ANONYMOUS, Direction
 
 PARASITE_WINDOW_MS: Final = 15_000
@@ -136,6 +136,8 @@ def _with_member(legs: Legs, bridge: str, event: BridgeEntered | BridgeLeft) -> 
 
 def is_trunk(event: BridgeEntered | BridgeLeft) -> bool:
     """Whether the channel comes from a trunk rather than from an employee's telephone."""
+    if is_helper(event.channel_name):
+        return False
     return not looks_like_extension(strip_technology(event.channel_name)) and not looks_like_extension(event.caller_id)
 
 

@@ -25,6 +25,14 @@ _CHANNEL_SUFFIX: Final = re.compile(r"-[0-9a-fA-F]{4,}(;[0-9])?\Z")
 _PLAIN: Final = re.compile(r"375[1-79][0-9]{8}|7[1-79][0-9]{9}")
 """Whole numbers of :data:`_PLANS` that no second trunk prefix could be read into."""
 
+_HELPERS: Final = frozenset(
+    {
+        "announcer", "audiosocket", "bridge", "cbann", "cbrec", "confbridgerecorder", "message", "multicastrtp", "parked",
+        "recorder", "snoop", "surrogate", "unicastrtp", "websocket",
+    }
+)  # fmt: skip
+"""Technologies of channels that nobody holds in a hand: announcers, recorders, spies."""
+
 _SCHEME: Final = re.compile(r"\A(?:sips?|tel):", re.IGNORECASE)
 _IN_BRACKETS: Final = re.compile(r"<([^<>]*)>\s*\Z")
 _SHORTEST_INTERNATIONAL: Final = 11
@@ -81,6 +89,12 @@ def strip_technology(text: str) -> str:
     peer, at, _ = rest.partition("@")
     suffix = peer.rfind("-")
     return peer if at or suffix < 0 or _CHANNEL_SUFFIX.match(peer, suffix) is None else peer[:suffix]
+
+
+def is_helper(channel_name: str) -> bool:
+    """Whether this is a channel of Asterisk's own, such as a conference's announcer: nobody is behind ``CBAnn/600-0001;2``."""
+    technology, slash, _ = channel_name.partition("/")
+    return bool(slash) and technology.lower() in _HELPERS
 
 
 def is_hidden(raw: str) -> bool:

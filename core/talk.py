@@ -14,8 +14,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft
-from core.phone import digits, looks_like_extension, same_number, strip_technology
-from core.values import ANONYMOUS, Direction
+from core.phone import digits, is_helper, looks_like_extension, same_number, strip_technology
+from core.values import ANONYMOUS, INCOMING, OUTGOING, Direction
 
 OVERLAP_SLACK_MS: Final = 2_000
 """Two stays that miss each other by less than this still met: deliveries jitter by seconds (quirk 4)."""
@@ -57,7 +57,10 @@ class Bridges(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
-    """A channel entered. Fills a stay whose leave overtook it; a repeated enter only refreshes the names."""
+    """A channel entered. Fills a stay whose leave overtook it; a repeated enter only refreshes the names. Asterisk's own helpers
+    take no part in a talk."""
+    if is_helper(event.channel_name):
+        return bridges
     gone_ms = dict(bridges.closed).get(event.bridge) if bridges.closed else None
     fresh = Stay(
         bridge=event.bridge,
@@ -68,6 +71,8 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
         entered_ms=event.heard_ms if gone_ms is None else min(event.heard_ms, gone_ms),
         left_ms=gone_ms,
     )
+    if event.channel not in [stay.channel for stay in bridges.stays]:
+        return _add(bridges, fresh)
     bridges, fresh = _one_at_a_time(bridges, fresh)
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
@@ -95,10 +100,20 @@ def _one_at_a_time(bridges: Bridges, fresh: Stay) -> tuple[Bridges, Stay]:
 
 
 def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
-    """A channel left. A leave without an enter is kept: its enter may still be under way, and brings the names."""
+    """A channel left. A leave without an enter proves that it was there, too; the enter is lost, or still under way."""
+    if is_helper(event.channel_name):
+        return bridges
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
-        return _add(bridges, Stay(bridge=event.bridge, channel=event.channel, left_ms=event.heard_ms))
+        stay = Stay(
+            bridge=event.bridge,
+            channel=event.channel,
+            channel_name=event.channel_name,
+            caller_id=event.caller_id,
+            connected=event.connected,
+            left_ms=event.heard_ms,
+        )
+        return _add(bridges, stay)
     known = bridges.stays[index]
     if known.left_ms is not None:
         return bridges
@@ -137,6 +152,8 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
     def who(self, stay: Stay) -> str | None:
         """Whose stay it is: None for the customer's, else the extension behind it, which may be empty."""
+        if stay.channel == self.anchor and self.direction is INCOMING:
+            return None
         channel = (stay.channel, stay.channel_name, stay.caller_id)
         known = self.seen.get(channel, _NOT_SEEN)
         if known is _NOT_SEEN:
@@ -148,7 +165,7 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
         An outgoing call's own channel is the employee's, unless the customer was called first (a click-to-call may do so).
         """
-        if self.direction is Direction.INCOMING:
+        if self.direction is INCOMING:
             return stay.channel == self.anchor
         if self._is_exchange(stay):
             return False
@@ -162,7 +179,7 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
     def extension(self, stay: Stay) -> str:
         """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""
-        if self.direction is Direction.OUTGOING and stay.channel == self.anchor and self.caller:
+        if self.direction is OUTGOING and stay.channel == self.anchor and self.caller:
             return self.caller
         if self._is_exchange(stay):
             return self.caller
@@ -179,13 +196,37 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
 
 def customer_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
-    """The customer's stays in bridges, in the order heard; a stay whose enter was never heard does not count."""
-    return tuple([stay for stay in bridges.stays if stay.entered_ms is not None and parties.who(stay) is None])
+    """The customer's stays in bridges, in the order heard."""
+    return tuple([stay for stay in bridges.stays if parties.who(stay) is None])
 
 
 def is_anybody_in(bridges: Bridges) -> bool:
     """Whether some stay is open. A talk ends with either stay: without an open one nobody talks now."""
     return None in [stay.left_ms for stay in bridges.stays]
+
+
+def is_talking(bridges: Bridges, parties: Parties) -> bool:
+    """Whether somebody talks with the customer now: one of the :func:`talks` has no end. Found without telling who it is, and
+    since when: it is asked with each event of a bridge."""
+    stays, anchor, caller_is_in = bridges.stays, parties.anchor, False
+    for stay in stays:
+        if stay.left_ms is not None:
+            continue
+        caller_is_in = caller_is_in or stay.channel == anchor
+        if parties.who(stay) is not None:
+            continue
+        alone = True
+        for other in stays:
+            if other.bridge != stay.bridge or (extension := parties.who(other)) is None:
+                continue
+            if extension and other.left_ms is None:
+                return True
+            alone = False
+        if alone and stay.entered_ms is not None and looks_like_extension(stay.connected):
+            return True
+    if not caller_is_in or parties.direction is not OUTGOING or _found_in(bridges, parties):
+        return False
+    return None in [each.end_ms for each in _by_connected_line(bridges, parties)]
 
 
 def handed_on_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
@@ -215,28 +256,34 @@ def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
     """Who talked with the customer, in order of the start.
 
     Where the customer's bridge shows no employee's channel, ``connected`` names the partner: enough to go on until
-    the other half arrives, and superseded by it (in an attended transfer it still names the previous one).
+    the other half arrives, and superseded by it (in an attended transfer it still names the previous one). Of two halves the one
+    whose enter was never heard was there when the other came; alone it proves nothing.
     """
-    found: list[Talk] = []
-    known = [(stay, stay.entered_ms, parties.who(stay)) for stay in bridges.stays if stay.entered_ms is not None]
-    for stay, entered_ms, customer in known:
-        if customer is not None:
-            continue
-        alone = True
-        for other, other_ms, extension in known:
-            if extension is None or other.bridge != stay.bridge:
-                continue
-            alone = False
-            if extension and _meet(stay, other):
-                end_ms = _earlier(stay.left_ms, other.left_ms)
-                found.append(Talk(extension=extension, start_ms=max(entered_ms, other_ms), end_ms=end_ms))
-        if alone and looks_like_extension(stay.connected):
-            found.append(Talk(extension=stay.connected, start_ms=entered_ms, end_ms=stay.left_ms))
-    if not found and parties.direction is Direction.OUTGOING:
+    found = _found_in(bridges, parties)
+    if not found and parties.direction is OUTGOING:
         found = _by_connected_line(bridges, parties)
     if len(found) > 1:
         found.sort(key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0))
     return tuple(found)
+
+
+def _found_in(bridges: Bridges, parties: Parties) -> list[Talk]:
+    """The talks in which the customer's own channel was heard."""
+    found: list[Talk] = []
+    known = [(stay, parties.who(stay)) for stay in bridges.stays]
+    for stay, customer in known:
+        if customer is not None:
+            continue
+        alone = True
+        for other, extension in known:
+            if extension is None or other.bridge != stay.bridge:
+                continue
+            alone = False
+            if extension and _meet(stay, other):
+                found.append(_together(extension, stay, other))
+        if alone and stay.entered_ms is not None and looks_like_extension(stay.connected):
+            found.append(_together(stay.connected, stay, stay))
+    return found
 
 
 def last_talk(found: Sequence[Talk]) -> Talk | None:
@@ -252,14 +299,24 @@ def last_talk(found: Sequence[Talk]) -> Talk | None:
 
 def _by_connected_line(bridges: Bridges, parties: Parties) -> list[Talk]:
     """An outgoing call of which only the employee's half was heard: the connected line is the customer."""
+    anchor, caller = parties.anchor, parties.caller
     return [
-        Talk(extension=parties.caller, start_ms=stay.entered_ms, end_ms=stay.left_ms)
+        _together(caller, stay, stay)
         for stay in bridges.stays
-        if stay.channel == parties.anchor
-        and stay.entered_ms is not None
-        and parties.caller
-        and same_number(stay.connected, parties.number)
+        if stay.channel == anchor and stay.entered_ms is not None and caller and same_number(stay.connected, parties.number)
     ]
+
+
+def _together(extension: str, one: Stay, other: Stay) -> Talk:
+    """The time that two stays share; of a stay whose enter was never heard its end is all that is known."""
+    end_ms = _earlier(one.left_ms, other.left_ms)
+    entered = [stay.entered_ms for stay in (one, other) if stay.entered_ms is not None]
+    return Talk(extension=extension, start_ms=max(entered, default=end_ms or 0), end_ms=end_ms)
+
+
+def since_ms(stay: Stay) -> int:
+    """No talk of this stay began before: it entered then, or all that is known of it is its end."""
+    return (stay.left_ms or 0) if stay.entered_ms is None else stay.entered_ms
 
 
 def _meet(one: Stay, other: Stay) -> bool:

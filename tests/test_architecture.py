@@ -33,8 +33,8 @@ OURS: Final = frozenset({*ROOMS, "server", "tests"})
 PURE_MODULES: Final = frozenset(
     {
         "__future__", "abc", "base64", "binascii", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime",
-        "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator", "re",
-        "string", "types", "typing", "unicodedata", "uuid", "urllib.parse",
+        "decimal", "difflib", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator",
+        "re", "string", "types", "typing", "unicodedata", "uuid", "urllib.parse",
         "transitions", "phonenumbers", "msgspec", "orjson",
     }
 )  # fmt: skip

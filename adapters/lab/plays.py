@@ -179,6 +179,20 @@ async def busy(pbx: Exchange) -> Truth:
     return await _turned_away(pbx, refusing(486), "busy")
 
 
+async def busy_and_abandoned(pbx: Exchange) -> Truth:
+    """Of three telephones one is busy; the others ring until the customer gives up."""
+    pbx["101"].behave = refusing(486)
+    leg = pbx.trunk.call("74951110002", caller=pbx.customer)
+    others = [await pbx[name].called() for name in ("102", "103")]
+    await leg.until("ringing")
+    await asyncio.sleep(RINGS_S)
+    leg.hang_up()
+    await leg.until("over")
+    for other in others:
+        await other.until("over")
+    return _incoming(leg, "abandoned", "101 102 103")
+
+
 async def declined(pbx: Exchange) -> Truth:
     """The employee lets it ring, then presses "decline"."""
     return await _turned_away(pbx, refusing(603, RINGS_S), "declined")
@@ -393,9 +407,9 @@ async def internal(pbx: Exchange) -> Truth:
 PLAYS: Final[Mapping[str, Play]] = {
     play.__name__: play
     for play in (
-        answered, answered_and_hung_up, ring_group, ring_group_local, abandoned, nobody_answers, busy, declined, unreachable,
-        no_room, sequential, follow_me, menu, queue, queue_local, queue_abandoned, pickup, blind_transfer, blind_transfer_by_keys,
-        blind_transfer_unanswered, blind_transfer_returned, attended_transfer, hidden, outgoing, outgoing_busy,
-        outgoing_cancelled, outgoing_by_the_other_trunk, outgoing_failed, outgoing_no_number, internal,
+        answered, answered_and_hung_up, ring_group, ring_group_local, abandoned, nobody_answers, busy, busy_and_abandoned,
+        declined, unreachable, no_room, sequential, follow_me, menu, queue, queue_local, queue_abandoned, pickup, blind_transfer,
+        blind_transfer_by_keys, blind_transfer_unanswered, blind_transfer_returned, attended_transfer, hidden, outgoing,
+        outgoing_busy, outgoing_cancelled, outgoing_by_the_other_trunk, outgoing_failed, outgoing_no_number, internal,
     )
 }  # fmt: skip

@@ -155,6 +155,31 @@ def click_through_a_local_channel(lab: Lab) -> list[dict[str, Any]]:
 
 
 @script
+def click_through_a_local_channel_and_busy(lab: Lab) -> list[dict[str, Any]]:
+    """The same, and the customer is busy. 101's connected line has become the customer, who never came."""
+    near = lab.channel("", name="Local/101@from-internal-00000001;1", cid="101", state=0)
+    far = lab.channel("", name="Local/101@from-internal-00000001;2", cid="101", state=4, exten="101", linked=near)
+    lab.begin(None, near, "101@from-internal")
+    phone = lab.dial(far, "101")
+    lab.rings(far, phone)
+    lab.wait(1)
+    lab.answers(far, phone)
+    answered_s = (lab.at_ms - EPOCH_MS) / 1_000
+    inner = lab.join(phone, far)
+    lab.answers(None, near)
+    near.exten = NUMBER
+    trunk = lab.dial(near, "trunk-alpha", number=NUMBER)
+    phone.connected = NUMBER
+    lab.wait(0.3)
+    lab.ends(near, trunk, "BUSY", sip=486)
+    lab.gone(near, cause=17)
+    lab.part(inner, far, phone)
+    lab.gone(far, cause=17)
+    lab.gone(phone)
+    return [went(lab, near, "busy", cause=17, answered_s=answered_s)]
+
+
+@script
 def click_that_calls_the_customer_first(lab: Lab) -> list[dict[str, Any]]:
     """Some click-to-calls call the customer, and 101 when the customer has answered."""
     customer = lab.dial(None, "trunk-alpha", number=NUMBER)

@@ -196,7 +196,7 @@ def test_such_a_talk_counts_also_for_a_call_that_turned_out_to_be_incoming() -> 
 
 
 def test_ringing_again_after_such_a_talk_is_ringing() -> None:
-    table = RING + "5 A leave b1 customer\n5 A leave b1 101\n5.2 A enter b1 customer\n20 A dial 103\n20.1 A enter b1 101"
+    table = RING + "5 A leave b1 customer\n20 A dial 103\n20.1 A leave b1 101"
     assert call_of(table).phase is Phase.RINGING
 
 

@@ -120,6 +120,7 @@ def test_a_trunks_channel_that_dials_inside_is_the_customers_leg_all_the_same() 
         ("SIP/0001001-00000001", "anonymous", True),
         ("PJSIP/101-00000001", NUMBER, False),
         ("PJSIP/trunk-00000001", "101", False),
+        ("CBAnn/room-00000001;2", "", False),
     ],
 )
 def test_which_channels_come_from_a_trunk(name: str, caller_id: str, trunk: bool) -> None:

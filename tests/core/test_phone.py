@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core import phone
-from core.phone import digits, is_hidden, looks_like_extension, normalise_number, same_number, strip_technology
+from core.phone import digits, is_helper, is_hidden, looks_like_extension, normalise_number, same_number, strip_technology
 from core.values import ANONYMOUS
 
 WIRE_TEXT = st.one_of(
@@ -160,6 +160,22 @@ def test_a_number_is_the_same_as_its_normal_form(number: str, country: str) -> N
 )
 def test_the_peer_behind_a_channel(channel: str, peer: str) -> None:
     assert strip_technology(channel) == peer
+
+
+@pytest.mark.parametrize(
+    ("channel", "helper"),
+    [
+        ("CBAnn/600-00000001;2", True),
+        ("cbrec/600-00000001;1", True),
+        ("Snoop/1795437000.1-00000000", True),
+        ("PJSIP/101-0000001c", False),
+        ("Local/600@from-internal-00000001;2", False),
+        ("CBAnn", False),
+        ("", False),
+    ],
+)
+def test_who_is_nobody(channel: str, helper: bool) -> None:
+    assert is_helper(channel) is helper
 
 
 @given(st.text(max_size=60))

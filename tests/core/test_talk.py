@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
 from core import talk
@@ -12,6 +14,7 @@ from core.events import BridgeClosed, BridgeEntered, BridgeLeft, Observation
 from core.talk import OVERLAP_SLACK_MS, Bridges, Parties, Stay, Talk
 from core.values import ANONYMOUS, Direction
 from tests.scenario import NUMBER, call_of, events, ms, seconds
+from tests.thorough import examples
 
 INCOMING = Parties(anchor="A", direction=Direction.INCOMING, number=NUMBER, dialled=("101", "102"))
 OUTGOING = Parties(anchor="A", direction=Direction.OUTGOING, number=NUMBER, dialled=("101",), caller="101")
@@ -48,6 +51,20 @@ def stays(table: str) -> list[tuple[str, float | None, float | None]]:
         )
         for stay in bridges_of(events(table)).stays
     ]
+
+
+@pytest.mark.parametrize("parties", [INCOMING, OUTGOING])
+@pytest.mark.parametrize("room", ["600", "sales"])
+def test_a_conferences_announcer_talks_with_nobody(room: str, parties: Parties) -> None:
+    """It is no employee, however its room is called, and no customer."""
+    name = f"CBAnn/{room}-00000001;2"
+    said = events(f"5 A enter b1 {'customer' if parties is INCOMING else '101 channel=A'}")
+    helper = (
+        BridgeEntered(heard_ms=ms(5), bridge="b1", channel="H", channel_name=name),
+        BridgeLeft(heard_ms=ms(9), bridge="b1", channel="H", channel_name=name),
+    )
+    assert bridges_of((*said, *helper)) == bridges_of(said)
+    assert talk.talks(bridges_of((*said, *helper)), parties) == ()
 
 
 # -- stays --------------------------------------------------------------------------------------------------------
@@ -162,9 +179,29 @@ def test_a_talk_goes_on_while_nobody_left() -> None:
     assert talked("5 A enter b1 customer\n5 A enter b1 101") == [("101", 5, None)]
 
 
-def test_a_stay_whose_enter_was_never_heard_is_no_proof() -> None:
-    assert talked("5 A leave b1 101\n5 A enter b1 customer") == []
-    assert talked("5 A enter b1 101\n9 A leave b1 customer") == []
+def test_a_stay_whose_enter_was_never_heard_is_proved_by_its_leave() -> None:
+    assert talked("5 A leave b1 101\n5 A enter b1 customer") == [("101", 5, 5)]
+    assert talked("5 A enter b1 101\n9 A leave b1 customer") == [("101", 5, 9)]
+    assert talked("8 A leave b1 101\n9 A leave b1 customer") == [("101", 8, 8)]
+
+
+def test_a_connected_line_is_believed_only_of_a_stay_that_was_heard_to_begin() -> None:
+    assert talked("9 A leave b1 customer connected=102") == []
+    assert talked(f"9 A leave b1 101 channel=A connected={NUMBER}", OUTGOING) == []
+
+
+def test_who_left_before_the_other_came_did_not_talk_whether_the_enter_was_heard_or_not() -> None:
+    assert talked("5 A leave b1 101\n9 A enter b1 customer") == []
+
+
+def test_a_transfer_of_which_one_enter_was_lost_still_shows_who_talked_last() -> None:
+    first = "5 A enter b1 101\n5 A enter b1 customer\n9 A leave b1 customer\n9 A leave b1 101\n"
+    halves = "9 A enter b2 customer connected=101\n", "7 A enter b2 102\n"
+    left = "20 A leave b2 customer\n20 A leave b2 102"
+    for half in halves:
+        last = talk.last_talk(talk.talks(bridges_of(events(first + half + left)), INCOMING))
+        assert last is not None
+        assert last.extension == "102"
 
 
 @pytest.mark.parametrize(("gap_ms", "meets"), [(OVERLAP_SLACK_MS, True), (OVERLAP_SLACK_MS + 1, False)])
@@ -305,9 +342,9 @@ def test_who_talked_last(found: list[Talk], last: str | None) -> None:
     assert (picked.extension if picked else None) == last
 
 
-def test_the_customers_stays_are_those_that_were_heard_to_begin() -> None:
+def test_the_customers_stays_are_also_those_that_were_only_heard_to_end() -> None:
     state = bridges_of(events("5 A enter b1 customer\n5 A enter b1 101\n6 A leave b2 customer"))
-    assert [each.bridge for each in talk.customer_stays(state, INCOMING)] == ["b1"]
+    assert [each.bridge for each in talk.customer_stays(state, INCOMING)] == ["b1", "b2"]
 
 
 def test_a_flapping_pbx_does_not_make_folding_slow() -> None:
@@ -317,3 +354,41 @@ def test_a_flapping_pbx_does_not_make_folding_slow() -> None:
         bridges = talk.leave(bridges, BridgeLeft(heard_ms=number, bridge=f"x{number}", channel="A"))
         bridges = talk.close(bridges, BridgeClosed(heard_ms=number, bridge=f"b{number}"))
     assert (len(bridges.stays), len(bridges.closed)) == (talk.MAX_STAYS, talk.MAX_STAYS) == (200, 200)
+
+
+# -- whether anybody talks now ---------------------------------------------------------------------------------------
+
+MOMENTS = st.sampled_from([0, 1_000, 2_500, 9_000])
+NUMBERS = st.sampled_from(["101", "102", NUMBER, "trunk", ""])
+STAYS = st.builds(
+    Stay,
+    bridge=st.sampled_from(["b1", "b2"]),
+    channel=st.sampled_from(["A", "B", "C"]),
+    channel_name=st.sampled_from(["PJSIP/101-00000001", "PJSIP/trunk-00000002", f"Local/{NUMBER}@out-00000001;1", ""]),
+    caller_id=NUMBERS,
+    connected=NUMBERS,
+    entered_ms=st.none() | MOMENTS,
+    left_ms=st.none() | MOMENTS,
+)
+PARTIES = st.builds(
+    Parties,
+    anchor=st.just("A"),
+    direction=st.sampled_from(Direction),
+    number=st.sampled_from([NUMBER, ANONYMOUS]),
+    dialled=st.sampled_from([(), ("101",), ("101", NUMBER)]),
+    caller=st.sampled_from(["", "101"]),
+    clicked=st.booleans(),
+)
+
+
+CUSTOMER_FIRST = Stay(
+    bridge="b1", channel="A", channel_name="PJSIP/trunk-00000002", caller_id=NUMBER, connected=NUMBER, entered_ms=0
+)
+
+
+@given(st.lists(STAYS, max_size=4), PARTIES)
+@example([CUSTOMER_FIRST], OUTGOING)
+@settings(max_examples=examples(400))
+def test_somebody_talks_now_where_one_of_the_talks_has_no_end(heard: list[Stay], parties: Parties) -> None:
+    bridges = Bridges(stays=tuple(heard))
+    assert talk.is_talking(bridges, parties) is any(each.end_ms is None for each in talk.talks(bridges, parties))

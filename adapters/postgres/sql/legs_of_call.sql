@@ -1,0 +1,8 @@
+-- What has a history of its own and turned out to be a leg of $2, which began at $3: a leg is up within a day of its call.
+SELECT c.call FROM calls c
+WHERE c.enterprise = $1 AND c.phase = 'absorbed' AND c.started_ms BETWEEN $3::bigint - 86400000 AND $3::bigint + 86400000
+    AND EXISTS (
+        SELECT FROM events e
+        WHERE e.enterprise = $1 AND e.stream = 'call/' || c.call AND e.type = 'leg_absorbed' AND e.data ->> 'into' = $2
+    )
+ORDER BY c.started_ms, c.call LIMIT 100
