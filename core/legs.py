@@ -121,6 +121,8 @@ def hear(legs: Legs, stream: str, event: Event) -> tuple[Legs, tuple[Finding, ..
     elif kind == "channel":
         legs = _with_channel(legs, name)
     legs, links = _join(legs)
+    if kind == "bridge":
+        legs = _still_up(legs, stream, event.heard_ms)
     legs, absorbed = _absorb_consultations(legs)
     legs, parasites = _absorb_parasites(legs, name, event) if kind == "call" else (legs, ())
     return legs, (*links, *absorbed, *parasites)
@@ -224,6 +226,13 @@ def _join(legs: Legs) -> tuple[Legs, tuple[Link, ...]]:
                     if trunk and (own is None or own.kind is Kind.INTERNAL):
                         link(f"channel/{channel}", call)
     return replace(legs, links=links), tuple(fresh)
+
+
+def _still_up(legs: Legs, bridge: str, heard_ms: int) -> Legs:
+    """Whose bridges are told is up, though its own hangup was heard: who called is out of it, and the customer talks on."""
+    known = [legs.calls[call] for call in sorted(legs.links.get(bridge, ())) if call in legs.calls]
+    up = [call for call in known if call.kind is Kind.CUSTOMER and call.ended_ms is not None and call.ended_ms < heard_ms]
+    return replace(legs, calls={**legs.calls, **{call.id: replace(call, ended_ms=heard_ms) for call in up}}) if up else legs
 
 
 def _absorb_consultations(legs: Legs) -> tuple[Legs, tuple[Absorb, ...]]:

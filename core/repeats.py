@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from core.events import BridgeEntered, DialObserved, Event, HangupObserved
+from core.phone import looks_like_extension, strip_technology
 from core.signals import content_digest
 
 AGAIN_MS: Final = 15_000
@@ -19,7 +20,7 @@ AGAIN_MS: Final = 15_000
 def digest_of_ringing_again(stream: str, history: Iterable[Event], dial: DialObserved) -> bytes | None:
     """What tells this dial, whose words were recorded before, from the earlier ones; None where it is a repeat of the last one.
 
-    It is another one if somebody else was rung in between, or answered, and some time went by: the customer may
+    It is another one if somebody else was rung or answered in between, and some time went by: the customer may
     be sent back to where he was rung first. A sender that repeats what was not acknowledged does so in order: it repeats a dial
     before it tells what followed.
     """
@@ -28,7 +29,7 @@ def digest_of_ringing_again(stream: str, history: Iterable[Event], dial: DialObs
     for event in history:
         if isinstance(event, HangupObserved):
             return None  # the call is over: nobody rings any more
-        if isinstance(event, BridgeEntered):
+        if isinstance(event, BridgeEntered) and _is_somebody_else(event, dial):
             between = True  # that they parted may not have been joined yet
         if not isinstance(event, DialObserved):
             continue
@@ -39,3 +40,9 @@ def digest_of_ringing_again(stream: str, history: Iterable[Event], dial: DialObs
     if last is None or not between or dial.heard_ms - last.heard_ms < AGAIN_MS:
         return None
     return hashlib.sha256(words + str(said).encode()).digest()
+
+
+def _is_somebody_else(event: BridgeEntered, dial: DialObserved) -> bool:
+    """Whether an employee whom the dial does not name enters a bridge."""
+    names = {name for name in (strip_technology(event.channel_name), event.caller_id) if looks_like_extension(name)}
+    return bool(names) and names.isdisjoint(dial.extensions)

@@ -204,6 +204,15 @@ def test_a_leg_is_known_by_its_bridge_long_after_who_called_has_hung_up() -> Non
     assert "L => A with proof" not in found(called + leg)
 
 
+def test_a_call_is_up_as_long_as_its_bridges_are_told() -> None:
+    called = OUTGOING + "5 A enter b1 101\n5 A enter b1 customer channel=T\n10 A hangup 101 out answered\n"
+    leg = f"50 L hangup 102 internal answered received=40 number={NUMBER}"
+    talks_on = called + "11 A enter b2 customer channel=T\n30 A enter b2 103\n"
+    assert found(talks_on + leg)[-1] == "L => A with proof"
+    assert found(called + "35 B start\n" + leg)[-1] == "L => B with proof"
+    assert found(talks_on + "35 B start\n" + leg)[-1] == "L => B", "it may be either one's"
+
+
 def test_a_hidden_customers_leg_is_known_by_its_bridge_alone() -> None:
     hidden = f"number={ANONYMOUS}"
     both = f"0 A start {hidden}\n3 B start {hidden}\n"

@@ -38,6 +38,9 @@ def test_who_is_sent_the_customer_whom_another_one_picked_up_rings_again() -> No
     assert again(picked_up, "24 A dial 101") is not None
     assert again(picked_up, "14 A dial 101") is None, "delivered twice"
     assert again(picked_up + "24 A dial 101\n", "60 A dial 101") is None
+    answered = "0 A start\n0 A dial 101\n5 A enter b1 101\n5 A enter b1 customer\n"
+    assert again(answered, "24 A dial 101") is None, "an instance that had stopped brings it late"
+    assert again(answered + "12 A enter b2 102\n", "24 A dial 101") is not None, "102 took over, and sends him back"
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def _posted(tale: Tale, line: Line, part: Part) -> Told:
         late_ms = story.bridges_late_ms
     elif is_hangup and part is Part.LEG:
         late_ms = story.legs_late_ms
-    elif is_dial and part is Part.LEG and story.legs_upside_down:
+    elif is_dial and part is Part.LEG and story.legs_upside_down and telling in BY_BRIDGES:
         late_ms = _until_hangup_ms(tale, line)
     if (end and telling is Telling.LATE_END) or (is_hangup and telling is Telling.LATE_ENDS):
         late_ms = max(late_ms, tale.screens[-1].at_ms + HANGUP_MS - line.at_ms + LAG_MS + story.late_ms)
@@ -121,6 +121,7 @@ def _truths(tale: Tale, told: Told) -> list[Truth]:
         ends_ms=ends_ms,
         talked=bool(tale.talks),
         handed_on_ms=tale.own_over_ms,
+        never_ends=story.telling is Telling.NO_END,
         by_bridges=story.telling in BY_BRIDGES and not story.bridges_late_ms and not story.merges,
         lone_leg=story.telling is Telling.HANGUPS and tale.sent_on_ms is not None and not story.outgoing,
         recordings=_recordings(told, lambda line: line.body["UniqueId"] == tale.own.id),

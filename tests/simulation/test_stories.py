@@ -64,7 +64,7 @@ def test_a_story_is_told_as_the_recording_of_such_a_call(name: str) -> None:
 
 
 @given(scenarios())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_story_can_be_told(scenario: Scenario) -> None:
     for script in scenario.calls:
         posted, truths = tell(script.story, "1", 1, EPOCH_MS, script.number, customer_first=script.customer_first)

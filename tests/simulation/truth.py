@@ -37,7 +37,7 @@ class Truth:
     somebody answered. ``legs_recordings``: of legs that name the customer; ``by_bridges``: bridges tell whose legs those are, if he
     has several calls; ``others_recordings`` may be shown besides. ``lone_leg``: what is told of it cannot be told from a leg of
     another call of this customer. ``handed_on_ms``: when who called left the customer with others, so that its own hangup is not
-    the end.
+    the end. ``never_ends``: no hangup is told of it.
     """
 
     call: str
@@ -55,6 +55,7 @@ class Truth:
     screens: tuple[Screens, ...] = ()
     lone_leg: bool = False
     handed_on_ms: int | None = None
+    never_ends: bool = False
 
     @property
     def shown_number(self) -> str:
