@@ -178,7 +178,7 @@ PLANTS: Final = (
     Plant(
         what="a customer who was handed on is taken for gone when who called hangs up",
         file="core/talk.py",
-        old="    return any(stay.left_ms is None for stay in handed_on_stays(bridges, parties))\n",
+        old="    return is_anybody_in(bridges) and any(stay.left_ms is None for stay in handed_on_stays(bridges, parties))\n",
         new="    return False\n",
         finds=("than it did",),
     ),
