@@ -166,15 +166,18 @@ run_tests() {
             status=1
         fi
     }
+    # mypy's twenty seconds are of one core: beside the tests, which leave some of the other.
+    output=$(mktemp -d)
+    "$venv/bin/python" -m mypy >"$output/mypy" 2>&1 &
+    # shellcheck disable=SC2064  # the names are wanted as they are now
+    trap "kill $! 2>/dev/null || true; rm -rf '$output'" EXIT
+    typed() { local status=0; wait "$1" || status=$?; cat "$output/mypy"; return "$status"; }
     step ruff "$venv/bin/python" -m ruff check .
-    step mypy "$venv/bin/python" -m mypy
-    output=$(mktemp)
-    # shellcheck disable=SC2064  # the name is wanted as it is now
-    trap "rm -f '$output'" EXIT
-    step pytest bash -o pipefail -c '"${@:2}" | tee "$1"' pytest "$output" \
+    step pytest bash -o pipefail -c '"${@:2}" | tee "$1"' pytest "$output/pytest" \
         "$venv/bin/python" -m pytest -q -n 4 --dist worksteal ${select[@]+"${select[@]}"} ${arguments[@]+"${arguments[@]}"}
+    step mypy typed $!
     local closing
-    closing=$(sed 's/\x1b\[[0-9;]*m//g' "$output" | grep -E ' in [0-9.]+s' | tail -n 1 | tr -d '=' | sed 's/^ *//; s/ *$//' || true)
+    closing=$(sed 's/\x1b\[[0-9;]*m//g' "$output/pytest" | grep -E ' in [0-9.]+s' | tail -n 1 | tr -d '=' | sed 's/^ *//; s/ *$//' || true)
     local joined
     joined=$(printf '%s, ' "${summary[@]}")
     printf 'test: %s%s\n' "${joined%, }" "${closing:+ ($closing)}"

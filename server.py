@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,9 +26,10 @@ from adapters.archive_command import archive_command
 from adapters.asterisk.config import load as load_pbxes
 from adapters.audit import Audit
 from adapters.board import Board
+from adapters.call_legs import legs_of
 from adapters.call_search import no_such_call, resolve, search
 from adapters.command_line import complain, environment, fail, in_one_line, ready_environment, run
-from adapters.embedded_postgres import embedded_postgres
+from adapters.embedded_postgres import embedded_postgres, is_absent
 from adapters.environment import Environment, load_or_create_secret_key
 from adapters.histories import Histories
 from adapters.http.app import VERSION, build_app
@@ -119,6 +121,7 @@ def service_options(env: Environment, dsn: str, address: str = "") -> ServiceOpt
         now_ms=wall_ms,
         version=VERSION,
         address=address,
+        database="" if env.database_url else str(env.data_dir),
     )
 
 
@@ -136,6 +139,8 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[st
     revision = next((int(number) for each in history if (number := each.data.get("settings_revision"))), 0)
     settings = await service.settings.at_revision(enterprise, revision)
     told = story.tell(enterprise, call, history, settings, service.options.limits)
+    others = await legs_of(service.pool, enterprise, call, told.start_ms, told.end_ms)
+    told = replace(told, legs=(*told.legs, *(each for each in others if each not in told.legs)))
     return told, picture.draw(told, history, settings)
 
 
@@ -242,15 +247,20 @@ COMMAND_WAITS_S: Final = 20.0
 
 @contextlib.asynccontextmanager
 async def database(
-    env: Environment, report: Callable[[str], None], *, within_s: float | None = COMMAND_WAITS_S
+    env: Environment, report: Callable[[str], None], *, makes: bool, within_s: float | None = COMMAND_WAITS_S
 ) -> AsyncIterator[str]:
     """A migrated database: the configured one, or the embedded server's, for as long as the block runs.
 
-    Raises StoreUnavailable where it does not answer ``within_s``; None: it is waited for.
+    ``makes``: where the data folder has none, one is made; whoever only looks would see an empty one and not know why.
+    Raises StoreUnavailable where it does not answer ``within_s`` (None: it is waited for), ValueError where there is none.
     """
     async with contextlib.AsyncExitStack() as stack:
         dsn = env.database_url
         if dsn is None:
+            if is_absent(env.data_dir):
+                if not makes:
+                    raise ValueError(f"no database in {env.data_dir}: start the service there first, or correct MS_DATA_DIR")
+                report(f"there is no database in {env.data_dir} yet: a new, empty one is made")
             dsn = await stack.enter_async_context(embedded_postgres(env.data_dir, on_progress=report))
         await wait_for_database(dsn, report, within_s=within_s)
         connection = await connect(dsn)
@@ -262,16 +272,16 @@ async def database(
 
 
 @contextlib.asynccontextmanager
-async def opened(env: Environment) -> AsyncIterator[Service]:
+async def opened(env: Environment, *, makes: bool = False) -> AsyncIterator[Service]:
     """The parts for a command that looks at the history or works on the read models; the reactor does not run."""
-    async with database(env, complain) as dsn, assembled(service_options(env, dsn), projections()) as service:
+    async with database(env, complain, makes=makes) as dsn, assembled(service_options(env, dsn), projections()) as service:
         yield service
 
 
 @contextlib.asynccontextmanager
 async def looked_at(env: Environment) -> AsyncIterator[tuple[Any, Histories]]:
     """A database to read recorded calls from; nothing of the service runs."""
-    async with database(env, complain) as dsn, contextlib.AsyncExitStack() as stack:
+    async with database(env, complain, makes=False) as dsn, contextlib.AsyncExitStack() as stack:
         pool = await create_pool(dsn, max_size=2)
         stack.push_async_callback(close_pool, pool)
         vault, limits = Vault(load_or_create_secret_key(env)), Limits(call_max_ms=env.call_max_s * 1_000)
@@ -327,7 +337,7 @@ async def _work(env: Environment, holder: Holder) -> None:
 
     password = AdminPassword(load_or_create_password(env))
     async with contextlib.AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(database(env, waiting, within_s=None))
+        dsn = await stack.enter_async_context(database(env, waiting, makes=True, within_s=None))
         options = service_options(env, dsn, env.local_url)
         connection = await connect(dsn)
         try:
@@ -391,7 +401,7 @@ def migrate_command() -> None:
     env = environment()
 
     async def work() -> None:
-        async with database(env, click.echo):
+        async with database(env, click.echo, makes=True):
             click.echo("the schema is up to date")
 
     run(work())
@@ -448,6 +458,8 @@ def export_command(
 
     With --as-test: the history and what is expected of it, for tests/from_production/ (docs/time-machine.md).
     """
+    if not as_test and (expect or shrink):
+        fail("--expect and --shrink are about --as-test: without it the replay is written as it is", 2)
     env = environment()
     test = run(_as_test(env, enterprise, call, expect, shrink=shrink)) if as_test else None
     text = test or _story_json(_story(env, enterprise, call))
@@ -477,14 +489,12 @@ async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[s
 def _story(env: Environment, enterprise: str, call: str) -> story.Story | click_story.ClickStory:
     """The replay of one call or click, or one line that says how to name it."""
 
-    async def work() -> story.Story | click_story.ClickStory | None:
+    async def work() -> story.Story | click_story.ClickStory:
         async with opened(env) as service:
-            found = await find_story(service, enterprise, call)
-            return found if found is not None else await find_click(service, enterprise, call)
+            found = await find_story(service, enterprise, call) or await find_click(service, enterprise, call)
+            return found or fail(await no_such_call(service.pool, enterprise, call))
 
-    told: story.Story | click_story.ClickStory | None = run(work())
-    if told is None:
-        fail(no_such_call(enterprise, call))
+    told: story.Story | click_story.ClickStory = run(work())
     return told
 
 
@@ -503,7 +513,7 @@ def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | No
     env = environment()
     told = importing.Told(lines=import_text.told, as_json=import_text.as_json, echo=click.echo, complain=complain, json=as_json)
     limits = Limits(call_max_ms=env.call_max_s * 1_000)
-    place = partial(opened, env) if keep else None
+    place = partial(opened, env, makes=True) if keep else None
     raise SystemExit(
         run(importing.import_logs(files, enterprise, settings, told, zone=ZoneInfo(env.timezone), limits=limits, opened=place))
     )
@@ -511,4 +521,7 @@ def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | No
 
 if __name__ == "__main__":
     install_last_resort()
-    main()
+    try:
+        main(prog_name="./ms.sh")
+    except OSError as error:  # the answer cannot be written: the disk that it goes to is full
+        fail(in_one_line(error))

@@ -36,6 +36,8 @@ def archive_command(opened: Opened, before: str | None, folder: Path | None, for
         fail("say --before or --restore, not both", 2)
     if for_good and (before is None or folder is not None):
         fail("--drop goes with --before, and writes no files", 2)
+    if folder is not None and before is None:
+        fail("--to goes with --before: say which months go there", 2)
     env = environment()
 
     async def work() -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from adapters.call_legs import call_of
 from adapters.looking import TooMuch, looking
 from adapters.postgres.database import load_sql
 from core.events import safe_id
@@ -38,11 +39,13 @@ TOO_WIDE: Final = ("from", "less at once: a shorter time, one enterprise, or a n
 
 FIELDS: Final = frozenset(
     {
-        "enterprise", "phone", "extension", "outcome", "direction", "from", "to", "failed", "parked", "live", "limit", "after",
+        "enterprise", "call", "phone", "extension", "outcome", "direction", "from", "to", "failed", "parked", "live", "limit",
+        "after",
     }
 )  # fmt: skip
 
 _SEARCH, _NEAREST, _KNOWN = load_sql("call_search"), load_sql("call_nearest"), load_sql("call_known")
+_ENTERPRISE, _NAMED, _ROWS = load_sql("enterprise_known"), load_sql("call_named"), load_sql("call_rows")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,8 @@ async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> Found:
             raise ValueError(key, f"one of {', '.join(sorted(FIELDS))}")
         if not value.isprintable():
             raise ValueError(key, "plain text")
+    if query.get("call"):
+        return await _named(pool, query.get("enterprise") or None, query["call"])
     phone = query.get("phone", "")
     limit = _limit(query.get("limit", "50"))
     after = _after(query.get("after", ""))
@@ -88,8 +93,18 @@ async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> Found:
     )
 
 
+async def _named(pool: Any, enterprise: str | None, name: str) -> Found:
+    """The call of that name, whatever else was asked for; for a leg, the call that it belongs to as well."""
+    keys = [tuple(row) for row in await pool.fetch(_NAMED, enterprise, safe_id(name), name)]
+    if not keys and enterprise is not None and (call := await call_of(pool, enterprise, name)) is not None:
+        keys = [(enterprise, call)]
+    rows = await pool.fetch(_ROWS, [key[0] for key in keys], [key[1] for key in keys])
+    return Found(calls=tuple(dict(row) for row in rows), after=None)
+
+
 async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | None:
-    """The call that ``name`` means: its UniqueId, MoySklad's id of it, or ``phone@time`` (``+375290000001@2026-11-23 15:30``)."""
+    """The call that ``name`` means: its UniqueId, MoySklad's id of it, ``phone@time`` (``+375290000001@2026-11-23 15:30``), or what
+    the PBX calls a channel or a bridge of it."""
     if not name.isprintable() or not enterprise.isprintable():
         return None  # PostgreSQL holds no NUL, and nobody means one
     known = await pool.fetchval(_KNOWN, enterprise, f"call/{safe_id(name)}", safe_id(name), name)
@@ -97,14 +112,26 @@ async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | 
         return str(known)
     phone, at, moment = name.partition("@")
     if not at or not digits(phone):
-        return None
+        return await call_of(pool, enterprise, name)
     at_ms = moment_ms(moment, "time", zone)
     rows = await pool.fetch(_NEAREST, enterprise, digits(phone)[-WHOLE:][::-1], at_ms, NEAR_MS)
     return next((str(row["call"]) for row in rows if same_number(row["number"], phone)), None)
 
 
-def no_such_call(enterprise: str, name: str) -> str:
-    """What to tell whoever named a call that :func:`resolve` does not find."""
+async def is_known(pool: Any, enterprise: str) -> bool:
+    """Whether there is such an enterprise: with settings, or with calls."""
+    return enterprise.isprintable() and bool(await pool.fetchval(_ENTERPRISE, enterprise))
+
+
+async def must_be_known(pool: Any, enterprise: str) -> None:
+    """Raise ValueError, in words, for an enterprise that nobody knows: nothing is wrong with it, because there is none."""
+    if not await is_known(pool, enterprise):
+        raise ValueError(f"nobody knows enterprise {enterprise}: it has no settings and no calls; check the number")
+
+
+async def no_such_call(pool: Any, enterprise: str, name: str) -> str:
+    """What to tell whoever named a call that :func:`resolve` does not find. Raises as :func:`must_be_known` does."""
+    await must_be_known(pool, enterprise)
     return f"enterprise {enterprise} has no call {name}; name it by UniqueId, MoySklad's id, or phone@time"
 
 

@@ -95,6 +95,8 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         raise  # ValueErrors that are bugs: the last resort tells them
     except (EmbeddedPostgresError, MigrationError, WrongKey, StoreUnavailable, ValueError) as error:
         fail(": ".join(str(part) for part in error.args))
+    except BrokenPipeError:
+        raise  # whoever reads has read enough: click ends in silence
     except OSError as error:
         fail(in_one_line(error))
     except KeyboardInterrupt:

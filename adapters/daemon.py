@@ -15,7 +15,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from adapters import daemon_process as process
+from adapters.command_line import in_one_line
 from adapters.daemon_process import Daemon, DaemonError
+from adapters.embedded_postgres import is_absent
 from adapters.environment import Environment
 from adapters.logs import LogFile
 from adapters.status import in_words
@@ -33,15 +35,19 @@ def start(argv: Sequence[str], env: Environment, echo: Echo, *, limit_s: float =
     """Start ``argv`` as the daemon of ``env.data_dir``; returns once ``/healthz`` answers 200, or says why it does not."""
     daemon = _daemon(env, argv)
     try:
+        is_new = env.database_url is None and is_absent(env.data_dir)
         status = process.start(daemon, lambda text: _tell(echo, text), limit_s=limit_s)
     except DaemonError as error:
         echo(str(error))
         return 1
-    if status.ready:
-        echo(f"started, pid {status.pid}: {env.local_url} (log: {daemon.log_path})")
-        return 0
-    echo(f"started, pid {status.pid}, but not ready yet: {status.detail}; it goes on trying (./ms.sh status)")
-    return 1
+    except OSError as error:
+        echo(f"MS_DATA_DIR: {env.data_dir} cannot be used ({in_one_line(error)}); give a folder that may be written to")
+        return 1
+    not_yet = f"started, pid {status.pid}, but not ready yet: {status.detail}; it goes on trying (./ms.sh status)"
+    echo(f"started, pid {status.pid}: {env.local_url} (log: {daemon.log_path})" if status.ready else not_yet)
+    if is_new and not is_absent(env.data_dir):
+        echo(f"a new, empty database was made in {env.data_dir}; if there should be earlier calls in it, correct MS_DATA_DIR")
+    return 0 if status.ready else 1
 
 
 def stop(env: Environment, echo: Echo, *, limit_s: float = process.STOP_LIMIT_S) -> int:

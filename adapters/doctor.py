@@ -12,7 +12,17 @@ from adapters.counted import counted
 from adapters.environment import Environment
 from adapters.postgres.database import TRANSACTION_TIMEOUT_SINCE
 from adapters.service import Service
-from adapters.status import account_words, backlog_words, living_nodes, pbx_states, pbx_words, reported
+from adapters.status import (
+    NEW_MS,
+    account_words,
+    backlog_words,
+    living_nodes,
+    look_at_database,
+    new_words,
+    pbx_states,
+    pbx_words,
+    reported,
+)
 
 Echo = Callable[[str], None]
 
@@ -30,7 +40,7 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     """Print what was found; True when nothing needs a person."""
     now_ms = service.options.now_ms()
     pool, good = service.pool, True
-    good &= await _database(pool, env, echo)
+    good &= await _database(pool, env, echo, now_ms)
     head = await service.store.head()
     echo(f"event log       {counted(head, 'event')}")
     for row in await pool.fetch("SELECT name, position FROM checkpoints ORDER BY name"):
@@ -46,7 +56,7 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     return good
 
 
-async def _database(pool: Any, env: Environment, echo: Echo) -> bool:
+async def _database(pool: Any, env: Environment, echo: Echo, now_ms: int) -> bool:
     """Which it is, and whether it can do what we ask of it (docs/decisions/0029)."""
     version, number = await pool.fetchrow("SELECT current_setting('server_version'), current_setting('server_version_num')::int")
     where = "the configured database" if env.database_url else f"embedded, data in {env.data_dir}"
@@ -54,6 +64,9 @@ async def _database(pool: Any, env: Environment, echo: Echo) -> bool:
     if not good:
         newer = f"PostgreSQL {TRANSACTION_TIMEOUT_SINCE} or newer"
         echo(f"                an instance that is stopped may keep its locks from the others: bring it to {newer}")
+    made_ms = (await look_at_database(pool)).made_ms
+    if made_ms is not None and now_ms - made_ms < NEW_MS:
+        echo(f"                {new_words(made_ms, '' if env.database_url else str(env.data_dir), now_ms)}")
     return good
 
 

@@ -57,6 +57,7 @@ __all__ = [
     "ServerStatus",
     "discard_cluster",
     "embedded_postgres",
+    "is_absent",
     "server_status",
 ]
 
@@ -316,10 +317,15 @@ async def embedded_postgres(
             await asyncio.to_thread(discard_cluster, Path(data_dir))
 
 
+def is_absent(data_dir: Path) -> bool:
+    """Whether a data folder has no database, so that one would be made. May raise PermissionError."""
+    return not (located_home(Path(data_dir).absolute()) / "data/PG_VERSION").exists()
+
+
 def server_status(data_dir: Path) -> ServerStatus:
     """How the embedded server of a data folder is, without starting anything. May raise PermissionError."""
     home = located_home(Path(data_dir).absolute())
-    if not (home / "data/PG_VERSION").exists():
+    if is_absent(data_dir):
         return ServerStatus(state="absent", pid=None, home=home, in_use=False)
     return ServerStatus(
         state=keeper.server_state(home / "data"),

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import click
 import orjson
 
-from adapters.call_search import no_such_call, resolve
+from adapters.call_search import must_be_known, no_such_call, resolve
 from adapters.counted import counted
 from adapters.histories import Histories
 from adapters.time_machine import Judged, Revision, Unreadable, corpus, judged, no_revisions, read_history
@@ -138,6 +138,7 @@ async def answered(question: Asked, words: Words, opened: Opened) -> int:
             return await against_one(history, against, words, histories.config)
         if question.day:
             from_ms, to_ms = day_ms(question.day, words.zone)
+            await must_be_known(pool, question.enterprise)
             whole = await histories.count_day(question.enterprise, from_ms, to_ms)
             found = histories.day(question.enterprise, from_ms, to_ms)
         else:
@@ -150,7 +151,7 @@ async def history_of(pool: Any, histories: Histories, enterprise: str, name: str
     call = await resolve(pool, enterprise, name, zone)
     history = await histories.one(enterprise, call) if call is not None else None
     if history is None:
-        raise ValueError(no_such_call(enterprise, name))
+        raise ValueError(await no_such_call(pool, enterprise, name))
     return history
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from adapters.moysklad.errors import Api
@@ -105,7 +105,7 @@ def read_progress(enterprise: str, test: str, history: Sequence[RecordedEvent], 
         text="Отсюда он не пропадёт, что бы ни случилось дальше.",
         took_ms=max(0, seen.stored_ms - seen.dial.heard_ms),
     )
-    steps = (
+    steps: tuple[Step, ...] = (
         stored,
         _employee(seen, settings, extension),
         _contact(seen, settings),
@@ -114,6 +114,8 @@ def read_progress(enterprise: str, test: str, history: Sequence[RecordedEvent], 
         _hide(seen, no_card, failed_to_register),
         _end(seen, failed_to_register),
     )
+    if failed_to_register:  # nothing goes on: what was not begun by then never is
+        steps = tuple(replace(each, state="skipped", text=GOES_NO_FURTHER) if each.state in _OPEN else each for each in steps)
     return Progress(
         extension=extension,
         started_ms=seen.dial.heard_ms,
@@ -242,7 +244,7 @@ def _end(seen: _Seen, failed_to_register: bool) -> Step:
     if seen.ended is not None:
         return Step(key="end", title=title, state="done", text="Проверка закончена.", took_ms=_took(seen.ended))
     if failed_to_register:
-        return Step(key="end", title=title, state="skipped", text="Дальше идти не с чем.")
+        return Step(key="end", title=title, state="skipped", text=GOES_NO_FURTHER)
     if seen.hung_up_ms is None:
         return Step(key="end", title=title, state="waiting")
     last = seen.last.get(UpdateCall.type)
@@ -278,4 +280,6 @@ def _took(event: Outcome) -> int | None:
     return sum(each.duration_ms for each in exchanges) if exchanges else None
 
 
+GOES_NO_FURTHER: Final = "Дальше идти не с чем."
+_OPEN: Final = ("running", "waiting")
 _NO_ANSWER: Final = "МойСклад не ответил вовремя, или связи с ним нет."

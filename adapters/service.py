@@ -43,6 +43,7 @@ from adapters.postgres.switchboard_state import PostgresSwitchboardState
 from adapters.provider_api import ProviderApi, opened_session
 from adapters.reactor import Reactor
 from adapters.retries import RetryWorker
+from adapters.sealing import SEAL_EVERY_S, seal
 from adapters.self_test import SelfTests
 from adapters.settings_store import LOOKS_AT_ONCE, SettingsStore
 from adapters.status import Sources, report
@@ -79,6 +80,7 @@ REJECTED_ROWS: Final = 100_000
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 _PRUNE_REJECTED: Final = load_sql("prune_rejected")
 _MAKE_MONTHS: Final = load_sql("months_make")
+_DUE_SOONER: Final = load_sql("due_sooner")
 PRUNE_EVERY_S: Final = 3_600.0
 """Between two clearings of legs that no call can need any more."""
 
@@ -108,6 +110,7 @@ class ServiceOptions:
 
     ``address``: the name of this instance among the others; empty for a tool or a test, which is no instance and attends to
     whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
+    ``database``: the folder of the embedded database; empty: ``dsn`` was configured.
     For tests: ``ways`` of ordering calls that replace those of the same names; ``known_limits``: makes limits as of a
     process that has run for a while.
     """
@@ -123,6 +126,7 @@ class ServiceOptions:
     now_ms: Callable[[], int]
     version: str = ""
     address: str = ""
+    database: str = ""
     asterisk_api_url: str = ASTERISK_API_URL
     pbxes: tuple[PbxConfig, ...] = ()
     ways: Mapping[str, Originator] = field(default_factory=dict)
@@ -182,6 +186,7 @@ class Service:
             self.directory.run(),
             self.moysklad.reach.run(),
             self._prune(),
+            self._seal(),
         ]
         if self.ownership is not None and self.notices is not None:
             parts += [self.notices.run(), self._share_the_address(self.ownership)]
@@ -197,8 +202,19 @@ class Service:
             self.moysklad.limits.set_nodes(len(ownership.nodes()))
             await asyncio.sleep(SHARE_EVERY_S)
 
+    async def _seal(self) -> None:
+        """Encrypt what others wrote into the settings in the clear. A database that is away: the next time does."""
+        while True:
+            try:
+                for enterprise in await seal(self.pool, self.options.vault):
+                    log.info("tokens_encrypted", enterprise=enterprise)
+            except UNAVAILABLE as error:
+                still_wanted(error)
+                log.warning("sealing_waits_for_database", reason=type(error).__name__)
+            await asyncio.sleep(SEAL_EVERY_S)
+
     async def _prune(self) -> None:
-        """Forget what nobody needs any more, and make the next month of the log.
+        """Forget what nobody needs any more, make the next month of the log, and let a lower maximum reach the calls that are open.
 
         A database that is away is no reason to stop: the next time does.
         """
@@ -206,6 +222,7 @@ class Service:
             try:
                 for month in await self.pool.fetch(_MAKE_MONTHS):
                     log.info("month_made", month=month["month"])
+                await self.pool.execute(_DUE_SOONER, self.options.limits.call_max_ms, self.options.now_ms())
                 await self.switchboard.prune()
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)
                 await access.prune(self.pool)
@@ -433,6 +450,7 @@ def _sources(
         pbxes=connections,
         configured_pbxes=tuple(config.pbx.name for config in options.pbxes),
         directory=directory.report,
+        database=options.database,
     )
     if ownership is None:
         return sources

@@ -465,7 +465,7 @@ class SettingsStore:
                 if expected_revision is not None and expected_revision != revision:
                     raise SettingsConflict(f"revision {revision} is in force, not {expected_revision}")
                 changed = change(config)
-                kept = _others(whole)
+                kept = others(whole)
                 stored: Any = {**kept, "ms": self._vault.encrypt_fields(changed)} if changed else kept
                 if isinstance(whole, str):
                     stored = orjson.dumps(stored).decode()  # whoever stored a JSON string reads one
@@ -571,7 +571,7 @@ def _known_zone(config: Mapping[str, Any]) -> None:
         raise SettingsError("timezone is not known", "timezone", hint) from error
 
 
-def _others(whole: object) -> dict[str, Any]:
+def others(whole: object) -> dict[str, Any]:
     """What else the column holds. Raises SettingsError where it cannot be read: writing would destroy it."""
     kept = read_object(whole)
     if not kept and whole not in (None, "", {}, "{}", "null"):

@@ -25,7 +25,10 @@ MAX_ACCOUNTS: Final = 100
 SHOWN_ACCOUNTS: Final = 20
 MAX_ENTERPRISES: Final = 1_000
 
-_FOLLOWERS, _NODES = load_sql("followers"), load_sql("nodes_living")
+NEW_MS: Final = 86_400_000
+"""A database is new for so long: whoever expected calls in it asks within a day."""
+
+_FOLLOWERS, _NODES, _MADE = load_sql("followers"), load_sql("nodes_living"), load_sql("database_made")
 
 
 class AccountState(Protocol):
@@ -88,7 +91,7 @@ class Sources:
     to; ``accounts``: as its gateway has them, those asked last at the end; ``troubled``: those that are not well;
     ``streams_open``: connections that deliver events now.
     ``pbxes``: the AMI connections this one keeps, of the ``configured_pbxes`` that some instance should; ``directory``: what
-    it knows of numbers.
+    it knows of numbers; ``database``: the folder that the database is kept in; empty: it was configured by its address.
     """
 
     version: str
@@ -104,13 +107,15 @@ class Sources:
     pbxes: Callable[[], Sequence[PbxState]] = _none
     configured_pbxes: tuple[str, ...] = ()
     directory: Callable[[], Mapping[str, Any]] = dict
+    database: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """What the database said of itself: how far each follower of the log is behind, or why it said nothing."""
+    """What the database said of itself: how far each follower of the log is behind, when it was made, or why it said nothing."""
 
     away: str = ""
+    made_ms: int | None = None
     followers: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -176,7 +181,12 @@ async def gather(sources: Sources) -> dict[str, Any]:
         "version": sources.version,
         "node": sources.node(),
         "now_ms": sources.now_ms(),
-        "database": {"state": "away" if database.away else "ready", "reason": database.away},
+        "database": {
+            "state": "away" if database.away else "ready",
+            "reason": database.away,
+            "made_ms": database.made_ms,
+            "folder": sources.database,
+        },
         "nodes": [_told(node, own if node.id == sources.node() else node.report) for node in sources.nodes()],
         "enterprises": {"owned": len(owned), "names": owned[:MAX_ENTERPRISES]},
         "backlog": None if backlog is None else backlog.as_json(),
@@ -195,10 +205,10 @@ async def look_at_database(pool: Any) -> Database:
     """Ask the database something small, and do not wait for it."""
     try:
         async with asyncio.timeout(DATABASE_S):
-            rows = await pool.fetch(_FOLLOWERS)
+            rows, made_ms = await pool.fetch(_FOLLOWERS), await pool.fetchval(_MADE)
     except DATABASE_ERRORS as error:
         return Database(away=explain(error))
-    return Database(followers={row["name"]: row["behind"] for row in rows})
+    return Database(followers={row["name"]: row["behind"] for row in rows}, made_ms=made_ms)
 
 
 async def living_nodes(pool: Any) -> list[Node]:
@@ -233,6 +243,9 @@ def in_words(status: Mapping[str, Any]) -> Iterator[str]:
     database = status.get("database") or {}
     if database.get("state") != "ready":
         yield f"database   away: {database.get('reason') or 'no reason given'}; nothing is lost, the service waits"
+    made_ms = database.get("made_ms")
+    if made_ms is not None and now_ms - made_ms < NEW_MS:
+        yield f"database   {new_words(made_ms, database.get('folder') or '', now_ms)}"
     nodes = status.get("nodes") or ()
     if nodes:
         own = status.get("node")
@@ -249,6 +262,12 @@ def in_words(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"webhooks   MoySklad tells of no changes for {refused} of the enterprises: the connection test says why"
     if (parked := status.get("parked")) is not None and parked["calls"]:
         yield f"parked     {parked['calls']} of the calls need a person: ./ms.sh parked"
+
+
+def new_words(made_ms: int, folder: str, now_ms: int) -> str:
+    """What there is to know of a database that is new: somebody may have meant another one."""
+    where, name = (f"in {folder}", "MS_DATA_DIR") if folder else ("at DATABASE_URL", "it")
+    return f"new, made {span((now_ms - made_ms) / 1000)} ago {where}; if there should be earlier calls in it, correct {name}"
 
 
 def backlog_words(backlog: Mapping[str, Any]) -> str:

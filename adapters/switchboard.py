@@ -28,7 +28,7 @@ from core.clicks import STREAM as CLICKS
 from core.clicks import ClickMatched
 from core.errors import StoreUnavailable
 from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, UnknownEventType, decode
-from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, KnownCall, Legs, Link, customer_digits, hear, up_ms
+from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, KnownCall, Legs, Link, customer_digits, evidence_in, hear, up_ms
 from core.ports import Append, EventStore, NewEvent, RecordedEvent, StreamId
 
 log = structlog.get_logger("switchboard")
@@ -341,7 +341,7 @@ class Switchboard:
             changes: dict[str, Changes] = {}
             for enterprise, lesson in learned.items():
                 relayed, appends = self._relay(enterprise, lesson, fresh)
-                for finding in lesson.absorbed:
+                for finding in (*lesson.absorbed, *await self._told_before(enterprise, lesson.absorbed)):
                     appends += self._absorb(enterprise, finding, lesson.heard_ms)
                 copies += appends
                 changes[enterprise] = _changes(near[enterprise].legs, lesson, relayed)
@@ -388,6 +388,16 @@ class Switchboard:
                 if (event := _observation(recorded)) is not None:
                     appends.append(self._copy(target, f"{leg}:{recorded.version}", replace(event, wire=f"{RELAYED}{leg}")))
         return copied, appends
+
+    async def _told_before(self, enterprise: str, absorbed: Sequence[Absorb]) -> list[Absorb]:
+        """The evidence that was heard before the call that it is evidence for."""
+        asked = {StreamId(enterprise=enterprise, name=f"call/{each.leg}"): each for each in absorbed if each.told_before}
+        held = await self._store.read_many(dict.fromkeys(asked, 0)) if asked else {}
+        return [
+            replace(asked[stream], hangup=hangup)
+            for stream, recorded in held.items()
+            for hangup in evidence_in(map(_observation, recorded))
+        ]
 
     def _absorb(self, enterprise: str, finding: Absorb, heard_ms: int) -> list[Append]:
         leg = StreamId(enterprise=enterprise, name=f"call/{finding.leg}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.history_file import BadHistory, HistoryFile, load
-from core.other_settings import Against, applied
+from core.other_settings import LATEST, Against, applied
 from core.settings import SettingsError, parse_settings
 from core.what_if import Question, Verdict, judge
 
@@ -63,7 +63,8 @@ async def question_of(history: HistoryFile, against: Against, revision: Revision
             if against.revision is not None:
                 other = await revision(history.enterprise, against.revision)
                 if other is None:
-                    raise Unreadable(history.enterprise, history.call, "the revision is not known")
+                    which = f"revision {against.revision}" if against.revision != LATEST else "revision"
+                    raise Unreadable(history.enterprise, history.call, f"its settings have no {which}")
             other = applied(other, against)
         return Question(
             enterprise=history.enterprise,

@@ -17,7 +17,7 @@ import click
 import msgspec
 import orjson
 
-from adapters.call_search import no_such_call, resolve
+from adapters.call_search import must_be_known, no_such_call, resolve
 from adapters.command_line import complain, environment, fail, run
 from adapters.counted import counted
 from adapters.environment import Environment
@@ -46,6 +46,8 @@ def parked_command(opened: Opened, enterprise: str | None, as_json: bool, limit:
 
     async def work() -> Parked:
         async with opened(env) as service:
+            if enterprise is not None:
+                await must_be_known(service.pool, enterprise)
             return await service.parked.listing(enterprise, limit)
 
     found: Parked = run(work())
@@ -70,6 +72,8 @@ def retry_command(opened: Opened, enterprise: str | None, call: str | None, ever
 
     async def work() -> None:
         async with opened(env) as service:
+            if enterprise:
+                await must_be_known(service.pool, enterprise)
             if call is not None and enterprise is not None:
                 click.echo(await _retry_call(service, enterprise, call, by, reason))
                 return
@@ -87,7 +91,7 @@ def retry_command(opened: Opened, enterprise: str | None, call: str | None, ever
 async def _retry_call(service: Service, enterprise: str, name: str, by: str, reason: str) -> str:
     call = await resolve(service.pool, enterprise, name, service.options.zone)
     if call is None:
-        fail(no_such_call(enterprise, name))
+        fail(await no_such_call(service.pool, enterprise, name))
     return f"{enterprise} {call}: {await service.parked.retry_call(enterprise, call, by=by, reason=reason)}"
 
 

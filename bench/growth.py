@@ -42,6 +42,9 @@ SMALL: Final = enterprise_name(7)
 SMALL_HAS: Final = "3"
 """So many of its calls are asked for, which even the small history has: compared is the search, not the length of the answer."""
 
+LOOKS_A_ROUND: Final = 4
+"""Looks are short: what else is done on the machine for a second shows in one side of a round, and in few of many rounds."""
+
 PAGE: Final = 5_000
 REBUILD_PER_S: Final = 100_000.0
 
@@ -159,13 +162,20 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
     async with contextlib.AsyncExitStack() as stack:
         looks = {name: await stack.enter_async_context(looking(kept)) for name, kept in sides.items()}
         for nth in range(size.rounds):
-            for side, look in list(looks.items())[:: 1 if nth % 2 == 0 else -1]:
+            for side, look in _in_turn(looks, nth):
                 note("append (µs an event, 32 callers)", side, await append_cost(look, size))
+        for nth in range(size.rounds * LOOKS_A_ROUND):
+            for side, look in _in_turn(looks, nth):
                 note("plan of any call (ms: read, fold, plan)", side, await plan_cost(look, size))
                 note("replay of any call (ms)", side, await replay_cost(look, size))
                 for name, cost in (await search_costs(look, size)).items():
                     note(f"search: {name} (ms)", side, cost)
     return [_grown(what, each, size) for what, each in costs.items()]
+
+
+def _in_turn(looks: dict[str, Look], nth: int) -> list[tuple[str, Look]]:
+    """Both sides, the order turned round each time."""
+    return list(looks.items())[:: 1 if nth % 2 == 0 else -1]
 
 
 def _grown(what: str, cost: dict[str, list[float]], size: Size) -> Figure:

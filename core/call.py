@@ -12,13 +12,13 @@ at each step, is what lets a history of millions of events be folded in seconds 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace as replaced
 from typing import Any, Final
 
 from msgspec import Struct, msgpack
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple
 
 from core import remote, talk
+from core.dials import Dial, dial_beside, is_echo
 from core.events import (
     AnyOutcome,
     ArrivalObserved,
@@ -47,25 +47,12 @@ from core.events import (
     RetryRequested,
     RingEnded,
 )
-from core.hangups import AMI_WIRE, better_hangup, is_ami
-from core.lifecycle import LIVE, Phase, Trigger, next_phase
+from core.hangups import AMI_WIRE, better_hangup, hangup_beside, is_ami, is_own_telephone
+from core.lifecycle import LIVE, RINGING, TALKING, Phase, Trigger, next_phase
 from core.phone import as_extension, is_external_number
 from core.remote import Remote, RemoteDraft
 from core.talk import Bridges, Parties, Talk
-from core.values import ANONYMOUS, CallId, Direction, Enterprise
-
-ECHO_MS: Final = 15_000
-"""A PBX that tells of a call in two ways may be this much later with the second one."""
-
-
-class Dial(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """One Dial step: who was rung, in which direction, when it was heard. ``exact``: over AMI, which also tells when it ends."""
-
-    direction: Direction
-    extensions: tuple[str, ...]
-    heard_ms: int
-    trunk: str = ""
-    exact: bool = False
+from core.values import ANONYMOUS, INCOMING, INTERNAL, OUTGOING, CallId, Direction, Enterprise
 
 
 class _Known(Struct, gc=False, omit_defaults=True):
@@ -106,33 +93,33 @@ class _Known(Struct, gc=False, omit_defaults=True):
     def direction(self) -> Direction:
         """The direction that the strongest evidence names: trunk evidence beats CallType 2 (quirks 1 and 2)."""
         if self.arrival_ms is not None:
-            return Direction.INCOMING
+            return INCOMING
         if self.click is not None:
             # Whatever rang before the customer was dialled was the telephone of whoever clicked (quirk 10).
-            return Direction.OUTGOING if self.is_dialled_out else Direction.INTERNAL
+            return OUTGOING if self.is_dialled_out else INTERNAL
         for dial in self.dials:
-            if dial.direction is not Direction.INTERNAL:
+            if dial.direction is not INTERNAL:
                 return dial.direction
-        if self.hangup is not None and self.hangup.direction is not Direction.INTERNAL:
+        if self.hangup is not None and self.hangup.direction is not INTERNAL:
             return self.hangup.direction
         if self.dials:
-            return Direction.INTERNAL
+            return INTERNAL
         if self.hangup is not None:
-            return Direction.INCOMING if is_external_number(self.hangup.number) else Direction.INTERNAL
-        return Direction.INCOMING
+            return INCOMING if is_external_number(self.hangup.number) else INTERNAL
+        return INCOMING
 
     @property
     def is_rewritten(self) -> bool:
         """Whether a transfer rewrote the final hangup: CallType 2 on a customer's call (CONTRACT-ASTERISK, quirk 1)."""
-        if self.hangup is None or _is_own_telephone(self.hangup, self.click):
+        if self.hangup is None or is_own_telephone(self.hangup, self.click):
             return False
-        return self.hangup.direction is Direction.INTERNAL and self.direction is not Direction.INTERNAL
+        return self.hangup.direction is INTERNAL and self.direction is not INTERNAL
 
     @property
     def is_dialled_out(self) -> bool:
         """Whether it was heard that a customer was dialled."""
-        ended_out = self.hangup is not None and self.hangup.direction is Direction.OUTGOING
-        return ended_out or any(dial.direction is Direction.OUTGOING for dial in self.dials)
+        ended_out = self.hangup is not None and self.hangup.direction is OUTGOING
+        return ended_out or any(dial.direction is OUTGOING for dial in self.dials)
 
     @property
     def is_doubtful(self) -> bool:
@@ -142,10 +129,11 @@ class _Known(Struct, gc=False, omit_defaults=True):
     @property
     def caller(self) -> str:
         """The extension that is calling, for an outgoing call; empty when not known."""
-        if self.direction is not Direction.OUTGOING:
-            return ""
+        return self._caller() if self.direction is OUTGOING else ""
+
+    def _caller(self) -> str:
         for dial in self.dials:
-            if dial.direction is Direction.OUTGOING and dial.extensions:
+            if dial.direction is OUTGOING and dial.extensions:
                 return dial.extensions[0]
         if self.hangup is not None and self.hangup.extensions:
             return self.hangup.extensions[0]
@@ -157,7 +145,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
 
         Whoever was only to be shown a card (PRODUCT A5) counts as rung where no dial was heard, for nothing better is known.
         """
-        if self.direction is Direction.OUTGOING:
+        if self.direction is OUTGOING:
             return (self.caller,) if self.caller else ()
         seen = [extension for dial in self.steps for extension in dial.extensions]
         return tuple(dict.fromkeys(seen or self.requested))
@@ -166,7 +154,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     def ringing(self) -> tuple[str, ...]:
         """Who is rung by the latest step and has not stopped, or is asked for a card; of an outgoing call in its first ringing
         the one who calls."""
-        if self.direction is Direction.OUTGOING and self.phase is Phase.RINGING:
+        if self.direction is OUTGOING and self.phase is RINGING:
             return (self.caller,) if self.caller else ()
         latest = max(self.steps, key=lambda step: step.heard_ms, default=None)
         if latest is None:
@@ -189,14 +177,14 @@ class _Known(Struct, gc=False, omit_defaults=True):
             direction=direction,
             number=self.number,
             dialled=dials[0].extensions if len(dials) == 1 else tuple(each for dial in dials for each in dial.extensions),
-            caller=self.caller if direction is Direction.OUTGOING else "",
+            caller=self._caller() if direction is OUTGOING else "",
             clicked=self.click is not None,
         )
 
     @property
     def talks(self) -> tuple[Talk, ...]:
         """Who talked with the customer, in order; empty for an internal call."""
-        if self.direction is Direction.INTERNAL or not self.bridges.stays:
+        if self.direction is INTERNAL or not self.bridges.stays:
             return ()
         return talk.talks(self.bridges, self.parties)
 
@@ -290,8 +278,9 @@ _UNPACK: Final = msgpack.Decoder(Call)
 
 def _heard(call: Draft, event: Observation) -> None:
     """What every signal tells besides what it says."""
-    if call.live_heard_ms is None or event.heard_ms < call.live_heard_ms:
-        call.live_heard_ms = event.heard_ms
+    heard_ms, live_ms = event.heard_ms, call.live_heard_ms
+    if live_ms is None or heard_ms < live_ms:
+        call.live_heard_ms = heard_ms
     _downloaded(call, event)
 
 
@@ -332,9 +321,9 @@ def _dialled(call: Draft, event: DialObserved) -> None:
         trunk=event.trunk,
         exact=is_ami(event),
     )
-    step = _own_dial(step, call.click)
-    internal = step.direction is Direction.INTERNAL
-    if not _is_echo(call, step):
+    step = dial_beside(step, call.click)
+    internal = step.direction is INTERNAL
+    if not is_echo(call.dials, step):
         call.dials = (*call.dials, step)
     if not internal:
         call.number = _known_number(call.number, event.number)
@@ -352,17 +341,6 @@ def _move_on_its_own(call: Draft, trigger: Trigger) -> None:
         call.absorbed_into = ""
         if call.hangup is not None:
             _move(call, Trigger.HANG_UP)
-
-
-def _is_echo(call: Draft, step: Dial) -> bool:
-    """Whether the PBX script only repeats here what AMI told before: telephones that stopped ringing must not ring again."""
-    if step.exact:
-        return False
-    recent = [dial for dial in call.dials if dial.exact and 0 <= step.heard_ms - dial.heard_ms <= ECHO_MS]
-    if not recent:
-        return False
-    told = {extension for dial in recent if dial.direction is step.direction for extension in dial.extensions}
-    return bool(step.extensions) and told.issuperset(step.extensions)
 
 
 def _card_requested(call: Draft, event: CardRequested) -> None:
@@ -398,58 +376,66 @@ def _follow(call: Draft, _: Observation) -> None:
     if call.hangup is not None and phase in _HEARD_TO_END:
         _move(call, Trigger.TALK_ON if _is_handed_on(call) else Trigger.HANG_UP)
         return
-    if not call.bridges.stays or phase not in LIVE:
+    bridges = call.bridges
+    if not bridges.stays or phase not in LIVE:
         return
-    is_anybody_in = talk.is_anybody_in(call.bridges)
-    if not is_anybody_in and phase is not Phase.TALKING and phase is not Phase.RINGING:
+    if phase is not TALKING and phase is not RINGING and not talk.is_anybody_in(bridges):
         return
-    talks = () if call.direction is Direction.INTERNAL else talk.talks(call.bridges, call.now_known())
-    if is_anybody_in and None in [each.end_ms for each in talks]:
+    parties = call.now_known()
+    if parties.direction is INTERNAL:
+        if phase is TALKING:
+            _move(call, Trigger.PART)
+    elif talk.is_talking(bridges, parties):
         _move(call, Trigger.ANSWER)
-    elif phase is Phase.TALKING:
+    elif phase is TALKING:
         _move(call, Trigger.PART)
-        if _is_dialled_on(call, talks):
+        if _is_dialled_on(call):
             _move(call, Trigger.DIAL)
-    elif phase is Phase.RINGING and talks and _has_talked_since_dialled(call, talks):
+    elif phase is RINGING and _has_talked_since_dialled(call):
         # Answer and parting were both overtaken: the customer has talked all the same.
         _move(call, Trigger.ANSWER)
         _move(call, Trigger.PART)
 
 
-_HEARD_TO_END: Final = frozenset({Phase.TALKING, Phase.ENDING, Phase.OVERDUE})
+_HEARD_TO_END: Final = frozenset({TALKING, Phase.ENDING, Phase.OVERDUE})
 """Where a call may stand whose hangup was heard live and which has not settled."""
 
 
 def _is_handed_on(call: Draft) -> bool:
-    """Whether the hangup that was heard is only the employee's: whom he had called, he had handed on, and they talk on.
+    """Whether the hangup that was heard is only the employee's: whom he had called, he had handed on, or set aside.
 
     An outgoing call's own channel is the employee's. Over AMI a hangup is the whole call's; a downloaded one is of long ago.
     """
     hangup = call.hangup
-    if hangup is None or hangup.downloaded or is_ami(hangup) or call.direction is not Direction.OUTGOING:
+    if hangup is None or hangup.downloaded or is_ami(hangup) or call.direction is not OUTGOING:
         return False
     return talk.is_handed_on(call.bridges, call.now_known())
 
 
-def _is_dialled_on(call: Draft, talks: tuple[Talk, ...]) -> bool:
+def _is_dialled_on(call: Draft) -> bool:
     """Whether the parting is a blind transfer whose dial was heard already: a leg's events join a little later than a dial."""
-    last, steps = talk.last_talk(talks), call.steps
+    dialled_ms = max([dial.heard_ms for dial in call.dials], default=0)
+    if not [stay for stay in call.bridges.stays if talk.since_ms(stay) < dialled_ms]:
+        return False  # as in most calls: nobody was dialled since anybody talked
+    last, steps = talk.last_talk(talk.talks(call.bridges, call.now_known())), call.steps
     if last is None or last.end_ms is None or not steps:
         return False
     dialled_ms = max([step.heard_ms for step in steps])
     return dialled_ms > last.start_ms and dialled_ms >= last.end_ms - talk.OVERLAP_SLACK_MS
 
 
-def _has_talked_since_dialled(call: Draft, talks: tuple[Talk, ...]) -> bool:
-    steps = call.steps
-    return not steps or steps[-1].heard_ms <= talks[-1].start_ms + talk.OVERLAP_SLACK_MS
+def _has_talked_since_dialled(call: Draft) -> bool:
+    if not [stay for stay in call.bridges.stays if stay.left_ms is not None]:
+        return False  # nobody talks, so whoever has talked has left
+    talks, steps = talk.talks(call.bridges, call.now_known()), call.steps
+    return bool(talks) and (not steps or steps[-1].heard_ms <= talks[-1].start_ms + talk.OVERLAP_SLACK_MS)
 
 
 def _hung_up(call: Draft, event: HangupObserved) -> None:
     call.known = None
     (_downloaded if event.downloaded else _heard)(call, event)
     if call.click is not None:
-        own = _own_hangup(event, call.click)
+        own = hangup_beside(event, call.click)
         if own is None:
             return
         event = own
@@ -457,18 +443,18 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
     call.hangup_ms = _least(call.hangup_ms, event.heard_ms)
     call.trunk = call.trunk or event.trunk
     _recorded(call, event.record_url)
-    if call.direction is Direction.INTERNAL:
+    if call.direction is INTERNAL:
         call.inner = call.inner or as_extension(event.number)
         _move(call, Trigger.HANG_UP_INTERNAL)
         return
     if is_external_number(event.number):
         call.number = _known_number(call.number, event.number)
-    if call.phase is not Phase.TALKING or not _is_handed_on(call):
-        _move(call, Trigger.HANG_UP)
+    has_talked = call.phase in (TALKING, Phase.ON_HOLD, Phase.TRANSFERRING)
+    _move(call, Trigger.ANSWER if has_talked and _is_handed_on(call) else Trigger.HANG_UP)
 
 
 def _absorbed(call: Draft, event: LegAbsorbed) -> None:
-    if call.arrival_ms is not None or any(dial.direction is not Direction.INTERNAL for dial in call.dials):
+    if call.arrival_ms is not None or any(dial.direction is not INTERNAL for dial in call.dials):
         return  # it came in from outside itself: whoever took it for a leg had not heard that yet
     _move(call, Trigger.ABSORB)
     if call.phase is Phase.ABSORBED:
@@ -491,38 +477,21 @@ def _clicked(call: Draft, event: ClickJoined) -> None:
         return  # it came in from outside itself, or is known for the call: whoever took it for a leg had not heard that
     call.known = None
     call.click = event
-    call.dials = tuple(_own_dial(dial, event) for dial in call.dials)
-    call.hangup = _own_hangup(call.hangup, event)
+    call.dials = tuple(dial_beside(dial, event) for dial in call.dials)
+    call.hangup = hangup_beside(call.hangup, event)
     if call.hangup is None:
         call.hangup_ms = None
     if not is_external_number(call.number):
         call.number = event.number
-    if call.direction is not Direction.OUTGOING:
+    if call.direction is not OUTGOING:
         _move(call, Trigger.ABSORB)
     elif not call.talks:
         _move(call, Trigger.UNSAY_TALK)
 
 
-def _own_dial(dial: Dial, click: ClickJoined | None) -> Dial:
-    """A clicked call never comes in: what looks so is the employee's telephone, with the customer's number on its display."""
-    return dial if click is None or dial.direction is Direction.OUTGOING else replace(dial, direction=Direction.INTERNAL)
-
-
-def _own_hangup(hangup: HangupObserved | None, click: ClickJoined) -> HangupObserved | None:
-    """The employee's own picking up is no answer of the customer's, and the end of that ringing no end of the call."""
-    if hangup is None or not _is_own_telephone(hangup, click):
-        return hangup
-    return None if click.own_leg else replaced(hangup, answered=False)
-
-
-def _is_own_telephone(hangup: HangupObserved, click: ClickJoined | None) -> bool:
-    """Whether a clicked call's hangup tells of nothing but the telephone of whoever clicked."""
-    return click is not None and hangup.direction is not Direction.OUTGOING and set(hangup.extensions) <= {click.extension}
-
-
 def _settled(call: Draft, event: CallSettled) -> None:
     call.settled_ms = event.at_ms
-    if call.phase is Phase.TALKING and call.hangup is not None:
+    if call.phase is TALKING and call.hangup is not None:
         _move(call, Trigger.HANG_UP)  # it was settled when a call that was handed on still ended with the caller's channel
     _move(call, Trigger.SETTLE)
 

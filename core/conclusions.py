@@ -73,11 +73,11 @@ def end_ms(call: Call) -> int | None:
     told = _told_end_ms(call)
     if told is None or call.direction is not Direction.OUTGOING or (call.hangup is not None and call.hangup.precise):
         return told
-    others = [each for each in call.talks if each.extension != call.caller]
-    if not others:
+    stays = talk.handed_on_stays(call.bridges, call.parties)
+    if not stays:
         return told
-    left = [stay.left_ms or 0 for stay in talk.customer_stays(call.bridges, call.parties)]
-    return max(told, *left, *(each.end_ms or each.start_ms for each in others))
+    left = [stay.left_ms or 0 for stay in stays]
+    return max(told, *left, *(each.end_ms or each.start_ms for each in call.talks))
 
 
 def _told_end_ms(call: Call) -> int | None:
@@ -116,9 +116,15 @@ def _is_clock_behind(call: Call, hangup: HangupObserved) -> bool:
 
 
 def best_known_end_ms(call: Call) -> int:
-    """The end to record for a call whose hangup never came: the last moment it was heard alive."""
+    """The end to record for a call whose hangup never came: when the customer was heard to leave, or somebody was rung after that;
+    else the last moment it was heard alive. What was downloaded later, of a leg of it, is no sign of life."""
     known = end_ms(call)
-    return known if known is not None else max(start_ms(call), call.last_heard_ms or 0)
+    if known is not None:
+        return known
+    left = [stay.left_ms for stay in talk.customer_stays(call.bridges, call.parties)]
+    if not left or None in left:
+        return max(start_ms(call), call.last_heard_ms or 0)
+    return max(start_ms(call), *(at_ms or 0 for at_ms in left), *(dial.heard_ms for dial in call.dials))
 
 
 def outcome(call: Call) -> Outcome | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from core.events import HangupObserved, Observation
+from core.events import ClickJoined, HangupObserved, Observation
+from core.values import OUTGOING
 
 AMI_WIRE: Final = "ami/"
 """How the wire's name begins of what was heard over AMI."""
@@ -34,3 +36,15 @@ def better_hangup(known: HangupObserved, event: HangupObserved) -> HangupObserve
         )
 
     return event if proves(event) > proves(known) else known
+
+
+def hangup_beside(hangup: HangupObserved | None, click: ClickJoined) -> HangupObserved | None:
+    """The employee's own picking up is no answer of the customer's, and the end of that ringing no end of the call."""
+    if hangup is None or not is_own_telephone(hangup, click):
+        return hangup
+    return None if click.own_leg else replace(hangup, answered=False)
+
+
+def is_own_telephone(hangup: HangupObserved, click: ClickJoined | None) -> bool:
+    """Whether a clicked call's hangup tells of nothing but the telephone of whoever clicked."""
+    return click is not None and hangup.direction is not OUTGOING and set(hangup.extensions) <= {click.extension}

@@ -4,12 +4,14 @@ The PBX names channels and bridges, not calls. A call is anchored by the channel
 its start, dial and hangup). Everything else is joined to it by what the wire proves:
 
 1. a bridge that holds a call's anchor belongs to the call;
-2. a trunk's channel in a bridge that belongs to a call is the customer's leg of it, unless it anchors a call itself;
-   an employee's channel is not: the employee may take part in another call next;
+2. a trunk's channel in a bridge that belongs to a call is the customer's leg of it, unless it anchors a customer's call
+   itself (what it dials inside, when it was sent on, is none); an employee's channel is not: the employee may take part in
+   another call next;
 3. every bridge that leg enters belongs to the call too (the customer of an outgoing call is transferred);
 4. an internal call that shares a bridge with a customer's call was its consultation, and is absorbed by it;
 5. a hangup with CallType 2 that names a customer who has a call of his own at that time is that call's leg
-   (CONTRACT-ASTERISK, quirk 2).
+   (CONTRACT-ASTERISK, quirk 2); of several calls of his, the one whose bridge the leg was in. A hidden customer is named by
+   nothing but that bridge.
 
 Two calls between the same two numbers run at once in real life, so a number joins nothing but rule 5's parasitic
 hangup, and that only when it can be told whose it is.
@@ -17,7 +19,7 @@ hangup, and that only when it can be told whose it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -33,7 +35,7 @@ from core.events import (
     Observation,
 )
 from core.phone import digits, is_external_number, is_helper, looks_like_extension, strip_technology
-from core.values import Direction
+from core.values import ANONYMOUS, Direction
 
 PARASITE_WINDOW_MS: Final = 15_000
 """A parasitic leg and its call miss each other by no more than this."""
@@ -85,12 +87,22 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absorb:
-    """``leg`` is a call that turned out to be part of ``into``. ``hangup`` carries rule 5's evidence, if it was that."""
+    """``leg`` is a call that turned out to be part of ``into``. ``hangup`` carries rule 5's evidence, if it was that.
+
+    ``told_before``: the evidence was heard before the call was: it is in the leg's own stream.
+    """
 
     leg: str
     into: str
     why: str
     hangup: HangupObserved | None = None
+    told_before: bool = False
+
+
+def evidence_in(history: Iterable[Event | None]) -> list[HangupObserved]:
+    """The hangups of a leg that are evidence by rule 5 (:attr:`Absorb.told_before`)."""
+    hangups = [event for event in history if isinstance(event, HangupObserved) and event.direction is Direction.INTERNAL]
+    return [hangup for hangup in hangups if customer_digits(hangup.number)]
 
 
 Finding = Link | Absorb
@@ -109,6 +121,8 @@ def hear(legs: Legs, stream: str, event: Event) -> tuple[Legs, tuple[Finding, ..
     elif kind == "channel":
         legs = _with_channel(legs, name)
     legs, links = _join(legs)
+    if kind == "bridge":
+        legs = _still_up(legs, stream, event.heard_ms)
     legs, absorbed = _absorb_consultations(legs)
     legs, parasites = _absorb_parasites(legs, name, event) if kind == "call" else (legs, ())
     return legs, (*links, *absorbed, *parasites)
@@ -208,9 +222,17 @@ def _join(legs: Legs) -> tuple[Legs, tuple[Link, ...]]:
                     link(f"bridge/{bridge}", call)
             for call in links.get(f"bridge/{bridge}", frozenset()):
                 for channel, trunk in members.items():
-                    if trunk and channel not in legs.calls:
+                    own = legs.calls.get(channel)
+                    if trunk and (own is None or own.kind is Kind.INTERNAL):
                         link(f"channel/{channel}", call)
     return replace(legs, links=links), tuple(fresh)
+
+
+def _still_up(legs: Legs, bridge: str, heard_ms: int) -> Legs:
+    """Whose bridges are told is up, though its own hangup was heard: who called is out of it, and the customer talks on."""
+    known = [legs.calls[call] for call in sorted(legs.links.get(bridge, ())) if call in legs.calls]
+    up = [call for call in known if call.kind is Kind.CUSTOMER and call.ended_ms is not None and call.ended_ms < heard_ms]
+    return replace(legs, calls={**legs.calls, **{call.id: replace(call, ended_ms=heard_ms) for call in up}}) if up else legs
 
 
 def _absorb_consultations(legs: Legs) -> tuple[Legs, tuple[Absorb, ...]]:
@@ -226,7 +248,8 @@ def _absorb_consultations(legs: Legs) -> tuple[Legs, tuple[Absorb, ...]]:
             if call.kind is Kind.INTERNAL and not call.absorbed:
                 calls[call.id] = replace(call, absorbed=True)
                 why = "the customer joined its bridge: it was a consultation"
-                found.append(Absorb(leg=call.id, into=customers[0].id, why=why))
+                told_before = bool(call.number) and call.number == customers[0].number
+                found.append(Absorb(leg=call.id, into=customers[0].id, why=why, told_before=told_before))
     return (replace(legs, calls=calls), tuple(found)) if found else (legs, ())
 
 
@@ -238,9 +261,8 @@ def _absorb_parasites(legs: Legs, heard: str, event: Observation) -> tuple[Legs,
         return legs, ()
     found: list[Absorb] = []
     hangup = event if isinstance(event, HangupObserved) and event.direction is Direction.INTERNAL else None
-    if call.kind is not Kind.CUSTOMER and hangup is not None and customer_digits(hangup.number):
-        owners = _owners(calls, call, customer_digits(hangup.number), *up_ms(hangup))
-        if owners:
+    if call.kind is not Kind.CUSTOMER and hangup is not None:
+        if owners := _told_owners(legs, call, hangup):
             # One owner: the hangup is evidence of who took over. Several: it is somebody's leg, but nobody's evidence.
             into, evidence = owners[-1].id, hangup if len(owners) == 1 else None
             calls[call.id] = replace(call, absorbed=True, number=customer_digits(hangup.number))
@@ -253,8 +275,22 @@ def _absorb_parasites(legs: Legs, heard: str, event: Observation) -> tuple[Legs,
                 if [owner.id for owner in owners] == [call.id]:
                     calls[other.id] = replace(other, absorbed=True)
                     why = "the customer it names has a call of his own"
-                    found.append(Absorb(leg=other.id, into=call.id, why=why))
+                    found.append(Absorb(leg=other.id, into=call.id, why=why, told_before=True))
     return (replace(legs, calls=calls), tuple(found)) if found else (legs, ())
+
+
+def _told_owners(legs: Legs, leg: KnownCall, hangup: HangupObserved) -> list[KnownCall]:
+    """Whose leg a hangup may be by the customer it names, oldest first: the one whose bridge it was in, where that is known."""
+    number = customer_digits(hangup.number)
+    bridges = [calls for stream, calls in legs.links.items() if stream.startswith("bridge/") and leg.id in calls]
+    met = {call for calls in bridges for call in calls}
+    if not number and hangup.number != ANONYMOUS:
+        return []
+    # Also a call whose own hangup came long ago: who called is out of it, and the customer talks on.
+    seen = [call for call in legs.calls.values() if call.id in met and call.kind is Kind.CUSTOMER and call.number == number]
+    if len(seen) == 1 or not number:
+        return seen
+    return _owners(legs.calls, leg, number, *up_ms(hangup))
 
 
 def _owners(calls: Mapping[str, KnownCall], leg: KnownCall, number: str, began_ms: int, ended_ms: int) -> list[KnownCall]:

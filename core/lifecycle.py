@@ -38,6 +38,11 @@ class Phase(StrEnum):
     ABSORBED = "absorbed"
 
 
+RINGING: Final = Phase.RINGING
+TALKING: Final = Phase.TALKING
+"""The same, where calls are folded by the million (as ``core/values.py`` does)."""
+
+
 class Trigger(StrEnum):
     """What moves a call from one phase to the next."""
 

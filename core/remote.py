@@ -311,6 +311,11 @@ def _started(remote: RemoteDraft, event: EffectStarted, effect: Effect) -> None:
 def _done(remote: RemoteDraft, event: EffectDone, effect: Effect) -> None:
     result = event.result
     match effect:
+        case UpdateCall():
+            remote.attempt = None
+            _wrote(remote, effect)
+        case RegisterCall():
+            _registered(remote, event.at_ms, effect, result)
         case FindContact():
             owner = result.get("owner") or ""
             remote.contact = Contact(id=result.get("contact"), name=result.get("name") or "", owner=owner, searched=True)
@@ -319,11 +324,6 @@ def _done(remote: RemoteDraft, event: EffectDone, effect: Effect) -> None:
         case CreateContact():
             remote.contact = replace(remote.contact, id=result.get("contact"), searched=True)
             remote.attempt = None
-        case RegisterCall():
-            _registered(remote, event.at_ms, effect, result)
-        case UpdateCall():
-            remote.attempt = None
-            _wrote(remote, effect)
         case ConfirmCall():
             _confirmed(remote, event, result)
         case InspectCall():
@@ -498,7 +498,10 @@ def _recordings_of(effect: Effect) -> tuple[str, ...]:
 
 def card_events(effect: Effect) -> tuple[CardEvent, ...]:
     """The card events inside an effect; empty for those that carry none."""
-    return effect.cards if isinstance(effect, RegisterCall | UpdateCall) else ()
+    return effect.cards if isinstance(effect, _WITH_CARDS) else ()
+
+
+_WITH_CARDS: Final = (RegisterCall, UpdateCall)
 
 
 def _wrote(remote: RemoteDraft, effect: RegisterCall | UpdateCall) -> None:

@@ -14,12 +14,14 @@ import orjson
 import phonenumbers
 
 from core.settings_secrets import MASK, SECRET_FIELDS, fingerprint, is_masked, is_secret_field, map_secrets, mask, masked
-from core.settings_update import MAX_TASK_MINUTES, ORDERS, SettingsError, merge_update, restored
+from core.settings_update import MAX_TASK_MINUTES, ORDERS, PATHS, SettingsError, merge_update, restored
 from core.values import Direction
 
 __all__ = [
     "DEFAULT_COUNTRY",
     "MASK",
+    "OLDER_PATHS",
+    "PATHS",
     "SECRET_FIELDS",
     "Actions",
     "EmployeeRef",
@@ -150,6 +152,15 @@ _UNRECOGNISED: Final = (
     "unrecognized_number",
     "default_extension",
 )
+
+OLDER_PATHS: Final = frozenset(
+    {
+        *_UNRECOGNISED,
+        *("create_orders", "create_customers"),
+        *(f"{way}_call_actions.{name}" for way in ("incoming", "outgoing") for name in ("create_orders", "create_customers")),
+    }
+)
+"""Names that older rows have and that are understood as well (CONTRACT-ASTERISK)."""
 
 
 def _choice(value: object, choices: tuple[str, ...], name: str, problems: list[str]) -> str:

@@ -226,15 +226,14 @@ _ACTIONS: Final[Mapping[str, Check]] = {
     "create_task": _one_of("none", "on_missed"),
     "task_minutes": _minutes,
 }
+_NOTIFICATIONS: Final[Mapping[str, Check]] = {
+    "call_notify_mode": _one_of("none", "during"),
+    "notify_incoming": _yes_or_no,
+    "notify_outgoing": _yes_or_no,
+}
 _FIELDS: Final[Mapping[str, Check]] = {
     "enabled": _yes_or_no,
-    "notifications": _section(
-        {
-            "call_notify_mode": _one_of("none", "during"),
-            "notify_incoming": _yes_or_no,
-            "notify_outgoing": _yes_or_no,
-        }
-    ),
+    "notifications": _section(_NOTIFICATIONS),
     "incoming_call_actions": _section(_ACTIONS),
     "outgoing_call_actions": _section(_ACTIONS),
     "employee_mapping": _mapping,
@@ -247,3 +246,14 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "create_task": _one_of("none", "on_missed"),
     "task_minutes": _minutes,
 }
+
+PATHS: Final = tuple(
+    sorted(
+        {
+            *(_FIELDS.keys() - set(_SECTIONS)),
+            *(f"notifications.{name}" for name in _NOTIFICATIONS),
+            *(f"{section}.{name}" for section in ("incoming_call_actions", "outgoing_call_actions") for name in _ACTIONS),
+        }
+    )
+)
+"""Every setting that the service understands as an administrator writes it, secrets apart; in an object, with its name first."""

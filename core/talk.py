@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft
 from core.phone import digits, is_helper, looks_like_extension, same_number, strip_technology
-from core.values import ANONYMOUS, Direction
+from core.values import ANONYMOUS, INCOMING, OUTGOING, Direction
 
 OVERLAP_SLACK_MS: Final = 2_000
 """Two stays that miss each other by less than this still met: deliveries jitter by seconds (quirk 4)."""
@@ -59,8 +59,6 @@ class Bridges(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
     """A channel entered. Fills a stay whose leave overtook it; a repeated enter only refreshes the names. Asterisk's own helpers
     take no part in a talk."""
-    if is_helper(event.channel_name):
-        return bridges
     gone_ms = dict(bridges.closed).get(event.bridge) if bridges.closed else None
     fresh = Stay(
         bridge=event.bridge,
@@ -71,6 +69,8 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
         entered_ms=event.heard_ms if gone_ms is None else min(event.heard_ms, gone_ms),
         left_ms=gone_ms,
     )
+    if event.channel not in [stay.channel for stay in bridges.stays]:
+        return bridges if is_helper(event.channel_name) else _add(bridges, fresh)
     bridges, fresh = _one_at_a_time(bridges, fresh)
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
@@ -99,10 +99,10 @@ def _one_at_a_time(bridges: Bridges, fresh: Stay) -> tuple[Bridges, Stay]:
 
 def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
     """A channel left. A leave without an enter proves that it was there, too; the enter is lost, or still under way."""
-    if is_helper(event.channel_name):
-        return bridges
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
+        if is_helper(event.channel_name):
+            return bridges
         stay = Stay(
             bridge=event.bridge,
             channel=event.channel,
@@ -150,6 +150,8 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
     def who(self, stay: Stay) -> str | None:
         """Whose stay it is: None for the customer's, else the extension behind it, which may be empty."""
+        if stay.channel == self.anchor and self.direction is INCOMING:
+            return None
         channel = (stay.channel, stay.channel_name, stay.caller_id)
         known = self.seen.get(channel, _NOT_SEEN)
         if known is _NOT_SEEN:
@@ -161,7 +163,7 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
         An outgoing call's own channel is the employee's, unless the customer was called first (a click-to-call may do so).
         """
-        if self.direction is Direction.INCOMING:
+        if self.direction is INCOMING:
             return stay.channel == self.anchor
         if self._is_exchange(stay):
             return False
@@ -175,7 +177,7 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
 
     def extension(self, stay: Stay) -> str:
         """The extension (or dialled mobile) behind an employee's stay; empty when the wire does not say."""
-        if self.direction is Direction.OUTGOING and stay.channel == self.anchor and self.caller:
+        if self.direction is OUTGOING and stay.channel == self.anchor and self.caller:
             return self.caller
         if self._is_exchange(stay):
             return self.caller
@@ -201,14 +203,51 @@ def is_anybody_in(bridges: Bridges) -> bool:
     return None in [stay.left_ms for stay in bridges.stays]
 
 
-def is_handed_on(bridges: Bridges, parties: Parties) -> bool:
-    """Whether the customer of an outgoing call is in a bridge with somebody other than who called, on a channel of his own.
+def is_talking(bridges: Bridges, parties: Parties) -> bool:
+    """Whether somebody talks with the customer now: one of the :func:`talks` has no end. Found without telling who it is, and
+    since when: it is asked with each event of a bridge."""
+    stays, anchor, caller_is_in = bridges.stays, parties.anchor, False
+    for stay in stays:
+        if stay.left_ms is not None:
+            continue
+        caller_is_in = caller_is_in or stay.channel == anchor
+        if parties.who(stay) is not None:
+            continue
+        alone = True
+        for other in stays:
+            if other.bridge != stay.bridge or (extension := parties.who(other)) is None:
+                continue
+            if extension and other.left_ms is None:
+                return True
+            alone = False
+        if alone and stay.entered_ms is not None and looks_like_extension(stay.connected):
+            return True
+    if not caller_is_in or parties.direction is not OUTGOING or _found_in(bridges, parties):
+        return False
+    return None in [each.end_ms for each in _by_connected_line(bridges, parties)]
 
-    Only channels count that were heard: the connected line may still name whoever had the call before.
+
+def handed_on_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
+    """Where the customer of an outgoing call was without who called, or might be: handed on to somebody, or set aside.
+
+    That is a bridge that somebody else was in, on a channel of his own (also who called, who took the customer back by another
+    one), or one that he came to from a bridge of who called, who never was in it. Only channels count that were heard: the
+    connected line may still name whoever had the call before.
     """
-    inside = [stay for stay in bridges.stays if stay.entered_ms is not None and stay.left_ms is None]
-    where = {stay.bridge for stay in inside if stay.channel != parties.anchor and parties.who(stay) is None}
-    return any(stay.bridge in where and parties.who(stay) not in (None, "", parties.caller) for stay in inside)
+    known = [stay for stay in bridges.stays if stay.entered_ms is not None]
+    callers = {stay.bridge for stay in known if stay.channel == parties.anchor}
+    own = ("", parties.caller) if parties.clicked else ("",)  # of a click the caller's telephone is not the call's own channel
+    others = {stay.bridge for stay in known if stay.channel != parties.anchor and parties.who(stay) not in (None, *own)}
+    customers = [stay for stay in known if stay.channel != parties.anchor and parties.who(stay) is None]
+    came_along = any(stay.bridge in callers for stay in customers)
+    return tuple(
+        [stay for stay in customers if stay.bridge in others or (came_along and stay.bridge not in callers)]
+    )
+
+
+def is_handed_on(bridges: Bridges, parties: Parties) -> bool:
+    """Whether the customer of an outgoing call is in such a bridge now: he goes on without who called."""
+    return is_anybody_in(bridges) and any(stay.left_ms is None for stay in handed_on_stays(bridges, parties))
 
 
 def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
@@ -218,6 +257,16 @@ def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
     the other half arrives, and superseded by it (in an attended transfer it still names the previous one). Of two halves the one
     whose enter was never heard was there when the other came; alone it proves nothing.
     """
+    found = _found_in(bridges, parties)
+    if not found and parties.direction is OUTGOING:
+        found = _by_connected_line(bridges, parties)
+    if len(found) > 1:
+        found.sort(key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0))
+    return tuple(found)
+
+
+def _found_in(bridges: Bridges, parties: Parties) -> list[Talk]:
+    """The talks in which the customer's own channel was heard."""
     found: list[Talk] = []
     known = [(stay, parties.who(stay)) for stay in bridges.stays]
     for stay, customer in known:
@@ -232,11 +281,7 @@ def talks(bridges: Bridges, parties: Parties) -> tuple[Talk, ...]:
                 found.append(_together(extension, stay, other))
         if alone and stay.entered_ms is not None and looks_like_extension(stay.connected):
             found.append(_together(stay.connected, stay, stay))
-    if not found and parties.direction is Direction.OUTGOING:
-        found = _by_connected_line(bridges, parties)
-    if len(found) > 1:
-        found.sort(key=lambda talk: (talk.start_ms, talk.end_ms is None, talk.end_ms or 0))
-    return tuple(found)
+    return found
 
 
 def last_talk(found: Sequence[Talk]) -> Talk | None:
@@ -252,13 +297,11 @@ def last_talk(found: Sequence[Talk]) -> Talk | None:
 
 def _by_connected_line(bridges: Bridges, parties: Parties) -> list[Talk]:
     """An outgoing call of which only the employee's half was heard: the connected line is the customer."""
+    anchor, caller = parties.anchor, parties.caller
     return [
-        _together(parties.caller, stay, stay)
+        _together(caller, stay, stay)
         for stay in bridges.stays
-        if stay.channel == parties.anchor
-        and stay.entered_ms is not None
-        and parties.caller
-        and same_number(stay.connected, parties.number)
+        if stay.channel == anchor and stay.entered_ms is not None and caller and same_number(stay.connected, parties.number)
     ]
 
 
@@ -267,6 +310,11 @@ def _together(extension: str, one: Stay, other: Stay) -> Talk:
     end_ms = _earlier(one.left_ms, other.left_ms)
     entered = [stay.entered_ms for stay in (one, other) if stay.entered_ms is not None]
     return Talk(extension=extension, start_ms=max(entered, default=end_ms or 0), end_ms=end_ms)
+
+
+def since_ms(stay: Stay) -> int:
+    """No talk of this stay began before: it entered then, or all that is known of it is its end."""
+    return (stay.left_ms or 0) if stay.entered_ms is None else stay.entered_ms
 
 
 def _meet(one: Stay, other: Stay) -> bool:

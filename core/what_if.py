@@ -7,16 +7,18 @@ held up then. Such differences are reported separately (``anyway``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from core import conclusions
 from core.call import Call
 from core.decisions import Limits
 from core.difference import Change, compare, facts, folded_facts, is_same, reason_for, reasons
 from core.events import Event
+from core.known_as import Known, known_as
 from core.rerun import Rerun, rerun
 from core.settings import Settings
+from core.stand_in import learned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class Verdict:
 
     ``assumed``: what had to be assumed because the record does not say it. ``parted`` and ``parted_ms``: what went differently
     first, and when; for whoever looks for the reason in the code. ``stuck``: the run never came to rest, which no run should.
+    ``known``: how people know whom the ids in the differences mean.
     """
 
     enterprise: str
@@ -52,6 +55,7 @@ class Verdict:
     stuck: bool = False
     parted_ms: int | None = None
     parted: str = ""
+    known: Mapping[str, Known] = field(default_factory=dict)
 
     @property
     def differs(self) -> bool:
@@ -113,4 +117,5 @@ def _verdict(ask: Question, state: Call, run: Rerun, changes: tuple[Change, ...]
         stuck=run.stuck,
         parted_ms=run.parted_ms if changes or anyway else None,
         parted=run.parted if changes or anyway else "",
+        known=known_as(learned(ask.events), (ask.settings, ask.other or ask.settings)) if changes or anyway else {},
     )

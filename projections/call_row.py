@@ -7,8 +7,9 @@ from typing import Any, Final
 from msgspec.structs import astuple
 
 from core import conclusions
-from core.call import Call, Dial
+from core.call import Call
 from core.conclusions import attribution
+from core.dials import Dial
 from core.lifecycle import Phase
 from core.measures import involved, talked_ms, wait_ms
 from core.phone import digits

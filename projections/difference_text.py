@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
 from core.difference import Change
+from core.known_as import Known
+from core.stand_in import IMAGINED
 from core.what_if import Verdict
 from projections.story_ru import in_russian
 
@@ -22,6 +25,12 @@ GROUPS: Final = 1_000
 
 EXAMPLES: Final = 3
 OTHERS: Final = "(other differences)"
+
+_LABELS: Final[Mapping[str, str]] = {"contact": "client", "name": "client", "owner": "employee", "due_ms": "due"}
+"""What people call a field of an order or a task; any other by its own name."""
+
+_UNSAID: Final = frozenset({"incoming", "start_ms", "missed_ms", "unless_open", "task"})
+"""Fields that say nothing to a person who looks at this call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +91,12 @@ def sentence(change: Change) -> str:
             return f"{_thing(rest)} would be made"
         case "create" if change.would is None:
             return f"no {rest} would be made"
+        case "complete" if change.was is None:
+            return "a task would be marked as done"
+        case "complete" if change.would is None:
+            return "no task would be marked as done"
+        case "create" | "complete":
+            return f"the {rest} would be otherwise"
         case _:
             return f"{change.about} would be otherwise"
 
@@ -90,8 +105,10 @@ def _thing(name: str) -> str:
     return f"an {name}" if name[:1] in "aeiou" else f"a {name}"
 
 
-def detail(about: str, value: Any, zone: tzinfo, say: Callable[[str], str] = str) -> str:
-    """A value in words: times as clocks, cards as they stood. ``say`` turns a word into another language's."""
+def detail(
+    about: str, value: Any, zone: tzinfo, say: Callable[[str], str] = str, names: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """A value in words: times as clocks, cards as they stood. ``say`` turns a word into another language's; ``names``: of ids."""
     if value is None:
         return "—"
     if about.startswith("card "):
@@ -99,12 +116,34 @@ def detail(about: str, value: Any, zone: tzinfo, say: Callable[[str], str] = str
     if about in ("start", "end"):
         return _clock(value, zone)
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
-    return say(_plain(value))
+        said = {name: each for name, each in value.items() if name not in _UNSAID and not (name == "name" and "contact" in value)}
+        parts = (
+            f"{say(_LABELS.get(name, name))} {_clock(each, zone) if name == 'due_ms' else _plain(each, names, say)}"
+            for name, each in said.items()
+        )
+        return ", ".join(parts) or say("done")
+    return say(_plain(value, names, say))
 
 
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _plain(value: Any, names: Mapping[str, str], say: Callable[[str], str]) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(each, names, say) for each in value)
+    text = str(value)
+    return say("a new one") if text.startswith(f"{IMAGINED}-") else names.get(text, text)
+
+
+def names_of(known: Mapping[str, Known], say: Callable[[str], str] = str) -> Mapping[str, str]:
+    """How to name those whom ids mean: by name and extension. Where that fits two of them, the id follows."""
+    words = {id_: _name(each, say) for id_, each in known.items()}
+    often = Counter(words.values())
+    return {id_: text if often[text] == 1 else f"{text} {id_}" for id_, text in words.items() if text}
+
+
+def _name(known: Known, say: Callable[[str], str]) -> str:
+    extensions = ", ".join(known.extensions)
+    if not known.name:
+        return say(f"whoever has {extensions}") if extensions else ""
+    return f"{known.name} ({extensions})" if extensions else known.name
 
 
 def render(verdict: Verdict, zone: tzinfo) -> str:
@@ -114,43 +153,46 @@ def render(verdict: Verdict, zone: tzinfo) -> str:
 
 def _lines(verdict: Verdict, zone: tzinfo) -> Iterator[str]:
     day = datetime.fromtimestamp(verdict.start_ms / 1000, zone).strftime("%Y-%m-%d %H:%M:%S")
+    names = names_of(verdict.known)
     way = {"in": "from", "out": "to"}.get(verdict.direction, "internal,")
     yield f"Call {verdict.call} of enterprise {verdict.enterprise}, {day}, {way} {verdict.number}: {verdict.outcome or 'going on'}"
     if not verdict.differs and not verdict.anyway:
         yield "  nothing would be otherwise"
     for change in verdict.changes:
-        yield from _change(change, zone)
+        yield from _change(change, zone, names)
     if verdict.stuck:
         yield "  ! the run never comes to rest: it goes on asking, and was ended"
     if verdict.anyway:
         yield "  Not because of this: the call run again as it was has it too."
         for change in verdict.anyway:
-            yield from _change(change, zone)
+            yield from _change(change, zone, names)
     if verdict.parted_ms is not None:
         yield f"  first otherwise at {_clock(verdict.parted_ms, zone)}: {verdict.parted}"
     for assumed in verdict.assumed:
         yield f"  assumed: {assumed}"
 
 
-def _change(change: Change, zone: tzinfo) -> Iterator[str]:
+def _change(change: Change, zone: tzinfo, names: Mapping[str, str]) -> Iterator[str]:
     yield f"  ≠ {sentence(change)}"
     for mark, value, because in (("was", change.was, change.was_because), ("would", change.would, change.would_because)):
         why = f" ({because})" if because else ""
-        yield f"      {mark + ':':<7}{detail(change.about, value, zone)}{why}"
+        yield f"      {mark + ':':<7}{detail(change.about, value, zone, names=names)}{why}"
 
 
 def as_json(verdict: Verdict, zone: tzinfo, *, russian: bool = False) -> dict[str, Any]:
     """One call for programs and pages; ``russian``: its sentences for a page."""
     say: Callable[[str], str] = in_russian if russian else str
+    names = names_of(verdict.known, say)
     told: dict[str, Any] = msgspec.to_builtins(verdict)
+    del told["known"]  # is in the words
     told["differs"] = verdict.differs
     for name, changes in (("changes", verdict.changes), ("anyway", verdict.anyway)):
         told[name] = [
             {
                 **each,
                 "sentence": say(sentence(change)),
-                "was_words": detail(change.about, change.was, zone, say),
-                "would_words": detail(change.about, change.would, zone, say),
+                "was_words": detail(change.about, change.was, zone, say, names),
+                "would_words": detail(change.about, change.would, zone, say, names),
                 "was_because": say(change.was_because),
                 "would_because": say(change.would_because),
             }

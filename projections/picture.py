@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from core import conclusions
-from core.call import Call, Dial, fold, initial
+from core.call import Call, fold, initial
+from core.dials import Dial
 from core.events import EffectDone, decode
 from core.lifecycle import LIVE, Phase
 from core.measures import involved

@@ -101,6 +101,9 @@ class Entry:
 class Story:
     """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has; ``click``: of which click it came.
 
+    ``leg_of``: the call that this one turned out to be a leg of, or empty; ``legs``: what the PBX names that belongs to this one:
+    its other channels, and hangups with a UniqueId of their own.
+
     ``hung_up_by``: ``external`` (the customer), an extension, or ``pbx``; empty, like ``cause`` (Asterisk's), where only the PBX's
     script told of the call.
     """
@@ -124,6 +127,8 @@ class Story:
     open_cards: tuple[str, ...]
     parked: str
     click: str
+    leg_of: str
+    legs: tuple[str, ...]
     entries: tuple[Entry, ...]
 
 
@@ -132,18 +137,31 @@ def tell(enterprise: str, call_id: str, history: Sequence[RecordedEvent], settin
     state = initial(enterprise, call_id)
     entries: list[Entry] = []
     known_notes: tuple[Note, ...] = ()
+    named: dict[str, None] = {}
     for recorded in history:
         event = decode(recorded.type, recorded.schema, recorded.data)
         before, state = state, evolve(state, event)
+        named.update(dict.fromkeys(_legs(event)))
         notes = plan(state, settings, at_ms(event), limits).notes
         fresh = tuple(note for note in notes if note not in known_notes)
         gone = tuple(note for note in known_notes if note not in notes)
         known_notes = notes
         entries.append(_entry(recorded, event, before, state, fresh, gone))
-    return _story(state, settings, limits, tuple(entries))
+    named.pop(call_id, None)
+    return _story(state, settings, limits, tuple(named), tuple(entries))
 
 
-def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry, ...]) -> Story:
+def _legs(event: Event) -> Iterator[str]:
+    match event:
+        case BridgeEntered() | BridgeLeft() | CallerIdObserved():
+            yield event.channel
+        case ConsultationObserved():
+            yield event.leg
+        case _:
+            pass
+
+
+def _story(state: Call, settings: Settings, limits: Limits, legs: tuple[str, ...], entries: tuple[Entry, ...]) -> Story:
     outcome = conclusions.outcome(state)
     told = outcome is not None and state.phase not in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED)
     record = final_record(state, settings) if told else None
@@ -178,6 +196,8 @@ def _story(state: Call, settings: Settings, limits: Limits, entries: tuple[Entry
         open_cards=remote.open_cards,
         parked=plan(state, settings, state.last_heard_ms or 0, limits).parked,
         click=state.click.click if state.click is not None else "",
+        leg_of=state.absorbed_into,
+        legs=legs,
         entries=entries,
     )
 

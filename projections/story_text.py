@@ -44,6 +44,10 @@ def _lines(story: Story, zone: tzinfo, *, full: bool) -> Iterator[str]:
         yield f"  rang {', '.join(story.rang)}; talked {', '.join(story.talked) or nobody}"
     if story.attributed_because:
         yield f"  whose call: {story.attributed or 'nobody'} ({story.attributed_because})"
+    if story.leg_of:
+        yield f"  a leg of call {story.leg_of}: ./ms.sh replay {story.enterprise} {story.leg_of}"
+    if story.legs:
+        yield f"  its legs: {', '.join(story.legs)}"
     yield f"  at MoySklad: {_moysklad(story)}"
     if story.parked:
         yield f"  NEEDS A PERSON: {story.parked}"

@@ -194,7 +194,7 @@ def test_test_fails_when_a_step_fails_and_sums_up_in_one_line(run: Run, checkout
     done = run("test", "-p", "no:cacheprovider")
     assert done.returncode == 1
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("test: ruff FAILED, mypy ok, pytest FAILED (1 failed in ")
+    assert last.startswith("test: ruff FAILED, pytest FAILED, mypy ok (1 failed in ")
 
 
 def test_a_given_data_folder_is_kept(run: Run) -> None:

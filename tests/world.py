@@ -33,7 +33,7 @@ from core.events import (
     encode,
 )
 from core.follow_up_plan import waits_for_tasks
-from core.legs import Absorb, Legs, Link, hear
+from core.legs import Absorb, Legs, Link, evidence_in, hear
 from core.plan import Plan, parked_reason, plan
 from core.settings import Settings
 from core.steps import Step
@@ -186,15 +186,16 @@ class World:
 
     def _absorb(self, finding: Absorb) -> None:
         absorbed = LegAbsorbed(heard_ms=self.now_ms, into=finding.into, why=finding.why)
+        before = evidence_in(self.streams[f"call/{finding.leg}"]) if finding.told_before else []
         self._append(f"call/{finding.leg}", absorbed)
-        if finding.hangup is not None:
+        for hangup in before if finding.hangup is None else [finding.hangup]:
             consultation = ConsultationObserved(
-                heard_ms=finding.hangup.heard_ms,
+                heard_ms=hangup.heard_ms,
                 leg=finding.leg,
-                extensions=finding.hangup.extensions,
-                answered=finding.hangup.answered,
-                ended_ms=finding.hangup.ended_ms,
-                record_url=finding.hangup.record_url,
+                extensions=hangup.extensions,
+                answered=hangup.answered,
+                ended_ms=hangup.ended_ms,
+                record_url=hangup.record_url,
             )
             self._append(f"call/{finding.into}", consultation)
 

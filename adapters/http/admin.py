@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from adapters.call_search import is_known
 from adapters.http.answers import Problem, answer, not_understood, read_json
 from adapters.http.bodies import (
     EmployeesQuery,
@@ -129,7 +130,7 @@ def _refusals() -> Iterator[None]:
 async def delete_config(request: web.Request) -> web.Response:
     """Remove the integration's settings; the history of changes and of calls stays."""
     if not await services(request).settings.delete(_enterprise(request), by=_by(request)):
-        raise Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
+        raise _no_such_enterprise()
     await note(request, "settings_deleted", enterprise=_enterprise(request))
     return answer({"status": "deleted"})
 
@@ -309,6 +310,8 @@ async def get_parked(request: web.Request) -> web.Response:
 async def retry_enterprise(request: web.Request) -> web.Response:
     """Ask MoySklad again for everything of an enterprise that is parked."""
     enterprise = _enterprise(request)
+    if not await is_known(services(request).pool, enterprise):
+        raise _no_such_enterprise()
     ordered, count = await services(request).parked.retry_enterprise(enterprise, by=_by(request))
     await note(request, "retry_ordered", enterprise=enterprise, calls=count)
     return answer({"status": ordered.value, "enterprise_number": enterprise, "calls": count})
@@ -339,8 +342,12 @@ def _by(request: web.Request) -> str:
 async def _known(request: web.Request) -> Current:
     current = await services(request).settings.current(_enterprise(request))
     if current is None:
-        raise Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
+        raise _no_such_enterprise()
     return current
+
+
+def _no_such_enterprise() -> Problem:
+    return Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
 
 
 def _enterprise(request: web.Request) -> str:

@@ -153,7 +153,7 @@ async def customer_debug(request: web.Request) -> web.Response:
             "enterprise_number": enterprise,
             "phone": phone,
             "number": found.number,
-            "searched": _searched(found.number),
+            "searched": _searched(found.number, digits_alone=parts.moysklad.gateway.contacts.compares_digits),
             "cache": _cache(found, parts.now_ms()),
             "requests": [_request(each) for each in (found.lookup.exchanges if found.lookup is not None else ())],
             "found": [_candidate(each) for each in (found.lookup.candidates if found.lookup is not None else ())],
@@ -279,11 +279,12 @@ def _responsible_told(responsible: Responsible) -> dict[str, Any]:
     return {**told, **{name: text for name, text in extras.items() if text}}
 
 
-def _searched(number: str) -> dict[str, Any]:
+def _searched(number: str, *, digits_alone: bool) -> dict[str, Any]:
+    """What MoySklad is asked for; ``then``: where that finds nobody, unless it was seen to compare digits."""
     key = number_key(number)
     if key is None:
         return {"digits": "", "then": [], "spellings": [], "rule": RULE}
-    then = [tail for tail in key.tails if tail != key.digits]
+    then = [] if digits_alone else [tail for tail in key.tails if tail != key.digits]
     return {"digits": key.digits, "then": then, "spellings": sorted(key.spellings), "rule": RULE}
 
 

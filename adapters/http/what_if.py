@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from adapters.call_search import is_known
 from adapters.http.answers import Problem, answer, not_understood
 from adapters.http.bodies import WhatIfDayWanted, WhatIfWanted, read_body
 from adapters.http.call_shapes import WhatIfDayShown, WhatIfSettings
@@ -57,6 +58,8 @@ async def ask_call(request: web.Request) -> web.Response:
 async def begin_day(request: web.Request) -> web.Response:
     """Begin the same for all calls of a day; it goes on in the background."""
     wanted, enterprise = await read_body(request, WhatIfDayWanted), request.match_info["enterprise"]
+    if not await is_known(services(request).pool, enterprise):
+        raise Problem(404, "the enterprise is unknown", field="enterprise_number", hint="Проверьте номер предприятия.")
     try:
         day = await services(request).what_if.begin(enterprise, wanted.day, _against(wanted), zone=wanted.zone)
     except ValueError as error:

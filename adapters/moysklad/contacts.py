@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from adapters.moysklad.json_api import CREATED_TAG, JsonApi, contact_persons, owner_of
 from adapters.moysklad.numbers import NumberKey, number_key
+from adapters.moysklad.search_habits import SearchHabits
 from adapters.moysklad.transport import Trail
 from core.contacts import Contact, Known, Owner, Person, Source
 from core.effects import Account, Refused
@@ -99,6 +100,12 @@ class Contacts:
 
     def __init__(self, json: JsonApi) -> None:
         self._json = json
+        self._habits = SearchHabits()
+
+    @property
+    def compares_digits(self) -> bool:
+        """See :attr:`SearchHabits.compares_digits`."""
+        return self._habits.compares_digits
 
     async def look_up(self, number: str, account: Account, trail: Trail, *, now_ms: int) -> Looked:
         """Who has this number. ``now_ms``: when the question is put."""
@@ -108,7 +115,8 @@ class Contacts:
         if not account.api_token:
             raise Refused("no main API token", remedy="enter the main API token in the integration's settings")
         rows = await self._search(key, (key.digits,), account, trail)
-        if not rows:
+        self._habits.see(key, rows)
+        if not rows and not self.compares_digits:
             # A server that compares text instead of digits (6.10) needs the end of the number as somebody typed it.
             rows = await self._search(key, tuple(tail for tail in key.tails if tail != key.digits), account, trail)
         return choose(number, key, rows, now_ms=now_ms)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.call_search import LIMIT, resolve, search
+from adapters.call_search import LIMIT, is_known, must_be_known, no_such_call, resolve, search
 from adapters.postgres.database import load_sql
 
 BELARUS, RUSSIA = "+375291234567", "+79291234567"
@@ -57,6 +57,26 @@ async def test_a_call_named_by_number_and_time_is_that_numbers(two_countries: An
     assert await resolve(two_countries, "0367", f"{RUSSIA}@{BEGAN_MS}", UTC) == "ru"
     assert await resolve(two_countries, "0367", f"{BELARUS}@{BEGAN_MS + 60_000}", UTC) == "by"
     assert await resolve(two_countries, "0367", f"+375299999999@{BEGAN_MS}", UTC) is None
+    await add(two_countries, "leg", number=BELARUS, phase="absorbed", started_ms=BEGAN_MS + 30_000)
+    assert await resolve(two_countries, "0367", f"{BELARUS}@{BEGAN_MS + 30_000}", UTC) == "by", "not a leg of the call"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "INSERT INTO public.enterprises (number, name) VALUES ('0001', '')",
+        "INSERT INTO settings_revisions (enterprise, revision, settings, by) VALUES ('0001', 1, '{}', '')",
+        "INSERT INTO streams (enterprise, stream, version) VALUES ('0001', 'call/A', 1)",
+    ],
+)
+async def test_an_enterprise_is_known_by_its_row_its_settings_or_its_calls(pg_pool: Any, row: str) -> None:
+    for odd in ("0001", "", "\0"):
+        assert not await is_known(pg_pool, odd)
+    with pytest.raises(ValueError, match="nobody knows enterprise 0001"):
+        await must_be_known(pg_pool, "0001")
+    await pg_pool.execute(row)
+    assert await is_known(pg_pool, "0001")
+    assert "enterprise 0001 has no call A" in await no_such_call(pg_pool, "0001", "A")
 
 
 @pytest.mark.parametrize(

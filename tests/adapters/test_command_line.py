@@ -80,3 +80,9 @@ def test_a_value_that_cannot_be_understood_ends_the_command(
     with pytest.raises(SystemExit) as failed:
         fail("no", 3)
     assert failed.value.code == 3
+
+
+def test_a_reader_who_has_read_enough_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BrokenPipeError):
+        run(ends_with(BrokenPipeError(32, "Broken pipe")))
+    assert capsys.readouterr().err == ""

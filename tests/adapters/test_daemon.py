@@ -54,6 +54,24 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment
     daemon.stop(environment, lambda _text: None, limit_s=5)
 
 
+def test_a_start_says_that_a_new_database_was_made(env: Environment) -> None:
+    made = f"import pathlib\ncluster = pathlib.Path({str(env.data_dir / 'postgres' / 'data')!r})\n"
+    made += "cluster.mkdir(parents=True, exist_ok=True)\n(cluster / 'PG_VERSION').touch()\n"
+    argv, new = [sys.executable, "-c", made + SERVICE], "if there should be earlier calls in it, correct MS_DATA_DIR"
+    for expected in (True, False):
+        said: list[str] = []
+        assert daemon.start(argv, env, said.append) == 0
+        assert daemon.stop(env, said.append) == 0
+        assert (f"a new, empty database was made in {env.data_dir}; {new}" in said) is expected
+
+
+def test_a_data_folder_that_cannot_be_made_is_one_line(env: Environment) -> None:
+    said: list[str] = []
+    assert daemon.start(ARGV, replace(env, data_dir=Path("/proc/x")), said.append) == 1
+    (line,) = said
+    assert line.startswith("MS_DATA_DIR: /proc/x cannot be used (No such file or directory")
+
+
 def test_a_day_in_the_life_of_a_daemon(env: Environment) -> None:
     said: list[str] = []
     assert daemon.status(env, said.append) == 3

@@ -33,6 +33,14 @@ async def test_a_healthy_service(database_url: str, tmp_path: Path) -> None:
         assert "look at this" not in said
 
 
+async def test_a_database_that_is_new_is_said_to_be(database_url: str, tmp_path: Path) -> None:
+    async with running(database_url) as rig:
+        await rig.service.pool.execute("UPDATE schema_migrations SET applied_at = to_timestamp($1)", rig.clock() / 1000 - 300)
+        good, said = await told(rig, tmp_path)
+        assert good
+        assert "new, made 5 min ago at DATABASE_URL" in said
+
+
 async def test_a_server_that_is_too_old_is_named(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(database_url) as rig:
         monkeypatch.setattr(doctor, "TRANSACTION_TIMEOUT_SINCE", 99)

@@ -65,6 +65,14 @@ async def test_a_call_goes_through_everything_and_is_marked(rig: Rig) -> None:
     assert all(step.took_ms is not None and step.title and step.text for step in report.steps)
 
 
+async def test_a_test_that_is_over_leaves_no_step_under_way(database_url: str) -> None:
+    config = {"integration_code": "0" * 40, "api_token": "", "notifications": {"call_notify_mode": "none"}}
+    async with running(database_url, config=config) as rig:
+        report = await played(rig, "999")
+        assert (report.state, states(report)["register"], states(report)["employee"]) == ("failed", "failed", "skipped")
+        assert not {"running", "waiting"} & set(states(report).values())
+
+
 async def test_it_makes_no_client_whatever_the_settings_say(database_url: str) -> None:
     async with running(database_url, config={"incoming_call_actions": {"create_client": True}}) as rig:
         assert (await played(rig)).state == "passed"

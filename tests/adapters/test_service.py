@@ -11,6 +11,8 @@ import asyncpg
 
 from adapters.service import MAX_CONNECTIONS, YOUNG, calm_the_collector
 from bench.by_hand import Clock
+from core.decisions import Limits
+from core.ports import StreamId
 from core.signals import Wire
 from tests.adapters.http.support import dial
 from tests.corpus import CARDS, calm, fault, send
@@ -78,6 +80,27 @@ async def test_an_order_that_waits_for_its_api_is_made_as_soon_as_another_call_f
         await send(rig, [replace(line, at_ms=line.at_ms + shift) for line in second])
         await rig.wait(30_000)
         assert await _orders(rig) == 2, "the first call's, too, which is not due for some minutes"
+
+
+async def test_a_lower_maximum_reaches_calls_that_are_open(database_url: str) -> None:
+    clock = Clock()
+    async with running(database_url, clock=clock) as rig:
+        await rig.service.ingest.take(Wire.INCOMING_CALL, dial("1.1"))
+        await rig.wait(1_000)
+        await rig.service.runner.catch_up()
+        due_ms = await rig.service.pool.fetchval("SELECT due_ms FROM streams WHERE stream = 'call/1.1'")
+        assert due_ms - clock.now_ms > 7_000_000
+    clock.now_ms += 90_000
+    async with running(database_url, clock=clock, limits=Limits(call_max_ms=60_000)) as rig:
+        await rig.wait(1_000)
+        assert "call_overdue" not in await _types(rig)
+        await _one_round(rig.service)
+        await rig.wait(1_000)
+        assert "call_overdue" in await _types(rig)
+
+
+async def _types(rig: Rig) -> list[str]:
+    return [each.type for each in await rig.service.store.read(StreamId(enterprise=ENTERPRISE, name="call/1.1"))]
 
 
 async def _orders(rig: Rig) -> int:

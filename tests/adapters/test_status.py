@@ -56,6 +56,21 @@ def node(id_: str, **said: Any) -> Node:
     return Node(id=id_, address=f"10.0.0.{id_[-1]}:8023", started_ms=NOW_MS - 60_000, report=said)
 
 
+@pytest.mark.parametrize(
+    ("folder", "age_ms", "line"),
+    [
+        ("/srv/var", 300_000, "made 5 min ago in /srv/var; if there should be earlier calls in it, correct MS_DATA_DIR"),
+        ("", 7_200_000, "made 2 h ago at DATABASE_URL; if there should be earlier calls in it, correct it"),
+        ("/srv/var", 90_000_000, None),
+    ],
+)
+async def test_a_new_database_is_told_of_for_a_day(pg_pool: Any, folder: str, age_ms: int, line: str | None) -> None:
+    await pg_pool.execute("UPDATE schema_migrations SET applied_at = to_timestamp($1::float8 / 1000)", float(NOW_MS - age_ms))
+    told = await gather(sources(pg_pool, database=folder))
+    assert (told["database"]["made_ms"], told["database"]["folder"]) == (NOW_MS - age_ms, folder)
+    assert [each for each in in_words(told) if each.startswith("database")] == ([f"database   new, {line}"] if line else [])
+
+
 # -- what each says of itself --------------------------------------------------------------------------------------
 
 
@@ -120,7 +135,7 @@ async def test_one_instance_answers_for_all(pg_pool: Any, pg_store: PostgresEven
         )
     )
     assert (told["version"], told["node"], told["now_ms"]) == ("1.0", "n1", NOW_MS)
-    assert told["database"] == {"state": "ready", "reason": ""}
+    assert (told["database"]["state"], told["database"]["reason"]) == ("ready", "")
     assert [(each["id"], each["address"], each["started_ms"]) for each in told["nodes"]] == [
         ("n1", "10.0.0.1:8023", NOW_MS - 60_000),
         ("n2", "10.0.0.2:8023", NOW_MS - 60_000),

@@ -263,6 +263,22 @@ async def test_the_recording_of_an_absorbed_leg_comes_to_the_call_whenever_the_l
     assert told == [None, first, second]
 
 
+async def test_what_a_leg_told_before_its_call_was_heard_comes_to_the_call(board: Board) -> None:
+    first, second = "https://rec.example.invalid/1", "https://rec.example.invalid/2"
+    leg = "20 L hangup 102 internal answered received=12 end=20"
+    signals = heard(f"{leg} rec={first}\n{leg} rec={second}\n21 A start\n21 A dial 101\n40 A hangup 101 answered")
+    await board.hear(signals[:2])
+    await board.listen()
+    await board.hear(signals[2:])
+    await board.listen()
+    await board.hear(signals[2:])
+    await board.listen()
+    streams = await board.streams()
+    told = [event for event in streams["call/A"] if isinstance(event, ConsultationObserved)]
+    assert [(event.extensions, event.record_url) for event in told] == [(("102",), first), (("102",), second)]
+    assert [event for event in streams["call/L"] if isinstance(event, LegAbsorbed)] != []
+
+
 async def test_every_call_with_something_new_is_woken(board: Board) -> None:
     await board.hear(heard("0 A start\n0 B start\n1 A dial 101"))
     await board.listen()

@@ -69,7 +69,7 @@ async def test_a_revision_is_asked_for_by_enterprise() -> None:
     question = await question_of(history, Against(revision=7), revision)
     assert question.other is not None
     assert not question.other.enabled
-    with pytest.raises(Unreadable, match="the revision is not known"):
+    with pytest.raises(Unreadable, match="its settings have no revision 8"):
         await question_of(history, Against(revision=8), revision)
     assert (await question_of(history, Against())).other is None
 

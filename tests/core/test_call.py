@@ -104,14 +104,36 @@ HANDED_ON = """
 """An outgoing call's customer is handed on to 102: the caller's own channel ends soon after."""
 
 
-@pytest.mark.parametrize("last", ["leave b2 customer", "leave b2 102", "close b2"])
-def test_an_outgoing_call_that_was_handed_on_goes_on_until_the_customer_is_alone(last: str) -> None:
+@pytest.mark.parametrize("last", ["leave b2 customer", "close b2"])
+def test_an_outgoing_call_that_was_handed_on_goes_on_until_the_customer_leaves(last: str) -> None:
     handed_on = HANDED_ON + "20.6 A hangup 101 out answered\n"
     assert phases(handed_on) == ["ringing", "talking", "on_hold", "talking"]
     assert phases(handed_on + f"200 A {last}") == ["ringing", "talking", "on_hold", "talking", "ending"]
     overtaken = HANDED_ON.replace("20    A  enter  b2 customer\n", "") + "20.6 A hangup 101 out answered\n21 A enter b2 customer\n"
     assert phases(overtaken) == ["ringing", "talking", "on_hold", "ending", "talking"]
     assert phases(overtaken + f"200 A {last}") == ["ringing", "talking", "on_hold", "ending", "talking", "ending"]
+
+
+def test_a_customer_who_was_handed_on_and_waits_in_the_bridge_has_not_gone() -> None:
+    asked = HANDED_ON + "20.6 A hangup 101 out answered\n30 A leave b2 102\n"
+    assert call_of(asked).is_live
+    assert call_of(asked + "40 A enter b2 102 connected=103\n50 A leave b2 customer").phase is Phase.ENDING
+
+
+def test_an_outgoing_calls_customer_whom_the_caller_takes_back_by_another_telephone_goes_on() -> None:
+    handed_on = HANDED_ON + "20.6 A hangup 101 out answered\n"
+    back = handed_on + "30 A leave b2 customer\n30 A leave b2 102\n31 A enter b3 101 channel=B\n31 A enter b3 customer\n"
+    assert phases(back)[-2:] == ["ending", "talking"]
+    assert call_of(back + "60 A leave b3 101 channel=B\n60 A leave b3 customer\n").phase is Phase.ENDING
+
+
+def test_an_outgoing_calls_customer_whom_the_caller_parked_waits() -> None:
+    talking = "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer\n"
+    parked = talking + "20 A leave b1 customer\n20 A leave b1 101\n20 A enter b2 customer\n20.6 A hangup 101 out answered\n"
+    assert call_of(parked).is_live
+    assert call_of(parked + "60 A leave b2 customer").phase is Phase.ENDING
+    overtaken = talking + "20.6 A hangup 101 out answered\n"
+    assert call_of(overtaken).phase is Phase.ENDING, "that he has left is still under way"
 
 
 @pytest.mark.parametrize(

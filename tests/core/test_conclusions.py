@@ -164,8 +164,17 @@ def test_an_outgoing_call_that_was_handed_on_ends_with_the_customer_not_with_the
     assert ended(call_of(handed_on + "200.1 A leave b2 102")) == 200.1, "when he left was not heard"
     assert ended(call_of(handed_on)) == 20, "nothing was heard of him since"
     assert ended(call_of(HANDED_ON + "200.6 A hangup 101 out verdict=answered\n203 A leave b2 customer")) == 200.6, "exact over AMI"
+    back = handed_on + "30 A leave b2 customer\n31 A enter b3 101 channel=B\n31 A enter b3 customer\n60 A leave b3 customer"
+    assert ended(call_of(back)) == 60, "who called took him back by another telephone"
     alone = "0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer\n23 A leave b1 customer\n20.6 A hangup 101 out answered"
     assert ended(call_of(alone)) == 20.6, "a parting that lags is no later end"
+
+
+def test_a_call_whose_hangup_never_came_ends_when_the_customer_left_whatever_is_downloaded_later() -> None:
+    taken_over = ConsultationObserved(heard_ms=ms(9_000), leg="L", extensions=("102",), answered=True, ended_ms=ms(30))
+    assert best_known_end_ms(call_of(PARTED, taken_over)) == ms(35.2)
+    assert best_known_end_ms(call_of(PARTED + "36 A dial 103")) == ms(36)
+    assert best_known_end_ms(call_of(TALK + "50 A dial 103")) == ms(50), "he was not heard to leave"
 
 
 def test_a_call_never_ends_before_it_began() -> None:

@@ -124,6 +124,7 @@ def test_deciding_again_after_evolving_decides_nothing() -> None:
             "the customer is in another bridge",
             PARTED + "35 A enter b2 customer\n35.4 A hangup 101 answered",
         ),
+        ("what is told of bridges lags behind the hangup", TALK + "34 A hangup 101 answered end=33\n35 A close b1"),
     ],
 )
 def test_what_leaves_a_call_incomplete(why: str, table: str) -> None:

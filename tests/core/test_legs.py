@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from core.events import BridgeEntered, BridgeOpened, CallSettled, HangupObserved
-from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, Legs, Link, customer_digits, hear, is_trunk
+from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, Legs, Link, customer_digits, evidence_in, hear, is_trunk
 from core.values import ANONYMOUS
 from tests.scenario import NUMBER, heard
 
@@ -106,6 +106,13 @@ def test_the_order_of_hearing_does_not_change_what_belongs_together(order: tuple
     assert links("\n".join(lines[index] for index in order)) == {"bridge/b1": {"A"}, "channel/T": {"A"}, "bridge/b2": {"A"}}
 
 
+def test_a_trunks_channel_that_dials_inside_is_the_customers_leg_all_the_same() -> None:
+    table = OUTGOING + "5 A enter b1 101\n20 T dial 102 internal\n"
+    table += "21 A enter b1 customer channel=T\n25 A enter b2 customer channel=T\n"
+    assert links(table)["bridge/b2"] >= {"A"}
+    assert links(table.replace("internal", ""))["bridge/b2"] == {"T"}, "a call of its own"
+
+
 @pytest.mark.parametrize(
     ("name", "caller_id", "trunk"),
     [
@@ -178,6 +185,40 @@ def test_the_number_may_be_written_differently() -> None:
 def test_with_two_candidate_owners_it_is_the_latest_ones_leg_but_nobodys_evidence() -> None:
     assert found("0 A start\n3 B start\n" + PARASITE) == ["L => B"]
     assert found("3 B start\n0 A start\n" + PARASITE) == ["L => B"]
+
+
+CONSULTED = "20 L dial 102 internal number=101\n22 L enter b2 101 channel=L\n22 L enter b2 102\n30 A enter b2 customer\n"
+
+
+def test_of_two_calls_of_a_customer_it_is_the_ones_whose_bridge_it_was_in() -> None:
+    joined = [each for each in found("0 A start\n3 B start\n" + CONSULTED + PARASITE) if "=>" in each]
+    assert joined == ["L => A", "L => A with proof"], "first as a consultation, then by its hangup"
+
+
+def test_a_leg_is_known_by_its_bridge_long_after_who_called_has_hung_up() -> None:
+    called = OUTGOING + "5 A enter b1 101\n5 A enter b1 customer channel=T\n10 A hangup 101 out answered\n"
+    called += "11 A enter b2 customer channel=T\n"
+    second = "40 L dial 102 internal number=101\n41 L enter b3 101 channel=L\n45 A enter b3 customer channel=T\n"
+    leg = f"50 L hangup 102 internal answered received=40 number={NUMBER}"
+    assert found(called + second + leg)[-1] == "L => A with proof"
+    assert "L => A with proof" not in found(called + leg)
+
+
+def test_a_call_is_up_as_long_as_its_bridges_are_told() -> None:
+    called = OUTGOING + "5 A enter b1 101\n5 A enter b1 customer channel=T\n10 A hangup 101 out answered\n"
+    leg = f"50 L hangup 102 internal answered received=40 number={NUMBER}"
+    talks_on = called + "11 A enter b2 customer channel=T\n30 A enter b2 103\n"
+    assert found(talks_on + leg)[-1] == "L => A with proof"
+    assert found(called + "35 B start\n" + leg)[-1] == "L => B with proof"
+    assert found(talks_on + "35 B start\n" + leg)[-1] == "L => B", "it may be either one's"
+
+
+def test_a_hidden_customers_leg_is_known_by_its_bridge_alone() -> None:
+    hidden = f"number={ANONYMOUS}"
+    both = f"0 A start {hidden}\n3 B start {hidden}\n"
+    leg = f"50 L hangup 102 internal answered {hidden}"
+    assert [each for each in found(both + CONSULTED + leg) if "=>" in each] == ["L => A", "L => A with proof"]
+    assert found(both + leg) == []
 
 
 def test_a_hangup_that_names_nobodys_customer_is_a_call_of_its_own() -> None:
@@ -316,6 +357,29 @@ def test_what_is_no_observation_is_not_heard() -> None:
 def test_what_says_nothing_of_a_call_makes_none() -> None:
     legs = Legs()
     assert hear(legs, "call/A", BridgeOpened(heard_ms=1, bridge="b")) == (legs, ())
+
+
+@pytest.mark.parametrize(
+    ("table", "told_before"),
+    [
+        (PARASITE + "\n51 A dial 101", True),
+        (PARASITE + "\n50 L dial 102 internal\n50 L enter b 102 channel=L\n50 A enter b customer\n51 A hangup 101 answered", True),
+        (CONSULTATION + "25 A enter c1 customer", False),
+        (CONSULTATION + "24 L hangup 102 internal answered number=101\n25 A enter c1 customer", False),
+    ],
+)
+def test_whether_a_legs_evidence_was_told_before_its_call_was_heard(table: str, told_before: bool) -> None:
+    legs, absorbed = Legs(), list[Absorb]()
+    for stream, event in heard(table):
+        legs, findings = hear(legs, stream, event)
+        absorbed += [each for each in findings if isinstance(each, Absorb)]
+    assert [each.told_before for each in absorbed] == [told_before]
+
+
+def test_what_a_leg_told_is_its_hangups_that_name_a_customer() -> None:
+    (hangup,) = [event for _, event in heard(PARASITE)]
+    others = [event for _, event in heard("50 A hangup 101 answered\n50 L hangup 102 internal number=101")]
+    assert evidence_in([*others, None, hangup]) == [hangup]
 
 
 def test_the_evidence_of_a_parasite_is_its_hangup() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.other_settings import LATEST, Against, BadAgainst, applied, read_against
-from core.settings import SettingsError
+from core.settings import PATHS
 from tests.settings import MS_CONFIG
 
 FILES = {
@@ -16,6 +16,9 @@ FILES = {
     "bad.json": b"{",
     "list.json": b"[]",
     "ms.json": b'{"ms": 3}',
+    "slip.json": b'{"notificatons": {"call_notify_mode": "none"}}',
+    "inner-slip.json": b'{"notifications": {"call_notify_mod": "none"}}',
+    "foreign.json": b'{"ms": {"enabled": true, "smart": {"x": 1}, "webhook_uuid": "1", "revision": 3, "create_orders": true}}',
 }
 
 
@@ -82,5 +85,34 @@ def test_what_cannot_be_understood(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["enabled=perhaps", "notifications.call_notify_mode=sometimes", "employee_mapping.x=uuid"])
 def test_what_could_not_be_saved_cannot_be_tried(text: str) -> None:
-    with pytest.raises(SettingsError):
-        made(text)
+    with pytest.raises(BadAgainst, match=text.partition("=")[0]):
+        read_against([text], FILES.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("notifications.notify_incomming=false", "notifications.notify_incoming"),
+        ("notificatons.call_notify_mode=none", "notifications.call_notify_mode"),
+        ("create_client=true", "incoming_call_actions.create_client or outgoing_call_actions.create_client"),
+        ("creat_client=true", "incoming_call_actions.create_client or outgoing_call_actions.create_client"),
+        ("enabeld=false", "enabled"),
+        ("notifications.call_notify_mode.x=none", "notifications.call_notify_mode"),
+        ("employee_mapping.103.employe_id=u", "employee_mapping.EXTENSION.employee_id"),
+        ("zzz=1", "there are country, "),
+        ("slip.json", "slip.json: there is no setting notificatons; did you mean notifications?"),
+        ("only:inner-slip.json", "did you mean notifications.call_notify_mode?"),
+    ],
+)
+def test_a_setting_that_there_is_not_is_refused_and_the_nearest_named(text: str, near: str) -> None:
+    with pytest.raises(BadAgainst) as refused:
+        read_against([text], FILES.__getitem__)
+    assert near in str(refused.value)
+
+
+def test_what_others_keep_in_the_settings_is_no_slip_and_older_names_are_known() -> None:
+    assert made("foreign.json")["smart"] == {"x": 1}
+    assert made("incoming_call_actions.create_customers=true")["incoming_call_actions"]["create_customers"] is True
+    assert made("default_extension=101", "api_token=x")["default_extension"] == "101"
+    for path in PATHS:
+        assert read_against([f"{path}="], FILES.__getitem__).fields

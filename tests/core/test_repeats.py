@@ -33,6 +33,16 @@ def test_who_is_rung_again_after_somebody_else_rings_again() -> None:
     assert third not in (None, found), "each turn is told from the others"
 
 
+def test_who_is_sent_the_customer_whom_another_one_picked_up_rings_again() -> None:
+    picked_up = "0 A start\n0 A dial 101\n5 A enter b1 103\n5 A enter b1 customer\n"
+    assert again(picked_up, "24 A dial 101") is not None
+    assert again(picked_up, "14 A dial 101") is None, "delivered twice"
+    assert again(picked_up + "24 A dial 101\n", "60 A dial 101") is None
+    answered = "0 A start\n0 A dial 101\n5 A enter b1 101\n5 A enter b1 customer\n"
+    assert again(answered, "24 A dial 101") is None, "an instance that had stopped brings it late"
+    assert again(answered + "12 A enter b2 102\n", "24 A dial 101") is not None, "102 took over, and sends him back"
+
+
 @pytest.mark.parametrize(
     ("table", "dial"),
     [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
 from core import talk
@@ -12,6 +14,7 @@ from core.events import BridgeClosed, BridgeEntered, BridgeLeft, Observation
 from core.talk import OVERLAP_SLACK_MS, Bridges, Parties, Stay, Talk
 from core.values import ANONYMOUS, Direction
 from tests.scenario import NUMBER, call_of, events, ms, seconds
+from tests.thorough import examples
 
 INCOMING = Parties(anchor="A", direction=Direction.INCOMING, number=NUMBER, dialled=("101", "102"))
 OUTGOING = Parties(anchor="A", direction=Direction.OUTGOING, number=NUMBER, dialled=("101",), caller="101")
@@ -351,3 +354,41 @@ def test_a_flapping_pbx_does_not_make_folding_slow() -> None:
         bridges = talk.leave(bridges, BridgeLeft(heard_ms=number, bridge=f"x{number}", channel="A"))
         bridges = talk.close(bridges, BridgeClosed(heard_ms=number, bridge=f"b{number}"))
     assert (len(bridges.stays), len(bridges.closed)) == (talk.MAX_STAYS, talk.MAX_STAYS) == (200, 200)
+
+
+# -- whether anybody talks now ---------------------------------------------------------------------------------------
+
+MOMENTS = st.sampled_from([0, 1_000, 2_500, 9_000])
+NUMBERS = st.sampled_from(["101", "102", NUMBER, "trunk", ""])
+STAYS = st.builds(
+    Stay,
+    bridge=st.sampled_from(["b1", "b2"]),
+    channel=st.sampled_from(["A", "B", "C"]),
+    channel_name=st.sampled_from(["PJSIP/101-00000001", "PJSIP/trunk-00000002", f"Local/{NUMBER}@out-00000001;1", ""]),
+    caller_id=NUMBERS,
+    connected=NUMBERS,
+    entered_ms=st.none() | MOMENTS,
+    left_ms=st.none() | MOMENTS,
+)
+PARTIES = st.builds(
+    Parties,
+    anchor=st.just("A"),
+    direction=st.sampled_from(Direction),
+    number=st.sampled_from([NUMBER, ANONYMOUS]),
+    dialled=st.sampled_from([(), ("101",), ("101", NUMBER)]),
+    caller=st.sampled_from(["", "101"]),
+    clicked=st.booleans(),
+)
+
+
+CUSTOMER_FIRST = Stay(
+    bridge="b1", channel="A", channel_name="PJSIP/trunk-00000002", caller_id=NUMBER, connected=NUMBER, entered_ms=0
+)
+
+
+@given(st.lists(STAYS, max_size=4), PARTIES)
+@example([CUSTOMER_FIRST], OUTGOING)
+@settings(max_examples=examples(400))
+def test_somebody_talks_now_where_one_of_the_talks_has_no_end(heard: list[Stay], parties: Parties) -> None:
+    bridges = Bridges(stays=tuple(heard))
+    assert talk.is_talking(bridges, parties) is any(each.end_ms is None for each in talk.talks(bridges, parties))

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from core.decisions import Limits
 from core.events import EffectDone, EffectStarted, Event
-from core.settings import Settings
+from core.known_as import Known
+from core.settings import Settings, parse_settings
 from core.what_if import Question, Verdict, judge
 from tests.scenario import given, ms
-from tests.settings import SETTINGS, settings_with
+from tests.settings import MS_CONFIG, SETTINGS, employee_id, settings_with
 from tests.world import ENTERPRISE
 
 TALK = (
@@ -47,6 +48,15 @@ def test_a_card_that_would_also_be_shown_with_both_reasons() -> None:
     assert (change.was, change.was_because) == (None, "the settings show no cards for incoming calls")
     assert [each["card"] for each in change.would] == ["shown", "hidden"]
     assert change.would_because == "the card belongs on a screen: SHOW 101, SHOW 102"
+
+
+def test_who_is_meant_is_known_where_something_differs() -> None:
+    other = parse_settings({**MS_CONFIG, "employee_mapping": {**MS_CONFIG["employee_mapping"], "101": employee_id("102")}})
+    verdict = asked(other)
+    (change,) = (each for each in verdict.changes if each.about == "whose card 101")
+    assert verdict.known[change.was] == Known(name="Сотрудник 101", extensions=("101",))
+    assert verdict.known[change.would] == Known(name="Сотрудник 102", extensions=("102", "101"))
+    assert asked(None).known == {}
 
 
 def test_a_client_who_would_not_be_made() -> None:

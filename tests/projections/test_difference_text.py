@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core.difference import Change
+from core.known_as import Known
 from core.what_if import Verdict
 from projections import difference_text
 from projections.difference_text import Tally, as_json, detail, render, sentence
@@ -43,6 +44,12 @@ EVERY: tuple[tuple[str, Any, Any], ...] = (
     ("create order", None, {"contact": "c-1"}),
     ("create order", {"contact": "c-1"}, None),
     ("create task", None, {"number": "1"}),
+    ("create task", None, {"number": "1", "missed_ms": AT, "due_ms": AT, "contact": "c-1", "assignee": "u-1", "rang": ["101"]}),
+    ("create order", None, {"contact": "c-1", "number": "1", "incoming": True, "owner": "u-1", "state": "1", "source": "2"}),
+    ("create order", {"contact": "c-1"}, {"contact": "c-2"}),
+    ("complete task", {"task": "t-1"}, {"task": "t-2"}),
+    ("complete task", None, {"task": "t-1"}),
+    ("complete task", {"task": "t-1"}, None),
 )
 
 
@@ -68,6 +75,40 @@ def test_every_difference_has_a_sentence_in_both_languages(about: str, was: Any,
     assert (told["about"], told["was"], told["would"]) == (about, was, would)
     assert told["was_words"]
     assert told["would_words"]
+    if about.startswith(("create", "complete")):
+        assert english(told["was_words"] + told["would_words"]) == []
+
+
+KNOWN = {
+    "u-1": Known(name="Анна Иванова", extensions=("101",)),
+    "u-2": Known(extensions=("102", "103")),
+    "u-3": Known(name="Пётр"),
+    "u-4": Known(name="Пётр"),
+    "u-5": Known(),
+    "c-1": Known(name="ООО Ромашка"),
+}
+
+
+@pytest.mark.parametrize(
+    ("about", "value", "words", "russian"),
+    [
+        ("employee", "u-1", "Анна Иванова (101)", "Анна Иванова (101)"),
+        ("whose card 103", "u-2", "whoever has 102, 103", "сотрудник с номером 102, 103"),
+        ("employee", "u-3", "Пётр u-3", "Пётр u-3"),
+        ("employee", "u-5", "u-5", "u-5"),
+        ("contact", "c-1", "ООО Ромашка", "ООО Ромашка"),
+        ("contact", "imagined-contact", "a new one", "новый"),
+        ("create order", {"contact": "c-1", "owner": "u-1"}, "client ООО Ромашка, employee Анна Иванова (101)",
+         "контрагент ООО Ромашка, сотрудник Анна Иванова (101)"),
+    ],
+)  # fmt: skip
+def test_people_are_named_as_people_know_them(about: str, value: Any, words: str, russian: str) -> None:
+    found = verdict(Change(about=about, was=None, would=value), known=KNOWN)
+    assert f"would: {words}\n" in render(found, MINSK)
+    told = as_json(found, MINSK, russian=True)
+    assert told["changes"][0]["would_words"] == russian
+    assert told["changes"][0]["would"] == value
+    assert "known" not in told
 
 
 def test_one_call_as_text() -> None:

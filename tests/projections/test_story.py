@@ -12,6 +12,7 @@ from core.cards import Note
 from core.decisions import Limits
 from core.effects import CardAction, CardEvent, ConfirmCall, FindContact, RegisterCall, UpdateCall
 from core.events import (
+    BridgeEntered,
     BridgeOpened,
     CallerIdObserved,
     CallOverdue,
@@ -310,3 +311,13 @@ def test_the_head_says_who_hung_up_and_who_talked_inside() -> None:
     assert (told.hung_up_by, told.cause, told.talked, told.outcome) == ("101", 16, ("102",), "internal")
     script = story(events(ANSWERED))
     assert (script.hung_up_by, script.cause) == ("", None)
+
+
+def test_a_call_names_its_legs_and_a_leg_its_call() -> None:
+    history = events(TALK)
+    consultation = ConsultationObserved(heard_ms=ms(30), leg="L-1", extensions=("102",))
+    told = story((*history, consultation))
+    assert (told.leg_of, told.legs[-1]) == ("", "L-1")
+    assert set(told.legs[:-1]) == {each.channel for each in history if isinstance(each, BridgeEntered)} - {"A"}
+    leg = story((*events("0 A hangup 102\n"), LegAbsorbed(heard_ms=ms(1), into="B", why="it was a consultation")))
+    assert (leg.leg_of, leg.legs) == ("B", ())

@@ -23,13 +23,14 @@ def lines(text: str) -> list[str]:
 
 
 def test_the_head_of_an_answered_call() -> None:
-    head = lines(render(lived(ANSWERED), MINSK))[:9]
+    head = lines(render(lived(ANSWERED), MINSK))[:10]
     assert head == [
         "Call A of enterprise 0367",
         f"  incoming from {NUMBER}; answered (settled)",
         "  2026-11-23  15:30:00.000 - 15:30:35.000, 35.0 s",
         "  rang 101, 102; talked 101",
         "  whose call: 101 (talked with the customer last)",
+        "  its legs: A-101",
         "  at MoySklad: call call-1, contact ann, extension 101, 1 recording, open cards: none",
         "",
         f"  {LEGEND}",
@@ -38,7 +39,7 @@ def test_the_head_of_an_answered_call() -> None:
 
 
 def test_each_step_has_its_time_its_mark_its_phase_and_its_cards() -> None:
-    body = lines(render(lived(ANSWERED), MINSK))[9:]
+    body = lines(render(lived(ANSWERED), MINSK))[10:]
     assert body[0] == f"15:30:00.000  « incoming call from {NUMBER} on t"
     assert f"{'':14}  unheard → arrived" in body
     at = body.index("15:30:05.000  » update the call (cards STARTTIME 101, HIDE 102)")
@@ -50,6 +51,11 @@ def test_each_step_has_its_time_its_mark_its_phase_and_its_cards() -> None:
     ]
     assert f"{'':14}  cards now: none" in body
     assert f"{'':14}  attribution: 101: talked with the customer last" in body
+
+
+def test_a_leg_says_how_to_look_at_its_call() -> None:
+    leg = replace(lived(ANSWERED), leg_of="B", legs=())
+    assert "  a leg of call B: ./ms.sh replay 0367 B" in lines(render(leg, MINSK))
 
 
 def test_times_are_in_the_zone_that_is_asked_for() -> None:

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from core.events import AnyObservation, DialObserved, HangupObserved, encode
+from core.events import AnyObservation, BridgeEntered, BridgeLeft, DialObserved, HangupObserved
 from core.signals import Wire as WireForm
-from core.signals import envelope, parse
+from core.signals import content_digest, envelope, parse
 from core.values import Direction
 from tests.playback import as_call_event, recording
-from tests.simulation.scenario import EXTENSIONS, RECORDINGS, Kind, Scenario, Script, Transfer
-from tests.strategies import EPOCH_MS, NUMBERS, Truth, Wire
-from tests.test_disorder import MINSK
+from tests.simulation.exchange import MINSK
+from tests.simulation.scenario import EXTENSIONS, MAX_ENTERPRISES, RECORDINGS, Kind, Scenario, Script, Transfer
+from tests.simulation.stories import LAG_MS, MOST_LATE_MS
+from tests.simulation.telling import tell
+from tests.simulation.truth import Truth
+from tests.strategies import EPOCH_MS, NUMBERS, Wire
+from tests.strategies import Truth as Played
 
 BACKLOG_AGE_MS: Final = 3_600_000
+
+Heard = list[tuple[str, AnyObservation]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """Something the PBX said at ``said_ms``, about this call (its index), in its own stream."""
+    """Something the PBX said at ``said_ms``, about this call (its index), in its own stream.
+
+    ``digest``: its words, whenever it is heard; ``nth``: how often they were said before.
+    """
 
     enterprise: str
     stream: str
     event: AnyObservation
     said_ms: int
     call: int
+    digest: bytes
+    nth: int = 0
 
     @property
-    def digest(self) -> bytes:
-        """What tells it from any other: its content, whenever it is heard."""
-        type_, _, data = encode(replace(self.event, heard_ms=0, wire="", raw={}))
-        return hashlib.sha256(repr((self.stream, type_, sorted(data.items()))).encode()).digest()
+    def key(self) -> tuple[str, bytes, int]:
+        """What tells it from any other."""
+        return self.enterprise, self.digest, self.nth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +62,53 @@ def enterprise_name(index: int) -> str:
 
 def signals_of(scenario: Scenario) -> list[Signal]:
     """All that is said, in the order in which it is; what the delivery loses is gone."""
-    found = [signal for index, script in enumerate(scenario.calls) for signal in signals_of_call(index, script)]
+    found = [signal for index, script in enumerate(_scripts(scenario)) for signal in signals_of_call(index, script)]
     found += [_backlog(index) for index in range(scenario.backlog)]
     rng = random.Random(scenario.noise ^ 0x105E)
     kept = [signal for signal in found if not scenario.lost or rng.randrange(1_000) >= scenario.lost]
-    return sorted(kept, key=lambda signal: signal.said_ms)
+    said: Counter[tuple[str, bytes]] = Counter()
+    in_order: list[Signal] = []
+    for signal in sorted(kept, key=lambda signal: signal.said_ms):
+        words = signal.enterprise, signal.digest
+        in_order.append(replace(signal, nth=said[words]) if said[words] else signal)
+        said[words] += 1
+    return in_order
+
+
+def truths_of(scenario: Scenario) -> dict[str, dict[str, Truth]]:
+    """What is true of each story's calls, by their enterprise and MoySklad's name for them."""
+    found: dict[str, dict[str, Truth]] = {enterprise_name(index): {} for index in range(MAX_ENTERPRISES)}
+    for index, script in enumerate(_scripts(scenario)):
+        if script.kind is Kind.STORY:
+            name = enterprise_name(script.enterprise)
+            found[name].update((f"{name}-{truth.call}", truth) for truth in _story(index, script)[1])
+    return found
+
+
+def _scripts(scenario: Scenario) -> tuple[Script, ...]:
+    """The scripts; where each signal lags by as much as any does, nothing in a story lags besides."""
+    if scenario.jitter_ms + MOST_LATE_MS <= LAG_MS:
+        return scenario.calls
+    stories = [replace(script.story, bridges_late_ms=0, legs_late_ms=0) for script in scenario.calls]
+    return tuple(replace(script, story=story) for script, story in zip(scenario.calls, stories, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _story(index: int, script: Script) -> tuple[Heard, list[Truth]]:
+    told, truths = tell(
+        script.story,
+        "1795437000",
+        1_000 * (index + 1),
+        EPOCH_MS + script.at_ms,
+        script.number,
+        customer_first=script.customer_first,
+    )
+    heard: Heard = []
+    for wire, line, body in told:
+        signal = envelope(wire, {**body, "enterprise_number": enterprise_name(script.enterprise)})
+        read = parse(signal, heard_ms=line.at_ms, country="BY", zone=MINSK)
+        heard.append((read.stream, replace(read.event, raw={})))
+    return heard, truths
 
 
 def deliveries(scenario: Scenario, signals: list[Signal]) -> list[Delivery]:
@@ -83,13 +135,18 @@ def signals_of_call(index: int, script: Script) -> list[Signal]:
             heard = _internal(script, call, at_ms)
         case Kind.INCOMING | Kind.OUTGOING:
             heard = _customer(script, call, at_ms)
+        case Kind.STORY:
+            heard, _ = _story(index, script)
+            script = replace(script, recorded=False, downloaded_ms=0)
     if script.recorded or script.downloaded_ms:
         heard = _with_recording(script, heard)
     name = enterprise_name(script.enterprise)
-    return [Signal(enterprise=name, stream=stream, event=event, said_ms=event.heard_ms, call=index) for stream, event in heard]
+    return [_signal(name, stream, event, index) for stream, event in heard]
 
 
-Heard = list[tuple[str, AnyObservation]]
+def _signal(enterprise: str, stream: str, event: AnyObservation, call: int) -> Signal:
+    digest = content_digest(event, stream)
+    return Signal(enterprise=enterprise, stream=stream, event=event, said_ms=event.heard_ms, call=call, digest=digest)
 
 
 def _customer(script: Script, call: str, at_ms: int) -> Heard:
@@ -98,7 +155,7 @@ def _customer(script: Script, call: str, at_ms: int) -> Heard:
     return wire.heard
 
 
-def _play(script: Script, call: str, at_ms: int) -> tuple[Wire, Truth]:
+def _play(script: Script, call: str, at_ms: int) -> tuple[Wire, Played]:
     incoming = script.kind is Kind.INCOMING
     number = NUMBERS[script.number if incoming else script.number % 3]
     direction = Direction.INCOMING if incoming else Direction.OUTGOING
@@ -152,6 +209,7 @@ class _Pauses:
 
 
 def _internal(script: Script, call: str, at_ms: int) -> Heard:
+    """Extension to extension; the dial is often absent (``customer_first``), and bridges are told, or not (``target``)."""
     caller, callee = EXTENSIONS[script.first], EXTENSIONS[(script.first + 1) % 3]
     dial = DialObserved(heard_ms=at_ms, channel=call, direction=Direction.INTERNAL, number=caller, extensions=(callee,))
     hangup = HangupObserved(
@@ -163,7 +221,15 @@ def _internal(script: Script, call: str, at_ms: int) -> Heard:
         answered=script.answered,
         status="2" if script.answered else "0",
     )
-    return [(f"call/{call}", dial), (f"call/{call}", hangup)]
+    stream, bridge = f"call/{call}", f"b-{call}"
+    heard: Heard = [] if script.customer_first else [(stream, dial)]
+    if script.answered and not script.target:
+        for channel, extension, other in ((f"{call}-1", callee, caller), (call, caller, callee)):
+            said: dict[str, Any] = {"bridge": bridge, "channel": channel, "caller_id": extension, "connected": other}
+            said["channel_name"] = f"PJSIP/{extension}-0000"
+            heard.append((f"bridge/{bridge}", BridgeEntered(heard_ms=at_ms + 500, **said)))
+            heard.append((f"bridge/{bridge}", BridgeLeft(heard_ms=hangup.heard_ms - 400, **said)))
+    return [*heard, (stream, hangup)]
 
 
 def _with_recording(script: Script, heard: Heard) -> Heard:
@@ -198,9 +264,7 @@ def _backlog(index: int) -> Signal:
         trunk="t",
         downloaded=True,
     )
-    return Signal(
-        enterprise=enterprise_name(0), stream=f"call/{call}", event=hangup, said_ms=EPOCH_MS + 10 * index, call=1_000 + index
-    )
+    return _signal(enterprise_name(0), f"call/{call}", hangup, 1_000 + index)
 
 
 @lru_cache(maxsize=64)

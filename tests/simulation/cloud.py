@@ -44,8 +44,9 @@ _TOLD: Final = ("externalId", "extension", "endTime", "comment", "recordUrl", "p
 
 class Cloud:
     """MoySklad. ``faults``: those that are active now. ``shown``, ``cleared``: (enterprise, external id) -> when cards came,
-    and whose; when the last one went. ``registered``: external id -> when registrations left, and whether with a card. ``busy``:
-    requests that have not come to their end.
+    and whose; when the last one went. ``screens``: external id -> when the cards changed, and how they stood then.
+    ``registered``: external id -> when registrations left, and whether with a card. ``busy``: requests that have not come to their
+    end. ``handed_on``: calls whose own hangup is not their end.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Cloud:
         server: ProcessLoop,
         database: Database,
         *,
+        handed_on: Collection[str] = (),
         now_ms: Callable[[], int],
         tell: Callable[[str, str], None],
         object_to: Callable[[str], None],
@@ -62,11 +64,13 @@ class Cloud:
         self.accounts: dict[str, Account] = {}
         self.shown: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.cleared: dict[tuple[str, str], int] = {}
+        self.screens: dict[str, list[tuple[int, dict[str, str]]]] = {}
         self.registered: dict[str, list[tuple[int, bool]]] = {}
         self.busy = 0
         self._scenario = scenario
         self._server = server
         self._database = database
+        self._handed_on = handed_on
         self._now_ms = now_ms
         self._tell = tell
         self._object_to = object_to
@@ -212,6 +216,8 @@ class Cloud:
     def _watch_shown(self, account: Account, request: Request) -> None:
         call = self._row_of(account, request)
         external_id = request.body.get("externalId") or next((row.external_id for row in account.model.rows if row.id == call), "")
+        if external_id in self._handed_on:
+            return  # its own hangup is only that of whoever called
         enterprise, _, name = external_id.partition("-")
         stream = StreamId(enterprise=enterprise, name=f"call/{name}")
         heard = [each.recorded_ms for each in drive(self._database.store.read(stream)) if each.type == "hangup_observed"]
@@ -228,6 +234,7 @@ class Cloud:
         key = (row.external_id.partition("-")[0], row.external_id)
         shows = [(self._now_ms(), event["extension"]) for event in events if event["eventType"] == "SHOW"]
         self.shown.setdefault(key, []).extend(shows)
+        self.screens.setdefault(row.external_id, []).append((self._now_ms(), row.screens()))
         if not row.screens():
             self.cleared.setdefault(key, self._now_ms())
         else:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from core.attempts import ORPHAN_GUARD_MS
 from tests.moysklad_model import Repeated
 from tests.simulation.invariants import FOR_A_CARD
 from tests.simulation.scenario import OF_A_NODE, Fault, Kind, Scenario, Script, Transfer, Trouble
+from tests.simulation.stories import Act, Step, Story, Telling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,20 @@ ORPHANED_FOR_LONG: Final = Scenario(
     slow_ms=20_000,
 )
 """An instance dies with a registration under way, which MoySklad carries out more than six seconds after it was sent."""
+
+
+
+def _story(*steps: Step, at_ms: int = 0, **how: Any) -> Script:
+    """One story as a script; ``how``: fields of the story."""
+    return Script(kind=Kind.STORY, at_ms=at_ms, story=Story(steps=steps, **how))
+
+
+def _is_untrue(scenario: Scenario, said: str) -> bool:
+    """Whether a story's truth is not held to: what is open of that kind says it more narrowly."""
+    return False
+
+
+_ANSWERED: Final = (Step(act=Act.RING), Step(act=Act.ANSWER))
 
 FINDINGS: Final = (
     Finding(
@@ -256,6 +271,101 @@ FINDINGS: Final = (
             slow_ms=500,
         ),
         explains=lambda scenario, said: "recordings" in said and _has(scenario, Trouble.WRONG_KEY),
+    ),
+    Finding(
+        what="an outgoing call's customer is taken back by who had called, from where he was parked: the call was over by then",
+        scenario=Scenario(
+            noise=4_291_988_221,
+            calls=(
+                _story(
+                    *_ANSWERED,
+                    Step(act=Act.CONFERENCE, who=(1,), ms=4_555),
+                    Step(act=Act.PARK, who=(0,), ms=5_987),
+                    outgoing=True,
+                ),
+            ),
+        ),
+        explains=_is_untrue,
+    ),
+    Finding(
+        what="an outgoing call's customer waits while whom he was handed to asks a colleague: the call was over by then",
+        scenario=Scenario(
+            noise=159_998_671,
+            calls=(
+                _story(
+                    *_ANSWERED,
+                    Step(act=Act.CONFERENCE, who=(1,), ms=7_407),
+                    Step(act=Act.CONSULT, who=(2,), ms=6_549),
+                    outgoing=True,
+                ),
+            ),
+        ),
+        explains=_is_untrue,
+    ),
+    Finding(
+        what="the recording of a leg is nobody's, for its customer has another call at that time",
+        scenario=Scenario(
+            noise=2_522_042_140,
+            calls=(
+                _story(*_ANSWERED, Step(act=Act.ATTENDED, who=(1,), ms=6_712), at_ms=711, recorded=2),
+                Script(kind=Kind.OUTGOING, at_ms=69),
+            ),
+        ),
+        explains=_is_untrue,
+    ),
+    Finding(
+        what="bridges lag behind the final hangup, and between the last of the old one and the first of the new one all is told:"
+        " the first answerer is written for good",
+        scenario=Scenario(
+            noise=2_652_205_653,
+            calls=(_story(*_ANSWERED, Step(act=Act.ATTENDED, who=(1,), ms=2_911), bridges_late_ms=4_000),),
+        ),
+        explains=_is_untrue,
+    ),
+    Finding(
+        what="who is sent the customer whom another one picked up sees no card, for the plan had rung him first",
+        scenario=Scenario(
+            noise=213_456_847,
+            calls=(
+                _story(
+                    Step(act=Act.RING, ms=9_546),
+                    Step(act=Act.ANSWER, who=(2,), ms=6_822),
+                    Step(act=Act.BLIND, ms=7_240),
+                ),
+            ),
+        ),
+        explains=_is_untrue,
+    ),
+    Finding(
+        what="the hangup of a leg is downloaded minutes later, and that of its call never: the call ends when that is heard",
+        scenario=Scenario(
+            noise=3_163_663_299,
+            calls=(
+                _story(*_ANSWERED, Step(act=Act.ATTENDED, who=(1,), ms=2_228), telling=Telling.NO_END, legs_late_ms=150_000),
+            ),
+        ),
+        explains=_is_untrue,
+    ),
+    Finding(
+        what="after an outage the hangup of a leg is heard before anything of its call: its recording is lost",
+        scenario=Scenario(
+            noise=2_250_090_965,
+            calls=(
+                _story(
+                    Step(act=Act.RING, who=(2,), ms=2_893),
+                    Step(act=Act.ANSWER, who=(2,), ms=4_519),
+                    Step(act=Act.BLIND, who=(1, 2), ms=4_577, well=False),
+                    at_ms=4_377,
+                    outgoing=True,
+                    telling=Telling.LATE_END,
+                    recorded=2,
+                ),
+            ),
+            faults=(Fault(trouble=Trouble.RESTART, at_ms=3_062, for_ms=70_000),),
+            repeated=Repeated.DOUBLED,
+            slow_ms=20_000,
+        ),
+        explains=_is_untrue,
     ),
     Finding(
         what="a call is registered twice: as before, but a card waits all the while. It is shown six seconds after a registration"

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from adapters.attendant import Attendant, CallSettings, new_event
 from adapters.callbacks import WithCallbacks
-from adapters.ingest import SAFETY_NET_MS
+from adapters.ingest import SAFETY_NET_MS, Ingest, Prepared
 from adapters.moysklad.errors import Api
 from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import JsonApi
@@ -133,6 +133,9 @@ class Node:
             tail=self.store.tail,
         )
         self.reactor = Reactor(attendant, tail=self.store.tail)
+        # What it reads and whose it is was settled before; what is a repeat is for the real one to say.
+        nothing: Any = None
+        self._ingest = Ingest(store=self.store, settings=nothing, pool=nothing, zone=UTC, now_ms=now_ms)
 
     def start(self) -> None:
         """Begin to work."""
@@ -170,7 +173,7 @@ class Node:
             due_ms=heard_ms + SAFETY_NET_MS if signal.stream.startswith("call/") else None,
         )
         try:
-            await self.store.append(append)
+            await self._ingest.record([Prepared(append=append, enabled=True)])
         except StoreUnavailable:
             reply(False)
             return

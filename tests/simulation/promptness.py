@@ -45,7 +45,7 @@ def delays(run: Run) -> Iterator[str]:
 
 def _shown_late(run: Run, dial: Signal) -> Iterator[str]:
     assert isinstance(dial.event, DialObserved)
-    heard_ms = run.acknowledged.get((dial.enterprise, dial.digest))
+    heard_ms = run.acknowledged.get(dial.key)
     ours = [extension for extension in dial.event.extensions if extension in EXTENSIONS]
     if heard_ms is None or not ours:
         return
@@ -60,7 +60,7 @@ def _shown_late(run: Run, dial: Signal) -> Iterator[str]:
 
 def _hidden_late(run: Run, hangup: Signal) -> Iterator[str]:
     key = (hangup.enterprise, _external_id(hangup))
-    heard_ms = run.acknowledged.get((hangup.enterprise, hangup.digest))
+    heard_ms = run.acknowledged.get(hangup.key)
     if heard_ms is None or key not in run.cloud.shown:
         return
     allowed = _allowed_ms(run, hangup, heard_ms)
@@ -81,8 +81,8 @@ def _is_last(run: Run, hangup: Signal) -> bool:
     if hangup.call >= len(run.scenario.calls) or run.scenario.calls[hangup.call].kind is Kind.RECORDING:
         return False
     mine = [signal for signal in run.signals if signal.enterprise == hangup.enterprise and signal.call == hangup.call]
-    heard = [run.acknowledged.get((signal.enterprise, signal.digest)) for signal in mine if not _downloaded(signal)]
-    at_ms = run.acknowledged.get((hangup.enterprise, hangup.digest))
+    heard = [run.acknowledged.get(signal.key) for signal in mine if not _downloaded(signal)]
+    at_ms = run.acknowledged.get(hangup.key)
     if at_ms is None or _downloaded(hangup) or None in heard:
         return False
     return at_ms >= max(at for at in heard if at is not None)
@@ -96,7 +96,7 @@ def _something_else(run: Run, dial: Signal, from_ms: int, to_ms: int) -> bool:
     """Whether another signal of the same call was heard meanwhile, or a later one before: then another card may be wanted."""
     for signal in run.signals:
         if signal is not dial and (signal.enterprise, signal.call) == (dial.enterprise, dial.call):
-            heard_ms = run.acknowledged.get((signal.enterprise, signal.digest), from_ms)
+            heard_ms = run.acknowledged.get(signal.key, from_ms)
             if from_ms <= heard_ms <= to_ms or (heard_ms <= from_ms and signal.said_ms >= dial.said_ms):
                 return True
     return False

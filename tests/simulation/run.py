@@ -19,7 +19,7 @@ import structlog
 from adapters.moysklad import registry, transport
 from adapters.moysklad.limits import PHONE_LIMIT
 from core.decisions import Limits
-from tests.simulation.calls import Delivery, deliveries, signals_of
+from tests.simulation.calls import Delivery, deliveries, signals_of, truths_of
 from tests.simulation.cloud import FOREVER_S, Cloud
 from tests.simulation.database import Database
 from tests.simulation.loop import Clock, StepsExhausted, drive, process
@@ -62,7 +62,7 @@ class Slot:
 class Run:
     """A scenario as it is played. ``objections``: what must not have happened. ``story``: (µs, who, what).
 
-    ``acknowledged``: (enterprise, digest) -> when the signal was on disk first. ``rested``: nothing was left to do at the end.
+    ``acknowledged``: a signal's key -> when the signal was on disk first. ``rested``: nothing was left to do at the end.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -72,12 +72,22 @@ class Run:
         self.objections: list[str] = []
         self.story: list[tuple[int, str, str]] = []
         self.signals = signals_of(scenario)
-        self.acknowledged: dict[tuple[str, bytes], int] = {}
+        self.truths = truths_of(scenario)
+        self.acknowledged: dict[tuple[str, bytes, int], int] = {}
         self.rested = False
         self.server = process(self.clock, "server", self._complain)
         self.server.context = contextvars.Context()
         self.database = Database(self.now_ms, self._notify)
-        self.cloud = Cloud(scenario, self.server, self.database, now_ms=self.now_ms, tell=self.tell, object_to=self.object_to)
+        handed_on = [name for truths in self.truths.values() for name, truth in truths.items() if truth.handed_on_ms]
+        self.cloud = Cloud(
+            scenario,
+            self.server,
+            self.database,
+            handed_on=handed_on,
+            now_ms=self.now_ms,
+            tell=self.tell,
+            object_to=self.object_to,
+        )
         self.office = Office(
             scenario,
             self.server,
@@ -183,8 +193,8 @@ class Run:
             if kept and not over:
                 over = True
                 self._open -= 1
-                if (key := (signal.enterprise, signal.digest)) not in self.acknowledged:
-                    self.acknowledged[key] = self.now_ms()
+                if signal.key not in self.acknowledged:
+                    self.acknowledged[signal.key] = self.now_ms()
                     self.tell("sender", f"{signal.enterprise} {signal.stream} {signal.event.type} is on disk at {node.name}")
 
         def no_answer() -> None:

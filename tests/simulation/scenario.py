@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from tests.moysklad_model import Repeated
 from tests.playback import NAMES
+from tests.simulation.stories import EXTENSIONS, MOBILE, OWN, Act, Step, Story, Telling
 
-EXTENSIONS: Final = ("101", "102", "103")
+__all__ = ["EXTENSIONS"]
 RECORDINGS: Final = tuple(name for name in NAMES if not name.startswith("production"))
+NO_STORY: Final = Story()
 MAX_CALLS: Final = 4
 MAX_NODES: Final = 3
 MAX_ENTERPRISES: Final = 2
@@ -30,6 +32,7 @@ class Kind(StrEnum):
     OUTGOING = "outgoing"
     INTERNAL = "internal"
     RECORDING = "recording"
+    STORY = "story"
 
 
 class Transfer(StrEnum):
@@ -46,7 +49,8 @@ class Script:
     """What people did in one call. Times in ms; extensions and numbers by index.
 
     ``pauses``: between one thing and the next, used in turn. ``recording``: index into RECORDINGS, for that kind.
-    ``downloaded``: a copy of the hangup comes again so much later, from the PBX's archive (0: none).
+    ``downloaded``: a copy of the hangup comes again so much later, from the PBX's archive (0: none). ``story``: for that kind, with
+    the number and who enters a bridge first; it has all else itself.
     """
 
     kind: Kind = Kind.INCOMING
@@ -63,6 +67,7 @@ class Script:
     recorded: bool = False
     downloaded_ms: int = 0
     recording: int = 0
+    story: Story = NO_STORY
 
 
 class Trouble(StrEnum):
@@ -154,7 +159,7 @@ def _told(value: object) -> str:
         return "(" + "".join(f"{_told(each)}, " for each in value).rstrip() + ")"
     if isinstance(value, StrEnum):
         return f"{type(value).__name__}.{value.name}"
-    if isinstance(value, Scenario | Script | Fault):
+    if isinstance(value, Scenario | Script | Fault | Story | Step):
         said = [f"{each.name}={_told(got)}" for each in fields(value) if (got := getattr(value, each.name)) != each.default]
         return f"{type(value).__name__}({', '.join(said)})"
     return repr(value)
@@ -164,11 +169,13 @@ def _told(value: object) -> str:
 
 
 def from_seed(seed: int) -> Scenario:
-    """The scenario of a seed: half of them small; some where one node takes over from another in the middle of a call, or
-    in the middle of a backlog that fills the limits.
+    """The scenario of a seed: half of them small; some on a quiet day, where the truth is told; some where one node takes over from
+    another in the middle of a call, or in the middle of a backlog that fills the limits.
     """
     rng = random.Random(seed)
-    kind = rng.choices(("small", "any", "hand-over", "crowd"), (9, 6, 3, 2))[0]
+    kind = rng.choices(("small", "any", "hand-over", "crowd", "quiet"), (7, 5, 3, 2, 6))[0]
+    if kind == "quiet":
+        return _quiet(rng)
     if kind == "hand-over":
         return _hand_over(rng)
     if kind == "crowd":
@@ -197,6 +204,22 @@ def from_seed(seed: int) -> Scenario:
         shared=enterprises > 1 and rng.random() < 0.3,
         skew_ms=rng.choice((0, 0, 0, 100)),
         after=rng.random() < 0.5,
+    )
+
+
+def _quiet(rng: random.Random) -> Scenario:
+    """Calls of a few people close together, and nothing that breaks."""
+    near = rng.choice((500, 4_000, 12_000))
+    numbers = rng.choice(((0,), (0, 1), (0, 1, 2, 3), (3,)))
+    scripts = [_story_script(rng, 1) for _ in range(rng.randint(1, 3))]
+    calls = [replace(script, number=rng.choice(numbers), at_ms=rng.randint(0, near)) for script in scripts]
+    return Scenario(
+        noise=rng.getrandbits(32),
+        nodes=rng.choice((1, 1, 1, 2)),
+        calls=tuple(calls),
+        lag_ms=rng.choice((0, 0, 0, 2_000)),
+        twice=rng.choice((0, 0, 200)),
+        after=rng.random() < 0.3,
     )
 
 
@@ -256,7 +279,9 @@ def _crowd(rng: random.Random) -> Scenario:
 
 
 def _script(rng: random.Random, enterprises: int) -> Script:
-    kind = rng.choices(list(Kind), (10, 5, 1, 4))[0]
+    kind = rng.choices(list(Kind), (5, 2, 1, 3, 8))[0]
+    if kind is Kind.STORY:
+        return _story_script(rng, enterprises)
     return Script(
         kind=kind,
         at_ms=rng.randint(0, 5_000),
@@ -273,6 +298,62 @@ def _script(rng: random.Random, enterprises: int) -> Script:
         downloaded_ms=rng.choice((0, 0, 0, 0, 6_000, 15_000)),
         recording=rng.randrange(len(RECORDINGS)),
     )
+
+
+def _story_script(rng: random.Random, enterprises: int) -> Script:
+    return Script(
+        kind=Kind.STORY,
+        at_ms=rng.randint(0, 5_000),
+        enterprise=rng.randrange(enterprises),
+        number=rng.choice((0, 0, 1, 2, 3)),
+        customer_first=rng.random() < 0.5,
+        story=_story(rng),
+    )
+
+
+def _story(rng: random.Random) -> Story:
+    outgoing = rng.random() < 0.3
+    first = rng.randrange(3)
+    steps = [Step(act=Act.RING, who=(first,), ms=rng.randint(2_000, 5_000))]
+    if not outgoing:
+        steps = _ringing(rng)
+    if rng.random() < 0.85:
+        steps.append(Step(act=Act.ANSWER, who=(rng.choice((first, *steps[-1].who)),), ms=rng.randint(2_000, 7_000)))
+        for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3))):
+            act = rng.choices((Act.CONSULT, Act.ATTENDED, Act.CONFERENCE, Act.BLIND, Act.PARK, Act.CONNECT), (2, 4, 2, 4, 2, 1))[0]
+            well = rng.random() < (0.5 if act is Act.CONFERENCE else 0.75)
+            steps.append(Step(act=act, who=tuple(rng.sample(range(3), 2)), ms=rng.randint(2_000, 8_000), well=well))
+        if not outgoing and rng.random() < 0.2:  # back from where nobody answered
+            steps += [Step(act=Act.RING, who=(first,)), Step(act=Act.ANSWER, who=(first,))]
+    return Story(
+        steps=tuple(steps),
+        outgoing=outgoing,
+        telling=rng.choices(list(Telling), (10, 2, 2, 2, 1, 1))[0],
+        hidden=rng.randrange(4),
+        unnamed=rng.random() < 0.7,
+        silent=rng.random() < 0.25,
+        merges=rng.random() < 0.25,
+        legs_late_ms=rng.choice((0, 0, 0, 1_500, 6_500, 30_000, 150_000)),
+        legs_upside_down=rng.random() < 0.2,
+        bridges_late_ms=rng.choice((0, 0, 0, 0, 1_500, 3_000)),
+        late_ms=rng.choice((8_000, 20_000, 60_000, 100_000)),
+        copied_ms=rng.choice((0, 0, 0, 8_000, 30_000, 150_000)),
+        recorded=rng.choice((0, 1, 1, 2, 3, 4, 5, 6, 7)),
+    )
+
+
+def _ringing(rng: random.Random) -> list[Step]:
+    """Steps of a ring plan; or a queue whose telephones ring in turn; now and then a mobile, or the caller's own number."""
+    if rng.random() < 0.2:
+        turns = rng.sample(range(3), 2) if rng.random() < 0.7 else rng.sample(range(3), 3)
+        each_ms = rng.randint(8_000, 10_000)
+        return [Step(act=Act.RING, who=(turns[at % len(turns)],), ms=each_ms) for at in range(rng.randint(3, 5))]
+    found = []
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        outside = rng.choice((MOBILE, OWN)) if rng.random() < 0.1 else None
+        group = _group(rng) if outside is None else (*_group(rng)[: rng.randint(0, 2)], outside)
+        found.append(Step(act=Act.RING, who=group, ms=rng.randint(2_000, 6_000)))
+    return found
 
 
 def _group(rng: random.Random) -> tuple[int, ...]:
@@ -296,6 +377,26 @@ def scenarios() -> st.SearchStrategy[Scenario]:
     """The same space, so that what is found shrinks: fewer calls, fewer faults, chances of nothing, one node."""
     small, chance = st.integers(0, 30_000), st.sampled_from((0, 30, 100, 200, 500))
     group = st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True).map(tuple)
+    steps = st.builds(
+        Step,
+        act=st.sampled_from(list(Act)),
+        who=st.lists(st.integers(0, OWN), min_size=1, max_size=2, unique=True).map(tuple),
+        ms=st.sampled_from((2_000, 4_000, 9_000)),
+        well=st.booleans(),
+    )
+    stories = st.builds(
+        Story,
+        steps=st.lists(steps, min_size=1, max_size=6).map(tuple),
+        outgoing=st.booleans(),
+        telling=st.sampled_from(list(Telling)),
+        silent=st.booleans(),
+        merges=st.booleans(),
+        legs_late_ms=st.sampled_from((0, 1_500, 6_500, 30_000)),
+        legs_upside_down=st.booleans(),
+        bridges_late_ms=st.sampled_from((0, 1_500, 3_000)),
+        copied_ms=st.sampled_from((0, 8_000, 30_000)),
+        recorded=st.integers(0, 7),
+    )
     scripts = st.builds(
         Script,
         kind=st.sampled_from(list(Kind)),
@@ -312,6 +413,7 @@ def scenarios() -> st.SearchStrategy[Scenario]:
         recorded=st.booleans(),
         downloaded_ms=st.sampled_from((0, 6_000, 15_000)),
         recording=st.integers(0, len(RECORDINGS) - 1),
+        story=stories,
     )
     faults = st.builds(
         Fault,
@@ -376,4 +478,13 @@ def _simpler_scripts(script: Script) -> list[Script]:
     changes = [
         {each.name: getattr(plain, each.name)} for each in fields(script) if getattr(script, each.name) != getattr(plain, each.name)
     ]
-    return [replace(script, **change) for change in changes]
+    found = [replace(script, **change) for change in changes if "story" not in change]
+    return found + [replace(script, story=story) for story in _simpler_stories(script.story)]
+
+
+def _simpler_stories(story: Story) -> list[Story]:
+    steps = story.steps
+    found = [replace(story, steps=steps[:at] + steps[at + 1 :]) for at in range(len(steps)) if len(steps) > 1]
+    names = [each.name for each in fields(story) if each.name != "steps"]
+    changed = [name for name in names if getattr(story, name) != getattr(NO_STORY, name)]
+    return found + [replace(story, **{name: getattr(NO_STORY, name)}) for name in changed]

@@ -17,7 +17,7 @@ from tests.simulation.office import settings_of
 from tests.simulation.run import Run
 from tests.simulation.scenario import Scenario, from_seed
 
-SEEDS = 200
+SEEDS = 110
 REST_MS = 200_000_000
 
 

@@ -16,7 +16,7 @@ export const OUTCOMES = {
 /** Incoming calls that nobody took, however that came about: `core.values.MISSED_CALLS`. */
 export const MISSED = "missed,abandoned,busy,declined,rejected,failed";
 
-export const outcomeOf = (call) => (call.outcome ? OUTCOMES[call.outcome] || [call.outcome, ""] : PHASES[call.phase] || [call.phase, ""]);
+export const outcomeOf = (call) => (call.outcome && call.phase !== "absorbed" ? OUTCOMES[call.outcome] || [call.outcome, ""] : PHASES[call.phase] || [call.phase, ""]);
 
 const WAYS = { in: ["↘", "входящий", "way-in"], out: ["↗", "исходящий", "way-out"], internal: ["⇄", "внутренний", "way-internal"] };
 export function Way({ direction }) {
@@ -30,8 +30,8 @@ export const callLink = (enterprise, call) => `/ms-admin/calls/${encodeURICompon
 export const person = (extension, names) => (names && names[extension] ? `${extension} ${names[extension]}` : phone(extension));
 export function People({ extensions, names, none = "" }) {
   if (!extensions.length) return html`<span class="faint">${none}</span>`;
-  return html`<span class="people">${extensions.map((each, index) => html`${index ? ", " : ""}<span key=${each} class="nowrap" title=${names && names[each]}>${phone(each)}${
-    names && names[each] ? html` <span class="muted">${names[each]}</span>` : ""}</span>`)}</span>`;
+  return html`<span class="people">${extensions.map((each, index) => html`${index ? " " : ""}<span key=${each} class="nowrap" title=${names && names[each]}>${phone(each)}${
+    names && names[each] ? html` <span class="muted">${names[each]}</span>` : ""}${index < extensions.length - 1 ? "," : ""}</span>`)}</span>`;
 }
 
 export function Client({ number, name }) {

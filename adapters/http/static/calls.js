@@ -15,9 +15,12 @@ function asked() {
 const kept = () => (history.state && history.state.calls) || null;
 const keep = (shown, at) => history.replaceState({ calls: { shown, at, scroll: scrollY } }, "");
 
+/** Whether what stands in the field of numbers is a name instead: the PBX's of a call or a part of it, or MoySklad's. */
+const isName = (text) => /^[\w-]*\d{9,}\.\d+$|^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(text);
+
 const query = (wanted, enterprise, after, most = PAGE) => {
   const all = new URLSearchParams();
-  for (const name of FIELDS) if (wanted[name]) all.set(name, wanted[name]);
+  for (const name of FIELDS) if (wanted[name]) all.set(name === "phone" && isName(wanted.phone) ? "call" : name, wanted[name]);
   if (wanted.from) all.set("from", String(new Date(`${wanted.from}T00:00`).getTime()));
   if (wanted.to) all.set("to", String(new Date(`${wanted.to}T00:00`).getTime() + 86_399_999));
   if (enterprise) all.set("enterprise", enterprise);
@@ -45,6 +48,7 @@ function useFound(wanted, enterprise) {
 
 const day = (shift) => { const at = new Date(); at.setDate(at.getDate() + shift); return `${at.getFullYear()}-${String(at.getMonth() + 1).padStart(2, "0")}-${String(at.getDate()).padStart(2, "0")}`; };
 const PERIODS = [["сегодня", () => [day(0), day(0)]], ["вчера", () => [day(-1), day(-1)]], ["7 дней", () => [day(-6), day(0)]], ["30 дней", () => [day(-29), day(0)]], ["всё время", () => ["", ""]]];
+const DAY = /^\d{4}-\d\d-\d\d$/;
 const HINTS = { phone: "Номер: хотя бы три последние цифры.", from: "Слишком много сразу: сузьте период, выберите предприятие или укажите номер." };
 
 function Form({ wanted, change, error, names }) {
@@ -80,7 +84,7 @@ function Form({ wanted, change, error, names }) {
       <label class="check extra"><input type="checkbox" checked=${wanted.live === "1"} onChange=${pick("live")} /> идут сейчас</label>
       ${!extra && html`<button type="button" class="btn small quiet only-phone" aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "Меньше условий" : "Ещё условия"}</button>`}
       ${anything && html`<button type="button" class="btn small quiet" onClick=${() => change(Object.fromEntries(FIELDS.map((name) => [name, ""])))}>Сбросить</button>`}</div>
-    ${wrong && html`<p id="wrong" class="error-text" role="alert">${HINTS[wrong] || error.words}</p>`}
+    ${wrong && html`<p id="wrong" class="error-text" role="alert">${(wrong !== "from" || DAY.test(wanted.from) || !wanted.from) && HINTS[wrong] || error.words}</p>`}
   </form>`;
 }
 
@@ -98,16 +102,16 @@ function Calls({ enterprise }) {
     history.pushState(null, "", withParams(clean));
     setWanted(clean);
   };
-  const byName = wanted.phone && /^[\w-]*\d{9,}\.\d+$|^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(wanted.phone);
+  const byName = isName(wanted.phone);
   const failed = found.error && !(found.error.status === 400 && ["phone", "from"].includes(found.error.field));
   return html`
     <div class="page-head"><h1 class="grow">Звонки</h1><a href=${withParams({ enterprise_number: enterprise }, "/ms-admin/clicks", "")}>Нажатия в МоёмСкладе</a></div>
     <${Form} wanted=${wanted} change=${change} error=${found.error} names=${names} />
-    ${byName && enterprise && html`<p class="note">Похоже на имя звонка: <a href=${callLink(enterprise, wanted.phone)}>открыть звонок ${wanted.phone}</a></p>`}
+    ${byName && html`<p class="note">Это имя звонка или его части: ищем звонок, остальные условия не важны.${!enterprise && " Если он не найдётся, выберите предприятие: части звонка ищутся только в нём."}</p>`}
     <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
       ${failed && html`<div class="panel-body"><${Failed} error=${found.error} retry=${found.again} /></div>`}
       ${found.calls.length > 0 && html`<${Table} calls=${found.calls} names=${names} all=${!enterprise} />`}
-      ${!found.loading && !found.error && !found.calls.length && html`<p class="empty">Ничего не найдено. ${Object.values(wanted).some(Boolean) ? "Попробуйте убрать часть условий." : "Звонков пока не было."}</p>`}
+      ${!found.loading && !found.error && !found.calls.length && html`<p class="empty">Ничего не найдено. ${wanted.from && wanted.to && wanted.from > wanted.to ? "Начало периода позже его конца." : Object.values(wanted).some(Boolean) ? "Попробуйте убрать часть условий." : "Звонков пока не было."}</p>`}
       ${found.loading && !found.calls.length && html`<p class="empty"><${Busy} words="Ищем…" /></p>`}
       ${found.after && html`<div class="more"><button class="btn" type="button" disabled=${found.loading} onClick=${found.more}>${found.loading ? "Ищем…" : "Показать ещё"}</button>
         <span class="muted small" role="status">показано ${number(found.calls.length)}</span></div>`}
@@ -161,7 +165,7 @@ function Row({ call, names, all, tab, onFocus, leave }) {
     <td class="num right talk"><${Talk} call=${call} /></td>
     <td class="num right wait">${call.wait_ms === null ? html`<span class="faint">—</span>` : waited(call.wait_ms)}</td>
     ${all && html`<td class="num nowrap enterprise">${call.enterprise}</td>`}
-    <td class="remote">${call.parked ? html`<${Tag} kind="bad" title=${call.parked}>отказ<//>` : call.direction === "internal" ? html`<span class="faint">не нужен</span>`
+    <td class="remote">${call.parked ? html`<${Tag} kind="bad" title=${call.parked}>нужен человек<//>` : call.direction === "internal" ? html`<span class="faint">не нужен</span>`
       : call.moysklad_call ? html`<span class="muted">есть</span>` : html`<span class="faint">нет</span>`}
       ${!call.parked && call.failures > 0 && html` <${Tag} kind="warn" title="Были неудачные запросы">сбои: ${call.failures}<//>`}</td>
   </tr>`;

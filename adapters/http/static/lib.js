@@ -11,6 +11,12 @@ export { h, render, Fragment, createContext, useState, useEffect, useRef, useMem
 
 const ANSWER_MS = 60_000;
 
+/** What people call a field that may be wrong in the address of a page. */
+const NAMES = {
+  enterprise: "номер предприятия", enterprise_number: "номер предприятия", phone: "номер", extension: "добавочный номер", direction: "направление", outcome: "чем кончилось",
+  from: "начало периода", to: "конец периода", by: "деление по дням или часам", zone: "часовой пояс", time: "время", day: "день", days: "число дней", call: "имя звонка", after: "место в списке", before: "место в списке",
+};
+
 /** An answer that is an error: `status` (0: no answer), `error`, `field`, `hint` (for a person, Russian or empty). */
 export class ApiError extends Error {
   constructor(status, body) {
@@ -29,7 +35,9 @@ export class ApiError extends Error {
     if (this.status === 404) return "Не найдено.";
     if (this.status === 429) return "Слишком часто. Подождите немного и повторите.";
     if (this.status === 503) return "Сервис ждёт базу данных. Ничего не потеряно. Повторите через минуту.";
-    return `Не получилось (${this.status}): ${this.message}`;
+    if (this.status === 400 && this.field) return `Сервис не понял: ${NAMES[this.field] || this.field}. Исправьте и повторите.`;
+    if (this.status === 413) return "Слишком большой запрос.";
+    return this.status >= 500 ? `Ошибка сервиса (${this.status}): подробности в его журнале. Повторите позже.` : `Сервис не понял запрос (${this.status}): обновите страницу и повторите.`;
   }
 }
 
@@ -190,7 +198,8 @@ export function phone(text) {
 const heard = new Set();
 /** Tell something at the edge of the page; `kind`: "good", "bad" or nothing. */
 export function toast(text, kind = "") { for (const each of heard) each(text, kind); }
-export const sayError = (error) => toast(error instanceof ApiError ? error.words : `Ошибка на странице: ${error.message}`, "bad");
+const wordsOf = (error) => (error instanceof ApiError ? error.words : `Ошибка на странице: ${error.message}`);
+export const sayError = (error) => toast(wordsOf(error), "bad");
 
 export function Toasts() {
   const [shown, setShown] = useState([]);
@@ -212,7 +221,7 @@ export function Toasts() {
 
 export const Tag = ({ kind = "", children, title }) => html`<span class=${`tag ${kind}`} title=${title}>${children}</span>`;
 export const Busy = ({ words = "Загрузка…" }) => html`<span class="muted"><span class="busy" aria-hidden="true"></span> ${words}</span>`;
-export const Failed = ({ error, retry }) => html`<div class="note bad row" role="alert"><span>${error.words || error.message}</span>
+export const Failed = ({ error, retry }) => html`<div class="note bad row" role="alert"><span>${wordsOf(error)}</span>
   ${retry && html`<button class="btn small" type="button" onClick=${retry}>Повторить</button>`}</div>`;
 /** A dialog that is open while it is there. `onClose` is called for Escape too. */
 export function Dialog({ title, onClose, wide, children }) {

@@ -26,7 +26,7 @@ export function Troubles({ health, now, enterprise = "", max = 5 }) {
         each.reason && html`<span class="muted"> (${each.reason})</span>`}</div>`)}
     ${health.accounts.length > max && html`<div class="note warn">и ещё ${counted(health.accounts.length - max, "аккаунт", "аккаунта", "аккаунтов")}: <a href="/ms-admin/status">Состояние</a></div>`}
     ${late && html`<div class="note warn">${backlogWords(behind)}</div>`}
-    ${health.parked > 0 && html`<div class="note warn">${counted(health.parked, "звонок ждёт", "звонка ждут", "звонков ждут")} человека: МойСклад отказал.${" "}<a href=${withParams({ enterprise_number: enterprise, parked: "1" }, "/ms-admin/calls", "")}>Показать</a></div>`}
+    ${health.parked > 0 && html`<div class="note warn">${counted(health.parked, "звонок ждёт", "звонка ждут", "звонков ждут")} человека: не всё удалось передать в МойСклад.${" "}<a href=${withParams({ enterprise_number: enterprise, parked: "1" }, "/ms-admin/calls", "")}>Показать</a></div>`}
   </div>`;
 }
 

@@ -6,9 +6,9 @@ const SILENCE_MS = 25_000; // the service says something every ten seconds
 
 const keyOf = (call) => JSON.stringify([call.enterprise, call.call]);
 
-/** `{calls, health, more, away, linked, heardMs, skewMs, ready}` of one enterprise ("" for all). `calls` is an array that changes only when a call does. */
+/** `{calls, health, more, away, error, linked, heardMs, skewMs, ready}` of one enterprise ("" for all). `calls` is an array that changes only when a call does. */
 export function useBoard(enterprise) {
-  const [seen, setSeen] = useState({ calls: [], health: null, more: false, away: "", linked: false, heardMs: null, skewMs: 0, ready: false });
+  const [seen, setSeen] = useState({ calls: [], health: null, more: false, away: "", error: null, linked: false, heardMs: null, skewMs: 0, ready: false });
   useEffect(() => {
     const calls = new Map();
     let source = null, later = null, quiet = null, over = false;
@@ -33,13 +33,14 @@ export function useBoard(enterprise) {
       const own = source;
       source.onerror = () => {
         if (own !== source) return;
-        if (own.readyState === EventSource.CLOSED) api("/ms-admin/api/me").catch(() => {}); // asks to log in again where that is the reason
+        // asks to log in again where that is the reason, and says any other
+        if (own.readyState === EventSource.CLOSED) api(`/ms-admin/api/board?enterprise=${encodeURIComponent(enterprise)}`).catch((error) => put({ error }));
         lost();
       };
       on("snapshot", (data) => {
         calls.clear();
         for (const each of data.calls) calls.set(keyOf(each), each);
-        return { calls: [...calls.values()], health: data.health, more: data.more, away: data.away, ready: true };
+        return { calls: [...calls.values()], health: data.health, more: data.more, away: data.away, error: null, ready: true };
       });
       on("calls", (data) => {
         for (const each of data.changed) calls.set(keyOf(each), each);

@@ -1,5 +1,5 @@
 // «Сейчас»: the calls that go on, as they go on.
-import { html, useState, useEffect, useRef, useMemo, param, withParams, counted, number, duration, shortTime } from "./lib.js";
+import { html, useState, useEffect, useRef, useMemo, param, withParams, counted, number, duration, shortTime, Failed } from "./lib.js";
 import { mount } from "./shell.js";
 import { PHASES, Way, Client, People, callLink, useNames } from "./calls-words.js";
 import { useBoard } from "./live-stream.js";
@@ -43,7 +43,7 @@ function Row({ call, names, skew, all }) {
     <td class="with">${rings ? html`<span class="muted">${call.direction === "out" ? "звонит" : "звонит у"} </span><${People} extensions=${call.ringing} names=${names} none="никого" />`
       : html`<${People} extensions=${call.talking} names=${names} none=${call.phase === "on_hold" ? "ждёт" : "—"} />`}</td>
     <td class="cards">${call.cards.length ? html`<span class="tag accent" title="Карточка на экране">карточка: ${call.cards.join(", ")}</span>` : html`<span class="faint">нет карточки</span>`}
-      ${call.parked ? html` <span class="tag bad" title=${call.parked}>отказ</span>` : call.failures > 0 && html` <span class="tag warn" title="Были неудачные запросы к МоемуСкладу">сбои: ${call.failures}</span>`}</td>
+      ${call.parked ? html` <span class="tag bad" title=${call.parked}>нужен человек</span>` : call.failures > 0 && html` <span class="tag warn" title="Были неудачные запросы к МоемуСкладу">сбои: ${call.failures}</span>`}</td>
     ${all && html`<td class="nowrap"><a class="muted" href=${`?enterprise_number=${encodeURIComponent(call.enterprise)}`}>${call.enterprise}</a></td>`}
     <td class="num nowrap muted began">с ${shortTime(call.started_ms)}</td>
   </tr>`, [call, names, skew, all]);
@@ -86,7 +86,7 @@ function Live({ enterprise }) {
           ${!enterprise && html`<th scope="col">Предприятие</th>`}<th scope="col">Начался</th></tr></thead>
         <tbody>${shown.map((call) => html`<${Row} key=${call.enterprise + "/" + call.call} call=${call} names=${enterprise ? names : NOBODY} skew=${skew} all=${!enterprise} />`)}</tbody></table></div>`}
       ${board.ready && !shown.length && html`<p class="empty">${sorted.length ? "Под отбор ничего не подходит." : "Сейчас никто не звонит. Звонки появятся здесь сами."}</p>`}
-      ${!board.ready && html`<p class="empty">Загрузка…</p>`}
+      ${!board.ready && (board.error ? html`<div class="panel-body"><${Failed} error=${board.error} /></div>` : html`<p class="empty">Загрузка…</p>`)}
       ${board.more && html`<p class="empty small">Показаны первые ${counted(sorted.length, "звонок", "звонка", "звонков")}: выберите предприятие.</p>`}
     </section>`;
 }

@@ -1,6 +1,6 @@
 // The picture of a call: a lane for each phone, each screen, the requests, the steps; one line through all of them is the chosen moment.
 import { html, useState, useEffect, useRef, useMemo, duration, time, phone } from "./lib.js";
-import { timesOf, makeScale, longestGap, LONG_GAP_MS } from "./replay-time.js";
+import { timesOf, makeScale, longestGap, LONG_GAP_MS, wordsAt } from "./replay-time.js";
 import { PHASES } from "./calls-words.js";
 
 const PRINTED = 600; // of the 718 pixels of a sheet, beside the names
@@ -86,7 +86,7 @@ export function Picture({ story, at, choose, now }) {
         <svg width=${width} height=${bottom} role="img" aria-label=${spoken(story)} onPointerDown=${down} onPointerMove=${move}>
           ${rows.map((row, index) => row.kind !== "head" && html`<rect key=${`r${index}`} class="lane" x="0" y=${tops[index] + 1} width=${width} height=${heights[index] - 2} rx="4" />`)}
           ${scale.ticks.map((tick) => html`<g key=${`t${tick.ms}`}><line class="tick" x1=${tick.x} x2=${tick.x} y1=${AXIS - 5} y2=${bottom} />
-            <text class="tick-text" x=${Math.min(Math.max(tick.x, 34), width - 34)} y=${AXIS - 10} text-anchor="middle">${time(tick.ms)}${tick.fine ? "," + String(tick.ms % 1000).padStart(3, "0")[0] : ""}</text></g>`)}
+            <text class="tick-text" x=${wordsAt(tick.x, width)} y=${AXIS - 10} text-anchor="middle">${time(tick.ms)}${tick.fine ? "," + String(tick.ms % 1000).padStart(3, "0")[0] : ""}</text></g>`)}
           ${scale.gaps.map((gap) => html`<g key=${`g${gap.from}`} class="gap"><rect x=${gap.from + 2} y=${AXIS} width=${Math.max(0, gap.to - gap.from - 4)} height=${bottom - AXIS} />
             <text x=${(gap.from + gap.to) / 2} y=${bottom - 6} text-anchor="middle">⋯ ${gap.words} ⋯</text></g>`)}
           ${rows.map((row, index) => row.kind === "bars" && row.bars.map((bar) => html`<${BarView} key=${`${index}-${bar.from_ms}-${bar.state}`} bar=${bar} of=${row.of} x=${scale.x} top=${tops[index]} end=${end} />`))}

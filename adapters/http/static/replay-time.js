@@ -36,7 +36,7 @@ export function makeScale(times, width, even) {
     const share = (ms - times[low]) / (times[high] - times[low]);
     return pad + (room * (places[low] + share * (places[high] - places[low]))) / whole;
   };
-  return { x, ticks: even ? evenTicks(from, to, x, room) : ticksAt(times, x), gaps: even ? [] : gapsOf(times, x) };
+  return { x, ticks: even ? evenTicks(from, to, x, room) : ticksAt(times, x, width), gaps: even ? [] : gapsOf(times, x) };
 }
 
 function evenTicks(from, to, x, room) {
@@ -46,14 +46,17 @@ function evenTicks(from, to, x, room) {
   return ticks;
 }
 
-function ticksAt(times, x) {
+/** Where the words of a tick stand: none sticks out at the edges. */
+export const wordsAt = (at, width) => Math.min(Math.max(at, 34), width - 34);
+
+function ticksAt(times, x, width) {
   const ticks = [];
   let last = -Infinity;
   for (const ms of times) {
-    const at = x(ms);
-    if (at - last < 74) continue;
+    const at = x(ms), words = wordsAt(at, width);
+    if (words - last < 74) continue;
     ticks.push({ ms, x: at, fine: false });
-    last = at;
+    last = words;
   }
   return ticks;
 }

@@ -115,7 +115,7 @@ function Day({ number, day, setDay }) {
   }, [path, running]);
   const stop = async () => { try { setDay(await api(path, { method: "DELETE" })); } catch (failure) { sayError(failure); } };
   const [words, kind] = STATES[day.state], { found } = day;
-  return html`<div class="stack day-found"><div class="row"><h3>День ${day.day}</h3> <${Tag} kind=${kind}>${words}<//>
+  return html`<div class="stack day-found"><div class="row"><h3>День ${day.day.split("-").reverse().join(".")}</h3> <${Tag} kind=${kind}>${words}<//>
       <progress max=${day.whole || 1} value=${day.done} aria-label="Сколько звонков проверено"></progress><span class="num muted">${day.done} из ${day.whole}</span>
       ${running && html`<button type="button" class="btn small" onClick=${stop}>Остановить</button>`}</div>
     <p><b>${found.differing} из ${counted(found.calls, "звонка", "звонков", "звонков")}</b> прошли бы иначе.

@@ -1,7 +1,7 @@
 // One call, as it happened: the picture first, then the chosen moment, then every step.
 import { html, useState, useEffect, useRef, useCallback, useData, api, date, dateTime, duration, offset, phone, time, when, toast, sayError, Busy, Failed, Tag } from "./lib.js";
 import { mount } from "./shell.js";
-import { outcomeOf, Way, Client, person, callsOf, canCall } from "./calls-words.js";
+import { outcomeOf, Way, Client, person, callsOf, canCall, callLink } from "./calls-words.js";
 import { Picture, KINDS } from "./replay-picture.js";
 import { Step, Moment, clock } from "./replay-step.js";
 import { WhatIf } from "./replay-what-if.js";
@@ -145,6 +145,8 @@ function Head({ story, reload, asking, ask }) {
       <div><dt>В МоёмСкладе</dt><dd>${remote.call ? html`есть${remote.contact ? ", привязан к клиенту" : ", без клиента"}${remote.comment && html`, «${remote.comment}»`}${remote.recordings.map((each, index) => html`, <${Recording} key=${each} url=${each} words=${remote.recordings.length > 1 ? `запись ${index + 1}` : "запись разговора"} />`)}` : "нет"}${
         remote.order && `, заказ ${remote.order_name || remote.order}`}${remote.task && ", задача «Перезвонить»"}${
         story.open_cards.length > 0 && html` <${Tag} kind="accent">карточки: ${story.open_cards.join(", ")}<//>`}</dd></div>
+      ${story.leg_of && html`<div><dt>Часть звонка</dt><dd><a href=${callLink(story.enterprise, story.leg_of)}>${story.leg_of}</a></dd></div>`}
+      ${story.legs.length > 0 && html`<div><dt>Его части на АТС</dt><dd class="legs">${story.legs.map((each) => html`<code key=${each}>${each}</code> `)}</dd></div>`}
       ${story.click && html`<div><dt>Откуда</dt><dd><a href=${`/ms-admin/clicks?enterprise_number=${encodeURIComponent(story.enterprise)}#${encodeURIComponent(story.click)}`}>нажатие на номер в МоёмСкладе</a></dd></div>`}
       <div><dt>Предприятие</dt><dd><a href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(story.enterprise)}`}>${story.enterprise}</a> <span class="muted small">звонок <code>${story.call}</code>${story.settings_revision ? `, настройки ред. ${story.settings_revision}` : ""}</span></dd></div>
     </dl>`;

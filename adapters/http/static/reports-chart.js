@@ -10,8 +10,8 @@ function niceTop(most, whole) {
   return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((each) => each * size).find((each) => each >= most && !(whole && each % 2)) || 20 * size;
 }
 
-/** `series`: `[{name, kind, values}]`, `null` where there is nothing to tell. `stack`: bars on top of each other; else lines. `most`: the top of the axis. */
-export function Chart({ title, note, labels, long, series, stack = false, whole = false, most, unit = number, head = "Период" }) {
+/** `series`: `[{name, kind, values}]`, `null` where there is nothing to tell. `stack`: bars on top of each other; else lines. `most`: the top of the axis; `least`: it is no lower. */
+export function Chart({ title, note, labels, long, series, stack = false, whole = false, most, least = 0, unit = number, head = "Период" }) {
   const box = useRef(null), [width, setWidth] = useState(600), [at, setAt] = useState(null);
   useEffect(() => {
     const look = new ResizeObserver(([entry]) => setWidth(Math.max(240, Math.floor(entry.contentRect.width))));
@@ -19,7 +19,7 @@ export function Chart({ title, note, labels, long, series, stack = false, whole 
     return () => look.disconnect();
   }, []);
   const count = labels.length, room = width - LEFT - RIGHT, step = room / Math.max(1, count);
-  const top = useMemo(() => most || niceTop(Math.max(0, ...(stack ? labels.map((_, index) => series.reduce((sum, each) => sum + (each.values[index] || 0), 0))
+  const top = useMemo(() => most || niceTop(Math.max(least, ...(stack ? labels.map((_, index) => series.reduce((sum, each) => sum + (each.values[index] || 0), 0))
     : series.flatMap((each) => each.values.map((value) => value || 0)))), whole), [series, labels, stack, most]);
   const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top), x = (index) => LEFT + step * (index + 0.5);
   const every = Math.max(1, Math.ceil(64 / step));

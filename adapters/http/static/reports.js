@@ -18,7 +18,7 @@ function Reports({ enterprise }) {
   // days are the reader's, as on every other page
   const path = `/ms-admin/api/reports?${new URLSearchParams({ ...wanted, ...(ZONE ? { zone: ZONE } : {}), ...(enterprise ? { enterprise } : {}) })}`;
   const { data, error, loading, reload } = useData(path);
-  const tooLong = error && error.status === 400 && error.field === "from";
+  const longest = error && error.status === 400 && error.field === "from" && (/\d+ to (\d+)/.exec(error.hint) || [])[1];
   return html`
     <div class="page-head"><h1>Отчёты</h1>
       <div class="row">${PERIODS.map(([words, shift, by]) => { const on = wanted.from === day(shift) && wanted.to === day(0) && wanted.by === by; return html`
@@ -27,7 +27,7 @@ function Reports({ enterprise }) {
         <span aria-hidden="true">–</span><input type="date" aria-label="По какой день" value=${wanted.to} min=${wanted.from} onChange=${(event) => event.target.value && change({ ...wanted, to: event.target.value })} />
         <select aria-label="Делить по" value=${wanted.by} onChange=${(event) => change({ ...wanted, by: event.target.value })}><option value="day">по дням</option><option value="hour">по часам</option></select></div>
       ${loading && data && html`<${Busy} words="" />`}</div>
-    ${error && (tooLong ? html`<p class="note warn">${`Не больше ${(/\d+ to (\d+)/.exec(error.hint) || [])[1] || "?"} дней за раз${wanted.by === "hour" ? " по часам" : enterprise ? "" : " по всем предприятиям"}.`}</p>` : html`<${Failed} error=${error} retry=${reload} />`)}
+    ${error && (longest ? html`<p class="note warn">${wanted.from > wanted.to ? "Начало периода позже его конца." : `Не больше ${longest} дней за раз${wanted.by === "hour" ? " по часам" : enterprise ? "" : " по всем предприятиям"}.`}</p>` : html`<${Failed} error=${error} retry=${reload} />`)}
     ${!data && !error && html`<${Busy} />`}
     ${data && !error && html`<${Told} data=${data} enterprise=${enterprise} /><p class="small muted below"><${Zone} /></p>`}`;
 }
@@ -52,7 +52,7 @@ function Told({ data, enterprise }) {
       <${Chart} title="Исходящие звонки" labels=${labels} long=${long} stack=${true} whole=${true} series=${[
         { name: "дозвонились", kind: "accent", values: series((each) => each.out_answered) }, { name: "не дозвонились", kind: "faint", values: series((each) => each.out - each.out_answered) }]} />
       <${Chart} title="Доля отвеченных входящих" labels=${labels} long=${long} most=${100} unit=${percent} series=${[{ name: "отвечено", kind: "good", values: series((each) => share(each.in_answered, each.in)) }]} />
-      <${Chart} title="Сколько клиент ждал ответа" note="В среднем, по отвеченным входящим." labels=${labels} long=${long} unit=${waited} series=${[{ name: "ожидание", kind: "warn", values: series((each) => (each.waits ? each.wait_ms / each.waits : null)) }]} />
+      <${Chart} title="Сколько клиент ждал ответа" note="В среднем, по отвеченным входящим." labels=${labels} long=${long} least=${2_000} unit=${waited} series=${[{ name: "ожидание", kind: "warn", values: series((each) => (each.waits ? each.wait_ms / each.waits : null)) }]} />
       <${Chart} title="МойСклад: время ответа Phone API" note=${SPEED} labels=${labels} long=${long} unit=${span} series=${[
         { name: "обычно", kind: "accent", values: of("phone", "p50_ms") }, { name: "медленные", kind: "info", values: of("phone", "p95_ms") }]} />
       <${Chart} title="МойСклад: время ответа основного API" note=${SPEED} labels=${labels} long=${long} unit=${span} series=${[

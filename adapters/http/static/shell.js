@@ -16,7 +16,7 @@ export const STATES = {
 };
 
 /** Put a page up. `section`: which part of the navigation it is; `of`: the enterprise that the page is about whatever the address says;
- *  `View` gets `me` and `enterprise` (number or ""). */
+ *  `View` gets `me`, `enterprise` (number or "") and whether that is `unknown`. */
 export function mount({ section, narrow = false, all = true, of = "" }, View) {
   render(html`<${Frame} section=${section} narrow=${narrow} all=${all} of=${of} View=${View} />`, document.getElementById("app"));
 }
@@ -38,6 +38,7 @@ function Frame({ section, narrow, all, of, View }) {
     if (current) current.parentElement.scrollLeft = current.offsetLeft - current.parentElement.offsetLeft - 40;
   }, []);
   const enterprise = me && me.enterprise ? me.enterprise : of || param("enterprise_number");
+  const listed = useListed(me && enterprise);
   useEffect(() => { if (enterprise && !of) document.title = `${enterprise} ${TITLE}`; }, [enterprise]); // several tabs are told apart
   return html`
     <a class="skip" href="#main">К содержанию</a>
@@ -45,10 +46,11 @@ function Frame({ section, narrow, all, of, View }) {
       <a class="brand" href="/ms-admin/"><img src="/ms.png" alt="" width="24" height="24" />Звонки и МойСклад</a>
       <nav class="nav" aria-label="Разделы">${SECTIONS.map(([name, words, path]) => html`
         <a key=${name} href=${withParams({ enterprise_number: enterprise }, path, "")} aria-current=${name === section ? "page" : undefined}>${words}</a>`)}</nav>
-      ${me && html`<${Switcher} me=${me} enterprise=${enterprise} all=${all} home=${of ? (SECTIONS.find(([name]) => name === section) || [])[2] : ""} /><${Menu} me=${me} />`}
+      ${me && html`<${Switcher} me=${me} enterprise=${enterprise} name=${listed ? listed.name : ""} all=${all} home=${of ? (SECTIONS.find(([name]) => name === section) || [])[2] : ""} /><${Menu} me=${me} />`}
     </div></header>
     <main id="main" tabindex="-1" class=${narrow ? "narrow" : ""}>
-      ${me ? html`<${View} me=${me} enterprise=${enterprise} />`
+      ${listed === false && section !== "settings" && html`<div class="note warn" role="alert">Предприятия ${enterprise} нет в списке: проверьте номер.</div>`}
+      ${me ? html`<${View} me=${me} enterprise=${enterprise} unknown=${listed === false} />`
         : failed ? html`<div class="note bad row" role="alert"><span>${failed.words || failed.message}</span> <button type="button" class="btn small" onClick=${load}>Повторить сейчас</button></div>` : html`<${Busy} />`}
     </main>
     <${Toasts} />
@@ -74,16 +76,21 @@ function usePop() {
   return [open, setOpen, box];
 }
 
-function Switcher({ me, enterprise, all, home }) {
-  const [open, setOpen, box] = usePop();
-  const [typed, setTyped] = useState(""), [found, setFound] = useState(null), [at, setAt] = useState(0);
-  const [name, setName] = useState("");
-  const list = useId();
+/** The enterprise as the list has it; false: it is not there; null: not known yet. */
+function useListed(enterprise) {
+  const [listed, setListed] = useState(null);
   useEffect(() => {
     if (!enterprise) return;
     api(`/ms-admin/api/enterprises?q=${encodeURIComponent(enterprise)}`).then(
-      (told) => setName((told.enterprises.find((each) => each.number === enterprise) || {}).name || ""), () => {});
+      (told) => setListed(told.enterprises.find((each) => each.number === enterprise) || (told.complete ? false : null)), () => {});
   }, [enterprise]);
+  return listed;
+}
+
+function Switcher({ me, enterprise, name, all, home }) {
+  const [open, setOpen, box] = usePop();
+  const [typed, setTyped] = useState(""), [found, setFound] = useState(null), [at, setAt] = useState(0);
+  const list = useId();
   useEffect(() => {
     if (!open) return undefined;
     const gone = new AbortController();

@@ -4,6 +4,7 @@ import { mount } from "./shell.js";
 import { troubleWords, backlogWords } from "./live-health.js";
 
 const EVERY_MS = 5_000;
+const NEW_MS = 86_400_000;
 const FOLLOWERS = { calls: "список звонков", clicks: "нажатия", journal: "журнал integration_logs", statistics: "отчёты", switchboard: "сборка звонков из частей" };
 
 function useEvery(path) {
@@ -12,21 +13,21 @@ function useEvery(path) {
   return told;
 }
 
-const Status = ({ me, enterprise }) => (enterprise ? html`<${One} key=${enterprise} number=${enterprise} />` : me.enterprise ? html`<${One} number=${me.enterprise} />` : html`<${All} />`);
+const Status = ({ me, enterprise, unknown }) => (enterprise ? html`<${One} key=${enterprise} number=${enterprise} unknown=${unknown} />` : me.enterprise ? html`<${One} number=${me.enterprise} />` : html`<${All} />`);
 
-function One({ number }) {
+function One({ number, unknown }) {
   const { data, error, reload } = useEvery(`/ms-admin/api/board?enterprise=${encodeURIComponent(number)}`);
   const health = data && data.health;
   const well = data && !data.away && !health.accounts.length && !health.parked && health.behind.oldest_s < 10;
-  return html`<div class="page-head"><h1>Состояние</h1>${data && html`<${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>`}</div>
+  return html`<div class="page-head"><h1>Состояние</h1>${unknown ? html`<${Tag} kind="warn">предприятие неизвестно<//>` : data && html`<${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>`}</div>
     ${error && html`<${Failed} error=${error} retry=${reload} />`}${!data && !error && html`<${Busy} />`}
-    ${data && html`<div class="status-grid">
+    ${data && !unknown && html`<div class="status-grid">
       ${data.away && html`<div class="note bad">Сервис ждёт базу данных. Ничего не потеряно: события принимает отправитель и повторит.</div>`}
       <${Accounts} accounts=${health.accounts} good="Трудностей с МоимСкладом сейчас нет." now=${data.now_ms} />
       <section class="panel"><div class="panel-head"><h2>Передача в МойСклад</h2></div><div class="panel-body">${backlogWords(health.behind)}</div></section>
       <section class="panel"><div class="panel-head"><h2>Ждут человека</h2></div><div class="panel-body">${health.parked
-        ? html`<p>${counted(health.parked, "звонок", "звонка", "звонков")}: МойСклад отказал. Исправьте причину в настройках, сервис повторит сам.</p><p><a class="btn small" href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(number)}&parked=1`}>Показать звонки</a> <a class="btn small" href=${`/ms-admin/?enterprise_number=${encodeURIComponent(number)}`}>Настройки</a></p>`
-        : "Никто: отказов нет."}</div></section></div>`}`;
+        ? html`<p>${counted(health.parked, "звонок", "звонка", "звонков")}: не всё удалось передать в МойСклад. Причины — на странице настроек: исправьте их, сервис повторит сам.</p><p><a class="btn small" href=${`/ms-admin/calls?enterprise_number=${encodeURIComponent(number)}&parked=1`}>Показать звонки</a> <a class="btn small" href=${`/ms-admin/?enterprise_number=${encodeURIComponent(number)}`}>Настройки</a></p>`
+        : "Никто."}</div></section></div>`}`;
 }
 
 const troubled = (accounts) => new Set(accounts.map((each) => each.enterprise)).size; // each has two APIs
@@ -50,10 +51,11 @@ function All() {
   return html`<div class="page-head"><h1>Состояние</h1><${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>
       <span class="grow"></span>${error ? html`<${Tag} kind="bad">${error.status === 503 ? "сервис ждёт базу данных" : "нет связи"}, на экране состояние на ${dateTime(data.now_ms)}<//>` : html`<span class="muted small">версия ${data.version}</span>`}</div>
     ${away && html`<div class="note bad">База данных недоступна: ${data.database.reason}. Ничего не потеряно, сервис ждёт.</div>`}
+    ${data.database.made_ms && data.now_ms - data.database.made_ms < NEW_MS && html`<div class="note">База данных новая: создана ${ago(data.database.made_ms, data.now_ms)}${data.database.folder && ` в папке ${data.database.folder}`}. Если в ней должны быть прежние звонки, исправьте ${data.database.folder ? "MS_DATA_DIR" : "DATABASE_URL"}.</div>`}
     <div class="facts">
       <${Fact} name="Экземпляров сервиса" value=${data.nodes.length || 1} kind=${data.nodes.length ? "" : "warn"} more=${`предприятий у этого: ${data.enterprises.owned}`} />
       <${Fact} name="Ещё не передано" value=${backlog ? number(backlog.calls) : "?"} kind=${late ? "warn" : "good"} more=${backlog && backlog.calls ? `самый старый ждёт ${span(backlog.oldest_s * 1000)}` : "всё отправлено"} />
-      <${Fact} name="Ждут человека" value=${parked ? number(parked.calls) : "?"} kind=${parked && parked.calls ? "bad" : "good"} more=${parked && parked.calls ? counted(Object.keys(parked.enterprises).length, "предприятие", "предприятия", "предприятий") : "отказов нет"} />
+      <${Fact} name="Ждут человека" value=${parked ? number(parked.calls) : "?"} kind=${parked && parked.calls ? "bad" : "good"} more=${parked && parked.calls ? counted(Object.keys(parked.enterprises).length, "предприятие", "предприятия", "предприятий") : "таких звонков нет"} />
       <${Fact} name="Предприятий с трудностями" value=${troubled(data.accounts)} kind=${data.accounts.length ? "bad" : "good"} more=${data.accounts.length ? "см. ниже" : "трудностей нет"} />
       <${Fact} name="Потоков событий" value=${data.streams_open} kind="" more="открытых соединений диспетчера" />
     </div>

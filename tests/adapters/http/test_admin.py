@@ -317,6 +317,11 @@ async def test_a_listing_that_cannot_be_understood_says_what_would_be_right(http
     assert (status, told["field"]) == (400, field)
 
 
+async def test_nothing_is_ordered_for_an_enterprise_that_nobody_knows(http: Any) -> None:
+    status, told = await ask(http, "POST", "/ms-admin/api/retry/9999")
+    assert (status, told["error"], told["field"]) == (404, "the enterprise is unknown", "enterprise_number")
+
+
 async def test_one_call_is_asked_again_however_it_is_named(rig: Rig, http: Any) -> None:
     await parked(rig, "A")
     path = f"/ms-admin/api/retry/{ENTERPRISE}"

@@ -180,6 +180,55 @@ async def test_reports_and_state_show_what_there_is(house: House) -> None:
         await expect(page.get_by_text("Ничего не ждёт: всё отправлено в МойСклад.")).to_be_visible()
 
 
+NONSENSE = (
+    ("calls?outcome=bogus", "Сервис не понял: чем кончилось."),
+    ("calls?direction=up", "Сервис не понял: направление."),
+    ("calls?from=abc", "Сервис не понял: начало периода."),
+    ("calls?phone=12", "хотя бы три последние цифры"),
+    ("calls?from=2026-11-24&to=2026-11-23", "Начало периода позже его конца."),
+    ("reports?by=year", "Сервис не понял: деление по дням или часам."),
+    ("reports?from=abc", "Сервис не понял: начало периода."),
+    ("reports?from=2026-11-24&to=2026-11-23", "Начало периода позже его конца."),
+    ("reports?from=1999-01-01", "Не больше 92 дней"),
+    ("calls/0367/%2B375290000001@nonsense", "Сервис не понял: время."),
+    ("missed?enterprise_number=%0A", "Проверьте номер предприятия."),
+    ("live?enterprise_number=%0A", "Сервис не понял: номер предприятия."),
+)
+
+
+async def test_nonsense_in_an_address_is_answered_in_russian(house: House) -> None:
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, "/ms-admin/live")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Сейчас")
+        for address, words in NONSENSE:
+            await page.goto(f"/ms-admin/{address}")
+            await expect(page.locator("main")).to_contain_text(words)
+            assert re.findall(r"not understood|[a-z]+ of ", await page.locator("main").inner_text()) == []
+
+
+async def test_a_leg_is_found_by_its_name_and_shown_as_one(house: House) -> None:
+    await add(house.rig.service.pool, "1795436020.3", phase="absorbed", outcome="internal", number="+375447654321")
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, f"/ms-admin/calls?{OF}")
+        await page.get_by_label("Номер").fill("1795436020.3")
+        row = page.locator("table.calls tbody tr")
+        await expect(row).to_have_count(1)
+        await expect(row).to_contain_text("часть другого звонка")
+        await expect(page.get_by_text("Это имя звонка или его части")).to_be_visible()
+        await looks_right(page)
+
+
+async def test_the_state_of_an_enterprise_that_nobody_knows_is_not_all_well(house: House) -> None:
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, "/ms-admin/status?enterprise_number=9999")
+        await expect(page.get_by_text("предприятие неизвестно")).to_be_visible()
+        await expect(page.get_by_role("alert")).to_have_text("Предприятия 9999 нет в списке: проверьте номер.")
+        await expect(page.get_by_text("всё хорошо")).to_have_count(0)
+        await page.goto(f"/ms-admin/status?{OF}")
+        await expect(page.get_by_text("Ничего не ждёт: всё отправлено в МойСклад.")).to_be_visible()
+        await expect(page.get_by_text("нет в списке")).to_have_count(0)
+
+
 async def test_the_state_shows_each_connection_to_a_pbx(house: House) -> None:
     lost = {**PBX, "name": "spare", "state": "waiting", "reason": EVIL, "remedy": "start it", "waiting": 7}
 

@@ -95,7 +95,7 @@ async def test_a_day_is_the_readers_where_his_zone_is_told(http: Any) -> None:
     assert (status, told["field"]) == (400, "zone")
 
 
-async def test_a_day_can_be_stopped_and_one_goes_on_at_a_time(http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_day_can_be_stopped_and_one_goes_on_at_a_time(rig: Rig, http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     never = asyncio.Event()
 
     async def slowly(*_args: Any, **_options: Any) -> AsyncIterator[Any]:
@@ -108,6 +108,7 @@ async def test_a_day_can_be_stopped_and_one_goes_on_at_a_time(http: Any, monkeyp
     status, told = await ask(http, "DELETE", f"{DAYS}/{begun[0][1]['id']}")
     assert (status, told["state"]) == (200, "cancelled")
     assert (await ask(http, "POST", DAYS, {"day": DAY}))[0] == 202
+    await rig.service.pool.execute("INSERT INTO public.enterprises (number, name) VALUES ('0998', ''), ('0999', '')")
     others = [await ask(http, "POST", f"/ms-admin/api/what-if-day/{number}", {"day": DAY}) for number in ("0998", "0999")]
     assert [status for status, _ in others] == [202] * (what_ifs.AT_ONCE - 1) + [429] * (3 - what_ifs.AT_ONCE)
 
@@ -133,6 +134,7 @@ async def test_a_day_that_fails_says_so(http: Any, monkeypatch: pytest.MonkeyPat
         ("POST", CALL, {"revision": -1}, 400, "revision"),
         ("POST", DAYS, {}, 400, "day"),
         ("POST", DAYS, {"day": "soon"}, 400, "day"),
+        ("POST", "/ms-admin/api/what-if-day/9999", {"day": DAY}, 404, "enterprise_number"),
         ("GET", f"{DAYS}/nobody", None, 404, "day"),
         ("DELETE", f"{DAYS}/nobody", None, 404, "day"),
     ],
