@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from core import talk
@@ -9,6 +10,7 @@ from core.call import Call
 from core.events import HangupObserved
 from core.hangups import is_unheard_end
 from core.lifecycle import LIVE, Phase
+from core.phone import looks_like_extension
 from core.values import Direction, Outcome
 
 CLOCK_SKEW_MS: Final = 2_000
@@ -173,10 +175,17 @@ def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
     if len(rung) == 1:
         return rung[0], "is the only one who was rung"
     if rung:
-        return "", "several were rung and nobody answered"
+        extension = only_extension(rung)
+        return extension, "has the only extension that was rung" if extension else "several were rung and nobody answered"
     if settings.unrecognized_extension:
         return settings.unrecognized_extension, "takes the calls nobody can be named for, by the settings"
     return "", "nobody is known to have been rung"
+
+
+def only_extension(rung: Sequence[str]) -> str:
+    """The only extension among those that were rung, beside telephones outside; empty when there are several, or none."""
+    extensions = [each for each in rung if looks_like_extension(each)]
+    return extensions[0] if len(extensions) == 1 else ""
 
 
 def _is_handed_on_after(call: Call, hangup: HangupObserved, taken_over_ms: int | None) -> bool:

@@ -271,8 +271,9 @@ def _who(call: Call, settings: Settings) -> list[tuple[str, str]]:
     and the reason.
     """
     found = [("", "is responsible for the client")]
-    if len(call.rung) == 1 and looks_like_extension(call.rung[0]):
-        found.append((call.rung[0], "is the only one who was rung"))
+    if extension := conclusions.only_extension(call.rung):
+        alone = len(call.rung) == 1
+        found.append((extension, "is the only one who was rung" if alone else "has the only extension that was rung"))
     if settings.unrecognized_extension:
         found.append((settings.unrecognized_extension, "takes the calls nobody can be named for"))
     return found

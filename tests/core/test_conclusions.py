@@ -333,6 +333,8 @@ def test_a_consultation_proves_who_took_an_outgoing_call_over() -> None:
             ("", "a transfer rewrote the hangup: who talked is not known, and nobody is better than the wrong one"),
         ),
         (call_of("0 A start\n1 A dial 101\n9 A hangup"), ("101", "is the only one who was rung")),
+        (call_of("0 A dial 101 375290000009\n9 A hangup"), ("101", "has the only extension that was rung")),
+        (call_of("0 A dial 375290000008 375290000009\n9 A hangup"), ("", "several were rung and nobody answered")),
         (call_of(RING + "9 A hangup"), ("", "several were rung and nobody answered")),
         (call_of("0 A start"), ("150", "takes the calls nobody can be named for, by the settings")),
     ],

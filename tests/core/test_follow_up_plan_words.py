@@ -200,6 +200,7 @@ def test_a_task_is_asked_for_with_all_that_is_known_and_says_why() -> None:
     [
         (MISSED_BY_ONE, "", "uuid-owner", "is responsible for the client"),
         (MISSED_BY_ONE, "", "", "is the only one who was rung"),
+        (MISSED_BY_ONE.replace("dial 101", "dial 101 375290000009"), "", "", "has the only extension that was rung"),
         (MISSED, "103", "", "takes the calls nobody can be named for"),
     ],
 )
