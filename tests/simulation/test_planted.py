@@ -268,8 +268,8 @@ PLANTS: Final = (
     Plant(
         what="an internal call is sent",
         file="core/call.py",
-        old="        if self.dials:\n            return Direction.INTERNAL\n",
-        new="        if self.dials:\n            return Direction.INCOMING\n",
+        old="        if self.dials:\n            return INTERNAL\n",
+        new="        if self.dials:\n            return INCOMING\n",
         finds=("no customer's call", "should have none"),
     ),
 )
