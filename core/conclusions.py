@@ -59,7 +59,10 @@ def start_ms(call: Call) -> int:
 
 def _is_hangup_all_there_is(call: Call) -> bool:
     """Whether nothing was heard live before the hangup, so that only the PBX's own times tell when the call was."""
-    return call.live_heard_ms in (None, call.hangup_ms)
+    if call.live_heard_ms in (None, call.hangup_ms):
+        return True
+    # A downloaded copy of the hangup may come before the live one, which was held up.
+    return (call.hangup_ms or 0) < (call.live_heard_ms or 0) and call.arrival_ms is None and not (call.dials or call.bridges.stays)
 
 
 def end_ms(call: Call) -> int | None:

@@ -177,6 +177,12 @@ def test_a_call_whose_hangup_never_came_ends_when_the_customer_left_whatever_is_
     assert best_known_end_ms(call_of(TALK + "50 A dial 103")) == ms(50), "he was not heard to leave"
 
 
+def test_a_live_hangup_that_a_downloaded_copy_overtook_is_still_all_there_is() -> None:
+    copies = "3600 A hangup 101 answered downloaded received=0 end=40\n3600.1 A hangup 101 answered received=0 end=40"
+    call = call_of(copies)
+    assert (seconds(start_ms(call)), ended(call)) == (0, 40)
+
+
 def test_a_call_never_ends_before_it_began() -> None:
     assert ended(call_of("50 A hangup 101 answered received=10 end=4")) == 10
 

@@ -268,9 +268,9 @@ PLANTS: Final = (
     Plant(
         what="an internal call is sent",
         file="core/call.py",
-        old="        if self.dials:\n            return INTERNAL\n",
-        new="        if self.dials:\n            return INCOMING\n",
-        finds=("no customer's call", "should have none"),
+        old="    internal = step.direction is INTERNAL\n",
+        new="    internal = False\n",
+        finds=("no end", "no customer's call", "cards"),
     ),
 )
 
