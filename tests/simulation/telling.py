@@ -158,7 +158,8 @@ def _best_known(tale: Tale, last: frozenset[str], own: list[Line]) -> frozenset[
     rung = rung or {each for line in own if line.event == "hangup" for each in line.body["Extensions"] if each}
     if not rung:
         return frozenset({NOBODY, UNRECOGNISED})
-    return frozenset(rung & set(EXTENSIONS) or {NOBODY}) if len(rung) == 1 else frozenset({NOBODY})
+    extensions = frozenset(rung & set(EXTENSIONS))  # a mobile rings beside them, and is none
+    return extensions if len(extensions) == 1 else frozenset({NOBODY})
 
 
 def _truth_of_the_second(tale: Tale, told: Told, end_ms: int) -> list[Truth]:
