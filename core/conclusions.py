@@ -161,7 +161,7 @@ def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
         return last.extension, "talked with the customer last"
     hangup = call.hangup
     consulted = [each for each in call.consultations if each.answered and each.extensions]
-    if consulted:
+    if consulted and not _is_known_unanswered(call):
         latest = max(consulted, key=lambda each: (each.ended_ms or 0, each.heard_ms))
         if hangup is not None and _is_handed_on_after(call, hangup, latest.ended_ms):
             return hangup.extensions[0], "is named by the answered hangup"
@@ -189,6 +189,12 @@ def only_extension(rung: Sequence[str]) -> str:
     """The only extension among those that were rung, beside telephones outside; empty when there are several, or none."""
     extensions = [each for each in rung if looks_like_extension(each)]
     return extensions[0] if len(extensions) == 1 else ""
+
+
+def _is_known_unanswered(call: Call) -> bool:
+    """Whether the customer of an outgoing call did not answer: then nobody handed him on, and what names him is of another call."""
+    hangup = call.hangup
+    return call.direction is Direction.OUTGOING and hangup is not None and not hangup.answered and not call.is_rewritten
 
 
 def _is_handed_on_after(call: Call, hangup: HangupObserved, taken_over_ms: int | None) -> bool:

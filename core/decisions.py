@@ -119,6 +119,8 @@ def complete(call: Call) -> str:
         return ""
     if parted_ms > call.hangup_ms:
         return ""  # what is told of bridges lags behind: where he was handed on to may be told in a moment
+    if talk.was_set_aside(call.bridges, call.parties):
+        return ""  # who took the customer back, or was given him, may be told in a moment
     if _is_parted_before_end(call, hangup, parted_ms):
         return ""  # where he was since may be told by bridges that are still under way
     return "every bridge was heard to its end and the hangup confirms who talked"

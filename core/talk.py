@@ -198,6 +198,12 @@ def customer_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
     return tuple([stay for stay in bridges.stays if parties.who(stay) is None])
 
 
+def was_set_aside(bridges: Bridges, parties: Parties) -> bool:
+    """Whether the customer was in a bridge where nobody else was heard: parked, or waiting to be handed on."""
+    with_others = {stay.bridge for stay in bridges.stays if parties.who(stay) is not None}
+    return any(stay.bridge not in with_others for stay in customer_stays(bridges, parties))
+
+
 def is_anybody_in(bridges: Bridges) -> bool:
     """Whether some stay is open. A talk ends with either stay: without an open one nobody talks now."""
     return None in [stay.left_ms for stay in bridges.stays]

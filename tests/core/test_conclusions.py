@@ -322,6 +322,8 @@ def test_what_the_switchboard_concludes_makes_no_downloaded_call_live() -> None:
 
 def test_a_consultation_proves_who_took_an_outgoing_call_over() -> None:
     assert whose(call_of("0 A dial 101 out\n50 A hangup 101 out answered", consulted("102", 40))) == "102"
+    not_answered = call_of("0 A dial 101 out\n50 A hangup 101 out", consulted("102", 90))
+    assert whose(not_answered) == "101", "whom nobody reached nobody handed on: that is another call of the same customer's"
 
 
 @pytest.mark.parametrize(

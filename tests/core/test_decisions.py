@@ -124,6 +124,10 @@ def test_deciding_again_after_evolving_decides_nothing() -> None:
             "the customer is in another bridge",
             PARTED + "35 A enter b2 customer\n35.4 A hangup 101 answered",
         ),
+        (
+            "he was parked: whoever fetched him may be told in a moment",
+            PARTED + "35 A enter b2 customer\n37 A close b2\n37.4 A hangup 101 answered end=37",
+        ),
         ("what is told of bridges lags behind the hangup", TALK + "34 A hangup 101 answered end=33\n35 A close b1"),
     ],
 )
