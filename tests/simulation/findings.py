@@ -14,7 +14,7 @@ from core.attempts import ORPHAN_GUARD_MS
 from tests.moysklad_model import Repeated
 from tests.simulation.invariants import FOR_A_CARD
 from tests.simulation.scenario import OF_A_NODE, Fault, Kind, Scenario, Script, Transfer, Trouble
-from tests.simulation.stories import Act, Step, Story, Telling
+from tests.simulation.stories import BY_BRIDGES, Act, Step, Story, Telling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,21 @@ def _story(*steps: Step, at_ms: int = 0, **how: Any) -> Script:
 def _is_untrue(scenario: Scenario, said: str) -> bool:
     """Whether a story's truth is not held to: what is open of that kind says it more narrowly."""
     return False
+
+
+def _blinds(script: Script) -> int:
+    return sum(step.act is Act.BLIND for step in script.story.steps) if script.story is not None else 0
+
+
+def _is_known_by_a_rewritten_end(scenario: Scenario) -> bool:
+    """Whether all that is heard of a blind-transferred call is its end, while the same customer has another call."""
+    lonely = [each for each in scenario.calls if _blinds(each) and each.story and each.story.telling is Telling.HANGUPS]
+    return any(one.number == other.number and one is not other for one in lonely for other in scenario.calls)
+
+
+def _is_handed_on_twice_unseen(script: Script) -> bool:
+    story = script.story
+    return story is not None and story.outgoing and _blinds(script) > 1 and story.telling not in BY_BRIDGES
 
 
 _ANSWERED: Final = (Step(act=Act.RING), Step(act=Act.ANSWER))
@@ -375,6 +390,48 @@ FINDINGS: Final = (
             calls=(ORPHANED_FOR_LONG.calls[0], replace(ORPHANED_FOR_LONG.calls[1], pauses=(1_998, 3_792, 2_100))),
         ),
         explains=lambda scenario, said: said.endswith(FOR_A_CARD) and _is_slow_and_orphaned(scenario),
+        open=True,
+    ),
+    Finding(
+        what="a call is put down to another one's talker: only the end of a blind-transferred call of the same customer is heard,"
+        " and what names him with CallType 2 while he has a call is taken for a leg of that call",
+        scenario=Scenario(
+            noise=3_483_389_871,
+            calls=(
+                _story(
+                    Step(act=Act.RING, who=(1, 2, 0), ms=2_929),
+                    Step(act=Act.ANSWER, ms=4_177),
+                    Step(act=Act.BLIND, who=(1, 2), ms=6_681),
+                    at_ms=454,
+                    telling=Telling.HANGUPS,
+                ),
+                _story(Step(act=Act.ANSWER, who=(2,), ms=5_531), at_ms=472),
+            ),
+            repeated=Repeated.RETURNED,
+        ),
+        explains=lambda scenario, said: "is said to be" in said and _is_known_by_a_rewritten_end(scenario),
+        open=True,
+    ),
+    Finding(
+        what="a leg is listed as a call: whom an outgoing call had reached is blind-transferred again and again, no bridges are"
+        " told, and his channel ends long after the caller's",
+        scenario=Scenario(
+            noise=3_203_534_063,
+            calls=(
+                _story(
+                    Step(act=Act.RING, ms=3_776),
+                    Step(act=Act.ANSWER, ms=6_858),
+                    Step(act=Act.BLIND, who=(0, 2), ms=6_240),
+                    Step(act=Act.BLIND, who=(2, 1), ms=5_781),
+                    Step(act=Act.BLIND, who=(1, 2), ms=2_823, well=False),
+                    at_ms=2_792,
+                    outgoing=True,
+                    telling=Telling.ENDS,
+                    silent=True,
+                ),
+            ),
+        ),
+        explains=lambda scenario, said: "no customer's call" in said and any(map(_is_handed_on_twice_unseen, scenario.calls)),
         open=True,
     ),
 )
