@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
-
 from adapters.postgres.database import load_sql
-from adapters.settings_store import others
+from adapters.settings_store import STORE, column
 from adapters.vault import Vault
 from core.settings import read_object
 
@@ -19,7 +17,6 @@ SEAL_EVERY_S: Final = 60.0
 """Between two looks: one reads every row of ``enterprises`` once, a few milliseconds for a thousand."""
 
 _PLAIN, _LOCK = load_sql("settings_plain"), load_sql("settings_lock")
-_STORE: Final = "UPDATE public.enterprises SET integrations_config = $2 WHERE number = $1"
 
 
 async def seal(pool: Any, vault: Vault) -> list[str]:
@@ -38,7 +35,7 @@ async def _seal_one(pool: Any, vault: Vault, number: str) -> bool:
     async with pool.acquire() as connection, connection.transaction():
         stored = _sealed(await connection.fetchval(_LOCK, number), vault)  # whoever wrote it may have done so again
         if stored is not None:
-            await connection.execute(_STORE, number, stored)
+            await connection.execute(STORE, number, stored)
     return stored is not None
 
 
@@ -46,7 +43,4 @@ def _sealed(whole: object, vault: Vault) -> Any:
     """The column with our tokens encrypted; None where none of them is in the clear."""
     config = read_object(read_object(whole).get("ms"))
     encrypted = vault.encrypt_fields(config)
-    if encrypted == config:
-        return None
-    stored = {**others(whole), "ms": encrypted}
-    return orjson.dumps(stored).decode() if isinstance(whole, str) else stored  # whoever stored a JSON string reads one
+    return None if encrypted == config else column(whole, encrypted)

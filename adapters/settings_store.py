@@ -68,6 +68,9 @@ IN_USE_S: Final = 30.0
 CACHED_ENTERPRISES: Final = 10_000
 CACHED_REVISIONS: Final = 20_000
 
+STORE: Final = "UPDATE public.enterprises SET integrations_config = $2 WHERE number = $1"
+"""The column as :func:`column` makes it, for who holds the row."""
+
 _READ, _LOCK, _MARKS = load_sql("settings_read"), load_sql("settings_lock"), load_sql("settings_marks")
 _WEBHOOKS_OF_ALL, _LIST = load_sql("settings_webhooks"), load_sql("enterprises_list")
 _REVISION: Final = "SELECT settings FROM settings_revisions WHERE enterprise = $1 AND revision = $2 AND NOT inline"
@@ -465,13 +468,7 @@ class SettingsStore:
                 if expected_revision is not None and expected_revision != revision:
                     raise SettingsConflict(f"revision {revision} is in force, not {expected_revision}")
                 changed = change(config)
-                kept = others(whole)
-                stored: Any = {**kept, "ms": self._vault.encrypt_fields(changed)} if changed else kept
-                if isinstance(whole, str):
-                    stored = orjson.dumps(stored).decode()  # whoever stored a JSON string reads one
-                await connection.execute(
-                    "UPDATE public.enterprises SET integrations_config = $2 WHERE number = $1", enterprise, stored
-                )
+                await connection.execute(STORE, enterprise, column(whole, self._vault.encrypt_fields(changed)))
                 revision = await self._revision_of(connection, enterprise, changed, by=by, reason=reason)
         except asyncpg.IntegrityConstraintViolationError as error:
             hint = "Сначала заведите предприятие у провайдера телефонии."
@@ -571,7 +568,13 @@ def _known_zone(config: Mapping[str, Any]) -> None:
         raise SettingsError("timezone is not known", "timezone", hint) from error
 
 
-def others(whole: object) -> dict[str, Any]:
+def column(whole: object, own: Mapping[str, Any]) -> Any:
+    """The column with ``own`` as our part (empty: without one); what else it holds stays. Raises as :func:`_others`."""
+    stored = {**_others(whole), "ms": own} if own else _others(whole)
+    return orjson.dumps(stored).decode() if isinstance(whole, str) else stored  # whoever stored a JSON string reads one
+
+
+def _others(whole: object) -> dict[str, Any]:
     """What else the column holds. Raises SettingsError where it cannot be read: writing would destroy it."""
     kept = read_object(whole)
     if not kept and whole not in (None, "", {}, "{}", "null"):

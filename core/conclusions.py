@@ -11,13 +11,10 @@ from core.events import HangupObserved
 from core.hangups import is_unheard_end
 from core.lifecycle import LIVE, Phase
 from core.phone import looks_like_extension
-from core.values import Direction, Outcome
+from core.values import LATEST_MS, Direction, Outcome
 
 CLOCK_SKEW_MS: Final = 2_000
 """How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
-
-LATEST_MS: Final = 8_000
-"""Later than this nothing is delivered (quirk 4): what seems to be is told by a clock that is behind."""
 
 PART_TO_HANGUP_MS: Final = 4_000
 """A hangup this soon after the customer left the last bridge is that parting; later, the customer was somewhere else."""

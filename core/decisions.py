@@ -15,10 +15,10 @@ from core.conclusions import PART_TO_HANGUP_MS
 from core.events import CallOverdue, CallSettled, CallWrittenOff, HangupObserved, TimeFact
 from core.lifecycle import LIVE, Phase
 from core.talk import Bridges
-from core.values import Direction
+from core.values import LATEST_MS, Direction
 
-ARRIVAL_LAGS_MS: Final = 8_000
-"""Whatever is told of a call's beginning has been heard by then: deliveries lag by seven seconds at most (quirk 4)."""
+ARRIVAL_LAGS_MS: Final = LATEST_MS
+"""Whatever is told of a call's beginning has been heard by then (quirk 4)."""
 
 PARTED_BEFORE_MS: Final = 500
 """A parting heard longer than this before the second that EndTime names came before the end: the hangup script takes less."""

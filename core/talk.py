@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft
 from core.phone import digits, is_helper, looks_like_extension, same_number, strip_technology
-from core.values import ANONYMOUS, INCOMING, OUTGOING, Direction
+from core.values import ANONYMOUS, INCOMING, LATEST_MS, OUTGOING, Direction
 
 OVERLAP_SLACK_MS: Final = 2_000
 """Two stays that miss each other by less than this still met: deliveries jitter by seconds (quirk 4)."""
 
 
-OVERTAKEN_MS: Final = 8_000
+OVERTAKEN_MS: Final = LATEST_MS
 """Two enters of one channel that were heard further apart than this happened in that order: deliveries lag by seven seconds at
 most (quirk 4)."""
 
@@ -60,15 +60,7 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
     """A channel entered. Fills a stay whose leave overtook it; a repeated enter only refreshes the names. Asterisk's own helpers
     take no part in a talk."""
     gone_ms = dict(bridges.closed).get(event.bridge) if bridges.closed else None
-    fresh = Stay(
-        bridge=event.bridge,
-        channel=event.channel,
-        channel_name=event.channel_name,
-        caller_id=event.caller_id,
-        connected=event.connected,
-        entered_ms=event.heard_ms if gone_ms is None else min(event.heard_ms, gone_ms),
-        left_ms=gone_ms,
-    )
+    fresh = _stay(event, event.heard_ms if gone_ms is None else min(event.heard_ms, gone_ms), gone_ms)
     if event.channel not in [stay.channel for stay in bridges.stays]:
         return bridges if is_helper(event.channel_name) else _add(bridges, fresh)
     bridges, fresh = _one_at_a_time(bridges, fresh)
@@ -82,6 +74,18 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
     if known.left_ms is None:
         return replace(bridges, stays=_put(bridges.stays, index, replace(fresh, entered_ms=known.entered_ms)))
     return _add(bridges, fresh)
+
+
+def _stay(event: BridgeEntered | BridgeLeft, entered_ms: int | None, left_ms: int | None) -> Stay:
+    return Stay(
+        bridge=event.bridge,
+        channel=event.channel,
+        channel_name=event.channel_name,
+        caller_id=event.caller_id,
+        connected=event.connected,
+        entered_ms=entered_ms,
+        left_ms=left_ms,
+    )
 
 
 def _one_at_a_time(bridges: Bridges, fresh: Stay) -> tuple[Bridges, Stay]:
@@ -101,17 +105,7 @@ def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
     """A channel left. A leave without an enter proves that it was there, too; the enter is lost, or still under way."""
     index = _latest(bridges.stays, event.bridge, event.channel)
     if index is None:
-        if is_helper(event.channel_name):
-            return bridges
-        stay = Stay(
-            bridge=event.bridge,
-            channel=event.channel,
-            channel_name=event.channel_name,
-            caller_id=event.caller_id,
-            connected=event.connected,
-            left_ms=event.heard_ms,
-        )
-        return _add(bridges, stay)
+        return bridges if is_helper(event.channel_name) else _add(bridges, _stay(event, None, event.heard_ms))
     known = bridges.stays[index]
     if known.left_ms is not None:
         return bridges
@@ -246,9 +240,7 @@ def handed_on_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
     others = {stay.bridge for stay in known if stay.channel != parties.anchor and parties.who(stay) not in (None, *own)}
     customers = [stay for stay in known if stay.channel != parties.anchor and parties.who(stay) is None]
     came_along = any(stay.bridge in callers for stay in customers)
-    return tuple(
-        [stay for stay in customers if stay.bridge in others or (came_along and stay.bridge not in callers)]
-    )
+    return tuple([stay for stay in customers if stay.bridge in others or (came_along and stay.bridge not in callers)])
 
 
 def is_handed_on(bridges: Bridges, parties: Parties) -> bool:

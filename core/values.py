@@ -18,6 +18,11 @@ ANONYMOUS = "anonymous"
 """How a hidden caller's number is written, whatever the PBX wrote (``<unknown>``, ``Restricted``, empty)."""
 
 
+LATEST_MS: Final = 8_000
+"""Later than this nothing is delivered: it lags by seven seconds at most (CONTRACT-ASTERISK, quirk 4). What seems to lag more is
+told by a clock that is behind."""
+
+
 class Direction(StrEnum):
     """Which way a call goes, seen from the enterprise (CONTRACT-ASTERISK: CallType 0, 1, 2)."""
 

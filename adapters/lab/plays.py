@@ -102,6 +102,19 @@ async def _answered(pbx: Exchange, number: str, who: str = "101", rang: str = "1
     return _incoming(leg, "answered", rang, talked or who, first=other)
 
 
+async def _given_up(pbx: Exchange, *ringing: str) -> Truth:
+    """A customer calls three employees; where these ring, and gives up."""
+    leg = pbx.trunk.call("74951110002", caller=pbx.customer)
+    others = [await pbx[name].called() for name in ringing]
+    await leg.until("ringing")
+    await asyncio.sleep(RINGS_S)
+    leg.hang_up()
+    await leg.until("over")
+    for other in others:
+        await other.until("over")
+    return _incoming(leg, "abandoned", "101 102 103")
+
+
 async def _turned_away(pbx: Exchange, behave: Behaviour, outcome: str) -> Truth:
     """A customer calls one employee, whose telephone does not take the call."""
     pbx["101"].behave = behave
@@ -156,15 +169,7 @@ async def ring_group_local(pbx: Exchange) -> Truth:
 
 async def abandoned(pbx: Exchange) -> Truth:
     """Three telephones ring, the customer gives up."""
-    leg = pbx.trunk.call("74951110002", caller=pbx.customer)
-    others = [await pbx[name].called() for name in ("101", "102", "103")]
-    await leg.until("ringing")
-    await asyncio.sleep(RINGS_S)
-    leg.hang_up()
-    await leg.until("over")
-    for other in others:
-        await other.until("over")
-    return _incoming(leg, "abandoned", "101 102 103")
+    return await _given_up(pbx, "101", "102", "103")
 
 
 async def nobody_answers(pbx: Exchange) -> Truth:
@@ -182,15 +187,7 @@ async def busy(pbx: Exchange) -> Truth:
 async def busy_and_abandoned(pbx: Exchange) -> Truth:
     """Of three telephones one is busy; the others ring until the customer gives up."""
     pbx["101"].behave = refusing(486)
-    leg = pbx.trunk.call("74951110002", caller=pbx.customer)
-    others = [await pbx[name].called() for name in ("102", "103")]
-    await leg.until("ringing")
-    await asyncio.sleep(RINGS_S)
-    leg.hang_up()
-    await leg.until("over")
-    for other in others:
-        await other.until("over")
-    return _incoming(leg, "abandoned", "101 102 103")
+    return await _given_up(pbx, "102", "103")
 
 
 async def declined(pbx: Exchange) -> Truth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.ami_lab import EPOCH_MS, Lab
+from tests.ami_lab import EPOCH_MS, Chan, Lab
 from tests.ami_scenes.stage import NUMBER, calls_out, script, talk, went
 
 
@@ -126,9 +126,8 @@ def click_customer_busy(lab: Lab) -> list[dict[str, Any]]:
     return [went(lab, caller, "busy", cause=17, answered_s=answered_s)]
 
 
-@script
-def click_through_a_local_channel(lab: Lab) -> list[dict[str, Any]]:
-    """Click-to-call by Local/101@…: the Local pair anchors the call, its other half rings 101."""
+def _clicked_through_a_local_channel(lab: Lab) -> tuple[Chan, Chan, Chan, str, float]:
+    """101 has answered and waits for the customer: the Local pair, 101's telephone, its bridge, and when it answered (s)."""
     near = lab.channel("", name="Local/101@from-internal-00000001;1", cid="101", state=0)
     far = lab.channel("", name="Local/101@from-internal-00000001;2", cid="101", state=4, exten="101", linked=near)
     lab.begin(None, near, "101@from-internal")
@@ -140,6 +139,13 @@ def click_through_a_local_channel(lab: Lab) -> list[dict[str, Any]]:
     inner = lab.join(phone, far)
     lab.answers(None, near)
     near.exten = NUMBER
+    return near, far, phone, inner, answered_s
+
+
+@script
+def click_through_a_local_channel(lab: Lab) -> list[dict[str, Any]]:
+    """Click-to-call by Local/101@…: the Local pair anchors the call, its other half rings 101."""
+    near, far, phone, inner, answered_s = _clicked_through_a_local_channel(lab)
     trunk = lab.dial(near, "trunk-alpha", number=NUMBER)
     lab.rings(near, trunk)
     lab.wait(2)
@@ -157,17 +163,7 @@ def click_through_a_local_channel(lab: Lab) -> list[dict[str, Any]]:
 @script
 def click_through_a_local_channel_and_busy(lab: Lab) -> list[dict[str, Any]]:
     """The same, and the customer is busy. 101's connected line has become the customer, who never came."""
-    near = lab.channel("", name="Local/101@from-internal-00000001;1", cid="101", state=0)
-    far = lab.channel("", name="Local/101@from-internal-00000001;2", cid="101", state=4, exten="101", linked=near)
-    lab.begin(None, near, "101@from-internal")
-    phone = lab.dial(far, "101")
-    lab.rings(far, phone)
-    lab.wait(1)
-    lab.answers(far, phone)
-    answered_s = (lab.at_ms - EPOCH_MS) / 1_000
-    inner = lab.join(phone, far)
-    lab.answers(None, near)
-    near.exten = NUMBER
+    near, far, phone, inner, answered_s = _clicked_through_a_local_channel(lab)
     trunk = lab.dial(near, "trunk-alpha", number=NUMBER)
     phone.connected = NUMBER
     lab.wait(0.3)

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from core.call import Call, initial
-from core.conclusions import CLOCK_SKEW_MS, LATEST_MS, attribution, best_known_end_ms, end_ms, outcome, start_ms
+from core.conclusions import CLOCK_SKEW_MS, attribution, best_known_end_ms, end_ms, outcome, start_ms
 from core.events import (
     CallOverdue,
     ConsultationObserved,
     HangupObserved,
     LegAbsorbed,
 )
-from core.values import Outcome
+from core.values import LATEST_MS, Outcome
 from tests.core.test_call import ANSWERED, HANDED_ON, PARTED, RING, TALK
 from tests.scenario import call_of, events, ms, seconds
 from tests.settings import SETTINGS, settings_with

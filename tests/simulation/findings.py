@@ -58,7 +58,6 @@ ORPHANED_FOR_LONG: Final = Scenario(
 """An instance dies with a registration under way, which MoySklad carries out more than six seconds after it was sent."""
 
 
-
 def _story(*steps: Step, at_ms: int = 0, **how: Any) -> Script:
     """One story as a script; ``how``: fields of the story."""
     return Script(kind=Kind.STORY, at_ms=at_ms, story=Story(steps=steps, **how))
