@@ -227,11 +227,12 @@ def initial(enterprise: str, call: str) -> Call:
 
 def fold(state: Call, events: Iterable[Event]) -> Call:
     """The call after ``events``, in stream order. Total: never raises, whatever the order."""
-    call = draft_of(state)
+    call, version = draft_of(state), state.version
     for event in events:  # as ``take`` does, without a call for each of millions
         for step in STEPS[type(event)]:
             step(call, event)
-        call.version += 1
+        version += 1
+    call.version = version
     return value_of(call)
 
 
@@ -276,17 +277,11 @@ _UNPACK: Final = msgpack.Decoder(Call)
 # -- the steps: each takes the draft and the event, and says what it does to the draft -----------------------------
 
 
-def _heard(call: Draft, event: Observation) -> None:
-    """What every signal tells besides what it says."""
-    heard_ms, live_ms = event.heard_ms, call.live_heard_ms
-    if live_ms is None or heard_ms < live_ms:
-        call.live_heard_ms = heard_ms
-    _downloaded(call, event)
-
-
-def _downloaded(call: Draft, event: Observation) -> None:
-    """The same for a signal that was downloaded later: nobody heard it live."""
+def _heard(call: Draft, event: Observation, live: bool = True) -> None:
+    """What every signal tells besides what it says. ``live`` False: it was downloaded later, and nobody heard it then."""
     heard_ms = event.heard_ms
+    if live and ((live_ms := call.live_heard_ms) is None or heard_ms < live_ms):
+        call.live_heard_ms = heard_ms
     if call.first_heard_ms is None or heard_ms < call.first_heard_ms:
         call.first_heard_ms = heard_ms
     if heard_ms > (last_ms := call.last_heard_ms or 0):
@@ -433,7 +428,7 @@ def _has_talked_since_dialled(call: Draft) -> bool:
 
 def _hung_up(call: Draft, event: HangupObserved) -> None:
     call.known = None
-    (_downloaded if event.downloaded else _heard)(call, event)
+    _heard(call, event, not event.downloaded)
     if call.click is not None:
         own = hangup_beside(event, call.click)
         if own is None:

@@ -17,12 +17,13 @@ import msgspec
 from msgspec import Struct
 
 from core.events import AnyOutcome, Exchange
-from core.values import Urgency
+from core.values import Urgency, plainly
 
 IdempotencyKey = NewType("IdempotencyKey", str)
 """Names one effect of one call; a retry of the same effect keeps it."""
 
 
+@plainly
 class CardAction(StrEnum):
     """The four card events of the Phone API (CONTRACT-MOYSKLAD 1.5); there are no others."""
 
@@ -268,6 +269,10 @@ EFFECT_TYPES: Final[Mapping[str, type[Effect]]] = {
         CloseCallback,
     )
 }
+
+
+FOLLOW_UPS: Final = frozenset(kind for kind in EFFECT_TYPES.values() if issubclass(kind, AfterRecord))
+"""What comes after the record, as classes."""
 
 
 def encode_effect(effect: Effect) -> dict[str, Any]:

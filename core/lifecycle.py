@@ -19,7 +19,10 @@ from typing import Final
 
 from transitions import Machine
 
+from core.values import plainly
 
+
+@plainly
 class Phase(StrEnum):
     """Where a call stands."""
 
@@ -43,6 +46,7 @@ TALKING: Final = Phase.TALKING
 """The same, where calls are folded by the million (as ``core/values.py`` does)."""
 
 
+@plainly
 class Trigger(StrEnum):
     """What moves a call from one phase to the next."""
 

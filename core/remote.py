@@ -7,9 +7,9 @@ card events in doubt are repeated under the same sequence numbers or overtaken b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec import Struct
 from msgspec.structs import astuple, replace
@@ -17,7 +17,7 @@ from msgspec.structs import astuple, replace
 from core import follow_up
 from core.attempts import Attempt
 from core.effects import (
-    AfterRecord,
+    FOLLOW_UPS,
     CardAction,
     CardEvent,
     ConfirmCall,
@@ -26,6 +26,7 @@ from core.effects import (
     Effect,
     FindContact,
     FindEmployees,
+    FollowUp,
     InspectCall,
     RegisterCall,
     UpdateCall,
@@ -34,6 +35,7 @@ from core.effects import (
 )
 from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted
 from core.follow_up import After
+from core.values import plainly
 
 ACCOUNT_CODES: Final = frozenset({1056, 1061, 55008})
 """What MoySklad says when it refuses the credential, not the request (CONTRACT-MOYSKLAD 1.8, 2.3)."""
@@ -46,6 +48,7 @@ NOT_FOUND: Final = 1021
 """What MoySklad says of an object that is not there (CONTRACT-MOYSKLAD 2.3)."""
 
 
+@plainly
 class Card(StrEnum):
     """How a call's card stands on one employee's screen. ``UNSURE``: an event about it is in doubt."""
 
@@ -235,18 +238,9 @@ def tell(remote: RemoteDraft, event: AnyOutcome) -> None:
         _deferred(remote, event, effect)
         return
     remote.deferred = ""
-    if isinstance(effect, AfterRecord):
-        remote.after = follow_up.apply(remote.after, event, effect)
-    match event:
-        case EffectStarted():
-            _started(remote, event, effect)
-        case EffectDone():
-            remote.failures, remote.retry_ms = 0, None
-            _done(remote, event, effect)
-        case EffectFailed():
-            _failed(remote, event, effect)
-        case EffectRefused():
-            _refused(remote, event, effect)
+    if type(effect) in FOLLOW_UPS:
+        remote.after = follow_up.apply(remote.after, event, cast(FollowUp, effect))
+    _TOLD[type(event)](remote, event, effect)
 
 
 def is_news(remote: Remote, event: EffectDeferred) -> bool:
@@ -291,7 +285,7 @@ def _is_too_late(effect: FindContact | CreateContact | FindEmployees, at_ms: int
 
 def _started(remote: RemoteDraft, event: EffectStarted, effect: Effect) -> None:
     remote.started += 1
-    if isinstance(effect, AfterRecord):
+    if type(effect) in FOLLOW_UPS:
         return
     earlier, doubted = remote.attempt, False
     if earlier is not None and earlier.key == event.key:
@@ -309,27 +303,29 @@ def _started(remote: RemoteDraft, event: EffectStarted, effect: Effect) -> None:
 
 
 def _done(remote: RemoteDraft, event: EffectDone, effect: Effect) -> None:
-    result = event.result
-    match effect:
-        case UpdateCall():
-            remote.attempt = None
-            _wrote(remote, effect)
-        case RegisterCall():
-            _registered(remote, event.at_ms, effect, result)
-        case FindContact():
-            owner = result.get("owner") or ""
-            remote.contact = Contact(id=result.get("contact"), name=result.get("name") or "", owner=owner, searched=True)
-        case FindEmployees():
-            remote.employees = _employees(remote, result.get("employees"))
-        case CreateContact():
-            remote.contact = replace(remote.contact, id=result.get("contact"), searched=True)
-            remote.attempt = None
-        case ConfirmCall():
-            _confirmed(remote, event, result)
-        case InspectCall():
-            _inspected(remote, _looked_ms(event), result)
-        case _:
-            pass  # what comes after the record is folded beside it
+    remote.failures, remote.retry_ms = 0, None
+    did = _DONE.get(type(effect))
+    if did is not None:
+        did(remote, event, effect)
+
+
+def _updated(remote: RemoteDraft, _: EffectDone, effect: UpdateCall) -> None:
+    remote.attempt = None
+    _wrote(remote, effect)
+
+
+def _found_contact(remote: RemoteDraft, event: EffectDone, _: FindContact) -> None:
+    found = event.result.get
+    remote.contact = Contact(id=found("contact"), name=found("name") or "", owner=found("owner") or "", searched=True)
+
+
+def _found_employees(remote: RemoteDraft, event: EffectDone, _: FindEmployees) -> None:
+    remote.employees = _employees(remote, event.result.get("employees"))
+
+
+def _created_contact(remote: RemoteDraft, event: EffectDone, _: CreateContact) -> None:
+    remote.contact = replace(remote.contact, id=event.result.get("contact"), searched=True)
+    remote.attempt = None
 
 
 def _employees(remote: RemoteDraft, found: Any) -> tuple[tuple[str, str | None], ...]:
@@ -340,7 +336,11 @@ def _employees(remote: RemoteDraft, found: Any) -> tuple[tuple[str, str | None],
     return tuple(known.items())
 
 
-def _registered(remote: RemoteDraft, at_ms: int, effect: RegisterCall, result: Mapping[str, Any]) -> None:
+def _registered(remote: RemoteDraft, event: EffectDone, effect: RegisterCall) -> None:
+    _is_there(remote, event.at_ms, effect, event.result)
+
+
+def _is_there(remote: RemoteDraft, at_ms: int, effect: RegisterCall, result: Mapping[str, Any]) -> None:
     remote.call = result.get("call")
     remote.start_ms = effect.start_ms
     remote.linked = result.get("contact") or effect.contact or None
@@ -374,7 +374,8 @@ def _looked_ms(event: EffectDone) -> int:
     return event.at_ms - sum(exchange.duration_ms for exchange in event.exchanges)
 
 
-def _confirmed(remote: RemoteDraft, event: EffectDone, result: Mapping[str, Any]) -> None:
+def _confirmed(remote: RemoteDraft, event: EffectDone, _: ConfirmCall) -> None:
+    result = event.result
     attempt, late = remote.attempt, remote.late_post
     sought = attempt.effect if attempt is not None and isinstance(attempt.effect, RegisterCall) else None
     if result.get("call"):
@@ -382,7 +383,7 @@ def _confirmed(remote: RemoteDraft, event: EffectDone, result: Mapping[str, Any]
         if effect is not None:
             # The row exists, so the one POST in doubt was carried out as a whole, its card events included. Where there are
             # several, it is not known which of them it was.
-            _registered(remote, event.at_ms, effect, result if late is None else {**result, "existed": True})
+            _is_there(remote, event.at_ms, effect, result if late is None else {**result, "existed": True})
         return
     looked_ms = _looked_ms(event)
     if late is not None:
@@ -397,8 +398,9 @@ def _confirmed(remote: RemoteDraft, event: EffectDone, result: Mapping[str, Any]
     remote.absent_ms = looked_ms
 
 
-def _inspected(remote: RemoteDraft, looked_ms: int, result: Mapping[str, Any]) -> None:
-    there = tuple(str(url) for url in result.get("recordings") or ())
+def _inspected(remote: RemoteDraft, event: EffectDone, _: InspectCall) -> None:
+    looked_ms = _looked_ms(event)
+    there = tuple(str(url) for url in event.result.get("recordings") or ())
     remote.written = replace(remote.written, recordings=there)
     attempt = remote.attempt
     if attempt is not None and isinstance(attempt.effect, UpdateCall) and attempt.effect.recordings:
@@ -480,7 +482,7 @@ def _left_of(attempt: Attempt | None, event: EffectRefused, effect: Effect) -> A
     to be revoked): a write that may have taken effect stays in doubt. A client in doubt is no matter: his ``syncId``
     makes a repeat harmless.
     """
-    if attempt is None or not is_write(effect) or isinstance(effect, AfterRecord):
+    if attempt is None or not is_write(effect) or type(effect) in FOLLOW_UPS:
         return attempt
     in_doubt = attempt.doubted or (attempt.in_doubt and not event.exchanges)
     return attempt if in_doubt and not isinstance(attempt.effect, CreateContact) else None
@@ -498,10 +500,7 @@ def _recordings_of(effect: Effect) -> tuple[str, ...]:
 
 def card_events(effect: Effect) -> tuple[CardEvent, ...]:
     """The card events inside an effect; empty for those that carry none."""
-    return effect.cards if isinstance(effect, _WITH_CARDS) else ()
-
-
-_WITH_CARDS: Final = (RegisterCall, UpdateCall)
+    return effect.cards if type(effect) is RegisterCall or type(effect) is UpdateCall else ()
 
 
 def _wrote(remote: RemoteDraft, effect: RegisterCall | UpdateCall) -> None:
@@ -540,3 +539,26 @@ def _unsure(cards: dict[str, Card], effect: Effect) -> dict[str, Card]:
         else:
             cards[event.extension] = Card.UNSURE
     return cards
+
+
+Told = Callable[[RemoteDraft, Any, Any], None]
+
+_TOLD: Final[Mapping[type[AnyOutcome], Told]] = {
+    EffectStarted: _started,
+    EffectDone: _done,
+    EffectFailed: _failed,
+    EffectRefused: _refused,
+}
+"""What each outcome does, deferrals aside. Looked up, because ``isinstance`` of a msgspec class asks its metaclass: calls are folded
+by the million."""
+
+_DONE: Final[Mapping[type[Effect], Told]] = {
+    FindContact: _found_contact,
+    FindEmployees: _found_employees,
+    CreateContact: _created_contact,
+    RegisterCall: _registered,
+    UpdateCall: _updated,
+    ConfirmCall: _confirmed,
+    InspectCall: _inspected,
+}
+"""What each effect that was done leaves here. What comes after the record is folded beside it."""

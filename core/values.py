@@ -5,8 +5,19 @@ Everything here is a value: frozen, comparable, free of behaviour that needs a c
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
-from typing import Final, NewType
+from enum import Enum, IntEnum, StrEnum
+from typing import Final, NewType, TypeVar
+
+E = TypeVar("E", bound=Enum)
+
+
+def plainly(kind: type[E]) -> type[E]:
+    """Keep the members as plain attributes of their class, as Python 3.12 does: on 3.11 naming one costs more than calling a
+    function, and calls are folded by the million."""
+    for name, member in kind.__members__.items():
+        type.__setattr__(kind, name, member)
+    return kind
+
 
 Enterprise = NewType("Enterprise", str)
 """The company's number at the telephony provider, e.g. ``0367``. Every key begins with it."""
@@ -23,6 +34,7 @@ LATEST_MS: Final = 8_000
 told by a clock that is behind."""
 
 
+@plainly
 class Direction(StrEnum):
     """Which way a call goes, seen from the enterprise (CONTRACT-ASTERISK: CallType 0, 1, 2)."""
 
@@ -34,7 +46,7 @@ class Direction(StrEnum):
 INCOMING: Final = Direction.INCOMING
 OUTGOING: Final = Direction.OUTGOING
 INTERNAL: Final = Direction.INTERNAL
-"""The same, where calls are folded by the million: on Python 3.11 looking a member up costs more than calling a function."""
+"""The same, where calls are folded by the million."""
 
 
 class Outcome(StrEnum):

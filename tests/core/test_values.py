@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 
-from core.values import ANONYMOUS, MISSED_CALLS, Direction, Outcome
+from core.values import ANONYMOUS, MISSED_CALLS, Direction, Outcome, plainly
 
 
 def test_directions_are_spelt_as_the_history_holds_them() -> None:
@@ -43,3 +44,14 @@ def test_a_missed_call_is_one_whose_customer_got_nobody() -> None:
 
 def test_a_hidden_caller_has_one_spelling() -> None:
     assert ANONYMOUS == "anonymous"
+
+
+def test_a_plain_members_class_still_is_an_enum() -> None:
+    @plainly
+    class Kind(StrEnum):
+        ONE = "one"
+        TWO = "two"
+
+    assert type.__getattribute__(Kind, "__dict__")["ONE"] is Kind("one"), "naming it should find the member itself"
+    assert [*Kind] == [Kind.ONE, Kind.TWO] == [Kind["ONE"], Kind["TWO"]]
+    assert (Kind.TWO.name, Kind.TWO.value) == ("TWO", "two")
