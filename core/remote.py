@@ -549,8 +549,8 @@ _TOLD: Final[Mapping[type[AnyOutcome], Told]] = {
     EffectFailed: _failed,
     EffectRefused: _refused,
 }
-"""What each outcome does, deferrals aside. Looked up, because ``isinstance`` of a msgspec class asks its metaclass: calls are folded
-by the million."""
+"""What each outcome does, deferrals aside. Looked up, because ``isinstance`` of a msgspec class asks its metaclass, and calls are
+folded by the million."""
 
 _DONE: Final[Mapping[type[Effect], Told]] = {
     FindContact: _found_contact,
