@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
@@ -19,7 +19,7 @@ from adapters.postgres.rebuild import rebuild as derive_anew
 from bench import history
 from bench.append import as_append, keep_appending, observation
 from bench.figures import Figure, Spread, number, quantile, ratio, spread
-from bench.ground import Child, Ground, child
+from bench.ground import Child, Ground, child, disk_read_bytes
 from bench.history import Kept
 from bench.parts import projections
 from bench.sizes import Size
@@ -35,6 +35,7 @@ from projections.picture import draw
 from projections.story import tell
 
 ROW: Final = "growth"
+APPEND: Final = "append (µs an event, 32 callers)"
 SAME: Final = 1.15
 CALLERS: Final = 32
 BIG: Final = enterprise_name(0)
@@ -42,8 +43,15 @@ SMALL: Final = enterprise_name(7)
 SMALL_HAS: Final = "3"
 """So many of its calls are asked for, which even the small history has: compared is the search, not the length of the answer."""
 
+END: Final = 6
+"""So many last digits of a number are asked for: with fewer several numbers of the large history end so, and one of the small."""
+
 LOOKS_A_ROUND: Final = 4
-"""Looks are short: what else is done on the machine for a second shows in one side of a round, and in few of many rounds."""
+"""Looks are short, and the sides take turns with each kind: what else is done on the machine for a second shows in few of many."""
+
+SERVING: Final = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+DISK_BYTES: Final = 2_048
+"""So much from the disk for a look of any call, and the row compares the disk with the memory."""
 
 PAGE: Final = 5_000
 REBUILD_PER_S: Final = 100_000.0
@@ -59,10 +67,27 @@ class Look:
     pool: Any
     store: PostgresEventStore
     chance: random.Random
+    looks: int = 0
+    disk_bytes: int = 0
+    """What the disk had to be read for in so many looks."""
 
     def some_call(self) -> tuple[str, str, str]:
         """Any call: enterprise, id, number."""
+        self.looks += 1
         return self.kept.name(self.chance.randrange(self.kept.made.calls))
+
+    @contextlib.asynccontextmanager
+    async def told_of_disk(self) -> AsyncIterator[None]:
+        """Counts what the server's processes for this history read from the disk in the block."""
+        before = await self._from_disk()
+        yield
+        self.disk_bytes += max(0, await self._from_disk() - before)
+
+    async def _from_disk(self) -> int:
+        return sum(disk_read_bytes(row["pid"]) for row in await self.pool.fetch(SERVING))
+
+
+Cost = Callable[[Look, Size], Awaitable[float]]
 
 
 @contextlib.asynccontextmanager
@@ -116,7 +141,7 @@ ASKED: Final[tuple[tuple[str, Callable[[Look], dict[str, str]]], ...]] = (
     ("newest of a large enterprise", lambda look: {"enterprise": BIG}),
     ("newest of a small one", lambda look: {"enterprise": SMALL, "limit": SMALL_HAS}),
     ("a whole number", lambda look: {"phone": look.some_call()[2]}),
-    ("the end of a number", lambda look: {"phone": look.some_call()[2][-5:]}),
+    ("the end of a number", lambda look: {"phone": look.some_call()[2][-END:]}),
     ("an extension of a large enterprise", lambda look: {"enterprise": BIG, "extension": "102"}),
     ("missed of a large enterprise", lambda look: {"enterprise": BIG, "outcome": "missed,abandoned"}),
     ("failures", lambda look: {"enterprise": BIG, "failed": "1"}),
@@ -124,21 +149,33 @@ ASKED: Final[tuple[tuple[str, Callable[[Look], dict[str, str]]], ...]] = (
 )
 
 
-async def search_costs(look: Look, size: Size) -> dict[str, float]:
-    """Milliseconds (median) for the first page of each kind of question."""
-    found: dict[str, float] = {}
-    for name, query in ASKED:
+def asking(query: Callable[[Look], dict[str, str]]) -> Cost:
+    """Milliseconds (median) for the first page of one kind of question."""
 
-        async def one(query: Callable[[Look], dict[str, str]] = query) -> None:
+    async def cost(look: Look, size: Size) -> float:
+        async def one() -> None:
             await search(look.pool, query(look), PBX_ZONE)
 
-        found[name] = await median_ms(one, max(3, size.looks // 10))
+        return await median_ms(one, max(3, size.looks // 10))
 
-    async def missed() -> None:
+    return cost
+
+
+async def missed_cost(look: Look, size: Size) -> float:
+    """Milliseconds (median) for whom a small company did not call back."""
+
+    async def one() -> None:
         await missed_calls(look.pool, SMALL, days=14, now_ms=history.ENDS_MS)
 
-    found["missed and not called back"] = await median_ms(missed, max(3, size.looks // 10))
-    return found
+    return await median_ms(one, max(3, size.looks // 10))
+
+
+LOOKS: Final[Mapping[str, Cost]] = {
+    "plan of any call (ms: read, fold, plan)": plan_cost,
+    "replay of any call (ms)": replay_cost,
+    **{f"search: {name} (ms)": asking(query) for name, query in ASKED},
+    "search: missed and not called back (ms)": missed_cost,
+}
 
 
 async def median_ms(one: Callable[[], Awaitable[None]], times: int) -> float:
@@ -163,14 +200,16 @@ async def measure(place: Ground, size: Size) -> list[Figure]:
         looks = {name: await stack.enter_async_context(looking(kept)) for name, kept in sides.items()}
         for nth in range(size.rounds):
             for side, look in _in_turn(looks, nth):
-                note("append (µs an event, 32 callers)", side, await append_cost(look, size))
+                note(APPEND, side, await append_cost(look, size))
         for nth in range(size.rounds * LOOKS_A_ROUND):
-            for side, look in _in_turn(looks, nth):
-                note("plan of any call (ms: read, fold, plan)", side, await plan_cost(look, size))
-                note("replay of any call (ms)", side, await replay_cost(look, size))
-                for name, cost in (await search_costs(look, size)).items():
-                    note(f"search: {name} (ms)", side, cost)
-    return [_grown(what, each, size) for what, each in costs.items()]
+            if nth % LOOKS_A_ROUND == 0:
+                await asyncio.to_thread(place.read_through)
+            for what, cost in LOOKS.items():
+                for side, look in _in_turn(looks, nth):
+                    async with look.told_of_disk():
+                        note(what, side, await cost(look, size))
+    doubt = _doubt(looks["large"])
+    return [_grown(what, each, size, "" if what == APPEND else doubt) for what, each in costs.items()]
 
 
 def _in_turn(looks: dict[str, Look], nth: int) -> list[tuple[str, Look]]:
@@ -178,7 +217,14 @@ def _in_turn(looks: dict[str, Look], nth: int) -> list[tuple[str, Look]]:
     return list(looks.items())[:: 1 if nth % 2 == 0 else -1]
 
 
-def _grown(what: str, cost: dict[str, list[float]], size: Size) -> Figure:
+def _doubt(look: Look) -> str:
+    each = look.disk_bytes / max(1, look.looks)
+    if each < DISK_BYTES:
+        return ""
+    return f"{number(each / 1024)} KB for each look at any call came from the disk: the kernel had not kept the long history"
+
+
+def _grown(what: str, cost: dict[str, list[float]], size: Size, doubt: str) -> Figure:
     return Figure(
         row=ROW,
         what=f"{what}: {size.history} events / {size.history_small}",
@@ -187,6 +233,7 @@ def _grown(what: str, cost: dict[str, list[float]], size: Size) -> Figure:
         target=SAME,
         at_most=True,
         beside={side: number(spread(each).median) for side, each in cost.items()},
+        doubt=doubt,
     )
 
 

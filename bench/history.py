@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, Final
 
 import asyncpg
@@ -28,7 +29,7 @@ from bench.work import Call, enterprise_name
 from core.signals import Wire
 
 AT_ONCE: Final = 64
-"""Calls of one block: so many go on at once, their events mixed in the log."""
+"""Calls of one block: so many go on at once, their commits mixed in the log."""
 
 FLUSH_BYTES: Final = 16 * 1024 * 1024
 SPAN_MS: Final = 365 * 86_400_000
@@ -62,9 +63,10 @@ _BLANK: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A call as every table has it. ``events``: a template for each, in the order of the log; ``rows``: the other tables' lines."""
+    """A call as every table has it. ``events``: a template for each, in the order of the log, those of one commit together;
+    ``rows``: the other tables' lines."""
 
-    events: tuple[str, ...]
+    events: tuple[tuple[str, ...], ...]
     rows: Mapping[str, tuple[str, ...]]
     times: tuple[int, ...]
     stamps: tuple[int, ...]
@@ -153,10 +155,14 @@ async def _example(connection: asyncpg.Connection, made: Call, columns: Mapping[
         for table in PER_CALL
     }
     blanks = _Blanks(made)
-    place = columns["events"].split(", ").index("position")
-    lines = [blanks.line(line, (place,)) for line in events]
+    names = columns["events"].split(", ")
+    place, recorded = names.index("position"), names.index("recorded_ms")
+    commits = [
+        tuple(blanks.line(line, (place,)) for line in lines)
+        for _, lines in groupby(events, lambda line: line.split("\t")[recorded])
+    ]
     others = {table: tuple(blanks.line(line, _places(columns[table])) for line in found) for table, found in rows.items()}
-    return Example(events=tuple(lines), rows=others, times=tuple(blanks.times), stamps=tuple(blanks.stamps))
+    return Example(events=tuple(commits), rows=others, times=tuple(blanks.times), stamps=tuple(blanks.stamps))
 
 
 def _places(columns: str) -> tuple[int, ...]:
@@ -224,7 +230,8 @@ async def make(
         head = int(await connection.fetchval("SELECT last_position FROM log_end()"))
         if not head:
             await _months(connection, ends_ms - span_ms)
-        plan = list(_blocks(found, kinds, events))
+        sizes = {kind: sum(map(len, example.events)) for kind, example in found.items()}
+        plan = list(_blocks(sizes, kinds, events))
         writer = _Writer(connection, columns)
         nth, written = first, 0
         for block, kind in enumerate(plan):
@@ -232,7 +239,7 @@ async def make(
             for table, text in block_of(found[kind], nth, head + written, starts_ms, enterprises):
                 await writer.add(table, text)
             nth += AT_ONCE
-            written += AT_ONCE * len(found[kind].events)
+            written += AT_ONCE * sizes[kind]
             if block % 256 == 255:
                 place.say(f"history: {written} of {events} events")
         await writer.flush()
@@ -251,20 +258,20 @@ async def _months(connection: asyncpg.Connection, since_ms: int) -> None:
                            " UNION ALL SELECT events_month(now()::date)", since_ms / 1000)  # fmt: skip
 
 
-def _blocks(found: Mapping[str, Example], kinds: Sequence[str], events: int) -> Iterator[str]:
+def _blocks(sizes: Mapping[str, int], kinds: Sequence[str], events: int) -> Iterator[str]:
     made = nth = 0
     while made < events:
         kind = kinds[nth % len(kinds)]
         yield kind
-        made += AT_ONCE * len(found[kind].events)
+        made += AT_ONCE * sizes[kind]
         nth += 1
 
 
 def block_of(example: Example, first: int, head: int, starts_ms: int, enterprises: int) -> Iterator[tuple[str, str]]:
-    """One block of calls as ``(table, lines)``: the first event of each call, then the second of each, and so on."""
+    """One block of calls as ``(table, lines)``: the first commit of each call, then the second of each, and so on."""
     filled = [_values(example, first + nth, nth, head, starts_ms + nth * 97, enterprises) for nth in range(AT_ONCE)]
-    for template in example.events:
-        yield "events", "".join([template % values for values in filled])
+    for commit in example.events:
+        yield "events", "".join([template % values for values in filled for template in commit])
     for table, templates in example.rows.items():
         if templates:
             yield table, "".join([template % values for values in filled for template in templates])
@@ -274,8 +281,11 @@ def _values(example: Example, nth: int, place: int, head: int, starts_ms: int, e
     values: dict[str, Any] = {f"t{each}": starts_ms + each for each in example.times}
     for each in example.stamps:
         values[f"s{each}"] = datetime.fromtimestamp((starts_ms + each) / 1000, UTC).isoformat(sep=" ")
-    for event in range(len(example.events)):
-        values[f"p{event + 1}"] = head + event * AT_ONCE + place + 1
+    before = 0
+    for commit in example.events:
+        for each in range(len(commit)):
+            values[f"p{before + each + 1}"] = head + before * AT_ONCE + place * len(commit) + each + 1
+        before += len(commit)
     # A quarter of all calls is one large company's; ids are spread over the whole range, as random ones are.
     company = 0 if nth % 4 == 0 else nth % enterprises
     return values | {"n": nth, "f": nth * 829_348_951 % 1_000_000, "x": nth * 2_654_435_761 % 2**32, "e": enterprise_name(company)}

@@ -65,6 +65,19 @@ async def test_a_history_is_what_the_service_would_have_recorded(postgres_server
             await pool.close()
 
 
+def test_calls_take_turns_by_commits() -> None:
+    """As in a log: what one commit recorded stands together, however many calls go on."""
+    example = history.Example(
+        events=(("%(p1)d a %(n)d\n",), ("%(p2)d b %(n)d\n", "%(p3)d c %(n)d\n")), rows={}, times=(), stamps=()
+    )
+    lines = [line for _, text in history.block_of(example, 1, 100, 0, 3) for line in text.splitlines()]
+    told = [(int(place), event, int(nth)) for place, event, nth in (line.split() for line in lines)]
+    assert [place for place, *_ in told] == list(range(101, 101 + 3 * history.AT_ONCE))
+    assert [(event, nth) for _, event, nth in told[history.AT_ONCE - 1 :][:5]] == [
+        ("a", history.AT_ONCE), ("b", 1), ("c", 1), ("b", 2), ("c", 2),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("kind", "phase"), [("live", Phase.TALKING), ("waiting", Phase.ENDING)])
 async def test_calls_that_are_not_over(postgres_server: str, kind: str, phase: Phase) -> None:
     """``live``: talked, with a card; ``waiting``: nobody has attended to it, and it is due."""
