@@ -11,6 +11,7 @@ from core.events import HangupObserved
 from core.hangups import is_unheard_end
 from core.lifecycle import LIVE, Phase
 from core.phone import looks_like_extension
+from core.talk import Talk
 from core.values import LATEST_MS, Direction, Outcome
 
 CLOCK_SKEW_MS: Final = 2_000
@@ -153,10 +154,11 @@ def is_answered(call: Call) -> bool:
 
 def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
     """Whose call it was (PRODUCT C3): ``(extension or "", the rule that says so)``."""
-    last = talk.last_talk(call.talks)
+    last, hangup = talk.last_talk(call.talks), call.hangup
     if last is not None:
+        if hangup is not None and _is_handed_on_unseen(call, hangup, last):
+            return hangup.extensions[0], "is named by the answered hangup"
         return last.extension, "talked with the customer last"
-    hangup = call.hangup
     consulted = [each for each in call.consultations if each.answered and each.extensions]
     if consulted and not _is_known_unanswered(call):
         latest = max(consulted, key=lambda each: (each.ended_ms or 0, each.heard_ms))
@@ -192,6 +194,14 @@ def _is_known_unanswered(call: Call) -> bool:
     """Whether the customer of an outgoing call did not answer: then nobody handed him on, and what names him is of another call."""
     hangup = call.hangup
     return call.direction is Direction.OUTGOING and hangup is not None and not hangup.answered and not call.is_rewritten
+
+
+def _is_handed_on_unseen(call: Call, hangup: HangupObserved, last: Talk) -> bool:
+    """Whether who talked last, as far as bridges told, transferred the customer blindly to whom the hangup names, who answered
+    (``CallStatus`` is the last leg's, quirk 1): his bridge is lost, or the one before it was not heard to be left."""
+    if not call.is_rewritten or not hangup.answered or len(hangup.extensions) != 1 or hangup.extensions == (last.extension,):
+        return False
+    return any(hangup.extensions[0] in dial.extensions and dial.heard_ms > last.start_ms for dial in call.steps)
 
 
 def _is_handed_on_after(call: Call, hangup: HangupObserved, taken_over_ms: int | None) -> bool:

@@ -6,6 +6,7 @@ else an hour later, and a replay must see when that was.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -14,7 +15,7 @@ from core.call import Call
 from core.conclusions import PART_TO_HANGUP_MS
 from core.events import CallOverdue, CallSettled, CallWrittenOff, HangupObserved, TimeFact
 from core.lifecycle import LIVE, Phase
-from core.talk import Bridges
+from core.talk import Bridges, Talk
 from core.values import LATEST_MS, Direction
 
 ARRIVAL_LAGS_MS: Final = LATEST_MS
@@ -113,17 +114,25 @@ def complete(call: Call) -> str:
         return "the PBX itself said how it ended"
     named = hangup.extensions
     confirmed = named == (last.extension,) if call.is_rewritten else any(each.extension in named for each in found)
-    if not confirmed:
+    if not confirmed or _is_taken_over_unseen(call, found):
         return ""
     if call.hangup_ms - parted_ms > PART_TO_HANGUP_MS:
         return ""
     if parted_ms > call.hangup_ms:
         return ""  # what is told of bridges lags behind: where he was handed on to may be told in a moment
+    if any(stay.unparted for stay in talk.customer_stays(call.bridges, call.parties)):
+        return ""  # the end of his bridge overtook his leaving it, and perhaps whatever he entered next (quirk 4)
     if talk.was_set_aside(call.bridges, call.parties):
         return ""  # who took the customer back, or was given him, may be told in a moment
     if _is_parted_before_end(call, hangup, parted_ms):
         return ""  # where he was since may be told by bridges that are still under way
     return "every bridge was heard to its end and the hangup confirms who talked"
+
+
+def _is_taken_over_unseen(call: Call, found: Sequence[Talk]) -> bool:
+    """Whether a transfer's leg names who took the call over, and no bridge told of it yet (quirk 2)."""
+    talked = {each.extension for each in found}
+    return any(each.answered and each.extensions and each.extensions[-1] not in talked for each in call.consultations)
 
 
 def _is_parted_before_end(call: Call, hangup: HangupObserved, parted_ms: int) -> bool:

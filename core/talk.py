@@ -30,7 +30,10 @@ MAX_STAYS: Final = 200
 
 
 class Stay(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """One channel's time in one bridge, ``*_ms`` as heard. ``entered_ms`` None: only the leave was heard so far."""
+    """One channel's time in one bridge, ``*_ms`` as heard. ``entered_ms`` None: only the leave was heard so far.
+
+    ``unparted``: the bridge was heard to be gone, and no leave before that: what is told of bridges is in disorder.
+    """
 
     bridge: str
     channel: str
@@ -39,6 +42,7 @@ class Stay(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     connected: str = ""
     entered_ms: int | None = None
     left_ms: int | None = None
+    unparted: bool = False
 
 
 class Talk(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -119,7 +123,7 @@ def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
         return bridges
     for stay in stays:
         if stay.bridge == event.bridge and stay.left_ms is None:
-            stays = tuple([replace(each, left_ms=event.heard_ms) if each is stay else each for each in stays])
+            stays = tuple([replace(each, left_ms=event.heard_ms, unparted=True) if each is stay else each for each in stays])
     return Bridges(stays=stays, closed=(*closed, (event.bridge, event.heard_ms)))
 
 

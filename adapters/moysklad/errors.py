@@ -136,7 +136,6 @@ _DEFAULT_RETRY_MS: Final[Mapping[int, int]] = {
     1073: 500,
     1065: 300,
     # "repeat the request in a minute" (1.8)
-    1074: 60_000,
     1095: 60_000,
 }
 _DEFAULT_429_MS: Final = 1_000

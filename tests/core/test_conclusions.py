@@ -264,6 +264,31 @@ def test_whoever_talked_last_has_the_call_whatever_the_hangup_names() -> None:
     assert whose(call_of(table, consulted("102", 60))) == "103"
 
 
+@pytest.mark.parametrize(
+    ("rest", "owner"),
+    [
+        ("35.1 A dial 102\n50.4 A hangup 102 internal answered", "102"),
+        # his first bridge was not heard to be left either
+        ("35.1 A dial 102\n36 A enter b2 102\n50 A leave b2 102\n50.4 A hangup 102 internal answered", "102"),
+        ("35.1 A dial 102\n50.4 A hangup 102 internal", "101"),
+        ("35.1 A dial 102 103\n50.4 A hangup 102 103 internal answered", "101"),
+        ("50.4 A hangup 102 internal answered", "101"),
+        ("35.1 A dial 102\n50.4 A hangup 102 answered", "101"),
+    ],
+)
+def test_whoever_answered_a_blind_transfer_has_the_call_though_no_bridge_tells_of_him(rest: str, owner: str) -> None:
+    """``CallStatus`` of a rewritten hangup is the last leg's (quirk 1)."""
+    began = "0 A start\n0.5 A dial 101\n5 A enter b1 customer\n5 A enter b1 101\n"
+    assert whose(call_of(began + "35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n" + rest)) == owner
+    assert whose(call_of(began + rest)) == owner
+
+
+def test_who_talked_after_the_transfer_has_the_call_whatever_its_hangup_names() -> None:
+    table = "0 A start\n0.5 A dial 101\n5 A enter b1 customer\n5 A enter b1 101\n35 A close b1\n35.1 A dial 102\n"
+    fetched = table + "38 A enter b2 customer\n38 A enter b2 103\n50 A close b2\n50.4 A hangup 102 internal answered"
+    assert whose(call_of(fetched)) == "103"
+
+
 def test_an_outgoing_call_is_the_callers_answered_or_not() -> None:
     assert whose(call_of("0 A dial 101 out\n9 A hangup 102")) == "101"
     assert whose(call_of("0 A dial 101 out\n9 A hangup 101 answered")) == "101"

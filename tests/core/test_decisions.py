@@ -9,7 +9,7 @@ import pytest
 from core.call import Call, fold, initial
 from core.conclusions import PART_TO_HANGUP_MS
 from core.decisions import ARRIVAL_LAGS_MS, ENDS_ALONE, PARTED_BEFORE_MS, Limits, complete, decide, hold_ends_ms, next_deadline
-from core.events import CallOverdue, CallSettled, CallWrittenOff, TimeFact
+from core.events import CallOverdue, CallSettled, CallWrittenOff, ConsultationObserved, TimeFact
 from core.lifecycle import Phase
 from tests.scenario import call_of, events, ms, seconds
 
@@ -128,6 +128,10 @@ def test_deciding_again_after_evolving_decides_nothing() -> None:
             "he was parked: whoever fetched him may be told in a moment",
             PARTED + "35 A enter b2 customer\n37 A close b2\n37.4 A hangup 101 answered end=37",
         ),
+        (
+            "the end of his bridge overtook his leaving it, and may have overtaken what he entered next",
+            TALK + "35 A leave b1 101\n35 A close b1\n35.4 A hangup 101 answered\n35.9 A leave b1 customer",
+        ),
         ("what is told of bridges lags behind the hangup", TALK + "34 A hangup 101 answered end=33\n35 A close b1"),
     ],
 )
@@ -151,6 +155,15 @@ def test_what_leaves_a_call_incomplete(why: str, table: str) -> None:
 )
 def test_what_makes_a_call_complete(table: str) -> None:
     assert complete(call_of(table)) != ""
+
+
+def test_whom_a_transfers_leg_names_is_waited_for_until_a_bridge_tells_of_him() -> None:
+    def leg(extension: str, *, answered: bool = True) -> ConsultationObserved:
+        return ConsultationObserved(heard_ms=ms(20), leg="L", extensions=(extension,), answered=answered, ended_ms=ms(20))
+
+    assert complete(call_of(ANSWERED, leg("102"))) == ""
+    assert complete(call_of(ANSWERED, leg("101")))
+    assert complete(call_of(ANSWERED, leg("102", answered=False)))
 
 
 def test_an_outgoing_call_waits_whether_its_customer_was_handed_on() -> None:

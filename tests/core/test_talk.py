@@ -132,6 +132,13 @@ def test_a_closed_bridge_has_let_everybody_go() -> None:
     assert stays(table) == [("A-101", 5, 8), ("A", 5, 9), ("A-102", 5, None)]
 
 
+def test_whoever_was_not_heard_to_leave_before_the_bridge_closed_is_remembered() -> None:
+    table = "5 A enter b1 101\n5 A enter b1 customer\n8 A leave b1 101\n9 A close b1"
+    for late in ("", "\n9.5 A leave b1 customer"):
+        found = bridges_of(events(table + late)).stays
+        assert [(stay.channel, stay.left_ms, stay.unparted) for stay in found] == [("A-101", ms(8), False), ("A", ms(9), True)]
+
+
 def test_an_enter_that_comes_after_its_bridge_closed_is_over_at_once() -> None:
     assert stays("9 A close b1\n9.4 A enter b1 101") == [("A-101", 9, 9)]
 

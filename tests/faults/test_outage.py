@@ -37,7 +37,7 @@ SETTLED_MS = 10_000
 
 SLACK, ASKED_FOR_S = 2.0, 75.0
 QUIET_WITHIN_S = 20.0
-"""The backlog is recorded within twice what the limits allow and the minute that MoySklad asks for in its answers (1074)."""
+"""The backlog is recorded within twice what the limits allow, and a minute more: breakers open one after another."""
 
 USER_TOKEN_WEIGHT = 3
 NO_CLIENTS: Mapping[str, Any] = {

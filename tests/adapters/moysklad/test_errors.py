@@ -47,7 +47,7 @@ def test_refused_without_a_code_is_judged_by_its_status(status: int, kind: str) 
         (401, 1048, False, 60_000),
         (412, 1065, False, 300),
         (409, 1065, False, 300),
-        (503, 1074, True, 60_000),
+        (503, 1074, True, None),
         (503, 1095, True, 60_000),
         (429, 1095, False, 60_000),
         (500, 1999, True, None),
