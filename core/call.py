@@ -59,7 +59,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
 
     ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
-    heard to stop ringing, and when. ``inner``: the extension that calls another one.
+    heard to stop ringing, and when. ``inner``: the extension that calls another one. ``certainly_leg``: no dial makes it a call.
     """
 
     enterprise: Enterprise
@@ -84,6 +84,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     click: ClickJoined | None = None
     recordings: tuple[str, ...] = ()
     absorbed_into: str = ""
+    certainly_leg: bool = False
     settled_ms: int | None = None
     overdue_ms: int | None = None
     remote: Remote = Remote()
@@ -336,9 +337,11 @@ def _dialled(call: Draft, event: DialObserved) -> None:
 def _move_on_its_own(call: Draft, trigger: Trigger) -> None:
     """Move a call that was wrongly taken for a leg or for an internal one; if its end is known already, it ends at once."""
     before = call.phase
+    if call.certainly_leg and trigger is Trigger.DIAL:
+        return
     _move(call, trigger)
     if before in (Phase.ABSORBED, Phase.INTERNAL_ENDED) and call.phase is not before:
-        call.absorbed_into = ""
+        call.absorbed_into, call.certainly_leg = "", False
         if call.hangup is not None:
             _move(call, Trigger.HANG_UP)
 
@@ -454,11 +457,11 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
 
 
 def _absorbed(call: Draft, event: LegAbsorbed) -> None:
-    if call.arrival_ms is not None or any(dial.direction is not INTERNAL for dial in call.dials):
+    if call.arrival_ms is not None or (not event.certain and any(dial.direction is not INTERNAL for dial in call.dials)):
         return  # it came in from outside itself: whoever took it for a leg had not heard that yet
     _move(call, Trigger.ABSORB)
     if call.phase is Phase.ABSORBED:
-        call.absorbed_into = event.into
+        call.absorbed_into, call.certainly_leg = event.into, call.certainly_leg or event.certain
 
 
 def _consulted(call: Draft, event: ConsultationObserved) -> None:
