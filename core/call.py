@@ -49,7 +49,7 @@ from core.events import (
 )
 from core.hangups import AMI_WIRE, better_hangup, hangup_beside, is_ami, is_own_telephone
 from core.lifecycle import LIVE, RINGING, TALKING, Phase, Trigger, next_phase
-from core.phone import as_extension, is_external_number
+from core.phone import as_extension, is_external_number, is_helper, strip_technology
 from core.remote import Remote, RemoteDraft
 from core.talk import Bridges, Parties, Talk
 from core.values import ANONYMOUS, INCOMING, INTERNAL, OUTGOING, CallId, Direction, Enterprise
@@ -59,7 +59,8 @@ class _Known(Struct, gc=False, omit_defaults=True):
     """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
 
     ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
-    heard to stop ringing, and when. ``inner``: the extension that calls another one. ``certainly_leg``: no dial makes it a call.
+    heard to stop ringing, and when. ``inner``: the extension that calls another one. ``own``: who its own channel
+    belongs to, as that tells of itself. ``certainly_leg``: no dial makes it a call.
     """
 
     enterprise: Enterprise
@@ -73,6 +74,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     arrival_ms: int | None = None
     number: str = ANONYMOUS
     inner: str = ""
+    own: str = ""
     trunk: str = ""
     dials: tuple[Dial, ...] = ()
     stopped: tuple[tuple[str, int], ...] = ()
@@ -138,7 +140,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
                 return dial.extensions[0]
         if self.hangup is not None and self.hangup.extensions:
             return self.hangup.extensions[0]
-        return self.click.extension if self.click is not None else ""
+        return self.click.extension if self.click is not None else self.own
 
     @property
     def rung(self) -> tuple[str, ...]:
@@ -357,6 +359,13 @@ def _card_requested(call: Draft, event: CardRequested) -> None:
         _move(call, Trigger.DIAL)
 
 
+def _named(call: Draft, event: CallerIdObserved) -> None:
+    """The telephone that the call's own channel belongs to; of a Local channel the name tells whom it leads to."""
+    if event.channel == call.id and not call.own and not event.channel_name.startswith("Local/"):
+        call.known = None
+        call.own = "" if is_helper(event.channel_name) else as_extension(strip_technology(event.channel_name))
+
+
 def _ring_ended(call: Draft, event: RingEnded) -> None:
     call.stopped = (*call.stopped, *((each, event.heard_ms) for each in event.extensions))
 
@@ -532,7 +541,7 @@ STEPS: Final[Mapping[type[Event], tuple[Step, ...]]] = {
     BridgeLeft: (_heard, _left, _follow),
     BridgeClosed: (_heard, _closed, _follow),
     HangupObserved: (_hung_up,),
-    CallerIdObserved: (_heard,),
+    CallerIdObserved: (_heard, _named),
     BridgeOpened: (_heard,),  # who is in a bridge is told by its own events
     HandoverObserved: (_heard,),
     # what the house concluded
