@@ -85,6 +85,11 @@ class Leg:
         """Whether it is still being called."""
         return not self.status
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether somebody outside answered."""
+        return self.side is Side.OUTSIDE and self.status == ANSWERED
+
 
 def leg_end(leg: Leg) -> Outcome:
     """The first table: why this leg did not get through."""

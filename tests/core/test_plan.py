@@ -397,6 +397,29 @@ def test_an_outgoing_call_that_is_sent_on_stays_one_call_whatever_the_customer_s
     assert scenario.screens() == {}
 
 
+def test_an_outgoing_call_whose_customer_is_left_to_another_customer_ends_when_he_leaves() -> None:
+    table = """
+        0     B  start
+        0     B  dial   101
+        2     B  enter  b1 customer number=+375290000002
+        2     B  enter  b1 101
+        10    A  dial   101 out
+        12    A  enter  b2 101
+        12    A  enter  b2 customer
+        20    B  leave  b1 customer number=+375290000002
+        20    A  leave  b2 101
+        20    B  enter  b2 customer number=+375290000002
+        20    B  leave  b1 101
+        20.4  A  hangup 101 out answered
+        60    A  leave  b2 customer
+        60    B  leave  b2 customer number=+375290000002
+        60.4  B  hangup 101 answered number=+375290000002
+    """
+    scenario = known(table).finished()
+    ends = {row.external_id: (row.extension, seconds(row.end_ms or 0)) for row in scenario.rows}
+    assert ends == {"0367-A": ("101", 60.0), "0367-B": ("101", 60.0)}
+
+
 def test_an_attended_transfer_moves_the_card_and_the_call_and_the_consultation_is_not_sent() -> None:
     table = (
         TALK
