@@ -200,6 +200,9 @@ def _on_dial_begin(desk: Desk, message: Mapping[str, Any]) -> None:
         trunk=called.party.who if outside else "",
         own=_is_own(desk, track, source),
     )
+    if leg.side is Side.PHONE and _is_consulted(desk, track, source):
+        desk.put(replace(track, legs=(*track.legs, replace(leg, own=True))))  # it does not ring for the customer, or not yet
+        return
     desk.begin(_directed(desk, track, source, leg, number), leg)
 
 
@@ -209,6 +212,13 @@ def _is_own(desk: Desk, track: Track, source: Channel | None) -> bool:
         return True
     other = desk.other_half(source)
     return other is not None and any(leg.own and leg.channel == other.id for leg in track.legs)
+
+
+def _is_consulted(desk: Desk, track: Track, source: Channel | None) -> bool:
+    """Whether it is the telephone of a colleague who is asked by whoever talks with the customer and pressed a key for that
+    (``atxfer``): he is called through a Local channel that nobody dialled."""
+    other = desk.other_half(source) if source is not None else None
+    return bool(track.talked) and other is not None and all(leg.channel != other.id for leg in track.legs)
 
 
 def _directed(desk: Desk, track: Track, source: Channel | None, leg: Leg, number: str) -> Track:
@@ -263,7 +273,7 @@ def _on_dial_end(desk: Desk, message: Mapping[str, Any]) -> None:
     if leg is None or not leg.is_open:
         return
     track = desk.end_leg(track, replace(leg, status=status))
-    if leg.asked or status == CANCELLED:
+    if leg.asked or status == CANCELLED or (leg.own and track.talked):
         return
     who = "external" if track.direction is Direction.OUTGOING and leg.side is Side.OUTSIDE else leg.who
     refused = HungUp(by=who, at_ms=desk.at_ms) if status in _REFUSED else None
