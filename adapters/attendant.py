@@ -156,6 +156,10 @@ class Joining(Protocol):
         """Whether a call of it may turn out to be a click's: then what it says of itself is not to be believed alone."""
         ...
 
+    def may_be_leg(self, enterprise: str, call: str) -> bool:
+        """Whether the call may turn out to be a leg of another one, though its dial looks like a customer's: the same holds."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
@@ -360,9 +364,12 @@ class Attendant:
         return Again()
 
     def _speaks_for_itself(self, call: Call, now_ms: int) -> bool:
-        """Whether a live call's cards need no bridges: what was just heard of it is its own, and it is nobody's click."""
-        fresh = call.is_live and now_ms - (call.last_heard_ms or 0) < FRESH_MS
-        return fresh and self._joining is not None and not self._joining.may_be_clicks(call.enterprise)
+        """Whether a live call's cards need no bridges: what was just heard of it is its own, and it is nobody's click or leg."""
+        if self._joining is None or not call.is_live or now_ms - (call.last_heard_ms or 0) >= FRESH_MS:
+            return False
+        if call.arrival_ms is None and self._joining.may_be_leg(call.enterprise, call.id):
+            return False
+        return not self._joining.may_be_clicks(call.enterprise)
 
     def _look(self, known: Known, settings: Settings, now_ms: int, judging: bool) -> _Seen:
         """What is to be done, and what time has decided before. ``judging``: all is joined, so that time may decide."""

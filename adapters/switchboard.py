@@ -209,6 +209,10 @@ class Switchboard:
         """See ``adapters.attendant.Joining``."""
         return self._unjoined is None or self._unjoined.may_be_clicks(enterprise)
 
+    def may_be_leg(self, enterprise: str, call: str) -> bool:
+        """See ``adapters.attendant.Joining``."""
+        return self._unjoined is not None and self._unjoined.may_be_leg(enterprise, call)
+
     async def run(self) -> None:
         """Follow until cancelled. While the database is away it waits, says so, and goes on where it was."""
         wake = self._store.subscribe()
@@ -396,14 +400,14 @@ class Switchboard:
         return [
             replace(asked[stream], hangup=hangup)
             for stream, recorded in held.items()
-            for hangup in evidence_in(map(_observation, recorded))
+            for hangup in evidence_in(map(_observation, recorded), certain=asked[stream].certain)
         ]
 
     def _absorb(self, enterprise: str, finding: Absorb, heard_ms: int) -> list[Append]:
         leg = StreamId(enterprise=enterprise, name=f"call/{finding.leg}")
         into = StreamId(enterprise=enterprise, name=f"call/{finding.into}")
-        absorbed = LegAbsorbed(heard_ms=heard_ms, wire=OURS, into=finding.into, why=finding.why)
-        items = [self._copy(leg, f"absorbed:{finding.into}", absorbed)]
+        absorbed = LegAbsorbed(heard_ms=heard_ms, wire=OURS, into=finding.into, why=finding.why, certain=finding.certain)
+        items = [self._copy(leg, f"absorbed:{finding.into}{':certain' if finding.certain else ''}", absorbed)]
         if finding.hangup is not None:
             consultation = ConsultationObserved(
                 heard_ms=finding.hangup.heard_ms,

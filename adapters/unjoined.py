@@ -13,7 +13,7 @@ from typing import Final
 from adapters.tail import Tail
 from core.clicks import CALL_WITHIN_MS, OriginateStarted
 from core.clicks import STREAM as CLICKS
-from core.events import OBSERVATIONS, HangupObserved
+from core.events import OBSERVATIONS, BridgeEntered, HangupObserved
 from core.ports import RecordedEvent
 from core.values import Direction
 
@@ -29,6 +29,9 @@ CLICKED_MS: Final = CALL_WITHIN_MS + 30_000
 
 LOOK_MS: Final = 1_000
 """Between two questions to the database for clicks that other instances recorded."""
+
+MOST_BRIDGED: Final = 20_000
+"""Channels remembered that were in a bridge: an hour of a thousand busy enterprises and more."""
 
 _OBSERVATIONS: Final = frozenset(kind.type for kind in OBSERVATIONS)
 
@@ -47,6 +50,7 @@ class Unjoined:
         self._waiting: dict[str, deque[int]] = {}
         self._count = 0
         self._blind_until = 0
+        self._bridged: dict[tuple[str, str], None] = {}
         self._clicked: dict[str, int] = {}
         self._clicks_as_of = 0
         self._asked_ms: int | None = None
@@ -77,6 +81,11 @@ class Unjoined:
         started_ms = self._clicked.get(enterprise)
         return started_ms is not None and self._now_ms() - started_ms < CLICKED_MS
 
+    def may_be_leg(self, enterprise: str, call: str) -> bool:
+        """Whether the call's channel was in a bridge: then it may be another call's customer who was sent on (rule 2 of
+        ``core/legs.py``). Of what other instances recorded nothing is known here."""
+        return (enterprise, call) in self._bridged
+
     def asks_for_clicks(self, position: int) -> bool:
         """Whether it is time to ask for clicks of other instances: there may be some, and all that they recorded is joined."""
         if self._clicks_as_of == self._tail.breaks or not 0 <= self._tail.since <= position:
@@ -100,6 +109,10 @@ class Unjoined:
             elif event.type in _OBSERVATIONS and not _is_customers_end(event):
                 self._waiting.setdefault(enterprise, deque()).append(event.position)
                 self._count += 1
+                if event.type == BridgeEntered.type:
+                    self._bridged[enterprise, event.data.get("channel", "")] = None
+        while len(self._bridged) > MOST_BRIDGED:
+            del self._bridged[next(iter(self._bridged))]
         if self._count > MOST:
             self._waiting.clear()
             self._count, self._blind_until = 0, self._tail.last

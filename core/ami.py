@@ -107,10 +107,20 @@ def _on_hangup_request(desk: Desk, message: Mapping[str, Any]) -> None:
         return
     if channel.id == track.customer and _turns_away(track, channel, message):
         desk.put(replace(track, turned_away=True))
-    elif desk.is_customer(track, real):
-        desk.asked_to_hang_up(track, "external")
-    elif channel.id == track.id or channel.bridge or (leg is not None and (leg.is_open or leg.own)):
-        desk.asked_to_hang_up(track, real.party.who if real.party.side is Side.PHONE or leg is None else leg.who)
+        return
+    is_customer = desk.is_customer(track, real)
+    if is_customer or channel.id == track.id or channel.bridge or (leg is not None and (leg.is_open or leg.own)):
+        others = "external" if leg is None else leg.who
+        by = "external" if is_customer else real.party.who if real.party.side is Side.PHONE else others
+        for each in [track, *_brought_along(desk, track, channel)]:
+            desk.asked_to_hang_up(each, by)
+
+
+def _brought_along(desk: Desk, track: Track, channel: Channel) -> list[Track]:
+    """Calls whose customers are in the same bridge, brought together with this call's."""
+    here = set(desk.bridges[channel.bridge].members) if channel.bridge in desk.bridges else set()
+    others = (each for each in desk.tracks.values() if each.id != track.id and not each.done)
+    return [each for each in others if any(leg.is_reached and leg.channel in here for leg in each.legs)]
 
 
 def _turns_away(track: Track, channel: Channel, message: Mapping[str, Any]) -> bool:
@@ -157,7 +167,7 @@ def _on_hangup(desk: Desk, message: Mapping[str, Any]) -> None:
                 track = desk.end_leg(track, replace(gone, status=GONE))
         if channel.id == track.id:
             track = desk.put(replace(track, cause=number_in(message, "Cause")))
-        if channel.call == track.id or channel.id in (track.id, track.customer):
+        if channel.call == track.id or channel.id in (track.id, track.customer) or (leg is not None and leg.is_reached):
             desk.over(track)
     done = desk.tracks.get(channel.call)
     if done is not None and done.done:
@@ -190,6 +200,9 @@ def _on_dial_begin(desk: Desk, message: Mapping[str, Any]) -> None:
         trunk=called.party.who if outside else "",
         own=_is_own(desk, track, source),
     )
+    if leg.side is Side.PHONE and _is_consulted(desk, track, source):
+        desk.put(replace(track, legs=(*track.legs, replace(leg, own=True))))  # it does not ring for the customer, or not yet
+        return
     desk.begin(_directed(desk, track, source, leg, number), leg)
 
 
@@ -199,6 +212,13 @@ def _is_own(desk: Desk, track: Track, source: Channel | None) -> bool:
         return True
     other = desk.other_half(source)
     return other is not None and any(leg.own and leg.channel == other.id for leg in track.legs)
+
+
+def _is_consulted(desk: Desk, track: Track, source: Channel | None) -> bool:
+    """Whether it is the telephone of a colleague who is asked by whoever talks with the customer and pressed a key for that
+    (``atxfer``): he is called through a Local channel that nobody dialled."""
+    other = desk.other_half(source) if source is not None else None
+    return bool(track.talked) and other is not None and all(leg.channel != other.id for leg in track.legs)
 
 
 def _directed(desk: Desk, track: Track, source: Channel | None, leg: Leg, number: str) -> Track:
@@ -253,7 +273,7 @@ def _on_dial_end(desk: Desk, message: Mapping[str, Any]) -> None:
     if leg is None or not leg.is_open:
         return
     track = desk.end_leg(track, replace(leg, status=status))
-    if leg.asked or status == CANCELLED:
+    if leg.asked or status == CANCELLED or (leg.own and track.talked):
         return
     who = "external" if track.direction is Direction.OUTGOING and leg.side is Side.OUTSIDE else leg.who
     refused = HungUp(by=who, at_ms=desk.at_ms) if status in _REFUSED else None

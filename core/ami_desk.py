@@ -266,6 +266,8 @@ class Desk:
             return
         if track.direction is Direction.INCOMING and track.customer in self.channels:
             return
+        if track.direction is Direction.OUTGOING and any(leg.channel in self.channels for leg in track.legs if leg.is_reached):
+            return  # whom it had reached was brought together with another call's customer: his channel is that call's now
         if left and track.direction is not Direction.INCOMING:
             return
         first = track.pending.over_ms is None

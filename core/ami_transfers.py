@@ -54,9 +54,13 @@ def _on_attended_transfer(desk: Desk, message: Mapping[str, Any]) -> None:
     rung = [leg for leg in second.legs if leg.is_open] if second is not None and not target else []
     target = target or (rung[0].who if rung else said(message, "SecondTransfererConnectedLineNum"))
     track = _hand_over(desk, calls, "attended", who_is(desk, message, "OrigTransferer"), target)
-    if track is not None and second is not None and track.id != second.id:
-        for leg in rung:  # it was transferred while it still rang: it rings for the customer from now on
-            track = desk.begin(track, leg)
+    if track is None or second is None:
+        return
+    if track.id == second.id:  # the consultation was one of the customer's call itself (a key was pressed)
+        rung = [leg for leg in track.legs if leg.is_open and leg.own]
+        track = desk.put(replace(track, legs=tuple(leg for leg in track.legs if leg not in rung)))
+    for leg in rung:  # it was transferred while it still rang: it rings for the customer from now on
+        track = desk.begin(track, replace(leg, own=False))
 
 
 def _on_pickup(desk: Desk, message: Mapping[str, Any]) -> None:

@@ -63,7 +63,8 @@ RANG_BEFORE: Final = "RANG BEFORE"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One telephone or trunk that was dialled. ``channel`` is its own, ``by`` the one that dialled it; ``who``: the extension, or
-    the number that ``trunk`` was asked for; ``own``: the first leg of a click-to-call, which calls and is not called.
+    the number that ``trunk`` was asked for; ``own``: it does not ring for the other side of the call: the first leg of a
+    click-to-call, which calls and is not called, or of a colleague who is only asked.
 
     ``status`` is DialStatus, empty while it goes on; ``sip`` the SIP answer; ``asked``: its side asked to hang up.
     """
@@ -84,6 +85,11 @@ class Leg:
     def is_open(self) -> bool:
         """Whether it is still being called."""
         return not self.status
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether somebody outside answered."""
+        return self.side is Side.OUTSIDE and self.status == ANSWERED
 
 
 def leg_end(leg: Leg) -> Outcome:

@@ -49,7 +49,7 @@ from core.events import (
 )
 from core.hangups import AMI_WIRE, better_hangup, hangup_beside, is_ami, is_own_telephone
 from core.lifecycle import LIVE, RINGING, TALKING, Phase, Trigger, next_phase
-from core.phone import as_extension, is_external_number
+from core.phone import as_extension, is_external_number, is_helper, strip_technology
 from core.remote import Remote, RemoteDraft
 from core.talk import Bridges, Parties, Talk
 from core.values import ANONYMOUS, INCOMING, INTERNAL, OUTGOING, CallId, Direction, Enterprise
@@ -59,7 +59,8 @@ class _Known(Struct, gc=False, omit_defaults=True):
     """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
 
     ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
-    heard to stop ringing, and when. ``inner``: the extension that calls another one.
+    heard to stop ringing, and when. ``inner``: the extension that calls another one. ``own``: who its own channel
+    belongs to, as that tells of itself. ``certainly_leg``: no dial makes it a call.
     """
 
     enterprise: Enterprise
@@ -73,6 +74,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     arrival_ms: int | None = None
     number: str = ANONYMOUS
     inner: str = ""
+    own: str = ""
     trunk: str = ""
     dials: tuple[Dial, ...] = ()
     stopped: tuple[tuple[str, int], ...] = ()
@@ -84,6 +86,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     click: ClickJoined | None = None
     recordings: tuple[str, ...] = ()
     absorbed_into: str = ""
+    certainly_leg: bool = False
     settled_ms: int | None = None
     overdue_ms: int | None = None
     remote: Remote = Remote()
@@ -137,7 +140,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
                 return dial.extensions[0]
         if self.hangup is not None and self.hangup.extensions:
             return self.hangup.extensions[0]
-        return self.click.extension if self.click is not None else ""
+        return self.click.extension if self.click is not None else self.own
 
     @property
     def rung(self) -> tuple[str, ...]:
@@ -331,9 +334,11 @@ def _dialled(call: Draft, event: DialObserved) -> None:
 def _move_on_its_own(call: Draft, trigger: Trigger) -> None:
     """Move a call that was wrongly taken for a leg or for an internal one; if its end is known already, it ends at once."""
     before = call.phase
+    if call.certainly_leg and trigger is Trigger.DIAL:
+        return
     _move(call, trigger)
     if before in (Phase.ABSORBED, Phase.INTERNAL_ENDED) and call.phase is not before:
-        call.absorbed_into = ""
+        call.absorbed_into, call.certainly_leg = "", False
         if call.hangup is not None:
             _move(call, Trigger.HANG_UP)
 
@@ -347,6 +352,13 @@ def _card_requested(call: Draft, event: CardRequested) -> None:
     if call.phase is Phase.UNHEARD:
         call.dials = (Dial(direction=event.direction, extensions=event.extensions, heard_ms=event.heard_ms),)
         _move(call, Trigger.DIAL)
+
+
+def _named(call: Draft, event: CallerIdObserved) -> None:
+    """The telephone that the call's own channel belongs to; of a Local channel the name tells whom it leads to."""
+    if event.channel == call.id and not call.own and not event.channel_name.startswith("Local/"):
+        call.known = None
+        call.own = "" if is_helper(event.channel_name) else as_extension(strip_technology(event.channel_name))
 
 
 def _ring_ended(call: Draft, event: RingEnded) -> None:
@@ -449,11 +461,11 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
 
 
 def _absorbed(call: Draft, event: LegAbsorbed) -> None:
-    if call.arrival_ms is not None or any(dial.direction is not INTERNAL for dial in call.dials):
+    if call.arrival_ms is not None or (not event.certain and any(dial.direction is not INTERNAL for dial in call.dials)):
         return  # it came in from outside itself: whoever took it for a leg had not heard that yet
     _move(call, Trigger.ABSORB)
     if call.phase is Phase.ABSORBED:
-        call.absorbed_into = event.into
+        call.absorbed_into, call.certainly_leg = event.into, call.certainly_leg or event.certain
 
 
 def _consulted(call: Draft, event: ConsultationObserved) -> None:
@@ -524,7 +536,7 @@ STEPS: Final[Mapping[type[Event], tuple[Step, ...]]] = {
     BridgeLeft: (_heard, _left, _follow),
     BridgeClosed: (_heard, _closed, _follow),
     HangupObserved: (_hung_up,),
-    CallerIdObserved: (_heard,),
+    CallerIdObserved: (_heard, _named),
     BridgeOpened: (_heard,),  # who is in a bridge is told by its own events
     HandoverObserved: (_heard,),
     # what the house concluded

@@ -184,11 +184,15 @@ class CardRequested(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegAbsorbed(Observation):
-    """This call turned out to be a leg of another one (a consultation, a service channel); ``into`` is that call's id."""
+    """This call turned out to be a leg of another one (a consultation, a service channel); ``into`` is that call's id.
+
+    ``certain``: whatever its dials say. Only that it came in from outside itself is proof to the contrary.
+    """
 
     type: ClassVar[str] = "leg_absorbed"
     into: str
     why: str = ""
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

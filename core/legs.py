@@ -5,8 +5,8 @@ its start, dial and hangup). Everything else is joined to it by what the wire pr
 
 1. a bridge that holds a call's anchor belongs to the call;
 2. a trunk's channel in a bridge that belongs to a call is the customer's leg of it, unless it anchors a customer's call
-   itself (what it dials inside, when it was sent on, is none); an employee's channel is not: the employee may take part in
-   another call next;
+   itself (what it dials when it was sent on is none, whatever its CallType says); an employee's channel is not: the employee
+   may take part in another call next;
 3. every bridge that leg enters belongs to the call too (the customer of an outgoing call is transferred);
 4. an internal call that shares a bridge with a customer's call was its consultation, and is absorbed by it;
 5. a hangup with CallType 2 that names a customer who has a call of his own at that time is that call's leg
@@ -45,9 +45,11 @@ LONGEST_MS: Final = 86_400_000
 
 
 class Kind(StrEnum):
-    """What is known of a call's nature. ``DOUBTFUL``: only a CallType 2 hangup with a customer's number was heard."""
+    """What is known of a call's nature. ``ARRIVED``: a customer's, heard to come in from outside, so that it is nobody's leg.
+    ``DOUBTFUL``: only a CallType 2 hangup with a customer's number was heard."""
 
     CUSTOMER = "customer"
+    ARRIVED = "arrived"
     INTERNAL = "internal"
     DOUBTFUL = "doubtful"
 
@@ -89,7 +91,8 @@ class Link:
 class Absorb:
     """``leg`` is a call that turned out to be part of ``into``. ``hangup`` carries rule 5's evidence, if it was that.
 
-    ``told_before``: the evidence was heard before the call was: it is in the leg's own stream.
+    ``told_before``: the evidence was heard before the call was: it is in the leg's own stream. ``certain``: its own dials, though
+    they look like a customer's call, are no proof to the contrary.
     """
 
     leg: str
@@ -97,12 +100,21 @@ class Absorb:
     why: str
     hangup: HangupObserved | None = None
     told_before: bool = False
+    certain: bool = False
 
 
-def evidence_in(history: Iterable[Event | None]) -> list[HangupObserved]:
-    """The hangups of a leg that are evidence by rule 5 (:attr:`Absorb.told_before`)."""
-    hangups = [event for event in history if isinstance(event, HangupObserved) and event.direction is Direction.INTERNAL]
+def evidence_in(history: Iterable[Event | None], *, certain: bool = False) -> list[HangupObserved]:
+    """The hangups of a leg that are evidence by rule 5 (:attr:`Absorb.told_before`), or all of them of a certain leg."""
+    hangups = [event for event in history if isinstance(event, HangupObserved)]
+    if certain:
+        return [_as_evidence(hangup) for hangup in hangups]
+    hangups = [hangup for hangup in hangups if hangup.direction is Direction.INTERNAL]
     return [hangup for hangup in hangups if customer_digits(hangup.number)]
+
+
+def _as_evidence(hangup: HangupObserved) -> HangupObserved:
+    """Extensions of what went out name who dialled."""
+    return replace(hangup, extensions=()) if hangup.direction is Direction.OUTGOING else hangup
 
 
 Finding = Link | Absorb
@@ -123,9 +135,10 @@ def hear(legs: Legs, stream: str, event: Event) -> tuple[Legs, tuple[Finding, ..
     legs, links = _join(legs)
     if kind == "bridge":
         legs = _still_up(legs, stream, event.heard_ms)
+    legs, handed_on = _absorb_handed_on(legs, kind, name, event) if kind != "channel" else (legs, ())
     legs, absorbed = _absorb_consultations(legs)
     legs, parasites = _absorb_parasites(legs, name, event) if kind == "call" else (legs, ())
-    return legs, (*links, *absorbed, *parasites)
+    return legs, (*links, *handed_on, *absorbed, *parasites)
 
 
 def _with_member(legs: Legs, bridge: str, event: BridgeEntered | BridgeLeft) -> Legs:
@@ -155,8 +168,9 @@ def _with_call(legs: Legs, call: str, event: Observation) -> Legs:
     began_ms, ended_ms = up_ms(event)
     if known is None:
         known = KnownCall(id=call, kind=kind, first_ms=began_ms)
-    elif kind is Kind.CUSTOMER:
-        known = replace(known, kind=kind, absorbed=False)  # nobody's leg, whatever it was taken for
+    elif kind in (Kind.CUSTOMER, Kind.ARRIVED):
+        # Nobody's leg, whatever it was taken for.
+        known = replace(known, kind=known.kind if known.kind is Kind.ARRIVED else kind, absorbed=False)
     elif kind is Kind.INTERNAL and known.kind is Kind.DOUBTFUL:
         known = replace(known, kind=kind)
     known = replace(known, number=known.number or number, first_ms=min(known.first_ms, began_ms))
@@ -179,7 +193,9 @@ def up_ms(event: Observation) -> tuple[int, int]:
 
 def _nature(event: Observation) -> tuple[Kind | None, str]:
     match event:
-        case ArrivalObserved() | CardRequested():
+        case ArrivalObserved():
+            return Kind.ARRIVED, customer_digits(event.number)
+        case CardRequested():
             return Kind.CUSTOMER, customer_digits(event.number)
         case DialObserved() | HangupObserved() if event.direction is not Direction.INTERNAL:
             return Kind.CUSTOMER, customer_digits(event.number)
@@ -223,7 +239,7 @@ def _join(legs: Legs) -> tuple[Legs, tuple[Link, ...]]:
             for call in links.get(f"bridge/{bridge}", frozenset()):
                 for channel, trunk in members.items():
                     own = legs.calls.get(channel)
-                    if trunk and (own is None or own.kind is Kind.INTERNAL):
+                    if trunk and (own is None or _may_be_sent_on(own, legs.calls.get(call))):
                         link(f"channel/{channel}", call)
     return replace(legs, links=links), tuple(fresh)
 
@@ -231,8 +247,46 @@ def _join(legs: Legs) -> tuple[Legs, tuple[Link, ...]]:
 def _still_up(legs: Legs, bridge: str, heard_ms: int) -> Legs:
     """Whose bridges are told is up, though its own hangup was heard: who called is out of it, and the customer talks on."""
     known = [legs.calls[call] for call in sorted(legs.links.get(bridge, ())) if call in legs.calls]
-    up = [call for call in known if call.kind is Kind.CUSTOMER and call.ended_ms is not None and call.ended_ms < heard_ms]
+    up = [call for call in known if _is_customers(call) and call.ended_ms is not None and call.ended_ms < heard_ms]
     return replace(legs, calls={**legs.calls, **{call.id: replace(call, ended_ms=heard_ms) for call in up}}) if up else legs
+
+
+def _absorb_handed_on(legs: Legs, kind: str, heard: str, event: Observation) -> tuple[Legs, tuple[Absorb, ...]]:
+    """Rule 2: the customer whom somebody had called was sent on, and his channel dials, or hangs up, under its own id."""
+    calls = dict(legs.calls)
+    found: list[Absorb] = []
+    for channel in [heard] if kind == "call" else sorted(legs.members.get(heard, {})):
+        call, says = calls.get(channel), event if isinstance(event, DialObserved | HangupObserved) else None
+        if call is None or call.kind is not Kind.CUSTOMER or (call.absorbed and says is None):
+            continue
+        if (owner := _who_called(legs, call, says)) is None:
+            continue
+        calls[channel] = replace(call, absorbed=True)
+        hangup = _as_evidence(says) if isinstance(says, HangupObserved) else None
+        why = "its channel is the customer's, who was handed on"
+        found.append(Absorb(leg=channel, into=owner.id, why=why, hangup=hangup, told_before=says is None, certain=True))
+    return (replace(legs, calls=calls), tuple(found)) if found else (legs, ())
+
+
+def _who_called(legs: Legs, leg: KnownCall, says: DialObserved | HangupObserved | None) -> KnownCall | None:
+    """The call whose customer's channel this is. What looks like a call that comes in must be from that customer: somebody else
+    may have come in, and been brought together with him."""
+    linked = [legs.calls[each] for each in sorted(legs.links.get(f"channel/{leg.id}", ())) if each in legs.calls]
+    owners = [call for call in linked if call.id != leg.id and _is_customers(call)]
+    if says is None or says.direction is Direction.INCOMING:
+        owners = [call for call in owners if call.number and call.number == leg.number]
+    return owners[0] if len(owners) == 1 else None
+
+
+def _is_customers(call: KnownCall) -> bool:
+    return call.kind in (Kind.CUSTOMER, Kind.ARRIVED) and not call.absorbed
+
+
+def _may_be_sent_on(own: KnownCall, call: KnownCall | None) -> bool:
+    """Whether what a channel anchors may be no call, but the customer of an earlier one who was sent on."""
+    if own.kind is not Kind.CUSTOMER or call is None or not own.number:
+        return own.kind is Kind.INTERNAL
+    return own.number == call.number and own.first_ms >= call.first_ms and own.id != call.id
 
 
 def _absorb_consultations(legs: Legs) -> tuple[Legs, tuple[Absorb, ...]]:
@@ -241,7 +295,7 @@ def _absorb_consultations(legs: Legs) -> tuple[Legs, tuple[Absorb, ...]]:
     found: list[Absorb] = []
     for bridge in legs.members:
         sharing = [calls[call] for call in sorted(legs.links.get(f"bridge/{bridge}", ())) if call in calls]
-        customers = [call for call in sharing if call.kind is Kind.CUSTOMER]
+        customers = [call for call in sharing if _is_customers(call)]
         if len(customers) != 1:
             continue
         for call in sharing:
@@ -261,14 +315,14 @@ def _absorb_parasites(legs: Legs, heard: str, event: Observation) -> tuple[Legs,
         return legs, ()
     found: list[Absorb] = []
     hangup = event if isinstance(event, HangupObserved) and event.direction is Direction.INTERNAL else None
-    if call.kind is not Kind.CUSTOMER and hangup is not None:
+    if call.kind in (Kind.INTERNAL, Kind.DOUBTFUL) and hangup is not None:
         if owners := _told_owners(legs, call, hangup):
             # One owner: the hangup is evidence of who took over. Several: it is somebody's leg, but nobody's evidence.
             into, evidence = owners[-1].id, hangup if len(owners) == 1 else None
             calls[call.id] = replace(call, absorbed=True, number=customer_digits(hangup.number))
             why = "its hangup names a customer who has a call of his own"
             found.append(Absorb(leg=call.id, into=into, why=why, hangup=evidence))
-    elif call.kind is Kind.CUSTOMER and call.number:
+    elif _is_customers(call) and call.number:
         for other in list(calls.values()):
             if other.kind is Kind.DOUBTFUL and not other.absorbed and other.number == call.number:
                 owners = _owners(calls, other, other.number, other.first_ms, other.ended_ms or other.first_ms)
@@ -287,7 +341,7 @@ def _told_owners(legs: Legs, leg: KnownCall, hangup: HangupObserved) -> list[Kno
     if not number and hangup.number != ANONYMOUS:
         return []
     # Also a call whose own hangup came long ago: who called is out of it, and the customer talks on.
-    seen = [call for call in legs.calls.values() if call.id in met and call.kind is Kind.CUSTOMER and call.number == number]
+    seen = [call for call in legs.calls.values() if call.id in met and _is_customers(call) and call.number == number]
     if len(seen) == 1 or not number:
         return seen
     return _owners(legs.calls, leg, number, *up_ms(hangup))
@@ -300,7 +354,7 @@ def _owners(calls: Mapping[str, KnownCall], leg: KnownCall, number: str, began_m
             call
             for call in calls.values()
             if call.id != leg.id
-            and call.kind is Kind.CUSTOMER
+            and _is_customers(call)
             and call.number == number
             and call.first_ms <= ended_ms + PARASITE_WINDOW_MS
             and (call.ended_ms is None or call.ended_ms >= began_ms - PARASITE_WINDOW_MS)

@@ -167,10 +167,11 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
             return False
         outside = not looks_like_extension(strip_technology(stay.channel_name))
         if stay.channel == self.anchor:
-            return outside and self._is_theirs(stay)
-        return (outside and stay.caller_id not in self.dialled) or self._is_theirs(stay)
+            return outside and self.is_theirs(stay)
+        return (outside and stay.caller_id not in self.dialled) or self.is_theirs(stay)
 
-    def _is_theirs(self, stay: Stay) -> bool:
+    def is_theirs(self, stay: Stay) -> bool:
+        """Whether the channel shows the customer's number."""
         return self.number != ANONYMOUS and same_number(stay.caller_id, self.number)
 
     def extension(self, stay: Stay) -> str:
@@ -235,8 +236,8 @@ def handed_on_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
     """Where the customer of an outgoing call was without who called, or might be: handed on to somebody, or set aside.
 
     That is a bridge that somebody else was in, on a channel of his own (also who called, who took the customer back by another
-    one), or one that he came to from a bridge of who called, who never was in it. Only channels count that were heard: the
-    connected line may still name whoever had the call before.
+    one), or another customer, with whom he was brought together, or one that he came to from a bridge of who called, who never was
+    in it. Only channels count that were heard: the connected line may still name whoever had the call before.
     """
     known = [stay for stay in bridges.stays if stay.entered_ms is not None]
     callers = {stay.bridge for stay in known if stay.channel == parties.anchor}
@@ -244,7 +245,9 @@ def handed_on_stays(bridges: Bridges, parties: Parties) -> tuple[Stay, ...]:
     others = {stay.bridge for stay in known if stay.channel != parties.anchor and parties.who(stay) not in (None, *own)}
     customers = [stay for stay in known if stay.channel != parties.anchor and parties.who(stay) is None]
     came_along = any(stay.bridge in callers for stay in customers)
-    return tuple([stay for stay in customers if stay.bridge in others or (came_along and stay.bridge not in callers)])
+    strangers = {stay.bridge for stay in customers if not parties.is_theirs(stay)}
+    alone = [stay for stay in customers if stay.bridge in others or (came_along and stay.bridge not in callers)]
+    return (*alone, *[stay for stay in customers if stay.bridge in strangers and parties.is_theirs(stay) and stay not in alone])
 
 
 def is_handed_on(bridges: Bridges, parties: Parties) -> bool:

@@ -23,10 +23,10 @@ from tests.world import ENTERPRISE, World
 MINSK = ZoneInfo("Europe/Minsk")
 
 
-def lived(name: str, settings: Settings = SETTINGS) -> World:
-    """A recording as the service lived through it, to its end."""
+def lived(name: str, settings: Settings = SETTINGS, *, but: str = "") -> World:
+    """A recording as the service lived through it, to its end; ``but``: an event that was lost each time."""
     world = World(settings=settings)
-    for line in recording(name):
+    for line in [line for line in recording(name) if line.event != but]:
         signal = envelope(Wire.CALL_EVENT, {"event": line.event, "enterprise_number": ENTERPRISE, "raw": line.body})
         heard = parse(signal, heard_ms=line.at_ms, country="BY", zone=MINSK)
         world.hear(heard.stream, heard.event, digest=heard.digest)

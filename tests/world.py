@@ -185,8 +185,8 @@ class World:
         self.relayed[leg, call] = len(held)
 
     def _absorb(self, finding: Absorb) -> None:
-        absorbed = LegAbsorbed(heard_ms=self.now_ms, into=finding.into, why=finding.why)
-        before = evidence_in(self.streams[f"call/{finding.leg}"]) if finding.told_before else []
+        absorbed = LegAbsorbed(heard_ms=self.now_ms, into=finding.into, why=finding.why, certain=finding.certain)
+        before = evidence_in(self.streams[f"call/{finding.leg}"], certain=finding.certain) if finding.told_before else []
         self._append(f"call/{finding.leg}", absorbed)
         for hangup in before if finding.hangup is None else [finding.hangup]:
             consultation = ConsultationObserved(

@@ -340,6 +340,51 @@ async def attended_transfer(pbx: Exchange) -> Truth:
     return _incoming(leg, "answered", "101", "101 102", first=first)
 
 
+async def _asked_by_keys(pbx: Exchange) -> tuple[Leg, Leg, Leg]:
+    """101 presses *2 and 102, where it rings: the customer's leg and the two others."""
+    leg, first = await _picked_up(pbx, "74951110009")
+    first.press("*2")
+    await asyncio.sleep(1.0)  # while the PBX says "transfer"
+    first.press("102")
+    return leg, first, await pbx["102"].called()
+
+
+async def attended_transfer_by_keys(pbx: Exchange) -> Truth:
+    """101 asks 102 by pressing *2 and the number, and hands over by hanging up."""
+    pbx["102"].behave = answering(RINGS_S)
+    leg, first, second = await _asked_by_keys(pbx)
+    await second.until("up")
+    await _talk()
+    first.hang_up()
+    await _talk()
+    leg.hang_up()
+    await second.until("over")
+    return _incoming(leg, "answered", "101", "101 102", first=first)
+
+
+async def asked_by_keys_and_busy(pbx: Exchange) -> Truth:
+    """101 asks 102 by the same keys, who is busy, and goes on with the customer."""
+    pbx["102"].behave = refusing(486)
+    leg, first, _ = await _asked_by_keys(pbx)
+    await _talk(2.0)
+    leg.hang_up()
+    await first.until("over")
+    return _incoming(leg, "answered", "101", "101", first=first)
+
+
+async def attended_transfer_by_keys_while_it_rings(pbx: Exchange) -> Truth:
+    """101 asks 102 by the same keys and hangs up while it still rings: it rings for the customer from then on."""
+    pbx["102"].behave = answering(2.0)
+    leg, first, second = await _asked_by_keys(pbx)
+    await asyncio.sleep(RINGS_S)
+    first.hang_up()
+    await second.until("up")
+    await _talk()
+    leg.hang_up()
+    await second.until("over")
+    return _incoming(leg, "answered", "101 102", "101 102", first=first)
+
+
 async def hidden(pbx: Exchange) -> Truth:
     """A hidden caller is answered."""
     return await _answered(pbx, "74951110001", caller="anonymous")
@@ -413,7 +458,8 @@ PLAYS: Final[Mapping[str, Play]] = {
     for play in (
         answered, answered_and_hung_up, ring_group, ring_group_local, abandoned, nobody_answers, busy, busy_and_abandoned,
         declined, unreachable, no_room, sequential, follow_me, menu, queue, queue_local, queue_abandoned, queue_timeout, pickup,
-        blind_transfer, blind_transfer_by_keys, blind_transfer_unanswered, blind_transfer_returned, attended_transfer, hidden,
+        blind_transfer, blind_transfer_by_keys, blind_transfer_unanswered, blind_transfer_returned, attended_transfer,
+        attended_transfer_by_keys, asked_by_keys_and_busy, attended_transfer_by_keys_while_it_rings, hidden,
         outgoing, outgoing_busy, outgoing_cancelled, outgoing_by_the_other_trunk, outgoing_failed, outgoing_no_number, internal,
     )
 }  # fmt: skip

@@ -123,6 +123,9 @@ class Joined:
     def may_be_clicks(self, enterprise: str) -> bool:
         return self.rig.clicks
 
+    def may_be_leg(self, enterprise: str, call: str) -> bool:
+        return call in self.rig.bridged
+
 
 @dataclass(slots=True)
 class ReactorRig:
@@ -133,6 +136,7 @@ class ReactorRig:
     now_ms: int = field(default_factory=lambda: ms(0))
     joined_until: int | None = None
     clicks: bool = True
+    bridged: frozenset[str] = frozenset()
     jitter: float = 0.0
     looks: int = 0
     """How often a call was looked at, where there is a switchboard."""

@@ -188,6 +188,20 @@ async def test_a_card_waits_for_the_switchboard_where_the_call_may_be_a_click_s(
     assert len(at.gateway.model.rows) == 1
 
 
+async def test_a_card_waits_where_the_call_may_be_the_customer_of_another_one_who_was_sent_on() -> None:
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
+    at.clicks, at.bridged = False, frozenset({"A", "B"})
+    dialled = await at.hear("A", *(event for _, event in heard("0 A dial 102")))
+    arrived = await at.hear("B", *(event for _, event in heard("0 B start\n0 B dial 101")))
+    await at.settle(dialled)
+    assert at.gateway.asked == []
+    await at.settle(arrived)
+    assert at.gateway.model.rows[0].screens() == {"101": "shown"}, "it came in itself"
+    at.joined_until = await at.store.head()
+    await at.settle(dialled)
+    assert len(at.gateway.model.rows) == 2
+
+
 async def test_what_was_said_a_while_ago_waits_for_the_bridges_that_may_have_answered_it() -> None:
     """A restart with a backlog: the dial is old, and somebody may have picked up long ago."""
     at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)

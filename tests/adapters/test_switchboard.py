@@ -212,6 +212,23 @@ async def test_bridges_heard_before_their_dial_find_their_call(batch: int, board
     assert len(got["call/A"]) == len(signals)
 
 
+@pytest.mark.parametrize("batch", [1, 500])
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_what_the_customer_dials_who_was_sent_on_is_a_leg(
+    batch: int, backwards: bool, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", batch)
+    dial, *rest = heard(f"{TRANSFER}\n20.5 A-trunk dial 102\n30.4 A-trunk hangup 102 answered")
+    signals = [dial, *(reversed(rest) if backwards else rest)]
+    await board.hear(signals)
+    await board.listen()
+    streams = await board.streams()
+    assert fold(initial(ENTERPRISE, "A-trunk"), streams["call/A-trunk"]).absorbed_into == "A"
+    told = [event for event in streams["call/A"] if isinstance(event, ConsultationObserved)]
+    assert [event.extensions for event in told] == [("102",)]
+    assert facts(streams) == wanted(signals)
+
+
 @pytest.mark.parametrize("name", ["attended_transfer", "production_2_20"])
 async def test_stopped_between_its_copies_and_its_checkpoint_a_repeat_changes_nothing(
     name: str, board: Board, monkeypatch: pytest.MonkeyPatch

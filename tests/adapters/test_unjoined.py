@@ -98,6 +98,16 @@ async def test_a_switchboard_that_stands_still_costs_no_memory_without_end(monke
     assert at.unjoined.joined_until("0999", hangup) == hangup
 
 
+async def test_a_channel_that_was_in_a_bridge_may_be_a_leg(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = At()
+    await at.hear("0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer channel=T")
+    known = [at.unjoined.may_be_leg(*each) for each in (("0367", "T"), ("0367", "A"), ("0367", "B"), ("0999", "T"))]
+    assert known == [True, True, False, False]
+    monkeypatch.setattr(module, "MOST_BRIDGED", 2)
+    await at.hear("9 B enter b2 101 channel=E")
+    assert [at.unjoined.may_be_leg("0367", channel) for channel in ("A", "T", "E")] == [False, True, True]
+
+
 async def test_clicks_of_others_are_asked_for_once_all_they_recorded_is_joined() -> None:
     at = At()
     await at.hear("0 A start")

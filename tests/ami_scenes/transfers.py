@@ -92,6 +92,28 @@ def attended_of_an_outgoing_call(lab: Lab) -> list[dict[str, Any]]:
 
 
 @script
+def two_customers_are_brought_together(lab: Lab) -> list[dict[str, Any]]:
+    """101 talks with one customer, calls another one, and leaves them to each other: their channels are one call's from then on."""
+    customer = lab.arrives("79160000003")
+    first, _ = talk(lab, customer, "101")
+    start_s = (lab.at_ms - EPOCH_MS) / 1_000
+    caller, trunk = calls_out(lab)
+    lab.rings(caller, trunk)
+    lab.wait(1)
+    lab.answers(caller, trunk)
+    answered_s = (lab.at_ms - EPOCH_MS) / 1_000
+    bridge = lab.join(trunk, caller)
+    lab.wait(1)
+    lab.attended(first, caller, customer, trunk)
+    lab.wait(3)
+    lab.hangs_up(bridge, trunk, customer)
+    end_s = (lab.at_ms - EPOCH_MS) / 1_000
+    came = was(lab, customer, "answered", rang=["101"], talked=["101"], answered_s=2.0, phone="79160000003")
+    called = went(lab, caller, "answered", talked=["101"], answered_s=answered_s)
+    return [came, {**called, "duration_s": round(end_s - start_s, 3)}]
+
+
+@script
 def attended_before_the_other_answers(lab: Lab) -> list[dict[str, Any]]:
     """101 calls 102 and transfers while it still rings: the customer's channel takes the place of 101's second one."""
     customer = lab.arrives()

@@ -259,6 +259,18 @@ def test_a_hidden_callers_transfer_whose_rewritten_hangup_came_first_is_his_call
     assert (own.phase, own.is_rewritten, own.direction) == (Phase.ENDING, True, Direction.INCOMING)
 
 
+def test_no_dial_makes_a_certain_leg_a_call_and_only_its_arrival_does() -> None:
+    proved = LegAbsorbed(heard_ms=ms(1), into="B", certain=True)
+    for table in ("0 A dial 102", "0 A dial 102 out", "0 A hangup 102"):
+        leg = fold(call_of(table, proved), events("2 A dial 103\n9 A hangup 103 answered\n9 A hangup 103 answered downloaded"))
+        assert (leg.phase, leg.absorbed_into) == (Phase.ABSORBED, "B")
+        assert fold(leg, events("10 A start")).phase is Phase.ENDING
+    arrived = call_of("0 A start\n0 A dial 102", proved)
+    assert (arrived.phase, arrived.absorbed_into) == (Phase.RINGING, "")
+    own = fold(call_of("0 A dial 102", proved), events("2 A start\n3 A dial 103"))
+    assert (own.phase, own.absorbed_into) == (Phase.RINGING, "")
+
+
 def test_a_leg_is_absorbed_while_it_can_be() -> None:
     absorbed = call_of("0 A dial 102 internal", LegAbsorbed(heard_ms=ms(1), into="B"))
     assert (absorbed.phase, absorbed.absorbed_into) == (Phase.ABSORBED, "B")

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from core.call import Call, initial
+from core.call import Call, fold, initial
 from core.conclusions import CLOCK_SKEW_MS, attribution, best_known_end_ms, end_ms, outcome, start_ms
 from core.events import (
+    CallerIdObserved,
     CallOverdue,
     ConsultationObserved,
     HangupObserved,
@@ -18,6 +19,7 @@ from core.values import LATEST_MS, Outcome
 from tests.core.test_call import ANSWERED, HANDED_ON, PARTED, RING, TALK
 from tests.scenario import call_of, events, ms, seconds
 from tests.settings import SETTINGS, settings_with
+from tests.told import lived
 
 
 def whose(call: Call, unrecognized: str = "") -> str:
@@ -292,6 +294,26 @@ def test_who_talked_after_the_transfer_has_the_call_whatever_its_hangup_names() 
 def test_an_outgoing_call_is_the_callers_answered_or_not() -> None:
     assert whose(call_of("0 A dial 101 out\n9 A hangup 102")) == "101"
     assert whose(call_of("0 A dial 101 out\n9 A hangup 101 answered")) == "101"
+
+
+def test_who_called_in_vain_is_known_by_his_channel_where_the_dial_was_lost() -> None:
+    def named(channel: str, id_: str = "A") -> CallerIdObserved:
+        return CallerIdObserved(heard_ms=ms(0), channel=id_, channel_name=channel, caller_id="74951110001")
+
+    for table, more in (("9 A hangup out", named("PJSIP/101-0000004d")), ("", named("PJSIP/101-0000004d"))):
+        call = fold(call_of(table, more), events("9 A hangup out"))
+        assert (whose(call), call.rung) == ("101", ("101",))
+    for channel in ("PJSIP/trunk-alpha-0000004e", "Local/102@dialexecute-00000002;2", "CBAnn/600-00000002;2", ""):
+        assert whose(call_of("9 A hangup out", named(channel))) == "", channel
+    assert whose(call_of("9 A hangup out", named("PJSIP/101-0000004d", "A-trunk"))) == "", "another channel"
+    assert whose(call_of("0 A dial 102 out\n9 A hangup out", named("PJSIP/101-0000004d"))) == "102"
+    assert whose(call_of("9 A hangup", named("PJSIP/101-0000004d"))) == "", "it came in"
+
+
+@pytest.mark.parametrize("name", ["outbound_unanswered_cancel", "outbound_busy"])
+def test_so_it_is_in_the_recordings(name: str) -> None:
+    (row,) = lived(name, but="dial").moysklad.rows
+    assert (row.incoming, row.extension, row.comment) == (False, "101", "Клиент не ответил")
 
 
 def test_who_took_over_in_an_attended_transfer_has_the_call() -> None:

@@ -110,7 +110,70 @@ def test_a_trunks_channel_that_dials_inside_is_the_customers_leg_all_the_same() 
     table = OUTGOING + "5 A enter b1 101\n20 T dial 102 internal\n"
     table += "21 A enter b1 customer channel=T\n25 A enter b2 customer channel=T\n"
     assert links(table)["bridge/b2"] >= {"A"}
-    assert links(table.replace("internal", ""))["bridge/b2"] == {"T"}, "a call of its own"
+    assert links(table.replace("internal", f"number={OTHER}"))["bridge/b2"] == {"T"}, "a call of its own"
+    assert links("19 T start\n" + table.replace("internal", ""))["bridge/b2"] == {"T"}, "a call of its own"
+
+
+CALLED = OUTGOING + "5 A enter b1 101\n5 A enter b1 customer channel=T\n"
+HANDED_ON = "20 T dial 102 {}\n25 A enter b2 customer channel=T\n25 A enter b2 102\n60 T hangup 102 {} answered"
+
+
+def absorbed(table: str) -> set[str]:
+    return {each for each in found(table) if "=>" in each}
+
+
+@pytest.mark.parametrize("told", ["", "out", "internal"])
+def test_what_the_customer_dials_who_was_sent_on_is_no_call_whatever_its_call_type(told: str) -> None:
+    table = CALLED + HANDED_ON.format(told, told)
+    assert absorbed(table) == {"T => A", "T => A with proof"}
+    assert links(table)["bridge/b2"] >= {"A"}
+    assert absorbed(CALLED + HANDED_ON.format(told, "internal")) == {"T => A", "T => A with proof"}
+    assert absorbed(CALLED + HANDED_ON.format("internal", told)) == {"T => A", "T => A with proof"}
+
+
+def test_it_may_be_sent_on_to_a_number_outside() -> None:
+    assert absorbed(CALLED + f"20 T dial 101 out number={OTHER}\n60 T hangup 101 out number={OTHER}") == {
+        "T => A",
+        "T => A with proof",
+    }
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_order_of_hearing_does_not_change_that_it_is_no_call(order: tuple[int, ...]) -> None:
+    lines = ["5 A enter b1 101 channel=A", "5 A enter b1 customer channel=T", "20 T dial 102", "60 T hangup 102 answered"]
+    legs, _ = listen("\n".join([OUTGOING.strip(), *(lines[index] for index in order)]))
+    assert legs.calls["T"].absorbed
+
+
+def test_who_came_in_and_was_brought_together_with_the_customer_has_a_call_of_his_own() -> None:
+    conference = "20 B enter b1 customer channel=T"
+    assert absorbed(OUTGOING + "5 A enter b1 101\n10 T start\n" + conference + "\n21 T dial 103\n30 T hangup 103 answered") == set()
+    late = OUTGOING + "5 A enter b1 101\n" + conference + f"\n21 T dial 103 number={OTHER}\n30 T hangup 103 answered number={OTHER}"
+    assert absorbed(late) == set(), "his arrival was lost"
+    hidden = late.replace(OTHER, ANONYMOUS)
+    assert absorbed(hidden) == set()
+
+
+def test_it_came_in_after_all_when_that_is_heard_later() -> None:
+    legs, _ = listen(CALLED + "20 T dial 102\n21 T start\n22 T dial 103\n30 T hangup 103 answered")
+    assert (legs.calls["T"].kind, legs.calls["T"].absorbed) == (Kind.ARRIVED, False)
+
+
+def test_two_calls_of_a_customer_in_one_conference_are_two() -> None:
+    two = "0 A start\n0 A dial 101\n2 B start\n2 B dial 102\n5 A enter b1 customer\n6 B enter b1 customer\n"
+    assert absorbed(two + "60 A hangup 101 answered\n60 B hangup 102 answered") == set()
+
+
+def test_a_leg_that_dials_is_no_customer_s_call_for_other_legs() -> None:
+    table = CALLED + "20 T dial 102\n25 A enter b2 customer channel=T\n25 A enter b2 102\n"
+    consulted = "30 L dial 103 internal number=102\n32 L enter b3 102 channel=L\n35 A enter b3 customer channel=T\n"
+    assert absorbed(table + consulted) == {"T => A", "L => A"}
+    assert absorbed(table + PARASITE) == {"T => A", "L => A with proof"}
+
+
+def test_all_hangups_of_a_certain_leg_are_evidence_but_what_went_out_names_who_dialled() -> None:
+    history = [event for _, event in heard("50 T hangup 102 answered\n51 T hangup 101 out answered")]
+    assert [each.extensions for each in evidence_in(history, certain=True)] == [("102",), ()]
 
 
 @pytest.mark.parametrize(
@@ -309,7 +372,9 @@ def test_an_internal_leg_that_hangs_up_with_the_customers_number_is_one() -> Non
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        ("0 A start", Kind.CUSTOMER),
+        ("0 A start", Kind.ARRIVED),
+        ("0 A start\n0 A dial 101", Kind.ARRIVED),
+        ("0 A dial 101 internal\n1 A start", Kind.ARRIVED),
         ("0 A card 101", Kind.CUSTOMER),
         ("0 A dial 101", Kind.CUSTOMER),
         ("0 A dial 101 out", Kind.CUSTOMER),
@@ -395,4 +460,4 @@ def test_the_evidence_of_a_parasite_is_its_hangup() -> None:
 
 def test_a_customers_own_call_is_nobodys_leg_whatever_it_was_taken_for() -> None:
     legs = listen(INCOMING + PARASITE + "\n50.2 L start")[0]
-    assert (legs.calls["L"].kind, legs.calls["L"].absorbed) == (Kind.CUSTOMER, False)
+    assert (legs.calls["L"].kind, legs.calls["L"].absorbed) == (Kind.ARRIVED, False)

@@ -374,6 +374,52 @@ def test_a_blind_transfer_that_nobody_answered_is_whose_the_customer_talked_with
     assert (scenario.row.extension, scenario.row.comment) == ("101", "")
 
 
+@pytest.mark.parametrize("told", ["", "out", "internal"])
+def test_an_outgoing_call_that_is_sent_on_stays_one_call_whatever_the_customer_s_channel_says_it_is(told: str) -> None:
+    table = f"""
+        0     A  dial   101 out
+        5     A  enter  b1 101
+        5     A  enter  b1 customer channel=T
+        20    A  leave  b1 customer channel=T
+        20    A  leave  b1 101
+        20.1  T  dial   102 {told}
+        20.4  A  hangup 101 out answered
+        23    A  enter  b2 102
+        23    A  enter  b2 customer channel=T
+        60    A  leave  b2 customer channel=T
+        60.4  T  hangup 102 {told} answered received=20 rec=https://rec.example.invalid/2
+    """
+    scenario = known(table).finished()
+    assert scenario.asked("T") == []
+    (row,) = scenario.rows
+    assert (row.external_id, row.incoming, row.extension, row.end_ms) == ("0367-A", False, "102", ms(60))
+    assert row.recordings == ["https://rec.example.invalid/2"]
+    assert scenario.screens() == {}
+
+
+def test_an_outgoing_call_whose_customer_is_left_to_another_customer_ends_when_he_leaves() -> None:
+    table = """
+        0     B  start
+        0     B  dial   101
+        2     B  enter  b1 customer number=+375290000002
+        2     B  enter  b1 101
+        10    A  dial   101 out
+        12    A  enter  b2 101
+        12    A  enter  b2 customer
+        20    B  leave  b1 customer number=+375290000002
+        20    A  leave  b2 101
+        20    B  enter  b2 customer number=+375290000002
+        20    B  leave  b1 101
+        20.4  A  hangup 101 out answered
+        60    A  leave  b2 customer
+        60    B  leave  b2 customer number=+375290000002
+        60.4  B  hangup 101 answered number=+375290000002
+    """
+    scenario = known(table).finished()
+    ends = {row.external_id: (row.extension, seconds(row.end_ms or 0)) for row in scenario.rows}
+    assert ends == {"0367-A": ("101", 60.0), "0367-B": ("101", 60.0)}
+
+
 def test_an_attended_transfer_moves_the_card_and_the_call_and_the_consultation_is_not_sent() -> None:
     table = (
         TALK

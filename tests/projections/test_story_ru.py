@@ -161,6 +161,7 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
         "the customer joined its bridge: it was a consultation",
         "its hangup names a customer who has a call of his own",
         "the customer it names has a call of his own",
+        "its channel is the customer's, who was handed on",
     ):
         yield (*events(RING), LegAbsorbed(heard_ms=ms(1), into="B-1", why=why))
     yield (

@@ -382,6 +382,16 @@ FINDINGS: Final = (
         explains=_is_untrue,
     ),
     Finding(
+        what="a leg is listed as a call: whom an outgoing call had reached is blind-transferred, and he dials with CallType 0 or 1",
+        scenario=Scenario(
+            calls=(
+                _story(*_ANSWERED, Step(act=Act.BLIND, who=(1,), ms=4_000), outgoing=True, sent_as=0),
+                _story(*_ANSWERED, Step(act=Act.BLIND, who=(1,), ms=4_000), at_ms=300, outgoing=True, sent_as=1),
+            ),
+        ),
+        explains=_is_untrue,
+    ),
+    Finding(
         what="a call is registered twice: as before, but a card waits all the while. It is shown six seconds after a registration"
         " that nobody saw the end of, and not only when even a slow MoySklad must have carried that one out (25 s)",
         scenario=replace(

@@ -329,7 +329,7 @@ def _story(rng: random.Random) -> Story:
         steps=tuple(steps),
         outgoing=outgoing,
         telling=rng.choices(list(Telling), (10, 2, 2, 2, 1, 1))[0],
-        hidden=rng.randrange(4),
+        hidden=(hidden := rng.randrange(4)),
         unnamed=rng.random() < 0.7,
         silent=rng.random() < 0.25,
         merges=rng.random() < 0.25,
@@ -339,6 +339,7 @@ def _story(rng: random.Random) -> Story:
         late_ms=rng.choice((8_000, 20_000, 60_000, 100_000)),
         copied_ms=rng.choice((0, 0, 0, 8_000, 30_000, 150_000)),
         recorded=rng.choice((0, 1, 1, 2, 3, 4, 5, 6, 7)),
+        sent_as=(2, 2, 0, 1)[hidden],
     )
 
 
@@ -396,6 +397,7 @@ def scenarios() -> st.SearchStrategy[Scenario]:
         bridges_late_ms=st.sampled_from((0, 1_500, 3_000)),
         copied_ms=st.sampled_from((0, 8_000, 30_000)),
         recorded=st.integers(0, 7),
+        sent_as=st.sampled_from((2, 0, 1)),
     )
     scripts = st.builds(
         Script,

@@ -75,7 +75,8 @@ class Story:
     dials come after their hangups; ``bridges_late_ms``: what is told of bridges. ``silent``: the dial of a transfer is not told.
     ``merges``: who is consulted joins the customer's bridge instead of the other way round. ``late_ms``: what is downloaded, after
     the end. ``copied_ms``: the last hangup comes again. ``recorded``: which hangup brings a recording, in any of these ways:
-    1 the last one, 2 those of legs, 4 the copy.
+    1 the last one, 2 those of legs, 4 the copy. ``sent_as``: the CallType under which the channel of a customer who was called,
+    and sent on, dials and hangs up.
     """
 
     steps: tuple[Step, ...] = (Step(act=Act.RING),)
@@ -91,3 +92,4 @@ class Story:
     late_ms: int = 20_000
     copied_ms: int = 0
     recorded: int = 0
+    sent_as: int = 2

@@ -10,11 +10,27 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.simulation.exchange import HANGUP_MS, OUTWARD, Channel, Exchange, Part
-from tests.simulation.stories import EXTENSIONS, MOBILE, MOBILE_NUMBER, OWN, PHONES, Act, Step, Story, Telling
+from tests.simulation.stories import (
+    BY_BRIDGES,
+    EXTENSIONS,
+    LAG_MS,
+    MOBILE,
+    MOBILE_NUMBER,
+    MOST_LATE_MS,
+    OWN,
+    PHONES,
+    Act,
+    Step,
+    Story,
+    Telling,
+)
 from tests.simulation.truth import Screens
 
 WITHIN_GRACE_MS: Final = 3_500
 """Who is called hangs up, and nothing more is told of the call before somebody answers: within the same five seconds."""
+
+TOLD_MS: Final = LAG_MS + MOST_LATE_MS + 500
+"""What happened so long ago has been told."""
 
 RUNG_ANEW_MS: Final = 15_000
 """The same dial sooner than this is a repeat of the first one (decision 0030)."""
@@ -52,6 +68,7 @@ class Tale:
     sent_on: list[str] = field(default_factory=list)
     second: tuple[Channel, str, int, str] | None = None
     talks_to_the_end: bool = False
+    began_talking_ms: int = 0
 
     def begin(self) -> None:
         """The first thing that is told of it."""
@@ -119,6 +136,7 @@ class Tale:
         self._leaves_the_park()
         if self.story.outgoing:
             if not self.talks:
+                self.began_talking_ms = self.exchange.now_ms
                 self._talk(self.rung[0], self.own, step.ms)
                 self.named, self.answered = [self.rung[0]], True
             return
@@ -243,12 +261,14 @@ class Tale:
 
     def _blind(self, step: Step, target: str) -> None:
         exchange, (talker,) = self.exchange, self.inside
+        if self._sent_as != 2:
+            exchange.wait(max(0, self.began_talking_ms + TOLD_MS - exchange.now_ms))
         self._parts(talker)
         self.sent_on_ms, self.sent_on, self.answered = exchange.now_ms, [target], False
         self._caller_is_out()
         if not self.story.silent:
             outgoing = self.story.outgoing
-            exchange.dial(self.customer, self.phone, [target], 2 if outgoing else 0, Part.LEG if outgoing else Part.OWN)
+            exchange.dial(self.customer, self.phone, [target], self._sent_as if outgoing else 0, Part.LEG if outgoing else Part.OWN)
         unsaid = self.story.silent or (not self.story.outgoing and self._repeats([target]))
         self._show(None if unsaid else {} if self.story.outgoing else {target: "shown"})
         self.rung.append(target)
@@ -298,6 +318,11 @@ class Tale:
         self.second, self.bridge = (other, phone, began_ms, talker.extension), bridge
         exchange.wait(step.ms)
 
+    @property
+    def _sent_as(self) -> int:
+        """Where no bridges are told, nothing but CallType 2 tells such a call from one that comes in."""
+        return self.story.sent_as if self.story.outgoing and self.story.telling in BY_BRIDGES else 2
+
     def _parts(self, talker: Talker) -> None:
         exchange = self.exchange
         exchange.leave(self.bridge, self.customer, talker.channel.caller, 1)
@@ -338,7 +363,8 @@ class Tale:
             elif self.sent_on_ms is not None:
                 answered = self.answered
                 self.taken_over += self.sent_on if answered else []
-                exchange.hangup(self.customer, self.phone, self.sent_on, 2, answered, self.sent_on_ms, end_ms, Part.LEG)
+                began_ms, as_type = self.sent_on_ms, self._sent_as
+                exchange.hangup(self.customer, self.phone, self.sent_on, as_type, answered, began_ms, end_ms, Part.LEG)
         elif self.sent_on_ms is not None:
             exchange.hangup(self.own, self.phone, self.named, 2, self.answered, self.sent_on_ms, end_ms)
         else:
