@@ -221,6 +221,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
         in_russian=_in_russian,
         quantile=quantile_ms,
         self_tests=service.self_tests,
+        trial_cards=service.trial_cards,
         what_if=WhatIfs(
             Histories(service.pool, service.options.vault, limits=service.options.limits, now_ms=wall_ms),
             as_json=lambda verdict, zone: difference_text.as_json(verdict, zone, russian=True),

@@ -14,7 +14,7 @@ from adapters.looking import TooMuch, looking
 from adapters.postgres.database import load_sql
 from core.events import safe_id
 
-_OF_LEG, _OF_CALL = load_sql("call_of_leg"), load_sql("legs_of_call")
+_OF_LEG, _OF_CALL, _ENTERPRISES = load_sql("call_of_leg"), load_sql("legs_of_call"), load_sql("leg_enterprises")
 
 _UNIQUE_ID: Final = re.compile(r"(?:.*[^0-9])?(?P<second>[0-9]{10})\.[0-9]{1,9}")
 """Asterisk's name of a channel holds the second in which it was made; a system's name may stand before it."""
@@ -27,15 +27,30 @@ async def call_of(pool: Any, enterprise: str, leg: str) -> str | None:
 
     Raises ValueError(field, hint) where that takes longer than a person waits.
     """
-    if len(leg) > LONGEST:
-        return None
+    found = await _ask(pool, _OF_LEG, leg, enterprise, safe_id(leg), _made_ms(leg))
+    return next((str(row["call"]) for row in found), None)
+
+
+async def calls_of(pool: Any, leg: str) -> list[tuple[str, str]]:
+    """The same in whatever enterprise: the calls, each after its enterprise. Raises as :func:`call_of` does."""
+    enterprises = [str(row["enterprise"]) for row in await _ask(pool, _ENTERPRISES, leg, safe_id(leg), _made_ms(leg))]
+    return [(each, call) for each in enterprises if (call := await call_of(pool, each, leg)) is not None]
+
+
+def _made_ms(leg: str) -> int | None:
     made = _UNIQUE_ID.fullmatch(leg)
+    return int(made["second"]) * 1_000 if made else None
+
+
+async def _ask(pool: Any, statement: str, leg: str, *args: Any) -> list[Any]:
+    if len(leg) > LONGEST:
+        return []
     try:
         async with looking(pool) as connection:
-            found = await connection.fetchval(_OF_LEG, enterprise, safe_id(leg), int(made["second"]) * 1_000 if made else None)
+            found: list[Any] = await connection.fetch(statement, *args)
     except TooMuch:
         raise ValueError("call", "the call's own UniqueId: there are too many calls of that time to find this leg's") from None
-    return None if found is None else str(found)
+    return found
 
 
 async def legs_of(pool: Any, enterprise: str, call: str, start_ms: int | None, end_ms: int | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from adapters.call_legs import call_of
+from adapters.call_legs import call_of, calls_of
 from adapters.looking import TooMuch, looking
 from adapters.postgres.database import load_sql
 from core.events import safe_id
@@ -96,7 +96,9 @@ async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> Found:
 async def _named(pool: Any, enterprise: str | None, name: str) -> Found:
     """The call of that name, whatever else was asked for; for a leg, the call that it belongs to as well."""
     keys = [tuple(row) for row in await pool.fetch(_NAMED, enterprise, safe_id(name), name)]
-    if not keys and enterprise is not None and (call := await call_of(pool, enterprise, name)) is not None:
+    if not keys and enterprise is None:
+        keys = await calls_of(pool, name)
+    elif not keys and enterprise is not None and (call := await call_of(pool, enterprise, name)) is not None:
         keys = [(enterprise, call)]
     rows = await pool.fetch(_ROWS, [key[0] for key in keys], [key[1] for key in keys])
     return Found(calls=tuple(dict(row) for row in rows), after=None)

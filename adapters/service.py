@@ -48,6 +48,7 @@ from adapters.self_test import SelfTests
 from adapters.settings_store import LOOKS_AT_ONCE, SettingsStore
 from adapters.status import Sources, report
 from adapters.switchboard import Switchboard
+from adapters.trial_cards import TrialCards
 from adapters.vault import Vault
 from core.decisions import Limits
 from core.errors import StoreUnavailable
@@ -147,6 +148,7 @@ class Service:
     settings: SettingsStore
     moysklad: MoySklad
     self_tests: SelfTests
+    trial_cards: TrialCards
     ingest: Ingest
     clicks: ClickDesk
     caller: ClickCaller
@@ -299,6 +301,8 @@ async def assembled(
         clicks = ClickDesk(store=store, book=book, now_ms=options.now_ms, find=settings.of_webhook, wake=reactor.wake)
         self_tests = SelfTests(ingest=ingest, store=store, settings=settings, pool=pool, now_ms=options.now_ms)
         stack.push_async_callback(self_tests.close)
+        trial_cards = TrialCards(moysklad.accounts, options.now_ms)
+        stack.push_async_callback(trial_cards.close)
         yield Service(
             options=options,
             pool=pool,
@@ -307,6 +311,7 @@ async def assembled(
             settings=settings,
             moysklad=moysklad,
             self_tests=self_tests,
+            trial_cards=trial_cards,
             ingest=ingest,
             clicks=clicks,
             caller=caller,

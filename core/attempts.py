@@ -11,12 +11,12 @@ from core.effects import Effect
 REPOST_GUARD_MS: Final = 2_000
 """A POST (or a recording) whose connection broke is looked for again this long after it was sent before it is repeated."""
 
-ORPHAN_GUARD_MS: Final = 6_000
-"""The same where nobody saw the connection end (the process died, or another instance took over): a machine that was cut off
-goes on sending for as long as its kernel is told to try (five seconds, ``adapters/moysklad/sending.py``)."""
-
 UNHURRIED_GUARD_MS: Final = 25_000
-"""The same where nobody waits (a record, a recording): long enough for even a slow MoySklad to have acted."""
+"""The same where nobody waits (a record, a recording), or nobody saw the connection end (the process died, or another instance
+took over): long enough for even a slow MoySklad to have acted."""
+
+LOOK_EVERY_MS: Final = 6_000
+"""So often a registration is looked for meanwhile whose card may come at any moment."""
 
 SLOW_GUARD: Final = 4
 """How many times as long we wait, after giving a POST up, before we believe that it was lost: a MoySklad that answers slowly
@@ -45,6 +45,6 @@ class Attempt(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     def guard_ms(self, *, hurried: bool) -> int:
         """How long after it was sent it may still take effect, even if MoySklad does not show it yet. ``hurried``: a card waits
         for it."""
-        least_ms = REPOST_GUARD_MS if self.ended_ms is not None else ORPHAN_GUARD_MS
+        least_ms = REPOST_GUARD_MS if hurried and self.ended_ms is not None else UNHURRIED_GUARD_MS
         took_ms = 0 if self.ended_ms is None else self.ended_ms - self.at_ms
-        return max(least_ms if hurried else UNHURRIED_GUARD_MS, SLOW_GUARD * took_ms)
+        return max(least_ms, SLOW_GUARD * took_ms)

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from core import talk
 from core.call import Call
-from core.events import HangupObserved
+from core.events import ConsultationObserved, HangupObserved
 from core.hangups import is_unheard_end
 from core.lifecycle import LIVE, Phase
 from core.phone import looks_like_extension
@@ -25,6 +25,12 @@ LEFT_NEAR_END_MS: Final = 2_000
 
 WITHIN_THE_SECOND_MS: Final = 900
 """Where in the second that EndTime names a call ends, when nothing heard tells: late in it, for times are cut, not rounded."""
+
+UNANSWERED_STATUS: Final = "0"
+"""CallStatus of a Dial that nobody answered."""
+
+LEG_OUTLIVES_MS: Final = 5_000
+"""A leg that ends this much later than the customer's own channel cannot have been talking to him in that call."""
 
 _VERDICTS: Final = frozenset(outcome.value for outcome in Outcome) - {Outcome.ANSWERED, Outcome.INTERNAL, Outcome.LOST}
 
@@ -159,7 +165,7 @@ def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
         if hangup is not None and _is_handed_on_unseen(call, hangup, last):
             return hangup.extensions[0], "is named by the answered hangup"
         return last.extension, "talked with the customer last"
-    consulted = [each for each in call.consultations if each.answered and each.extensions]
+    consulted = [each for each in call.consultations if each.answered and each.extensions and not _is_over_before(call, each)]
     if consulted and not _is_known_unanswered(call):
         latest = max(consulted, key=lambda each: (each.ended_ms or 0, each.heard_ms))
         if hangup is not None and _is_handed_on_after(call, hangup, latest.ended_ms):
@@ -191,9 +197,25 @@ def only_extension(rung: Sequence[str]) -> str:
 
 
 def _is_known_unanswered(call: Call) -> bool:
-    """Whether the customer of an outgoing call did not answer: then nobody handed him on, and what names him is of another call."""
+    """Whether nobody talked with the customer: then nobody handed him on, and what names him is of another call.
+
+    Of an incoming call only "0" says so, of the Dial that rang the telephones: what a queue or a menu does has another status.
+    """
     hangup = call.hangup
-    return call.direction is Direction.OUTGOING and hangup is not None and not hangup.answered and not call.is_rewritten
+    if hangup is None or hangup.answered or call.is_rewritten:
+        return False
+    return call.direction is Direction.OUTGOING or hangup.status == UNANSWERED_STATUS
+
+
+def _is_over_before(call: Call, leg: ConsultationObserved) -> bool:
+    """Whether the customer had hung up long before a leg ended, by the same clock: then it is a leg of another call of his.
+
+    Only of an incoming call: its own hangup is the customer's. Whom an outgoing call has reached may talk on.
+    """
+    hangup = call.hangup
+    if call.direction is not Direction.INCOMING or hangup is None or hangup.ended_ms is None or leg.ended_ms is None:
+        return False
+    return leg.ended_ms - hangup.ended_ms > LEG_OUTLIVES_MS
 
 
 def _is_handed_on_unseen(call: Call, hangup: HangupObserved, last: Talk) -> bool:

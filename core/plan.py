@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core import conclusions
-from core.attempts import ORPHAN_GUARD_MS
+from core.attempts import LOOK_EVERY_MS
 from core.call import Call
 from core.cards import Note, Wanted, card_changes, mixture_refused, wanted_cards
 from core.contact_plan import KNOWN, contact_deadline_ms, contact_steps, no_contact_because, waited_for_contact
@@ -173,11 +173,11 @@ def _look_again_ms(call: Call) -> int | None:
     if not call.is_live:
         if late is None or not late.effect.cards:
             return None if late is None else late.until_ms
-        return min(late.until_ms, late.looked_ms + ORPHAN_GUARD_MS)
+        return min(late.until_ms, late.looked_ms + LOOK_EVERY_MS)
     if attempt is None or remote.absent_ms is None or not isinstance(attempt.effect, RegisterCall):
         return None
     over_ms = attempt.at_ms + attempt.guard_ms(hurried=True)
-    return over_ms if remote.absent_ms < over_ms else None
+    return min(over_ms, remote.absent_ms + LOOK_EVERY_MS) if remote.absent_ms < over_ms else None
 
 
 def _look_for_recordings(call: Call, notes: list[Note]) -> Iterator[Step]:

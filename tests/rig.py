@@ -195,6 +195,7 @@ def _parts(service: Service) -> Services:
         pool=service.pool,
         quantile=quantile_ms,
         self_tests=service.self_tests,
+        trial_cards=service.trial_cards,
         what_if=WhatIfs(
             Histories(service.pool, service.options.vault, limits=service.options.limits, now_ms=service.options.now_ms),
             as_json=partial(as_json, russian=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -42,13 +42,9 @@ from adapters.moysklad.explain import explain_failure_ru, nobody_has_ru
 from adapters.parked import MAX_SHOWN, Ordered, Parked
 from adapters.self_test import Busy, SwitchedOff
 from adapters.settings_store import Current, SettingsConflict
+from adapters.trial_cards import STANDS_S, TooManyShown
 from core.effects import Refused, Unavailable
 from core.settings import SettingsError, masked
-
-TEST_CARD_S: Final = 15.0
-"""How long a test card stands before it is taken down by itself."""
-
-MAX_TEST_CARDS: Final = 20
 
 
 def routes() -> list[web.RouteDef]:
@@ -225,18 +221,14 @@ async def test_manager(request: web.Request) -> web.Response:
     if not extension and not employee:
         raise Problem(400, "extension is missing", field="extension", hint="Укажите добавочный номер сотрудника.")
     extension, employee = await _who_is_shown(parts, current, extension, employee)
-    if len(parts.tasks) >= MAX_TEST_CARDS:
-        raise Problem(429, "too many test cards are shown", hint="Подождите полминуты и попробуйте снова.")
-    accounts = parts.moysklad.accounts
     try:
-        card = await accounts.send_test_card(current.account, extension, employee, parts.now_ms())
+        card = await parts.trial_cards.show(current.account, extension, employee)
+    except TooManyShown as error:
+        raise Problem(429, "too many test cards are shown", hint="Подождите полминуты и попробуйте снова.") from error
     except (Refused, Unavailable) as error:
         return answer({"success": False, "message": explain_failure_ru(error, Api.PHONE)}, 502)
-    hiding = asyncio.create_task(_hide_later(parts, current, card))
-    parts.tasks.add(hiding)
-    hiding.add_done_callback(parts.tasks.discard)
     await note(request, "test_card_shown", enterprise=current.enterprise, object_=extension)
-    message = f"Тестовая карточка показана сотруднику с номером {extension}; через {TEST_CARD_S:.0f} с она исчезнет."
+    message = f"Тестовая карточка показана сотруднику с номером {extension}; через {STANDS_S:.0f} с она исчезнет."
     return answer({"success": True, "message": message, "call": card.call})
 
 
@@ -252,16 +244,6 @@ async def _who_is_shown(parts: Services, current: Current, extension: str, emplo
     if not any(each.extension == extension for each in everybody):
         raise Problem(400, "nobody has this extension", field="extension", hint=nobody_has_ru(extension))
     return extension, employee
-
-
-async def _hide_later(parts: Services, current: Current, card: Any) -> None:
-    for wait_s in (TEST_CARD_S, 5.0, 30.0):
-        await asyncio.sleep(wait_s)
-        try:
-            await parts.moysklad.accounts.hide_test_card(current.account, card, parts.now_ms())
-        except (Refused, Unavailable):
-            continue
-        return
 
 
 @described("checks", SelfTestBegun, status=202, body=SelfTestWanted)

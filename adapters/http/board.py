@@ -87,11 +87,12 @@ async def get_status(request: web.Request) -> web.Response:
     told = await parts.status()
     if request.query.get("lang") == "ru":
         told = {**told, **{part: [_told_in(parts.in_russian, each) for each in told[part]] for part in ("accounts", "pbxes")}}
+        told["database"] = _told_in(parts.in_russian, told["database"])
     return answer(told)
 
 
 def _told_in(words: Callable[[str], str], each: dict[str, Any]) -> dict[str, Any]:
-    """What keeps an account or a PBX away, and what helps, in those words."""
+    """What keeps an account, a PBX or the database away, and what helps, in those words."""
     return {**each, **{key: words(each[key]) for key in ("reason", "remedy") if each.get(key)}}
 
 

@@ -26,6 +26,7 @@ from adapters.parked import ParkedWork
 from adapters.reports import Quantile
 from adapters.self_test import SelfTests
 from adapters.settings_store import SettingsStore
+from adapters.trial_cards import TrialCards
 from adapters.what_ifs import WhatIfs
 
 
@@ -73,6 +74,7 @@ class Services:
     replay: Replay
     in_russian: Callable[[str], str]
     self_tests: SelfTests
+    trial_cards: TrialCards
     what_if: WhatIfs
     search: Search
     board: Board
@@ -88,7 +90,6 @@ class Services:
     metrics: Callable[[], bytes]
     now_ms: Callable[[], int]
     zone: tzinfo
-    tasks: set[Any] = field(default_factory=set)
 
 
 @dataclass(slots=True)

@@ -208,7 +208,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched | asyncpg.ReadOnlySQLTransactionError):
         return "it accepts no writes (a standby?)"
     if isinstance(error, asyncpg.PostgresError):
-        return f"{error.args[0] if error.args else type(error).__name__} ({error.sqlstate})"
+        return f"PostgreSQL says: {error.args[0] if error.args else type(error).__name__} ({error.sqlstate})"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ConnectionRefusedError):

@@ -74,6 +74,15 @@ async def test_a_search_by_name_finds_the_call_and_what_it_is_a_leg_of(rig: Rig,
 async def test_a_name_is_looked_for_in_every_enterprise(rig: Rig) -> None:
     pool = rig.service.pool
     moysklad = await pool.fetchval("SELECT moysklad_call FROM calls WHERE call = $1", CALL)
-    for name, calls in ((CALL, [CALL]), (LEG, [CALL, LEG]), (moysklad, [CALL])):
+    found_by: dict[str, list[str]] = {
+        CALL: [CALL],
+        LEG: [CALL, LEG],
+        moysklad: [CALL],
+        PHONE_OF_151: [CALL],
+        BRIDGE: [CALL],
+        "1795436001.9": [],
+        "9" * 300: [],
+    }
+    for name, calls in found_by.items():
         found = await search(pool, {"call": name, "enterprise": ""}, UTC)
         assert sorted(each["call"] for each in found.calls) == calls

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from core.attempts import ORPHAN_GUARD_MS, REPOST_GUARD_MS, SLOW_GUARD, UNHURRIED_GUARD_MS, Attempt
+from core.attempts import REPOST_GUARD_MS, SLOW_GUARD, UNHURRIED_GUARD_MS, Attempt
 from core.effects import CompleteTask
 
 
 @pytest.mark.parametrize(
     ("ended_ms", "hurried", "guard_ms"),
     [
-        (None, True, ORPHAN_GUARD_MS),
+        (None, True, UNHURRIED_GUARD_MS),
         (None, False, UNHURRIED_GUARD_MS),
         (1_100, True, REPOST_GUARD_MS),
         (1_100, False, UNHURRIED_GUARD_MS),

@@ -373,6 +373,22 @@ def test_a_consultation_proves_who_took_an_outgoing_call_over() -> None:
     assert whose(not_answered) == "101", "whom nobody reached nobody handed on: that is another call of the same customer's"
 
 
+def test_what_names_the_customer_of_a_call_that_nobody_answered_is_of_another_call_of_his() -> None:
+    assert whose(call_of(RING + "9 A hangup status=0", consulted("103", 9))) == ""
+    assert whose(call_of("0 A dial 101\n9 A hangup status=0", consulted("103", 9))) == "101"
+    by_queue = call_of("0 A dial 101\n50 A hangup status=1", consulted("103", 40))
+    assert whose(by_queue) == "103", "who talked through a queue has no status of a Dial"
+
+
+def test_what_ends_long_after_the_customer_has_hung_up_is_of_another_call_of_his() -> None:
+    for table, end, extension in (
+        (RING + "50 A hangup 101 answered end=50", 54, "103"),
+        (RING + "50 A hangup 101 answered end=50", 60, "101"),
+        ("0 A dial 101 out\n50 A hangup 101 out answered end=50", 90, "103"),
+    ):
+        assert whose(call_of(table, consulted("103", end, heard=91))) == extension
+
+
 @pytest.mark.parametrize(
     ("call", "whose_and_why"),
     [

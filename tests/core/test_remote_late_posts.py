@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.attempts import ORPHAN_GUARD_MS, UNHURRIED_GUARD_MS
+from core.attempts import LOOK_EVERY_MS, UNHURRIED_GUARD_MS
 from core.call import Call, fold
 from core.effects import ConfirmCall, CreateContact, FindContact, RegisterCall
 from core.events import AnyOutcome, CallSettled, EffectDone, Event, LegAbsorbed
@@ -156,7 +156,7 @@ def test_the_newest_card_event_of_an_extension_is_kept() -> None:
     for turn in range(20):
         at = 1 + 7.0 * turn
         posted = RegisterCall(external_id="x", number="n", incoming=True, start_ms=0, cards=(timer("101", turn), hide("102", turn)))
-        remote = after(started(posted, at, f"r{turn}"), done(CONFIRM, at + ORPHAN_GUARD_MS / 1000, call=None), remote=remote)
+        remote = after(started(posted, at, f"r{turn}"), done(CONFIRM, at + LOOK_EVERY_MS / 1000, call=None), remote=remote)
     assert remote.late_post is not None
     assert remote.late_post.effect.cards == (timer("101", 19), hide("102", 19))
 

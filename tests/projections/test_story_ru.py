@@ -9,9 +9,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from adapters.moysklad import errors
+from adapters.postgres.database import explain
 from core import effects as kinds
 from core.effects import encode_effect
 from core.events import (
@@ -223,6 +225,30 @@ def test_whatever_goes_wrong_is_told_in_russian(table: str) -> None:
                 told = replay_in_russian(replay(history, stream.removeprefix("call/"), settings))
                 left |= {text for text in sentences(told) if english(text)}
     assert left == set()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (asyncpg.CannotConnectNowError("the database system is starting up"), "подождите"),
+        (asyncpg.InvalidPasswordError("password authentication failed"), "пароль в DATABASE_URL (ответ: password authentication"),
+        (asyncpg.InvalidCatalogNameError("there is none"), "имя в DATABASE_URL (ответ: there is none, код 3D000)"),
+        (asyncpg.TooManyConnectionsError("sorry, too many clients already"), "max_connections (ответ: sorry"),
+        (asyncpg.OutOfMemoryError("out of memory"), "не хватает памяти"),
+        (asyncpg.QueryCanceledError("canceling statement"), "слишком долго"),
+        (asyncpg.AdminShutdownError("terminating connection"), "запустите его"),
+        (asyncpg.InsufficientPrivilegeError("permission denied"), "нет прав"),
+        (asyncpg.UndefinedTableError("relation does not exist"), "код 42P01"),
+        (asyncpg.DiskFullError("could not extend file"), "освободите"),
+        (asyncpg.ReadOnlySQLTransactionError("cannot execute UPDATE"), "запасной сервер"),
+        (asyncpg.InternalClientError("cannot switch to state 15"), "потеряно"),
+        (ConnectionRefusedError(111, "x"), "запустите PostgreSQL"),
+        (TimeoutError(), "вовремя"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_why_the_database_is_away_is_told_in_russian_beside_its_own_words(error: Exception, words: str) -> None:
+    assert words in in_russian(explain(error))
 
 
 def literals(path: str, *, within: str) -> Iterator[str]:

@@ -45,8 +45,7 @@ _TOLD: Final = ("externalId", "extension", "endTime", "comment", "recordUrl", "p
 class Cloud:
     """MoySklad. ``faults``: those that are active now. ``shown``, ``cleared``: (enterprise, external id) -> when cards came,
     and whose; when the last one went. ``screens``: external id -> when the cards changed, and how they stood then.
-    ``registered``: external id -> when registrations left, and whether with a card. ``busy``: requests that have not come to their
-    end. ``handed_on``: calls whose own hangup is not their end.
+    ``busy``: requests that have not come to their end. ``handed_on``: calls whose own hangup is not their end.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Cloud:
         self.shown: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.cleared: dict[tuple[str, str], int] = {}
         self.screens: dict[str, list[tuple[int, dict[str, str]]]] = {}
-        self.registered: dict[str, list[tuple[int, bool]]] = {}
         self.busy = 0
         self._scenario = scenario
         self._server = server
@@ -207,11 +205,8 @@ class Cloud:
                 self._object_to(f"{node} acts for {account.name}, and {enterprise} is {owner}'s")
         if request.api is not Api.PHONE:
             return
-        shows = any(event["eventType"] == "SHOW" for event in _events(request))
-        if shows:
+        if any(event["eventType"] == "SHOW" for event in _events(request)):
             self._watch_shown(account, request)
-        if request.method == "POST":
-            self.registered.setdefault(request.body["externalId"], []).append((self._now_ms(), shows))
 
     def _watch_shown(self, account: Account, request: Request) -> None:
         call = self._row_of(account, request)

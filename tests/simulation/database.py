@@ -78,6 +78,8 @@ class Link:
             await asyncio.sleep(REPEAT_S)
 
     def _send(self, work: Callable[[], T], answer: asyncio.Future[Any], write: bool, deadline_us: int) -> None:
+        if self._client.dead:
+            return  # a ``finally`` block of a process that was killed
         chance = self._chance
         arrives_us = self._client.clock.now_us + 200 + int(1_300 * chance()) + self._database.slow_us
         if self._broken and (accident := int(1_000 * chance())) < self._broken:
@@ -351,8 +353,11 @@ class _Batch:
         self._over = False
 
     async def __aenter__(self) -> _Batch | None:
-        self._batch = await self._link.ask(self._begin)
-        return self if self._batch is not None else None
+        try:
+            return self if await self._link.ask(self._begin) else None
+        except BaseException:
+            self.abandon()  # it may have begun: nothing else would end it but the garbage collector, whenever that comes
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -399,17 +404,15 @@ class _Batch:
         except StoreUnavailable:
             return
 
-    def _begin(self) -> MemorySwitchboardBatch | None:
+    def _begin(self) -> bool:
         if self._over:
-            return None
-        if self._batch is not None:
-            return self._batch  # asked again
-        batch = drive(self._taken.__aenter__())
-        if batch is None:
+            return False  # nobody waits for it any more
+        self._batch = drive(self._taken.__aenter__())
+        if self._batch is None:
             drive(self._taken.__aexit__(None, None, None))
-            return None
+            return False
         self._board.session = self
-        return batch
+        return True
 
     def _commit(self) -> None:
         if self._over:

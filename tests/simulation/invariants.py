@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from core.attempts import ORPHAN_GUARD_MS
 from core.call import initial
 from core.conclusions import best_known_end_ms, outcome, start_ms
 from core.events import DialObserved
@@ -32,10 +31,6 @@ from tests.world import World
 
 TOGETHER_MS: Final = 1_500
 """Signals of a call that come within this time of their order give the same record (``tests/test_disorder.py``)."""
-
-FOR_A_CARD: Final = ", for a card could not wait longer"
-"""Said of a call that is registered twice where that is a risk we take (``core.attempts``)."""
-
 
 def violations(run: Run) -> list[str]:
     """Everything that is wrong, in words; empty when nothing is."""
@@ -91,7 +86,7 @@ def _account(run: Run, enterprise: str) -> Iterator[str]:
         yield f"{name} has a row and should have none"
     for name in sorted(wanted.keys() & rows.keys()):
         if len(rows[name]) > 1:
-            yield f"{name} has {len(rows[name])} rows{_excuse(run.cloud.registered[name])}"
+            yield f"{name} has {len(rows[name])} rows"
         got = rows[name][0]
         yield from (f"{name}: {each}" for each in _row(got))
         of = {signal.call for signal in signals if signal.stream == f"call/{name.partition('-')[2]}"}
@@ -171,13 +166,6 @@ def _is_quiet(scenario: Scenario) -> bool:
     if scenario.faults or scenario.broken or scenario.store_broken or scenario.jitter_ms:
         return False
     return not (scenario.tight or scenario.refused or scenario.unmapped or scenario.backlog)
-
-
-def _excuse(registrations: list[tuple[int, bool]]) -> str:
-    """Whether every repetition of a registration was for a card, and after as long as a card waits."""
-    first_ms, _ = registrations[0]
-    for_cards = all(card and at_ms - first_ms >= ORPHAN_GUARD_MS for at_ms, card in registrations[1:])
-    return FOR_A_CARD if for_cards else ""
 
 
 def _after(run: Run, enterprise: str, signals: list[Signal], undisturbed: World) -> Iterator[str]:

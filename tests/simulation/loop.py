@@ -12,6 +12,7 @@ are integer microseconds, so that no rounding decides who is first.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import heapq
 from collections import deque
@@ -130,6 +131,19 @@ class Clock:
             asyncio._set_running_loop(None)
 
 
+class _Task(asyncio.Task[T]):
+    """A task that hashes by its number: what goes through a set of tasks (a ``TaskGroup`` that cancels them, asyncio's list of
+    all) would go by their addresses otherwise, which are others in every run.
+    """
+
+    def __init__(self, number: int, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **how: Any) -> None:
+        self._number = number
+        super().__init__(coro, **how)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class ProcessLoop(asyncio.AbstractEventLoop):
     """The event loop of one simulated process. ``complain``: told of what nobody handled."""
 
@@ -142,6 +156,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.context: contextvars.Context | None = None
         """Of callbacks that bring none; None: whoever schedules them is asked for his."""
         self._complain = complain
+        self._tasks = 0
 
     # -- what happens to the process ----------------------------------------------------------------------------
 
@@ -160,15 +175,21 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.dead = True
 
     def bury(self) -> None:
-        """Let go of a dead process's tasks: what its ``finally`` blocks try is of no consequence to anybody."""
-        for task in asyncio.all_tasks(self):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            coroutine = task.get_coro()
-            assert isinstance(coroutine, Coroutine)
-            try:
-                coroutine.close()
-            except BaseException:  # noqa: BLE001  it wants to go on; it is dead
-                continue
+        """Let go of a dead process's tasks: what its ``finally`` blocks try is of no consequence to anybody.
+
+        They run on this loop, where nothing that they schedule ever runs, and not on that of whoever buries it.
+        """
+        before = asyncio._get_running_loop()
+        asyncio._set_running_loop(self)
+        try:
+            for task in sorted(asyncio.all_tasks(self), key=hash):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                coroutine = task.get_coro()
+                assert isinstance(coroutine, Coroutine)
+                with contextlib.suppress(BaseException):  # it wants to go on; it is dead
+                    coroutine.close()
+        finally:
+            asyncio._set_running_loop(before)
         self.backlog.clear()
 
     # -- the event loop -----------------------------------------------------------------------------------------
@@ -219,7 +240,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """See asyncio."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks += 1
+        return _Task(self._tasks, coro, loop=self, name=name, context=context)
 
     def get_debug(self) -> bool:
         """See asyncio."""

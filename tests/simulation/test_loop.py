@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -110,6 +111,55 @@ def test_burying_survives_a_task_that_insists() -> None:
     loop.kill()
     loop.bury()
     assert machine.complaints == []
+
+
+def test_what_a_dead_process_wants_to_do_in_the_end_is_done_nowhere() -> None:
+    """Its ``finally`` blocks run when it is buried, by another one: their timers must not become that one's."""
+    machine = Machine()
+    dead = machine.process("dead")
+
+    async def leaves_a_timer() -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            asyncio.get_running_loop().call_later(1, machine.say, "it lives")
+
+    def buries() -> None:
+        dead.kill()
+        dead.bury()
+        machine.say("buried")
+        assert asyncio.get_running_loop() is gravedigger
+
+    machine.start(dead, leaves_a_timer)
+    gravedigger = machine.process("gravedigger")
+    gravedigger.call_later(1, buries)
+    machine.run(10)
+    assert machine.said == [(1, "buried")]
+    assert machine.complaints == []
+
+
+def test_a_set_of_tasks_goes_by_their_beginning() -> None:
+    """Wherever they lie in memory: of hundreds, an order by their addresses would not be that of their beginning."""
+    machine = Machine()
+
+    async def waits(number: int) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            machine.say(f"{number}")
+
+    async def many() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(300):
+                group.create_task(waits(number))
+
+    async def is_cancelled() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(many(), 1)
+
+    machine.start(machine.process(), is_cancelled)
+    machine.run(10)
+    assert [int(what) for _, what in machine.said] == list(range(300))
 
 
 def test_a_run_without_end_is_found() -> None:

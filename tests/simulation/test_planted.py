@@ -56,8 +56,8 @@ PLANTS: Final = (
     Plant(
         what="what was not found is sent again at once",
         file="core/attempts.py",
-        old="return max(least_ms if hurried else UNHURRIED_GUARD_MS, SLOW_GUARD * took_ms)",
-        new="return 0 * max(least_ms if hurried else UNHURRIED_GUARD_MS, SLOW_GUARD * took_ms)",
+        old="return max(least_ms, SLOW_GUARD * took_ms)",
+        new="return 0 * max(least_ms, SLOW_GUARD * took_ms)",
         finds=("rows", "cards left open", "recordings"),
     ),
     Plant(

@@ -5,6 +5,7 @@ Seeds are played in groups, so that several cores share them. What a seed finds,
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -99,6 +100,27 @@ def test_the_same_seed_is_the_same_run_in_every_process() -> None:
         for number in ("1", "2")
     }
     assert told == {str([Run(from_seed(seed)).play().digest() for seed in seeds])}
+
+
+def test_the_same_scenario_is_the_same_run_whenever_the_garbage_collector_comes() -> None:
+    """A statement or a ``finally`` that only it would end would make the run depend on what was played before in the process."""
+    scenario = Scenario(
+        nodes=2,
+        calls=tuple(Script(at_ms=1_000 * number, answered=True) for number in range(5)),
+        faults=(Fault(trouble=Trouble.CRASH, at_ms=4_000, for_ms=4_000), Fault(trouble=Trouble.CRASH, at_ms=9_000, for_ms=4_000)),
+        store_broken=60,
+    )
+    usual = gc.get_threshold()
+    try:
+        gc.disable()
+        never = Run(scenario).play().digest()
+        gc.enable()
+        gc.set_threshold(20, 2, 2)
+        all_the_time = Run(scenario).play().digest()
+    finally:
+        gc.enable()
+        gc.set_threshold(*usual)
+    assert never == all_the_time
 
 
 def test_a_quiet_day_costs_what_it_should() -> None:

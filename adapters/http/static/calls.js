@@ -107,7 +107,7 @@ function Calls({ enterprise }) {
   return html`
     <div class="page-head"><h1 class="grow">Звонки</h1><a href=${withParams({ enterprise_number: enterprise }, "/ms-admin/clicks", "")}>Нажатия в МоёмСкладе</a></div>
     <${Form} wanted=${wanted} change=${change} error=${found.error} names=${names} />
-    ${byName && html`<p class="note">Это имя звонка или его части: ищем звонок, остальные условия не важны.${!enterprise && " Если он не найдётся, выберите предприятие: части звонка ищутся только в нём."}</p>`}
+    ${byName && html`<p class="note">Это имя звонка или его части: ищем звонок, остальные условия не важны.${!enterprise && " Если он не найдётся, выберите предприятие: без него старые части звонка ищутся среди немногих звонков того времени."}</p>`}
     <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
       ${failed && html`<div class="panel-body"><${Failed} error=${found.error} retry=${found.again} /></div>`}
       ${found.calls.length > 0 && html`<${Table} calls=${found.calls} names=${names} all=${!enterprise} />`}

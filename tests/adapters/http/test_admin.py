@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from adapters.http import admin
+from adapters import trial_cards
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
 from core.ports import StreamId
 from tests.adapters.http.support import END, PHONE, SECRETS, START, UNIQUE_ID, ask, dial, everything, hangup, played
@@ -149,18 +149,11 @@ async def test_employees_with_whom_they_are_mapped_to(http: Any) -> None:
 
 
 async def test_a_test_card_is_shown_and_goes_by_itself(rig: Rig, http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    released = asyncio.Event()
-
-    async def later(seconds: float) -> None:
-        await released.wait()
-
-    monkeypatch.setattr(admin.asyncio, "sleep", later)  # type: ignore[attr-defined]
+    monkeypatch.setattr(trial_cards, "HIDDEN_AFTER_S", (0.3,))
     status, told = await ask(http, "POST", f"/ms-admin/api/test-manager/{ENTERPRISE}", {"extension": "151"})
     assert (status, told["success"]) == (200, True)
     (row,) = await rig.rows()
     assert row["open_cards"] == ["151"]
-    released.set()
-    monkeypatch.undo()
     for _ in range(500):
         if (await rig.rows())[0]["open_cards"] == []:
             break

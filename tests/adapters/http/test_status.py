@@ -40,7 +40,10 @@ async def test_a_database_that_is_away_is_told_and_not_an_error(rig: Rig) -> Non
     async with edge(rig, LOCAL) as client:
         rig.lose_database()
         status, told = await get(client)
+        async with client.get("/ms-admin/api/status?lang=ru") as answer:
+            russian = (await answer.json())["database"]["reason"]
     assert (status, told["database"]["state"]) == (200, "away")
+    assert russian.startswith("соединение потеряно")
 
 
 async def test_it_is_for_those_who_are_near_or_have_the_token(rig: Rig) -> None:
