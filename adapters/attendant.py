@@ -160,6 +160,10 @@ class Joining(Protocol):
         """Whether the call may turn out to be a leg of another one, though its dial looks like a customer's: the same holds."""
         ...
 
+    def began_before(self, enterprise: str, call: str, first_heard_ms: int) -> bool:
+        """Whether the call began well before what its own stream tells."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
@@ -364,10 +368,13 @@ class Attendant:
         return Again()
 
     def _speaks_for_itself(self, call: Call, now_ms: int) -> bool:
-        """Whether a live call's cards need no bridges: what was just heard of it is its own, and it is nobody's click or leg."""
+        """Whether a live call's cards need no bridges: what was just heard of it is its own and all, and no click or leg."""
         if self._joining is None or not call.is_live or now_ms - (call.last_heard_ms or 0) >= FRESH_MS:
             return False
-        if call.arrival_ms is None and self._joining.may_be_leg(call.enterprise, call.id):
+        if call.arrival_ms is None and (
+            self._joining.may_be_leg(call.enterprise, call.id)
+            or self._joining.began_before(call.enterprise, call.id, call.first_heard_ms or 0)
+        ):
             return False
         return not self._joining.may_be_clicks(call.enterprise)
 

@@ -213,6 +213,10 @@ class Switchboard:
         """See ``adapters.attendant.Joining``."""
         return self._unjoined is not None and self._unjoined.may_be_leg(enterprise, call)
 
+    def began_before(self, enterprise: str, call: str, first_heard_ms: int) -> bool:
+        """See ``adapters.attendant.Joining``."""
+        return self._unjoined is not None and self._unjoined.began_before(enterprise, call, first_heard_ms)
+
     async def run(self) -> None:
         """Follow until cancelled. While the database is away it waits, says so, and goes on where it was."""
         wake = self._store.subscribe()

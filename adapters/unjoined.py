@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from adapters.tail import Tail
 from core.clicks import CALL_WITHIN_MS, OriginateStarted
 from core.clicks import STREAM as CLICKS
-from core.events import OBSERVATIONS, BridgeEntered, HangupObserved
+from core.events import OBSERVATIONS, BridgeEntered, CallerIdObserved, HangupObserved
 from core.ports import RecordedEvent
 from core.values import Direction
+
+T = TypeVar("T")
 
 OURS: Final = "switchboard"
 RELAYED: Final = "relayed from "
@@ -30,8 +32,11 @@ CLICKED_MS: Final = CALL_WITHIN_MS + 30_000
 LOOK_MS: Final = 1_000
 """Between two questions to the database for clicks that other instances recorded."""
 
-MOST_BRIDGED: Final = 20_000
-"""Channels remembered that were in a bridge: an hour of a thousand busy enterprises and more."""
+MOST_CHANNELS: Final = 20_000
+"""Channels remembered that were in a bridge, and that told who they are: an hour of a thousand busy enterprises and more."""
+
+EARLIER_MS: Final = 500
+"""A call is worth waiting for that began so much before what is known of it: MoySklad is told once when it began."""
 
 _OBSERVATIONS: Final = frozenset(kind.type for kind in OBSERVATIONS)
 
@@ -51,6 +56,7 @@ class Unjoined:
         self._count = 0
         self._blind_until = 0
         self._bridged: dict[tuple[str, str], None] = {}
+        self._named_ms: dict[tuple[str, str], int] = {}
         self._clicked: dict[str, int] = {}
         self._clicks_as_of = 0
         self._asked_ms: int | None = None
@@ -86,6 +92,12 @@ class Unjoined:
         ``core/legs.py``). Of what other instances recorded nothing is known here."""
         return (enterprise, call) in self._bridged
 
+    def began_before(self, enterprise: str, call: str, first_heard_ms: int) -> bool:
+        """Whether the call's own channel told of itself well before the call was heard of: then the call began there (PRODUCT C3).
+        Of what other instances recorded nothing is known here."""
+        named_ms = self._named_ms.get((enterprise, call))
+        return named_ms is not None and first_heard_ms - named_ms > EARLIER_MS
+
     def asks_for_clicks(self, position: int) -> bool:
         """Whether it is time to ask for clicks of other instances: there may be some, and all that they recorded is joined."""
         if self._clicks_as_of == self._tail.breaks or not 0 <= self._tail.since <= position:
@@ -110,12 +122,19 @@ class Unjoined:
                 self._waiting.setdefault(enterprise, deque()).append(event.position)
                 self._count += 1
                 if event.type == BridgeEntered.type:
-                    self._bridged[enterprise, event.data.get("channel", "")] = None
-        while len(self._bridged) > MOST_BRIDGED:
-            del self._bridged[next(iter(self._bridged))]
+                    _keep(self._bridged, (enterprise, event.data.get("channel", "")), None)
+                elif event.type == CallerIdObserved.type:
+                    _keep(self._named_ms, (enterprise, event.data.get("channel", "")), event.data.get("heard_ms", 0))
         if self._count > MOST:
             self._waiting.clear()
             self._count, self._blind_until = 0, self._tail.last
+
+
+def _keep(channels: dict[tuple[str, str], T], channel: tuple[str, str], what: T) -> None:
+    """Remember what was first said of a channel, and of so many channels at most."""
+    channels.setdefault(channel, what)
+    if len(channels) > MOST_CHANNELS:
+        del channels[next(iter(channels))]
 
 
 def _is_customers_end(event: RecordedEvent) -> bool:

@@ -126,6 +126,9 @@ class Joined:
     def may_be_leg(self, enterprise: str, call: str) -> bool:
         return call in self.rig.bridged
 
+    def began_before(self, enterprise: str, call: str, first_heard_ms: int) -> bool:
+        return self.rig.began_ms.get(call, first_heard_ms) < first_heard_ms
+
 
 @dataclass(slots=True)
 class ReactorRig:
@@ -137,6 +140,7 @@ class ReactorRig:
     joined_until: int | None = None
     clicks: bool = True
     bridged: frozenset[str] = frozenset()
+    began_ms: dict[str, int] = field(default_factory=dict)
     jitter: float = 0.0
     looks: int = 0
     """How often a call was looked at, where there is a switchboard."""

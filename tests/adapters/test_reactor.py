@@ -17,6 +17,7 @@ from core.errors import StoreUnavailable
 from core.events import (
     ArrivalObserved,
     BridgeEntered,
+    CallerIdObserved,
     CallSettled,
     DialObserved,
     EffectDone,
@@ -186,6 +187,19 @@ async def test_a_card_waits_for_the_switchboard_where_the_call_may_be_a_click_s(
     at.joined_until = await at.store.head()
     await at.settle(stream)
     assert len(at.gateway.model.rows) == 1
+
+
+async def test_a_card_waits_where_the_call_began_before_it_was_heard_of() -> None:
+    at = ReactorRig(MemoryEventStore(), Gateway(), joined_until=0)
+    at.clicks, at.began_ms = False, {"A": ms(-1.1)}
+    dialled = await at.hear("A", *(event for _, event in heard("0 A dial 101 out")))
+    await at.settle(dialled)
+    assert at.gateway.asked == [], "MoySklad is told once when a call began"
+    named = CallerIdObserved(heard_ms=ms(-1.1), channel="A")
+    await at.hear("A", named)
+    at.joined_until = await at.store.head()
+    await at.settle(dialled)
+    assert [row.start_ms for row in at.gateway.model.rows] == [ms(-1.1)]
 
 
 async def test_a_card_waits_where_the_call_may_be_the_customer_of_another_one_who_was_sent_on() -> None:

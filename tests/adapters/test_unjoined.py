@@ -8,11 +8,11 @@ from adapters import unjoined as module
 from adapters.attendant import new_event
 from adapters.click_joiner import new_click_event
 from adapters.memory_store import MemoryEventStore
-from adapters.unjoined import CLICKED_MS, LOOK_MS, Unjoined, may_join
+from adapters.unjoined import CLICKED_MS, EARLIER_MS, LOOK_MS, Unjoined, may_join
 from core.clicks import OriginateStarted
 from core.events import CallSettled
 from core.ports import Append, NewEvent, StreamId
-from tests.scenario import heard
+from tests.scenario import heard, ms
 
 TALK = """
     0.0   A  start
@@ -103,9 +103,21 @@ async def test_a_channel_that_was_in_a_bridge_may_be_a_leg(monkeypatch: pytest.M
     await at.hear("0 A dial 101 out\n5 A enter b1 101\n5 A enter b1 customer channel=T")
     known = [at.unjoined.may_be_leg(*each) for each in (("0367", "T"), ("0367", "A"), ("0367", "B"), ("0999", "T"))]
     assert known == [True, True, False, False]
-    monkeypatch.setattr(module, "MOST_BRIDGED", 2)
+    monkeypatch.setattr(module, "MOST_CHANNELS", 2)
     await at.hear("9 B enter b2 101 channel=E")
     assert [at.unjoined.may_be_leg("0367", channel) for channel in ("A", "T", "E")] == [False, True, True]
+
+
+async def test_a_call_whose_channel_was_heard_of_well_before_began_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = At()
+    await at.hear("0 A callerid A\n1.1 A callerid A\n1.1 A dial 101 out")
+    began = [at.unjoined.began_before("0367", "A", ms(first)) for first in (1.1, EARLIER_MS / 1_000, 0)]
+    assert began == [True, False, False]
+    assert not at.unjoined.began_before("0367", "B", ms(1.1))
+    assert not at.unjoined.began_before("0999", "A", ms(1.1))
+    monkeypatch.setattr(module, "MOST_CHANNELS", 1)
+    await at.hear("2 B callerid B")
+    assert not at.unjoined.began_before("0367", "A", ms(1.1)), "so many channels are remembered"
 
 
 async def test_clicks_of_others_are_asked_for_once_all_they_recorded_is_joined() -> None:
