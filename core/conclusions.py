@@ -160,10 +160,11 @@ def is_answered(call: Call) -> bool:
 
 def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
     """Whose call it was (PRODUCT C3): ``(extension or "", the rule that says so)``."""
-    last, hangup = talk.last_talk(call.talks), call.hangup
+    hangup = call.hangup
+    last = talk.last_talk(call.talks)
+    if last is not None and hangup is not None and _is_handed_on_unseen(call, hangup, last):
+        return hangup.extensions[0], "is named by the answered hangup"
     if last is not None:
-        if hangup is not None and _is_handed_on_unseen(call, hangup, last):
-            return hangup.extensions[0], "is named by the answered hangup"
         return last.extension, "talked with the customer last"
     consulted = [each for each in call.consultations if each.answered and each.extensions and not _is_over_before(call, each)]
     if consulted and not _is_known_unanswered(call):
