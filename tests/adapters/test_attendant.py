@@ -365,7 +365,7 @@ async def test_one_that_wakes_up_late_cannot_undo_what_its_successor_asks() -> N
 
     slow.gateway.before = lambda effect, nth: lost(ambiguous=False) if isinstance(effect, RegisterCall) else None
     other = ReactorRig(slow.store, type(slow.gateway)(model=slow.gateway.model))
-    other.now_ms = slow.now_ms + 10_000
+    other.now_ms = slow.now_ms + 30_000  # even a slow MoySklad has acted by then
     underway = asyncio.Event()
     other.gateway.holds = lambda effect: underway if isinstance(effect, RegisterCall) else None
     other.reactor.wake(stream)
