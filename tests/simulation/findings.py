@@ -386,6 +386,7 @@ FINDINGS: Final = (
         " that nobody saw the end of, and not only when even a slow MoySklad must have carried that one out (25 s)",
         scenario=replace(
             ORPHANED_FOR_LONG,
+            noise=3_424_825_177,
             calls=(ORPHANED_FOR_LONG.calls[0], replace(ORPHANED_FOR_LONG.calls[1], pauses=(1_998, 3_792, 2_100))),
         ),
         explains=lambda scenario, said: said.endswith(FOR_A_CARD) and _is_slow_and_orphaned(scenario),
