@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol
 
 from adapters.moysklad.json_api import CREATED_TAG, JsonApi, contact_persons, owner_of
 from adapters.moysklad.numbers import NumberKey, number_key
-from adapters.moysklad.search_habits import SearchHabits
+from adapters.moysklad.search_habits import SearchHabits, holds
+from adapters.moysklad.short_look import ShortLook
 from adapters.moysklad.transport import Trail
 from core.contacts import Contact, Known, Owner, Person, Source
 from core.effects import Account, Refused
@@ -28,6 +29,8 @@ RULE: Final = (
 """Archived ones come last because MoySklad, as a rule, does not even find them: whether it does must not change the answer."""
 
 NOBODY: Final = "nobody has this number"
+SEEN_BEFORE: Final = f"{NOBODY}, as was seen when another was looked up"
+"""The history of this call does not hold the answer that shows it."""
 MAX_PERSONS: Final = 50
 """Contact persons that are kept of one customer; the one whose phone it is always is."""
 MAX_TAGS: Final = 20
@@ -101,6 +104,7 @@ class Contacts:
     def __init__(self, json: JsonApi) -> None:
         self._json = json
         self._habits = SearchHabits()
+        self._short_look = ShortLook(json, self._habits)
 
     @property
     def compares_digits(self) -> bool:
@@ -114,28 +118,35 @@ class Contacts:
             return Looked(known=Known(number=number, asked_ms=now_ms, rule="no number to search by"))
         if not account.api_token:
             raise Refused("no main API token", remedy="enter the main API token in the integration's settings")
-        rows = await self._search(key, (key.digits,), account, trail)
-        self._habits.see(key, rows)
-        if not rows and not self.compares_digits:
-            # A server that compares text instead of digits (6.10) needs the end of the number as somebody typed it.
-            rows = await self._search(key, tuple(tail for tail in key.tails if tail != key.digits), account, trail)
-        return choose(number, key, rows, now_ms=now_ms)
+        nobody = NOBODY
+        with self._short_look.wanted(key, account):
+            rows = await self._search(key, (key.digits,), account, trail)
+            if not self.compares_digits:
+                self._habits.see(key, rows)
+            if not rows and not self.compares_digits:
+                rows, nobody = await self._search_as_typed(key, account, trail)
+        return choose(number, key, rows, now_ms=now_ms, nobody=nobody)
 
     async def read(self, contact: str, account: Account, trail: Trail) -> Contact:
         """One customer by its uuid, contact persons inside."""
         row = await self._json.counterparty(contact, account.api_token, trail)
         return contact_of(row, None)
 
+    async def _search_as_typed(self, key: NumberKey, account: Account, trail: Trail) -> tuple[list[Row], str]:
+        """Who has the number if MoySklad compares text instead of digits (6.10), which then needs what somebody typed; and what
+        to say if it is nobody."""
+        near = await self._short_look.look(key, account, trail)
+        if near is not None:
+            found = [row for row in near.rows if holds(key, row) and row.get("id")]
+            return found, SEEN_BEFORE if near.shared else NOBODY
+        tails = tuple(tail for tail in key.tails if tail != key.digits)
+        return await self._search(key, tails, account, trail.guessing()), NOBODY
+
     async def _search(self, key: NumberKey, texts: tuple[str, ...], account: Account, trail: Trail) -> list[Row]:
         found = await _all(
             self._json.search_counterparties(text, account.api_token, trail, verified=lambda row: holds(key, row)) for text in texts
         )
         return list({str(row.get("id")): row for rows in found for row in rows if row.get("id")}.values())
-
-
-def holds(key: NumberKey, row: Row) -> bool:
-    """Whether a counterparty, or one of its contact persons, has this number."""
-    return key.is_in(row.get("phone")) or any(key.is_in(person.get("phone")) for person in contact_persons(row))
 
 
 def ranked(key: NumberKey, rows: Iterable[Row]) -> list[Candidate]:
@@ -146,11 +157,11 @@ def ranked(key: NumberKey, rows: Iterable[Row]) -> list[Candidate]:
     return found
 
 
-def choose(number: str, key: NumberKey, rows: list[Row], *, now_ms: int) -> Looked:
+def choose(number: str, key: NumberKey, rows: list[Row], *, now_ms: int, nobody: str = NOBODY) -> Looked:
     """One of several customers with the same number."""
     candidates = ranked(key, rows)
     if not candidates:
-        return Looked(known=Known(number=number, asked_ms=now_ms, rule=NOBODY))
+        return Looked(known=Known(number=number, asked_ms=now_ms, rule=nobody))
     best = candidates[0]
     where = "own phone" if best.is_own else "contact person's phone"
     rule = where if len(candidates) == 1 else f"{where}; of {len(candidates)}: {RULE}"

@@ -58,28 +58,35 @@ class JsonApi:
     async def search_counterparties(
         self, text: str, token: str, trail: Trail, *, verified: Callable[[Mapping[str, Any]], bool]
     ) -> list[Mapping[str, Any]]:
-        """Counterparties that ``search=text`` finds and ``verified`` accepts, contact persons inside, from a few pages.
+        """Counterparties that ``search=text`` finds and ``verified`` accepts, contact persons inside, from a few pages."""
+        found: list[Mapping[str, Any]] = []
+        for page in range(MAX_PAGES):
+            rows, size = await self.counterparties(text, token, trail, told=verified, page=page)
+            found.extend(row for row in rows if verified(row))
+            if not rows or size <= (page + 1) * PAGE:
+                break
+        return found
 
-        The history keeps only the accepted ones: the others are customers this call has nothing to do with.
+    async def counterparties(
+        self, text: str, token: str, trail: Trail, *, told: Callable[[Mapping[str, Any]], bool], page: int = 0
+    ) -> tuple[list[Mapping[str, Any]], int]:
+        """One page of those that ``search=text`` finds, contact persons inside, and how many there are in all.
+
+        The history keeps only those of whom it is ``told``: the others are customers this call has nothing to do with.
         """
 
         def digest(body: Any) -> Any:
             rows = _rows(body)
-            kept = [_briefly(row) for row in rows if verified(row)]
+            kept = [_briefly(row) for row in rows if told(row)]
             return {"size": _size(body, rows), "received": len(rows), "matching": kept}
 
-        found: list[Mapping[str, Any]] = []
-        for page in range(MAX_PAGES):
-            query = [("search", text), ("expand", EXPANDED), ("limit", str(PAGE))]
-            if page:
-                query.append(("offset", str(page * PAGE)))
-            outgoing = Outgoing(method="GET", path="/entity/counterparty", query=tuple(query), digest=digest)
-            body = await self.transport.send(outgoing, token, trail)
-            rows = listed(body)
-            found.extend(row for row in rows if verified(row))
-            if not rows or _size(body, rows) <= (page + 1) * PAGE:
-                break
-        return found
+        query = [("search", text), ("expand", EXPANDED), ("limit", str(PAGE))]
+        if page:
+            query.append(("offset", str(page * PAGE)))
+        outgoing = Outgoing(method="GET", path="/entity/counterparty", query=tuple(query), digest=digest)
+        body = await self.transport.send(outgoing, token, trail)
+        rows = listed(body)
+        return rows, _size(body, rows)
 
     async def create_counterparty(self, number: str, sync_id: str, token: str, trail: Trail, *, owner: str = "") -> str:
         """POST /entity/counterparty; a repeat with the same ``sync_id`` returns the first one (2.5). The new uuid."""

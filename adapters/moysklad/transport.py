@@ -53,6 +53,7 @@ class Trail:
     """What one effect has done so far: its exchanges, and whether a write may have reached MoySklad.
 
     ``turn``: how its requests take their places, for which ``enterprise``. ``place``: the one taken for the first of them.
+    ``guess``: they stand behind whatever else is as urgent.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
@@ -60,7 +61,12 @@ class Trail:
     turn: Turn = field(default_factory=Turn)
     place: Place | None = None
     enterprise: str = ""
+    guess: bool = False
     _told: list[Turnstile] = field(default_factory=list)
+
+    def guessing(self) -> Trail:
+        """The same trail, for requests that will most likely find nothing: what they do is told in this one."""
+        return replace(self, guess=True, place=None)
 
     def turn_at(self, turnstile: Turnstile) -> Turn:
         """The turn, as this turnstile is to be told of it.
@@ -167,7 +173,11 @@ class Transport:
         hop = _Hop(method=outgoing.method, url=url, body=outgoing.body)
         for _ in range(MAX_REDIRECTS + 1):
             place = trail.hand_over(turnstile) or await turnstile.enter(
-                trail.turn_at(turnstile), wait_ms=self._wait_ms, enterprise=trail.enterprise, entity=outgoing.entity
+                trail.turn_at(turnstile),
+                wait_ms=self._wait_ms,
+                enterprise=trail.enterprise,
+                entity=outgoing.entity,
+                guess=trail.guess,
             )
             try:
                 answer = await self._in_place(place, hop, outgoing, credential, trail)

@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from adapters.moysklad.breaker import Advice, Away, Breaker, Go, Never, Outcome, Pause, State
 from adapters.moysklad.door import Door
@@ -33,11 +33,27 @@ RECENT_FAILURES: Final = 200
 MINUTE_MS: Final = 60_000
 
 
+class Line(NamedTuple):
+    """Where somebody stands. A ``guess`` will most likely find nothing: it stands behind whatever else is as urgent, and leaves
+    room for what others found out to be needed, as the less urgent do."""
+
+    urgency: Urgency
+    guess: bool = False
+
+    @property
+    def heeds(self) -> Urgency:
+        """Whose rules it goes by."""
+        return max(self.urgency, Urgency.ENDED) if self.guess else self.urgency
+
+
+LINES: Final = tuple(Line(urgency, guess) for urgency in Urgency for guess in (False, True))
+
+
 @dataclass(eq=False, slots=True, kw_only=True)
 class _Waiter:
     """Somebody in the queue."""
 
-    urgency: Urgency
+    line: Line
     since_ms: int
     given: asyncio.Future[Place]
     patience: asyncio.TimerHandle | None = None
@@ -113,7 +129,7 @@ class Turnstile:
         self._window = Window()
         self._breaker = Breaker(now_ms=now_ms)
         self._guard = Guard(now_ms=now_ms, born_ms=house.born_ms)
-        self._queues: Mapping[Urgency, dict[_Waiter, None]] = {urgency: {} for urgency in Urgency}
+        self._queues: Mapping[Line, dict[_Waiter, None]] = {line: {} for line in LINES}
         self._timer: asyncio.TimerHandle | None = None
         self._held_until_ms = now_ms
         self._shared_until_ms = now_ms
@@ -126,23 +142,24 @@ class Turnstile:
 
     # -- coming in -------------------------------------------------------------------------------------------
 
-    async def enter(self, turn: Turn, *, wait_ms: int, enterprise: str = "", entity: str = "") -> Place:
-        """Room for one request, when it is this one's turn; ``entity``: what it will PUT.
+    async def enter(self, turn: Turn, *, wait_ms: int, enterprise: str = "", entity: str = "", guess: bool = False) -> Place:
+        """Room for one request, when it is this one's turn; ``entity``: what it will PUT; ``guess``: see :class:`Line`.
 
         Raises :class:`Deferred` when there is none within ``wait_ms``, with the time after which there may be, and
         :class:`Refused` while MoySklad refuses everything of this account.
         """
         now_ms = self.now_ms()
         self._take_note(turn, enterprise, now_ms)
-        self._heed(self._breaker.advise(now_ms, turn.urgency), turn.urgency, now_ms)
+        line = Line(turn.urgency, guess)
+        self._heed(self._breaker.advise(now_ms, line.heeds), line.heeds, now_ms)
         self.check_put(entity)
-        pause_ms = self._pause_ms(turn.urgency, now_ms)
+        pause_ms = self._pause_ms(line.heeds, now_ms)
         if pause_ms is not None and pause_ms > wait_ms:
-            raise self._not_now(turn.urgency, now_ms)
-        self._make_room_in_the_queue(turn.urgency, now_ms)
+            raise self._not_now(line, now_ms)
+        self._make_room_in_the_queue(line, now_ms)
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(urgency=turn.urgency, since_ms=now_ms, given=loop.create_future())
-        self._queues[turn.urgency][waiter] = None
+        waiter = _Waiter(line=line, since_ms=now_ms, given=loop.create_future())
+        self._queues[line][waiter] = None
         self.serve()
         if not waiter.given.done():
             waiter.patience = loop.call_later(wait_ms / 1000, self._lost_patience, waiter)
@@ -153,7 +170,7 @@ class Turnstile:
                 waiter.given.result().leave()
             raise
         finally:
-            self._queues[turn.urgency].pop(waiter, None)
+            self._queues[line].pop(waiter, None)
             if waiter.patience is not None:
                 waiter.patience.cancel()
 
@@ -173,7 +190,8 @@ class Turnstile:
             self._timer.cancel()
             self._timer = None
         now_ms = self.now_ms()
-        for urgency, queue in self._queues.items():
+        for line, queue in self._queues.items():
+            urgency = line.heeds
             while queue:
                 waiter = next(iter(queue))
                 if waiter.given.done():
@@ -203,8 +221,8 @@ class Turnstile:
         self._house.door.enter(suspect=place.suspect)
         self._window.in_flight += 1
         self._breaker.entered(advice)
-        if waiter.urgency is Urgency.BACKLOG:
-            self._paced_until_ms = now_ms + self._pace_ms(waiter.urgency, now_ms)
+        if waiter.line.urgency is Urgency.BACKLOG:
+            self._paced_until_ms = now_ms + self._pace_ms(waiter.line.urgency, now_ms)
         self._house.traffic.waited(now_ms - waiter.since_ms)
         waiter.given.set_result(place)
 
@@ -216,7 +234,7 @@ class Turnstile:
             if waiter.given.done():
                 continue
             try:
-                self._heed(advice, waiter.urgency, now_ms)
+                self._heed(advice, waiter.line.heeds, now_ms)
             except (Deferred, Refused) as answer:
                 waiter.given.set_exception(answer)
 
@@ -232,15 +250,15 @@ class Turnstile:
 
     def _lost_patience(self, waiter: _Waiter) -> None:
         if not waiter.given.done():
-            waiter.given.set_exception(self._not_now(waiter.urgency, self.now_ms()))
+            waiter.given.set_exception(self._not_now(waiter.line, self.now_ms()))
 
-    def _make_room_in_the_queue(self, urgency: Urgency, now_ms: int) -> None:
+    def _make_room_in_the_queue(self, line: Line, now_ms: int) -> None:
         """The queue is bounded. Where it is full, the last of the least urgent goes, if it is less urgent than this."""
         if sum(len(queue) for queue in self._queues.values()) < self._house.limit().waiting:
             return
         last = max(other for other, queue in self._queues.items() if queue)
-        if last <= urgency:
-            raise self._not_now(urgency, now_ms)
+        if last <= line:
+            raise self._not_now(line, now_ms)
         waiter = next(reversed(self._queues[last]))
         del self._queues[last][waiter]
         self._lost_patience(waiter)
@@ -300,10 +318,11 @@ class Turnstile:
     def _free(self, most: int, urgency: Urgency, now_ms: int) -> int:
         return left_free(most, urgency, calm=now_ms - self._live_ms >= CALM_MS)
 
-    def _not_now(self, urgency: Urgency, now_ms: int) -> Deferred:
+    def _not_now(self, line: Line, now_ms: int) -> Deferred:
         """What to say to somebody for whom there is no room: why, and when there should be, those before them served."""
+        urgency = line.heeds
         pause_ms = self._pause_ms(urgency, now_ms)
-        ahead = sum(len(queue) for other, queue in self._queues.items() if other <= urgency)
+        ahead = sum(len(queue) for other, queue in self._queues.items() if other <= line)
         wait_ms = (UNANSWERED_MS if pause_ms is None else pause_ms) + ahead * self._pace_ms(urgency, now_ms)
         reason = Trouble.UNANSWERED if pause_ms is None else Trouble.BUSY
         if self._failed_of_late(now_ms) and self._guard.wait_ms(now_ms, urgency, self._window.in_flight) > 0:
@@ -443,7 +462,10 @@ class Turnstile:
             reason=breaker.reason,
             since_ms=breaker.since_ms + ahead_ms,
             until_ms=waits_until_ms + ahead_ms if waits_until_ms > now_ms else None,
-            waiting={urgency.name.lower(): len(queue) for urgency, queue in self._queues.items()},
+            waiting={
+                urgency.name.lower(): sum(len(queue) for line, queue in self._queues.items() if line.urgency is urgency)
+                for urgency in Urgency
+            },
             in_flight=self._window.in_flight,
             used=self._window.used(now_ms, limit.period_ms),
             limit=self._most(now_ms),

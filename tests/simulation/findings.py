@@ -396,6 +396,7 @@ FINDINGS: Final = (
         " six seconds after one that nobody saw the end of",
         scenario=replace(
             ORPHANED_FOR_LONG,
+            noise=3_424_825_177,
             calls=(ORPHANED_FOR_LONG.calls[0], replace(ORPHANED_FOR_LONG.calls[1], pauses=(1_998, 3_792, 2_100))),
         ),
         explains=lambda scenario, said: "rows" in said and _is_slow_and_orphaned(scenario),

@@ -192,7 +192,9 @@ class Account:
             return 200, {}, {"id": done.result["contact"], "name": body["name"], "phone": body["phone"]}
         text = query["search"][0]
         rows = [
-            {"id": contact, "name": number, "phone": number} for number, contact in self.model.contacts.items() if text in number
+            {"id": contact, "name": number, "phone": number, "contactpersons": {"meta": {"size": 0}, "rows": []}}
+            for number, contact in self.model.contacts.items()
+            if text in number
         ]
         return 200, {}, {"meta": {"size": len(rows)}, "rows": rows}
 

@@ -69,6 +69,37 @@ def test_the_urgent_go_first_and_equals_in_order() -> None:
     in_virtual_time(run())
 
 
+def test_a_guess_goes_behind_what_is_as_urgent_and_before_what_is_less() -> None:
+    async def run() -> None:
+        at, seen = await proven(), Seen()
+        await asyncio.gather(
+            *(
+                seen.one(at, urgency, who=f"{urgency.name}{' guess' * guess}", guess=guess)
+                for urgency in (BACKLOG, ENDED, LIVE)
+                for guess in (True, False)
+            )
+        )
+        assert seen.who[:2] == ["BACKLOG guess", "ENDED guess"]  # they came when there was room
+        assert seen.who[2:] == ["LIVE", "LIVE guess", "ENDED", "BACKLOG"]
+
+    in_virtual_time(run())
+
+
+def test_guesses_leave_room_for_what_comes_of_them() -> None:
+    async def run() -> None:
+        at, seen = await proven_before(JSON_LIMIT), Seen()
+        guesses = [asyncio.create_task(seen.one(at, takes_ms=20, guess=True)) for _ in range(30)]
+        await asyncio.sleep(0.5)
+        assert len(seen.who) == JSON_LIMIT.share - left_free(JSON_LIMIT.share, ENDED)
+        assert at.describe(0).waiting == {"live": 30 - len(seen.who), "ended": 0, "backlog": 0}
+        asked_ms = loop_ms()
+        await seen.one(at, takes_ms=20, who="the client")
+        assert seen.sent_ms[-1] == asked_ms
+        await asyncio.gather(*guesses)
+
+    in_virtual_time(run())
+
+
 @given(
     limit=st.sampled_from([PHONE_LIMIT, JSON_LIMIT, json_limit(10**13)]),
     flood=st.sampled_from([ENDED, BACKLOG]),

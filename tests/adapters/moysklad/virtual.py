@@ -122,11 +122,18 @@ class Seen:
     who: list[str] = field(default_factory=list)
 
     async def one(
-        self, at: Turnstile, urgency: Urgency = LIVE, *, takes_ms: int = 100, who: str = "", outcome: Outcome = Outcome.GOOD
+        self,
+        at: Turnstile,
+        urgency: Urgency = LIVE,
+        *,
+        takes_ms: int = 100,
+        who: str = "",
+        outcome: Outcome = Outcome.GOOD,
+        guess: bool = False,
     ) -> None:
         """Wait as long as it takes, ask, be answered."""
         asked_ms = loop_ms()
-        place = await place_at(at, urgency, wait_ms=YEARS_MS)
+        place = await place_at(at, urgency, wait_ms=YEARS_MS, guess=guess)
         place.start()
         self.sent_ms.append(loop_ms())
         self.waited_ms.append(loop_ms() - asked_ms)
