@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -86,6 +86,28 @@ class Directory:
         }
 
 
+def taking_turns(ownership: Ownership | None) -> Callable[[str, Urgency], Awaitable[Turn]]:
+    """How the room takes its turns at MoySklad: what is nobody's is taken first, and an enterprise that is another's is asked about
+    within what its owner leaves free.
+
+    Not only for who waits: an account whose webhooks were registered without owning it has but that small share left, for some
+    seconds after each request, for whoever calls next.
+    """
+
+    async def turn(enterprise: str, urgency: Urgency) -> Turn:
+        if ownership is None:
+            return Turn(urgency=urgency)
+        if not ownership.owns(enterprise):
+            ownership.request(enterprise)
+            for _ in range(CLAIM_LOOKS if ownership.alone or urgency is not Urgency.LIVE else 0):
+                await asyncio.sleep(CLAIM_LOOK_S)
+                if ownership.owns(enterprise):
+                    break
+        return Turn(urgency=urgency, quiet_ms=ownership.quiet_ms(enterprise))
+
+    return turn
+
+
 def build_directory(
     *,
     pool: Any,
@@ -100,22 +122,11 @@ def build_directory(
 ) -> Directory:
     """Put the parts together. ``memory``: the one that the gateway uses."""
 
-    async def turn(enterprise: str, urgency: Urgency) -> Turn:
-        """An enterprise that is not ours is asked about within what its owner leaves free; what is nobody's is taken first."""
-        if ownership is None:
-            return Turn(urgency=urgency)
-        if urgency is Urgency.LIVE and not ownership.owns(enterprise):
-            ownership.request(enterprise)
-            for _ in range(CLAIM_LOOKS if ownership.alone else 0):
-                await asyncio.sleep(CLAIM_LOOK_S)
-                if ownership.owns(enterprise):
-                    break
-        return Turn(urgency=urgency, quiet_ms=ownership.quiet_ms(enterprise))
-
     def learned(enterprise: str, mark: Mark, known: Known) -> None:
         if enterprise != INLINE_ENTERPRISE:  # nobody can ask about it
             table.save(enterprise, mark, known)
 
+    turn = taking_turns(ownership)
     table = Table(pool, now_ms=now_ms)
     lookups = Lookups(
         contacts=moysklad.gateway.contacts,
