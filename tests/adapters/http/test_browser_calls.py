@@ -229,6 +229,35 @@ async def test_the_state_of_an_enterprise_that_nobody_knows_is_not_all_well(hous
         await expect(page.get_by_text("нет в списке")).to_have_count(0)
 
 
+@pytest.mark.parametrize(("query", "asked"), [("", "status"), (f"?{OF}", "board")])
+async def test_a_state_that_cannot_be_asked_for_is_not_all_well(house: House, query: str, asked: str) -> None:
+    context = await house.browser.new_context(locale="ru-RU")
+    page = await context.new_page()
+    await log_in(page, f"{house.url}/ms-admin/status{query}")
+    await expect(page.get_by_text("всё хорошо")).to_be_visible()
+    await page.route(f"**/ms-admin/api/{asked}?*", lambda route: route.fulfill(status=503, json={"error": "away"}))
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(page.get_by_text(re.compile("сервис ждёт базу данных", re.IGNORECASE))).to_be_visible()
+    await expect(page.get_by_text("всё хорошо")).to_have_count(0)
+    await expect(page.get_by_text("нужно внимание")).to_be_visible()
+    await context.close()
+
+
+async def test_what_is_not_known_of_the_work_is_not_told_as_none(house: House) -> None:
+    async def away(route: Route) -> None:
+        told = await (await route.fetch()).json()
+        database = {**told["database"], "state": "away", "reason": "PostgreSQL не отвечает"}
+        await route.fulfill(json={**told, "database": database, "backlog": None, "parked": None})
+
+    async with page_of(house.browser, house.url) as page:
+        await page.route("**/ms-admin/api/status?*", away)
+        await log_in(page, "/ms-admin/status")
+        await expect(page.get_by_text("База данных недоступна: PostgreSQL не отвечает.")).to_be_visible()
+        await expect(page.get_by_text("пока неизвестно")).to_have_count(2)
+        await expect(page.get_by_text(re.compile("всё отправлено|таких звонков нет"))).to_have_count(0)
+        await looks_right(page)
+
+
 async def test_the_state_shows_each_connection_to_a_pbx(house: House) -> None:
     lost = {**PBX, "name": "spare", "state": "waiting", "reason": EVIL, "remedy": "start it", "waiting": 7}
 
