@@ -50,6 +50,7 @@ function All() {
   const well = !error && !away && !data.accounts.length && !late && !(parked && parked.calls) && !behind.length && !unheard;
   return html`<div class="page-head"><h1>Состояние</h1><${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>
       <span class="grow"></span>${error ? html`<${Tag} kind="bad">${error.status === 503 ? "сервис ждёт базу данных" : "нет связи"}, на экране состояние на ${dateTime(data.now_ms)}<//>` : html`<span class="muted small">версия ${data.version}</span>`}</div>
+    ${error && error.status === 503 && html`<div class="note bad">База данных недоступна, и без неё не проверить вход: поэтому причина здесь не видна. Её скажет <code>./ms.sh status</code> на сервере. Ничего не потеряно, сервис ждёт.</div>`}
     ${away && html`<div class="note bad">База данных недоступна: ${data.database.reason}. Ничего не потеряно, сервис ждёт.</div>`}
     ${data.database.made_ms && data.now_ms - data.database.made_ms < NEW_MS && html`<div class="note">База данных новая: создана ${ago(data.database.made_ms, data.now_ms)}${data.database.folder && ` в папке ${data.database.folder}`}. Если в ней должны быть прежние звонки, исправьте ${data.database.folder ? "MS_DATA_DIR" : "DATABASE_URL"}.</div>`}
     <div class="facts">
