@@ -241,7 +241,8 @@ def in_words(status: Mapping[str, Any]) -> Iterator[str]:
     """A few lines for a person."""
     now_ms = int(status.get("now_ms") or 0)
     database = status.get("database") or {}
-    if database.get("state") != "ready":
+    away = database.get("state") != "ready"
+    if away:
         yield f"database   away: {database.get('reason') or 'no reason given'}; nothing is lost, the service waits"
     made_ms = database.get("made_ms")
     if made_ms is not None and now_ms - made_ms < NEW_MS:
@@ -253,7 +254,9 @@ def in_words(status: Mapping[str, Any]) -> Iterator[str]:
         names = [f"{each['address']}{this if each['id'] == own else ''}{cut if each.get('away') else ''}" for each in nodes]
         yield f"instances  {len(nodes)}: {', '.join(names)}"
     if (backlog := status.get("backlog")) is not None:
-        yield f"backlog    {backlog_words(backlog)}"
+        # What waits is in the database: while that is away, this is how it was.
+        ago = f"{span((now_ms - backlog['at_ms']) / 1000)} ago: " if away else ""
+        yield f"backlog    {ago}{backlog_words(backlog)}"
     yield from account_lines(status.get("accounts") or (), now_ms)
     for each in status.get("pbxes") or ():
         yield f"pbx        {pbx_words(each, now_ms)}"

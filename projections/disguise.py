@@ -58,7 +58,7 @@ def disguise(replay: Mapping[str, Any]) -> dict[str, Any]:
     mask = _Mask()
     for value in _values(replay, _NUMBER_KEYS):
         mask.know_number(value)
-    named = {value for value in _values(replay, _NAME_KEYS) if len(value) > 2 and re.search(r"[^\W\d_]", value)}
+    named = {value for value in _values(replay, _NAME_KEYS) if re.search(r"[^\W\d_]", value)}
     mask.names = sorted(named, key=len, reverse=True)
     picture = {**replay.get("picture", {}), "names": {}}
     found = _cover({**replay, "picture": picture} if "picture" in replay else dict(replay), mask, "", strict=False)
@@ -82,7 +82,8 @@ class _Mask:
     def nameless(self, text: str) -> str:
         """A sentence without the names that were seen."""
         for name in self.names:
-            text = text.replace(name, HIDDEN)
+            # A short one is a part of other words too.
+            text = text.replace(name, HIDDEN) if len(name) > 2 else re.sub(rf"\b{re.escape(name)}\b", HIDDEN, text)
         return text
 
     def text(self, text: str) -> str:

@@ -6,7 +6,7 @@ so a replay shows what was recorded; only the reasons for what was *not* done ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,7 +99,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has; ``click``: of which click it came.
+    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has (``client``: the contact's name,
+    or empty); ``click``: of which click it came.
 
     ``leg_of``: the call that this one turned out to be a leg of, or empty; ``legs``: what the PBX names that belongs to this one:
     its other channels, and hangups with a UniqueId of their own.
@@ -138,17 +139,19 @@ def tell(enterprise: str, call_id: str, history: Sequence[RecordedEvent], settin
     entries: list[Entry] = []
     known_notes: tuple[Note, ...] = ()
     named: dict[str, None] = {}
+    clients: dict[str, str] = {}
     for recorded in history:
         event = decode(recorded.type, recorded.schema, recorded.data)
         before, state = state, evolve(state, event)
         named.update(dict.fromkeys(_legs(event)))
+        clients.update(_client(event))
         notes = plan(state, settings, at_ms(event), limits).notes
         fresh = tuple(note for note in notes if note not in known_notes)
         gone = tuple(note for note in known_notes if note not in notes)
         known_notes = notes
-        entries.append(_entry(recorded, event, before, state, fresh, gone))
+        entries.append(_entry(recorded, event, before, state, clients, fresh, gone))
     named.pop(call_id, None)
-    return _story(state, settings, limits, tuple(named), tuple(entries))
+    return _story(state, settings, limits, clients, tuple(named), tuple(entries))
 
 
 def _legs(event: Event) -> Iterator[str]:
@@ -161,11 +164,29 @@ def _legs(event: Event) -> Iterator[str]:
             pass
 
 
-def _story(state: Call, settings: Settings, limits: Limits, legs: tuple[str, ...], entries: tuple[Entry, ...]) -> Story:
+def _client(event: Event) -> dict[str, str]:
+    """Of whom this outcome says both id and name. Whoever is created is named by his number (CONTRACT-MOYSKLAD 2.5)."""
+    if not isinstance(event, EffectDone):
+        return {}
+    match event.effect.get("type"):
+        case FindContact.type:
+            name = event.result.get("name")
+        case CreateContact.type:
+            name = event.effect.get("number")
+        case _:
+            name = ""
+    contact = event.result.get("contact")
+    return {str(contact): str(name)} if contact and name else {}
+
+
+def _story(
+    state: Call, settings: Settings, limits: Limits, clients: Mapping[str, str], legs: tuple[str, ...], entries: tuple[Entry, ...]
+) -> Story:
     outcome = conclusions.outcome(state)
     told = outcome is not None and state.phase not in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED)
     record = final_record(state, settings) if told else None
     remote = state.remote
+    contact = remote.linked or remote.contact.id
     return Story(
         enterprise=state.enterprise,
         call=state.id,
@@ -184,7 +205,8 @@ def _story(state: Call, settings: Settings, limits: Limits, legs: tuple[str, ...
         cause=state.hangup.cause if state.hangup is not None else None,
         moysklad={
             "call": remote.call,
-            "contact": remote.linked or remote.contact.id,
+            "contact": contact,
+            "client": clients.get(contact or "", ""),
             "extension": remote.written.extension,
             "end_ms": remote.written.end_ms,
             "comment": remote.written.comment,
@@ -215,9 +237,15 @@ def at_ms(event: Event) -> int:
 
 
 def _entry(
-    recorded: RecordedEvent, event: Event, before: Call, after: Call, notes: tuple[Note, ...], gone: tuple[Note, ...]
+    recorded: RecordedEvent,
+    event: Event,
+    before: Call,
+    after: Call,
+    clients: Mapping[str, str],
+    notes: tuple[Note, ...],
+    gone: tuple[Note, ...],
 ) -> Entry:
-    kind, title, why = _tell(event, after)
+    kind, title, why = _tell(event, after, clients)
     exchanges = tuple(_exchanges(event))
     return Entry(
         version=recorded.version,
@@ -261,20 +289,20 @@ def _exchanges(event: Event) -> Iterator[dict[str, Any]]:
         }
 
 
-def _tell(event: Event, state: Call) -> tuple[str, str, str]:
-    """``(kind, title, why)`` of one event in words."""
+def _tell(event: Event, state: Call, clients: Mapping[str, str]) -> tuple[str, str, str]:
+    """``(kind, title, why)`` of one event in words; ``clients``: id -> name."""
     match event:
         case EffectStarted():
-            return "asked", _ask(event.effect), event.why
+            return "asked", _ask(event.effect, clients), event.why
         case EffectDone():
-            return "answered", f"{_ask(event.effect)}: {_answer(event.effect, event.result)}", ""
+            return "answered", f"{_ask(event.effect, clients)}: {_answer(event.effect, event.result, clients)}", ""
         case EffectFailed():
             again = "MoySklad may have acted all the same" if event.ambiguous else "MoySklad did not act"
-            return "failed", f"{_ask(event.effect)}: {event.error}", f"{again}; it is tried again"
+            return "failed", f"{_ask(event.effect, clients)}: {event.error}", f"{again}; it is tried again"
         case EffectRefused():
-            return "refused", f"MoySklad refused: {_ask(event.effect)}: {event.error}", event.remedy
+            return "refused", f"MoySklad refused: {_ask(event.effect, clients)}: {event.error}", event.remedy
         case EffectDeferred():
-            return "deferred", f"not asked yet: {_ask(event.effect)}", event.reason
+            return "deferred", f"not asked yet: {_ask(event.effect, clients)}", event.reason
         case RetryRequested():
             return "ordered", f"asked again by {event.by or 'somebody'}", event.reason
         case CallSettled():
@@ -377,7 +405,7 @@ def _short(bridge: str) -> str:
     return f"…{bridge[-6:]}" if len(bridge) > 8 else bridge
 
 
-def _ask(effect: dict[str, Any]) -> str:
+def _ask(effect: dict[str, Any], clients: Mapping[str, str]) -> str:
     """What was asked of MoySklad, in words."""
     try:
         known = decode_effect(effect)
@@ -395,7 +423,7 @@ def _ask(effect: dict[str, Any]) -> str:
         case InspectCall():
             return "read which recordings the call has"
         case CreateOrder():
-            return f"create an order for client {known.contact}"
+            return f"create an order for client {clients.get(known.contact, known.contact)}"
         case CreateTask():
             return f"create a task to call {known.number} back"
         case CompleteTask():
@@ -418,7 +446,7 @@ def _ask(effect: dict[str, Any]) -> str:
             return f"{what} ({'; '.join(parts)})" if parts else what
 
 
-def _answer(effect: dict[str, Any], result: dict[str, Any]) -> str:
+def _answer(effect: dict[str, Any], result: dict[str, Any], clients: Mapping[str, str]) -> str:
     """What MoySklad answered, in words."""
     match effect.get("type"):
         case FindContact.type:
@@ -430,7 +458,8 @@ def _answer(effect: dict[str, Any], result: dict[str, Any]) -> str:
         case CreateContact.type:
             return f"client {result.get('contact')}"
         case RegisterCall.type:
-            linked = f", linked to client {result['contact']}" if result.get("contact") else ""
+            contact = result.get("contact")
+            linked = f", linked to client {clients.get(contact, contact)}" if contact else ""
             existed = " (it was there before)" if result.get("existed") else ""
             return f"call {result.get('call')}{linked}{existed}"
         case ConfirmCall.type:

@@ -101,7 +101,7 @@ def _moysklad(story: Story) -> str:
         return "nothing"
     parts = [f"call {story.moysklad['call']}"]
     if story.moysklad["contact"]:
-        parts.append(f"contact {story.moysklad['contact']}")
+        parts.append(f"contact {story.moysklad['client'] or story.moysklad['contact']}")
     if story.moysklad["extension"]:
         parts.append(f"extension {story.moysklad['extension']}")
     if story.moysklad["comment"]:

@@ -201,6 +201,8 @@ def test_the_whole_in_a_few_lines() -> None:
     assert list(in_words(well)) == ["backlog    no call waits", "accounts   all well"]
     away = {"database": {"state": "away", "reason": "nobody listens there"}}
     assert next(in_words(away)) == "database   away: nobody listens there; nothing is lost, the service waits"
+    seen = {**away, "now_ms": NOW_MS, "backlog": {**BACKLOG, "calls": 0, "at_ms": NOW_MS - 180_000}}
+    assert "backlog    3 min ago: no call waits" in list(in_words(seen)), "what waits is in the database, which is away"
 
 
 def test_one_call_and_many_accounts() -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
-from core.events import ArrivalObserved, EffectDone, Exchange, HangupObserved
+from core.effects import CreateContact, CreateOrder, FindContact, RegisterCall
+from core.events import ArrivalObserved, EffectDone, Event, Exchange, HangupObserved
 from projections.disguise import disguise
 from tests.playback import NAMES, recording
-from tests.scenario import ms
+from tests.scenario import done, ms, started
 from tests.told import calls_of, lived, replay
 
 NUMBER = "+375291234567"
@@ -109,6 +110,30 @@ def test_names_go_wherever_they_stand() -> None:
     text = orjson.dumps(document).decode()
     assert not [word for word in ("Радуга", "Иван", "raduga", "Минск") if word in text]
     assert (document["picture"]["names"], document["picture"]["client"]) == ({}, "…")
+
+
+@pytest.mark.parametrize("name", ["ООО «Радуга»", "Ян", "Анна"])
+def test_a_client_s_name_goes_from_every_step_also_where_no_answer_of_moysklad_s_has_it(name: str) -> None:
+    contact = "b80ea81b-7058-11e6-8a84-bae500000000"
+    order = CreateOrder(sync_id="s", contact=contact, number=NUMBER, incoming=True, start_ms=ms(0))
+    history: list[Event] = [
+        ArrivalObserved(heard_ms=ms(0), channel="A", number=NUMBER),
+        done(FindContact(number=NUMBER), 1, contact=contact, name=name),
+        done(RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=0), 2, call="m", contact=contact),
+        started(order, 3),
+    ]
+    told = replay(history)
+    assert [name in entry["title"] for entry in told["entries"]] == [False, True, True, True]
+    assert name not in orjson.dumps(disguise(told)).decode()
+    assert disguise(told)["entries"][3]["title"] == "create an order for client …"
+
+
+def test_a_created_client_is_named_by_a_number_that_goes_too() -> None:
+    made = done(CreateContact(number=NUMBER, sync_id="s"), 1, contact="c-1")
+    registered = done(RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=0), 2, call="m", contact="c-1")
+    told = replay([ArrivalObserved(heard_ms=ms(0), channel="A", number=NUMBER), made, registered])
+    assert told["entries"][2]["title"].endswith(f"linked to client {NUMBER}")
+    assert leaks(disguise(told), NUMBER) == []
 
 
 def test_what_ami_says_of_several_channels_goes_as_well() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from core.cards import Note
 from core.decisions import Limits
-from core.effects import CardAction, CardEvent, ConfirmCall, FindContact, RegisterCall, UpdateCall
+from core.effects import CardAction, CardEvent, ConfirmCall, CreateContact, CreateOrder, FindContact, RegisterCall, UpdateCall
 from core.events import (
     BridgeEntered,
     BridgeOpened,
@@ -116,6 +116,7 @@ def test_the_head_says_what_became_of_the_call() -> None:
     assert told.moysklad == {
         "call": "call-1",
         "contact": "ann",
+        "client": "",
         "extension": "101",
         "end_ms": ms(35),
         "comment": "",
@@ -257,6 +258,38 @@ REGISTER = RegisterCall(external_id="x", number=NUMBER, incoming=True, start_ms=
 )
 def test_every_event_in_words(event: Event, told: tuple[str, str, str]) -> None:
     assert title(event) == told
+
+
+ORDER = CreateOrder(sync_id="s", contact="c-1", number=NUMBER, incoming=True, start_ms=0)
+CREATE = CreateContact(number=NUMBER, sync_id="s")
+
+
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [
+        (done(FindContact(number=NUMBER), 0, contact="c-1", name="ООО «Радуга»"), "ООО «Радуга»"),
+        (done(CREATE, 0, contact="c-1"), NUMBER),
+        (done(FindContact(number=NUMBER), 0, contact="c-1", name=""), "c-1"),
+        (done(FindContact(number=NUMBER), 0, contact="c-2", name="ООО «Радуга»"), "c-1"),
+        (done(FindContact(number=NUMBER), 0, contact=None), "c-1"),
+        (refused(CREATE, 0, error="no", remedy="ask"), "c-1"),
+    ],
+)
+def test_a_client_is_named_where_the_call_s_own_history_says_his_name(known: Event, name: str) -> None:
+    registered = done(REGISTER, 1, call="m", contact="c-1", existed=False)
+    told = story([*events(RING), known, registered, started(ORDER, 2), done(ORDER, 3, order="o-1", name="00001")])
+    assert [entry.title for entry in told.entries[-3:]] == [
+        f"register the call: call m, linked to client {name}",
+        f"create an order for client {name}",
+        f"create an order for client {name}: order 00001",
+    ]
+    assert (told.moysklad["contact"], told.moysklad["client"]) == ("c-1", name if name != "c-1" else "")
+
+
+def test_a_name_is_not_told_before_it_was_heard() -> None:
+    found = done(FindContact(number=NUMBER), 2, contact="c-1", name="ООО «Радуга»")
+    told = story([*events(RING), done(REGISTER, 1, call="m", contact="c-1", existed=False), found])
+    assert titles(told, "answered")[0] == "register the call: call m, linked to client c-1"
 
 
 def test_requests_and_answers_are_told_with_their_durations() -> None:

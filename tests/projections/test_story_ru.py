@@ -81,6 +81,16 @@ def test_the_table_is_read_whole_and_nothing_in_it_is_hidden_by_what_stands_befo
     assert len(set(entries)) == len(entries)
 
 
+@pytest.mark.parametrize("name", ["ООО «Радуга»", "ИП Смирнова О. В.", "Завод № 5, цех 2; склад", "c-1"])
+def test_a_client_keeps_his_name_whatever_is_in_it(name: str) -> None:
+    assert in_russian(f"create an order for client {name}") == f"создать заказ для клиента {name}"
+    assert in_russian(f"create an order for client {name}: order 00001") == f"создать заказ для клиента {name}: заказ 00001"
+    registered = f"register the call: call m, linked to client {name}"
+    assert in_russian(registered) == f"зарегистрировать звонок: звонок m, привязан к клиенту {name}"
+    there = f"зарегистрировать звонок: звонок m, привязан к клиенту {name} (он уже был)"
+    assert in_russian(f"{registered} (it was there before)") == there
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sentence_of_every_recording_has_its_russian_one(name: str) -> None:
     world = lived(name)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta, timezone
 
+from core.effects import FindContact
 from core.events import EffectDone, Event, Exchange
 from projections.story_text import LEGEND, MARKS, render
 from tests.projections.test_story import ANSWERED, REGISTER, RING, lived, story
-from tests.scenario import NUMBER, deferred, events, failed, given, ms, refused, retry
+from tests.scenario import NUMBER, deferred, done, events, failed, given, ms, refused, retry
 
 MINSK = timezone(timedelta(hours=3))
 
@@ -93,6 +94,12 @@ def test_what_needs_a_person_stands_out() -> None:
     assert "  NEEDS A PERSON: no ask" in lines(text)
     assert "15:30:01.000  x MoySklad refused: register the call: no" in lines(text)
     assert "NEEDS A PERSON" not in render(lived(ANSWERED), MINSK)
+
+
+def test_the_head_names_the_client_where_his_name_was_heard() -> None:
+    found = done(FindContact(number=NUMBER), 1, contact="c-1", name="ООО «Радуга»")
+    text = render(story([*events(RING), found, done(REGISTER, 2, call="m", contact="c-1")]), MINSK)
+    assert "  at MoySklad: call m, contact ООО «Радуга», open cards: none" in lines(text)
 
 
 def test_what_was_put_off_says_until_when_and_an_order_says_whose() -> None:

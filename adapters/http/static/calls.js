@@ -159,7 +159,7 @@ function Row({ call, names, all, tab, onFocus, leave }) {
   return html`<tr tabindex=${tab} onFocus=${onFocus} onKeyDown=${keys} onClick=${(event) => { if (!event.target.closest("a") && !String(getSelection())) open(event); }}>
     <td class="num nowrap when"><a href=${call.link} tabindex="-1" onClick=${leave}>${date(call.started_ms)} <b>${time(call.started_ms)}</b></a></td>
     <td class="who"><span class="caller"><${Way} direction=${call.direction} /> ${call.direction === "internal" && call.number === "anonymous" ? html`<span class="muted">между сотрудниками</span>` : html`<${Client} number=${call.number} name=${call.client} />`}</span></td>
-    <td class="with">${call.extension ? html`<b class="nowrap" title=${names[call.extension]}>${call.extension}${names[call.extension] ? ` ${names[call.extension]}` : ""}</b>${others.length > 0 && html`<span class="muted">, ${others.join(", ")}</span>`}`
+    <td class="with">${call.extension ? html`<span class="people"><b class="nowrap" title=${names[call.extension]}>${call.extension}${names[call.extension] ? ` ${names[call.extension]}` : ""}${others.length ? "," : ""}</b>${others.length > 0 && html` <span class="muted">${others.join(", ")}</span>`}</span>`
       : html`<${People} extensions=${others} names=${all ? {} : names} none="—" />`}</td>
     <td class="outcome"><${Tag} kind=${kind}>${words}<//>${call.clicked && html` <${Tag} title="Заказан нажатием на номер в МоёмСкладе">из МоегоСклада<//>`}</td>
     <td class="num right talk"><${Talk} call=${call} /></td>

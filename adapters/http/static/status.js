@@ -18,7 +18,7 @@ const Status = ({ me, enterprise, unknown }) => (enterprise ? html`<${One} key=$
 function One({ number, unknown }) {
   const { data, error, reload } = useEvery(`/ms-admin/api/board?enterprise=${encodeURIComponent(number)}`);
   const health = data && data.health;
-  const well = data && !data.away && !health.accounts.length && !health.parked && health.behind.oldest_s < 10;
+  const well = data && !error && !data.away && !health.accounts.length && !health.parked && health.behind.oldest_s < 10;
   return html`<div class="page-head"><h1>Состояние</h1>${unknown ? html`<${Tag} kind="warn">предприятие неизвестно<//>` : data && html`<${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>`}</div>
     ${error && html`<${Failed} error=${error} retry=${reload} />`}${!data && !error && html`<${Busy} />`}
     ${data && !unknown && html`<div class="status-grid">
@@ -47,15 +47,16 @@ function All() {
   const late = Boolean(backlog && backlog.oldest_s >= 10);
   const behind = data.followers.filter((each) => each.behind > 100);
   const unheard = data.pbxes.filter((each) => each.state !== "connected").length;
-  const well = !away && !data.accounts.length && !late && !(parked && parked.calls) && !behind.length && !unheard;
+  const well = !error && !away && !data.accounts.length && !late && !(parked && parked.calls) && !behind.length && !unheard;
   return html`<div class="page-head"><h1>Состояние</h1><${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>
       <span class="grow"></span>${error ? html`<${Tag} kind="bad">${error.status === 503 ? "сервис ждёт базу данных" : "нет связи"}, на экране состояние на ${dateTime(data.now_ms)}<//>` : html`<span class="muted small">версия ${data.version}</span>`}</div>
+    ${error && error.status === 503 && html`<div class="note bad">База данных недоступна, и без неё не проверить вход: поэтому причина здесь не видна. Её скажет <code>./ms.sh status</code> на сервере. Ничего не потеряно, сервис ждёт.</div>`}
     ${away && html`<div class="note bad">База данных недоступна: ${data.database.reason}. Ничего не потеряно, сервис ждёт.</div>`}
     ${data.database.made_ms && data.now_ms - data.database.made_ms < NEW_MS && html`<div class="note">База данных новая: создана ${ago(data.database.made_ms, data.now_ms)}${data.database.folder && ` в папке ${data.database.folder}`}. Если в ней должны быть прежние звонки, исправьте ${data.database.folder ? "MS_DATA_DIR" : "DATABASE_URL"}.</div>`}
     <div class="facts">
       <${Fact} name="Экземпляров сервиса" value=${data.nodes.length || 1} kind=${data.nodes.length ? "" : "warn"} more=${`предприятий у этого: ${data.enterprises.owned}`} />
-      <${Fact} name="Ещё не передано" value=${backlog ? number(backlog.calls) : "?"} kind=${late ? "warn" : "good"} more=${backlog && backlog.calls ? `самый старый ждёт ${span(backlog.oldest_s * 1000)}` : "всё отправлено"} />
-      <${Fact} name="Ждут человека" value=${parked ? number(parked.calls) : "?"} kind=${parked && parked.calls ? "bad" : "good"} more=${parked && parked.calls ? counted(Object.keys(parked.enterprises).length, "предприятие", "предприятия", "предприятий") : "таких звонков нет"} />
+      <${Fact} name="Ещё не передано" value=${backlog ? number(backlog.calls) : "?"} kind=${!backlog ? "" : late ? "warn" : "good"} more=${!backlog ? "пока неизвестно" : backlog.calls ? `самый старый ждёт ${span(backlog.oldest_s * 1000)}` : "всё отправлено"} />
+      <${Fact} name="Ждут человека" value=${parked ? number(parked.calls) : "?"} kind=${!parked ? "" : parked.calls ? "bad" : "good"} more=${!parked ? "пока неизвестно" : parked.calls ? counted(Object.keys(parked.enterprises).length, "предприятие", "предприятия", "предприятий") : "таких звонков нет"} />
       <${Fact} name="Предприятий с трудностями" value=${troubled(data.accounts)} kind=${data.accounts.length ? "bad" : "good"} more=${data.accounts.length ? "см. ниже" : "трудностей нет"} />
       <${Fact} name="Потоков событий" value=${data.streams_open} kind="" more="открытых соединений диспетчера" />
     </div>

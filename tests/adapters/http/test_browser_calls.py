@@ -218,6 +218,32 @@ async def test_a_leg_is_found_by_its_name_and_shown_as_one(house: House) -> None
         await looks_right(page)
 
 
+_COMMA_S_LINE = """(cell) => {
+    const walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), tops = [];
+    while (walk.nextNode()) for (let at = 0; at < walk.currentNode.length; at += 1) {
+        const range = document.createRange();
+        range.setStart(walk.currentNode, at); range.setEnd(walk.currentNode, at + 1);
+        const { top } = range.getBoundingClientRect();
+        if (walk.currentNode.data[at] === ",") return top === tops.at(-1);
+        tops.push(top);
+    }
+}"""
+
+
+@pytest.mark.parametrize("name", ["Борис Литвинов", "Христорождественский-Преображенский Константин Владиславович"])
+async def test_on_a_telephone_no_line_of_extensions_begins_with_a_comma(house: House, name: str) -> None:
+    call = {"phase": "absorbed", "direction": "internal", "outcome": "internal", "number": "anonymous", "extension": "102"}
+    await add(house.rig.service.pool, "leg", **call, extensions=["102", "101"])
+    async with page_of(house.browser, house.url, phone=True) as page:
+        await page.set_viewport_size({"width": 360, "height": 740})
+        await page.route(f"**/ms-admin/api/names/{ENTERPRISE}", lambda route: route.fulfill(json={"names": {"102": name}}))
+        await log_in(page, f"/ms-admin/calls?{OF}")
+        cell = page.locator("table.calls td.with")
+        await expect(cell).to_have_text(f"102 {name}, 101")
+        assert await cell.evaluate(_COMMA_S_LINE)
+        assert await fits(page)
+
+
 async def test_the_state_of_an_enterprise_that_nobody_knows_is_not_all_well(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page, "/ms-admin/status?enterprise_number=9999")
@@ -227,6 +253,37 @@ async def test_the_state_of_an_enterprise_that_nobody_knows_is_not_all_well(hous
         await page.goto(f"/ms-admin/status?{OF}")
         await expect(page.get_by_text("Ничего не ждёт: всё отправлено в МойСклад.")).to_be_visible()
         await expect(page.get_by_text("нет в списке")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("query", "asked"), [("", "status"), (f"?{OF}", "board")])
+async def test_a_state_that_cannot_be_asked_for_is_not_all_well(house: House, query: str, asked: str) -> None:
+    context = await house.browser.new_context(locale="ru-RU")
+    page = await context.new_page()
+    await log_in(page, f"{house.url}/ms-admin/status{query}")
+    await expect(page.get_by_text("всё хорошо")).to_be_visible()
+    await page.route(f"**/ms-admin/api/{asked}?*", lambda route: route.fulfill(status=503, json={"error": "away"}))
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(page.get_by_text(re.compile("^сервис ждёт базу данных", re.IGNORECASE))).to_be_visible()
+    await expect(page.get_by_text("всё хорошо")).to_have_count(0)
+    await expect(page.get_by_text("нужно внимание")).to_be_visible()
+    await expect(page.get_by_text("./ms.sh status")).to_have_count(0 if query else 1)
+    await looks_right(page)
+    await context.close()
+
+
+async def test_what_is_not_known_of_the_work_is_not_told_as_none(house: House) -> None:
+    async def away(route: Route) -> None:
+        told = await (await route.fetch()).json()
+        database = {**told["database"], "state": "away", "reason": "PostgreSQL не отвечает"}
+        await route.fulfill(json={**told, "database": database, "backlog": None, "parked": None})
+
+    async with page_of(house.browser, house.url) as page:
+        await page.route("**/ms-admin/api/status?*", away)
+        await log_in(page, "/ms-admin/status")
+        await expect(page.get_by_text("База данных недоступна: PostgreSQL не отвечает.")).to_be_visible()
+        await expect(page.get_by_text("пока неизвестно")).to_have_count(2)
+        await expect(page.get_by_text(re.compile("всё отправлено|таких звонков нет"))).to_have_count(0)
+        await looks_right(page)
 
 
 async def test_the_state_shows_each_connection_to_a_pbx(house: House) -> None:
