@@ -11,6 +11,7 @@ from core.cards import Note, employee_of
 from core.decisions import Limits
 from core.effects import CreateContact, FindContact
 from core.phone import digits, looks_like_extension
+from core.remote import CONTACT_AGAIN_MS
 from core.self_test import is_test
 from core.settings import Settings
 from core.steps import Step, look, write
@@ -100,12 +101,21 @@ def no_contact_because(call: Call, settings: Settings) -> str:
 def waited_for_contact(call: Call, now_ms: int, limits: Limits) -> bool:
     """Whether a record that waits for nothing else has waited for its contact, and in vain, for as long as it may.
 
-    It counts from when the look-up was tried, not from the end of the call: after an outage nobody has tried it yet.
+    It counts from when the look-up was tried, not from the end of the call: after an outage nobody has tried it yet. Where the
+    record could not be sent either, the contact is tried once more, for longer.
     """
-    failed_ms = call.remote.contact.failed_ms
+    failed_ms, again_ms = call.remote.contact.failed_ms, call.remote.contact.again_ms
+    if again_ms is not None and now_ms >= again_ms + CONTACT_AGAIN_MS:
+        return True
     if failed_ms is None or failed_ms < (call.settled_ms or 0):
         return False
     return bool(call.remote.contact.gave_up) or now_ms >= failed_ms + limits.record_wait_ms
+
+
+def record_deadline_ms(call: Call, now_ms: int, limits: Limits) -> int:
+    """Until when a record waits for the contact that is asked for now."""
+    again_ms = call.remote.contact.again_ms
+    return now_ms + limits.record_wait_ms if again_ms is None else again_ms + CONTACT_AGAIN_MS
 
 
 def contact_deadline_ms(call: Call, limits: Limits) -> int:

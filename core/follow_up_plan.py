@@ -298,8 +298,8 @@ def _employee(call: Call, settings: Settings, extension: str) -> str:
 
 
 def _look_up(call: Call, settings: Settings, extension: str, why: str) -> Step | None:
-    """Ask who has this extension, where nobody has said so yet."""
-    known = settings.employee_for(extension) is not None or extension in dict(call.remote.employees)
-    if not extension or known or not looks_like_extension(extension):
+    """Ask who has this extension, where nobody has said so yet: what a card could not wait for (``""``) is asked again."""
+    told = dict(call.remote.employees).get(extension, "") != "" or call.remote.refused(FindEmployees) is not None
+    if not extension or told or settings.employee_for(extension) is not None or not looks_like_extension(extension):
         return None
     return look(call, FindEmployees(extensions=(extension,)), why)

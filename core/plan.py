@@ -19,7 +19,14 @@ from core import conclusions
 from core.attempts import LOOK_EVERY_MS
 from core.call import Call
 from core.cards import Note, Wanted, card_changes, mixture_refused, wanted_cards
-from core.contact_plan import KNOWN, contact_deadline_ms, contact_steps, no_contact_because, waited_for_contact
+from core.contact_plan import (
+    KNOWN,
+    contact_deadline_ms,
+    contact_steps,
+    no_contact_because,
+    record_deadline_ms,
+    waited_for_contact,
+)
 from core.decisions import Limits, next_deadline
 from core.effects import AfterRecord, CardEvent, ConfirmCall, FindEmployees, InspectCall, RegisterCall, UpdateCall
 from core.follow_up_plan import follow_up, refused_for_good
@@ -201,7 +208,7 @@ def _register(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limit
     elif final and waited_for_contact(call, now_ms, limits):
         notes.append(Note(about="contact", text="the record did not wait longer for it"))
     elif final:
-        yield from contact_steps(call, settings, notes, deadline_ms=now_ms + limits.record_wait_ms)
+        yield from contact_steps(call, settings, notes, deadline_ms=record_deadline_ms(call, now_ms, limits))
     if not final and not wanted.cards:
         notes.append(Note(about="call", text=_why_not_yet(call)))
         return

@@ -44,6 +44,9 @@ CONTACT_ATTEMPTS: Final = 4
 """How often a contact that a finished call waits for may fail before the call is recorded without it."""
 
 
+CONTACT_AGAIN_MS: Final = 600_000
+"""A record that could not be sent either waits so long for its contact once more: the JSON API may be away for longer."""
+
 NOT_FOUND: Final = 1021
 """What MoySklad says of an object that is not there (CONTRACT-MOYSKLAD 2.3)."""
 
@@ -87,7 +90,8 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there. ``owner``: the responsible employee.
 
     ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
-    ``failed_ms``: when it last did.
+    ``failed_ms``: when it last did. ``again_ms``: since when the registration, which was to go without it, could not be sent
+    either: it is tried once more before that.
     """
 
     id: str | None = None
@@ -97,6 +101,7 @@ class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     gave_up: str = ""
     exhausted: str = ""
     failed_ms: int | None = None
+    again_ms: int | None = None
 
 
 class LatePost(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -275,8 +280,20 @@ def _deferred(remote: RemoteDraft, event: EffectDeferred, effect: Effect) -> Non
             remote.failures, remote.retry_ms = 0, None
         case FindEmployees() if _is_too_late(effect, event.until_ms):
             remote.employees = _by_extension_alone(remote, effect)
+        case RegisterCall():
+            remote.contact = _once_more(remote.contact, event.at_ms)
         case _:
             pass
+
+
+def _once_more(contact: Contact, at_ms: int) -> Contact:
+    """The contact once its call could not be registered: what it failed by was no trouble of the look-up alone, and MoySklad links
+    a call only when it is created (PRODUCT C5)."""
+    failed = contact.exhausted or contact.failed_ms is not None
+    waited = contact.again_ms is not None and at_ms >= contact.again_ms + CONTACT_AGAIN_MS
+    if contact.id is not None or not (failed or waited):
+        return contact
+    return replace(contact, exhausted="", failed_ms=None, again_ms=at_ms)
 
 
 def _is_too_late(effect: FindContact | CreateContact | FindEmployees, at_ms: int) -> bool:
@@ -332,7 +349,7 @@ def _employees(remote: RemoteDraft, found: Any) -> tuple[tuple[str, str | None],
     known = dict(remote.employees)
     if isinstance(found, Mapping):
         for extension, employee in found.items():
-            known[str(extension)] = str(employee.get("id", "")) if isinstance(employee, Mapping) else None
+            known[str(extension)] = str(employee.get("id") or "") or None if isinstance(employee, Mapping) else None
     return tuple(known.items())
 
 
@@ -435,7 +452,8 @@ def _failed(remote: RemoteDraft, event: EffectFailed, effect: Effect) -> None:
             remote.attempt, remote.failures, remote.retry_ms = None, 0, None
         case FindContact():
             remote.contact = replace(remote.contact, failed_ms=event.at_ms)
-        case FindEmployees():
+        case FindEmployees() if effect.deadline_ms is not None:
+            # A card does not wait; an order or a task, which need the employee, ask again.
             remote.employees = _by_extension_alone(remote, effect)
             remote.failures, remote.retry_ms = 0, None
         case RegisterCall() | UpdateCall() | CreateContact() if remote.attempt is not None:
@@ -443,6 +461,8 @@ def _failed(remote: RemoteDraft, event: EffectFailed, effect: Effect) -> None:
             remote.attempt = replace(remote.attempt, in_doubt=in_doubt, ended_ms=event.at_ms)
             if isinstance(effect, CreateContact):
                 remote.contact = replace(remote.contact, failed_ms=event.at_ms)
+            elif isinstance(effect, RegisterCall):
+                remote.contact = _once_more(remote.contact, event.at_ms)
         case _:
             pass
 

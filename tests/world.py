@@ -211,11 +211,11 @@ class World:
             return
         if is_write(step.effect):
             fault = self.faults.get(self.writes)
-            if self.tried[step.effect.type] < len(of_these := self.troubled.get(step.effect.type, ())):
-                fault = of_these[self.tried[step.effect.type]]
-            self.tried[step.effect.type] += 1
             self.writes += 1
             self._append(stream, EffectStarted(key=step.key, at_ms=now, effect=effect, why=step.why))
+        if self.tried[step.effect.type] < len(of_these := self.troubled.get(step.effect.type, ())):
+            fault = of_these[self.tried[step.effect.type]]
+        self.tried[step.effect.type] += 1
         if fault in (None, Fault.LOST_AFTER, Fault.CRASH_AFTER):
             try:
                 performed = self._ask(step.effect)

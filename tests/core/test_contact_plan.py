@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.call import Call
+from core.call import Call, fold
 from core.cards import Note
 from core.contact_plan import (
     KNOWN,
@@ -15,15 +15,17 @@ from core.contact_plan import (
     contact_sync_id,
     no_contact_because,
     nobodys_number,
+    record_deadline_ms,
     waited_for_contact,
 )
 from core.decisions import Limits
 from core.effects import CreateContact, Effect, FindContact, RegisterCall
 from core.events import CallSettled
-from core.remote import CONTACT_ATTEMPTS
+from core.remote import CONTACT_AGAIN_MS, CONTACT_ATTEMPTS
 from core.settings import Settings
-from tests.scenario import NUMBER, call_of, done, failed, given, ms, refused
+from tests.scenario import NUMBER, call_of, done, failed, given, ms, refused, started
 from tests.settings import SETTINGS, employee_id, settings_with
+from tests.world import Fault
 
 NO_NUMBER = "what was told is no telephone number: no client is made of it"
 
@@ -165,9 +167,28 @@ def test_a_record_does_not_wait_for_what_failed_too_often_unless_it_is_written_a
     assert no_contact_because(call_of(RING, *tries, registered), SETTINGS) == ""
 
 
+def test_a_call_that_an_outage_of_all_of_moysklad_kept_waiting_is_registered_with_its_contact() -> None:
+    silent = settings_with(notify="none")
+    for tries in (1, 2):
+        lost = (Fault.NOT_SENT,)
+        troubled = {FindContact.type: lost * (CONTACT_ATTEMPTS + tries), RegisterCall.type: lost * (tries + 1)}
+        scenario = given(RING + "9 A hangup 101", settings=silent, contacts={NUMBER: "ann"}, troubled=troubled).finished()
+        assert [row.contact for row in scenario.world.moysklad.rows] == ["ann"], "it is linked only when it is created"
+
+
 # -- how long is waited -------------------------------------------------------------------------------------------
 
 SETTLED = CallSettled(at_ms=ms(20), reason="")
+
+
+def test_a_record_that_could_not_be_sent_either_waits_for_its_contact_once_more_and_for_longer() -> None:
+    registering = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
+    call = call_of(RING, SETTLED, failed(LOOK_UP, 21), started(registering, 31), failed(registering, 32, ambiguous=False))
+    again = 32 + CONTACT_AGAIN_MS / 1_000
+    assert [waited_for_contact(call, ms(at), Limits()) for at in (33, again - 0.001, again)] == [False, False, True]
+    assert record_deadline_ms(call, ms(33), Limits()) == ms(again)
+    assert record_deadline_ms(call_of(RING, SETTLED), ms(33), Limits()) == ms(33) + Limits().record_wait_ms
+    assert waited_for_contact(fold(call, (failed(LOOK_UP, 40),)), ms(50), Limits())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.effects import CreateOrder, CreateTask, Effect, Refused
+from core.effects import CreateOrder, CreateTask, Effect, FindEmployees, Refused
 from core.events import EffectDone
 from core.follow_up_plan import MINUTE_MS, order_sync_id, refused_for_good, task_mark, waits_for_tasks
 from core.plan import parked_reason
@@ -48,6 +48,18 @@ def told(scenario: Scenario, type_: str, call: str = "A") -> list[dict[str, Any]
         for event in scenario.world.streams[f"call/{call}"]
         if isinstance(event, EffectDone) and event.effect["type"] == type_
     ]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_directory_that_did_not_answer_for_the_card_is_asked_again_for_the_order_and_the_task(times: int) -> None:
+    def asked(table: str, **how: Any) -> list[str]:
+        model = MoySkladModel(contacts={NUMBER: "ann"}, employees={"101": "uuid-101"})
+        troubled = {FindEmployees.type: (Fault.NOT_SENT,) * times}
+        return after(known(table, settings_with(mapped=(), **how), moysklad=model, troubled=troubled))
+
+    assert asked(TALK, order="always") == ["create order ann owner=uuid-101"]
+    missed = asked("0 A start\n0.2 A dial 101\n20 A hangup -\n", task="on_missed")
+    assert missed == [f"create task {NUMBER} for uuid-101 contact=ann due=1820.0"]
 
 
 # -- orders ----------------------------------------------------------------------------------------------------------

@@ -465,6 +465,12 @@ def test_nobody_is_needed_for_a_call_that_is_not_to_be_sent() -> None:
     assert parked(call_of("9 A hangup 101 internal", refusal, LegAbsorbed(heard_ms=ms(11), into="B"))) is None
 
 
+def test_a_directory_that_refuses_is_not_asked_again_for_the_order() -> None:
+    scenario = picky(ANSWERED, refuses(FindEmployees), settings=settings_with(mapped=(), order="always")).finished()
+    assert [order.owner for order in scenario.world.moysklad.orders] == [""]
+    assert len([text for text in scenario.asked() if text.startswith("find employees")]) == 1
+
+
 def test_a_call_that_moysklad_refuses_altogether_is_asked_for_once_and_parked_also_while_it_goes_on() -> None:
     ringing = call_of(RING, FOUND, refused(REGISTER_WITH_CARDS, 1, error="key revoked", sent=False))
     assert (step_of(look(ringing, 2)), look(ringing, 2).parked) == ("nothing", "key revoked")

@@ -23,6 +23,7 @@ from core.effects import (
 )
 from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted, Exchange
 from core.remote import (
+    CONTACT_AGAIN_MS,
     CONTACT_ATTEMPTS,
     Card,
     Contact,
@@ -340,6 +341,7 @@ def test_a_contact_that_is_refused_is_given_up_with_the_reason() -> None:
 # -- who has an extension -------------------------------------------------------------------------------------------
 
 DIRECTORY = FindEmployees(extensions=("101", "102"))
+FOR_A_CARD = FindEmployees(extensions=("101", "102"), deadline_ms=ms(3))
 
 
 def test_the_directory_says_who_has_an_extension_and_that_nobody_has() -> None:
@@ -353,12 +355,35 @@ def test_the_directory_says_who_has_an_extension_and_that_nobody_has() -> None:
     assert after(done(DIRECTORY, 1, employees="odd")).employees == ()
 
 
-@pytest.mark.parametrize("outcome", [failed(DIRECTORY, 2, retry=60), refused(DIRECTORY, 2)])
+@pytest.mark.parametrize("outcome", [failed(FOR_A_CARD, 2, retry=60), refused(DIRECTORY, 2)])
 def test_without_a_directory_the_extension_alone_must_do(outcome: EffectFailed | EffectRefused) -> None:
     known = after(done(FindEmployees(extensions=("102",)), 1, employees={"102": None}))
     remote = after(outcome, remote=known)
     assert dict(remote.employees) == {"101": "", "102": None}
     assert (remote.failures, remote.retry_ms) == (0, None)
+
+
+def test_an_order_or_a_task_which_needs_the_employee_asks_again() -> None:
+    remote = after(failed(FindEmployees(extensions=("101",)), 2, retry=60))
+    assert (remote.employees, remote.failures, remote.retry_ms) == ((), 1, ms(62))
+
+
+@pytest.mark.parametrize("outcome", [failed(REGISTER, 9), deferred(REGISTER, 9, 12)])
+def test_a_contact_that_failed_is_tried_once_more_where_the_call_could_not_be_registered_either(outcome: AnyOutcome) -> None:
+    tired = after(*[failed(FIND_FOR_THE_RECORD, at) for at in range(1, CONTACT_ATTEMPTS + 1)], started(REGISTER, 8.9))
+    again = after(outcome, remote=tired).contact
+    assert (again.exhausted, again.failed_ms, again.again_ms) == ("", None, ms(9))
+    found = after(done(FIND_FOR_THE_RECORD, 1, contact="c"), started(REGISTER, 8.9), outcome).contact
+    assert found.again_ms is None, "whoever was found needs no look-up"
+    untried = after(started(REGISTER, 8.9), outcome).contact
+    assert untried.again_ms is None, "nothing was given up"
+
+
+def test_a_long_outage_is_told_of_the_contact_now_and_then() -> None:
+    tired = after(*[failed(FIND_FOR_THE_RECORD, at) for at in range(1, CONTACT_ATTEMPTS + 1)], deferred(REGISTER, 9, 12))
+    later = 9 + CONTACT_AGAIN_MS / 1_000
+    assert after(deferred(REGISTER, later - 1, later), remote=tired).contact == tired.contact
+    assert after(deferred(REGISTER, later, later + 9), remote=tired).contact.again_ms == ms(later)
 
 
 # -- refusals -------------------------------------------------------------------------------------------------------
