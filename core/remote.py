@@ -44,7 +44,7 @@ CONTACT_ATTEMPTS: Final = 4
 """How often a contact that a finished call waits for may fail before the call is recorded without it."""
 
 
-CONTACT_AGAIN_MS: Final = 600_000
+CONTACT_AGAIN_MS: Final = 3_600_000
 """A record that could not be sent either waits so long for its contact once more: the JSON API may be away for longer."""
 
 NOT_FOUND: Final = 1021
@@ -336,21 +336,20 @@ def _found_contact(remote: RemoteDraft, event: EffectDone, _: FindContact) -> No
     remote.contact = Contact(id=found("contact"), name=found("name") or "", owner=found("owner") or "", searched=True)
 
 
-def _found_employees(remote: RemoteDraft, event: EffectDone, _: FindEmployees) -> None:
-    remote.employees = _employees(remote, event.result.get("employees"))
+def _found_employees(remote: RemoteDraft, event: EffectDone, effect: FindEmployees) -> None:
+    known = dict(remote.employees)
+    found = event.result.get("employees")
+    if isinstance(found, Mapping):
+        for extension, employee in found.items():
+            id_ = str(employee.get("id", "")) if isinstance(employee, Mapping) else None
+            # Whoever is named without a uuid has a card, by the extension, and nothing that needs the uuid: no use in asking on.
+            known[str(extension)] = id_ if effect.deadline_ms is not None else id_ or None
+    remote.employees = tuple(known.items())
 
 
 def _created_contact(remote: RemoteDraft, event: EffectDone, _: CreateContact) -> None:
     remote.contact = replace(remote.contact, id=event.result.get("contact"), searched=True)
     remote.attempt = None
-
-
-def _employees(remote: RemoteDraft, found: Any) -> tuple[tuple[str, str | None], ...]:
-    known = dict(remote.employees)
-    if isinstance(found, Mapping):
-        for extension, employee in found.items():
-            known[str(extension)] = str(employee.get("id") or "") or None if isinstance(employee, Mapping) else None
-    return tuple(known.items())
 
 
 def _registered(remote: RemoteDraft, event: EffectDone, effect: RegisterCall) -> None:

@@ -60,7 +60,9 @@ def test_whatever_gave_no_reason_has_one() -> None:
     assert after(deferred(FIND_FOR_THE_RECORD, 1, 2, reason="")).deferred == "deferred"
     tries = [failed(FIND_FOR_THE_RECORD, at, error="") for at in range(1, CONTACT_ATTEMPTS + 1)]
     assert after(*tries).contact.exhausted == "unavailable"
-    assert after(done(FindEmployees(extensions=("101",)), 1, employees={"101": {}})).employees == (("101", None),)
+    nameless: dict[str, Any] = {"101": {}}
+    assert after(done(FindEmployees(extensions=("101",), deadline_ms=9), 1, employees=nameless)).employees == (("101", ""),)
+    assert after(done(FindEmployees(extensions=("101",)), 1, employees=nameless)).employees == (("101", None),)
 
 
 def test_when_the_contact_failed_last_is_known_however_it_did() -> None:
