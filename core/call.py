@@ -461,11 +461,13 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
 
 
 def _absorbed(call: Draft, event: LegAbsorbed) -> None:
-    if call.arrival_ms is not None or (not event.certain and any(dial.direction is not INTERNAL for dial in call.dials)):
+    listed = (call.told or call.remote).call is not None  # found out too late: what MoySklad has gets its end
+    certain = event.certain and not listed
+    if call.arrival_ms is not None or (not certain and any(dial.direction is not INTERNAL for dial in call.dials)):
         return  # it came in from outside itself: whoever took it for a leg had not heard that yet
     _move(call, Trigger.ABSORB)
     if call.phase is Phase.ABSORBED:
-        call.absorbed_into, call.certainly_leg = event.into, call.certainly_leg or event.certain
+        call.absorbed_into, call.certainly_leg = event.into, call.certainly_leg or certain
 
 
 def _consulted(call: Draft, event: ConsultationObserved) -> None:

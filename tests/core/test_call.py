@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from core.call import STEPS, Call, evolve, fold, initial, pack, unpack
 from core.decisions import Limits, decide, next_deadline
+from core.effects import RegisterCall
 from core.events import (
     EVENT_TYPES,
     BridgeOpened,
@@ -33,7 +34,7 @@ from core.history_file import load
 from core.lifecycle import Phase
 from core.phone import is_external_number
 from core.values import ANONYMOUS, Direction
-from tests.scenario import NUMBER, call_of, events, ms
+from tests.scenario import NUMBER, call_of, done, events, ms
 
 HISTORIES = Path(__file__).parents[1] / "histories"
 RING = """
@@ -440,3 +441,11 @@ def test_an_order_and_a_deferral_say_nothing_of_the_call_itself(event: RetryRequ
         assert replace(after, remote=before.remote, version=before.version) == before
         assert after.version == before.version + 1
     assert after.remote == (replace(before.remote, deferred="away") if event.type == "effect_deferred" else before.remote)
+
+
+def test_a_call_that_moysklad_has_already_is_no_leg_any_more() -> None:
+    """It was listed before anything told whose leg it was: what is there gets its end."""
+    registering = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
+    certain = LegAbsorbed(heard_ms=ms(9), into="B", certain=True)
+    assert call_of("0 A dial 101", certain).phase is Phase.ABSORBED
+    assert call_of("0 A dial 101", done(registering, 1, call="m"), certain).phase is Phase.RINGING
