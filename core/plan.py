@@ -172,8 +172,8 @@ def _resolve_doubt(call: Call) -> Iterator[Step]:
 def _look_again_ms(call: Call) -> int | None:
     """When to look once more for a registration that was looked for so soon that it may have been missed; None: no need to.
 
-    A card does not wait for all that a slow MoySklad may do, only for what is likely; a record waits. Meanwhile it is looked for
-    now and then if it would show a card, which nobody else hides.
+    A card does not wait for all that a slow MoySklad may do, only for what is likely, unless nobody saw the registration end; a
+    record waits. Meanwhile it is looked for now and then: it may show a card, which nobody else moves or hides.
     """
     remote = call.remote
     attempt, late = remote.attempt, remote.late_post

@@ -85,6 +85,15 @@ def _is_handed_on_twice_unseen(script: Script) -> bool:
 _ANSWERED: Final = (Step(act=Act.RING), Step(act=Act.ANSWER))
 _ANSWERED_LONG: Final = (Step(act=Act.RING, who=(2,)), Step(act=Act.ANSWER, who=(2,), ms=25_000))
 
+_KNOWN_BY_ITS_END: Final = _story(
+    Step(act=Act.RING, who=(1, 2, 0), ms=2_929),
+    Step(act=Act.ANSWER, ms=4_177),
+    Step(act=Act.BLIND, who=(1, 2), ms=6_681),
+    at_ms=454,
+    telling=Telling.HANGUPS,
+)
+"""A customer is sent on blindly, and nothing is heard of his call but its rewritten end."""
+
 FINDINGS: Final = (
     Finding(
         what="a wrong key refuses the hiding of a card, and it is never asked again: the card stays for good",
@@ -407,13 +416,7 @@ FINDINGS: Final = (
         scenario=Scenario(
             noise=3_483_389_871,
             calls=(
-                _story(
-                    Step(act=Act.RING, who=(1, 2, 0), ms=2_929),
-                    Step(act=Act.ANSWER, ms=4_177),
-                    Step(act=Act.BLIND, who=(1, 2), ms=6_681),
-                    at_ms=454,
-                    telling=Telling.HANGUPS,
-                ),
+                _KNOWN_BY_ITS_END,
                 _story(Step(act=Act.ANSWER, who=(2,), ms=5_531), at_ms=472),
             ),
             repeated=Repeated.RETURNED,
@@ -428,13 +431,7 @@ FINDINGS: Final = (
         scenario=Scenario(
             noise=3_483_389_871,
             calls=(
-                _story(
-                    Step(act=Act.RING, who=(1, 2, 0), ms=2_929),
-                    Step(act=Act.ANSWER, ms=4_177),
-                    Step(act=Act.BLIND, who=(1, 2), ms=6_681),
-                    at_ms=454,
-                    telling=Telling.HANGUPS,
-                ),
+                _KNOWN_BY_ITS_END,
                 _story(*_ANSWERED_LONG, at_ms=472, telling=Telling.ENDS),
             ),
             repeated=Repeated.RETURNED,
