@@ -25,13 +25,14 @@ from adapters.embedded_postgres import embedded_postgres
 from adapters.postgres.database import create_pool
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrations import load_migrations, migrate
+from tests.thorough import examples
 
 TEMPLATE_LOCK = 7_203_470_999
 ROOM_BYTES = 4 * 1024**3
 """The databases of a run's workers, and the server's log of changes, several times over."""
 
 # How long an example takes is the machine's affair; what is slow is measured by bench/.
-hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.register_profile("house", deadline=None, max_examples=examples(40))
 hypothesis.settings.load_profile("house")
 
 

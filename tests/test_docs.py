@@ -26,6 +26,7 @@ def test_the_pictures_are_up_to_date() -> None:
     assert drawn.returncode == 0, drawn.stderr
 
 
+@pytest.mark.slow
 def test_a_stale_picture_is_noticed_and_drawn_anew(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     script = tmp_path / "docs" / "draw.py"

@@ -159,6 +159,7 @@ def test_a_failed_installation_says_why_and_is_tried_again(run: Run, checkout: P
     assert run("status").stdout.startswith("server status")
 
 
+@pytest.mark.slow
 def test_only_test_installs_the_tools_and_they_serve_for_everything(run: Run, checkout: Path) -> None:
     run("test")
     assert pip_calls(checkout)[0].endswith("/requirements-dev.lock")
@@ -167,6 +168,7 @@ def test_only_test_installs_the_tools_and_they_serve_for_everything(run: Run, ch
 
 
 @pytest.mark.parametrize(("command", "module"), [("bench", "bench"), ("mutants", "tests/mutants")])
+@pytest.mark.slow
 def test_what_is_no_part_of_the_service_has_an_environment_of_its_own(
     run: Run, checkout: Path, command: str, module: str
 ) -> None:
@@ -222,6 +224,7 @@ def test_a_python_without_venv_is_refused_with_a_remedy(run: Run, path: Path) ->
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_bad_variable_ends_every_command_with_one_line_and_status_2() -> None:
     environment = {**os.environ, "MS_PORT": "eighty"}
     for command in ("serve", "status", "start"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -47,6 +47,12 @@ CLOSE_S: Final = 3.0
 NETWORK_S: Final = 6
 """A cut network tells neither end. What was sent and not acknowledged for so long, or as many seconds of silence after a
 question whether somebody is there (after 3 s, then each second), ends the connection, on both sides."""
+
+FIXED_OIDS: Final = 10_000
+"""Types below it have their number from PostgreSQL's source (``transam.h``), in every database; others may be anyone's."""
+
+MAX_KNOWN_TYPES: Final = 64
+"""Sets of types that a statement of ours has and asyncpg does not know by itself: some five."""
 
 _BEGIN: Final = "BEGIN;"
 """How asyncpg begins a transaction that says nothing of isolation."""
@@ -275,6 +281,17 @@ async def _open(dsn: str, **settings: Any) -> asyncpg.Connection:
     raise failed
 
 
+class _NotAsked:
+    """Stands for asyncpg's look-up statement where none was sent: one with a name does not overwrite what is being prepared."""
+
+    name = "known already"
+
+
+_NOT_ASKED: Final = _NotAsked()
+_KNOWN_TYPES: Final[dict[tuple[int, frozenset[int]], Any]] = {}
+"""What PostgreSQL said of types of its own, by its major version and the numbers asked for."""
+
+
 class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
     """asyncpg's, but one that notices a cut network and does not wait long to be told that a statement is cancelled."""
 
@@ -298,6 +315,16 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no t
             await super()._cancel(waiter, cancel_waiter)
         if limit.expired():
             self.terminate()
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> Any:
+        # Each connection would ask anew what an array of text is: ten milliseconds, of one that an event waits for.
+        wanted = (self.get_server_version().major, frozenset(typeoids))
+        if (known := _KNOWN_TYPES.get(wanted)) is not None:
+            return known, _NOT_ASKED
+        found, statement = await super()._introspect_types(wanted[1], timeout)
+        if all(each["oid"] < FIXED_OIDS for each in found) and len(_KNOWN_TYPES) < MAX_KNOWN_TYPES:
+            _KNOWN_TYPES[wanted] = found
+        return found, statement
 
 
 class _SharedConnection(_Connection):

@@ -158,6 +158,7 @@ async def test_the_last_user_stops_it_and_not_the_first(data_dir: Path) -> None:
     assert await second.stop() is False, "stopping twice is harmless"
 
 
+@pytest.mark.slow
 async def test_several_starters_at_once_get_one_server(data_dir: Path) -> None:
     servers = [EmbeddedPostgres(data_dir, profile="tests") for _ in range(4)]
     dsns = await asyncio.gather(*(server.start() for server in servers))
@@ -176,6 +177,7 @@ async def test_a_killed_service_finds_its_server_and_its_data_again(data_dir: Pa
     assert server_status(data_dir).state == "down"
 
 
+@pytest.mark.slow
 async def test_a_server_that_nobody_comes_back_to_is_stopped(data_dir: Path) -> None:
     process = _user_process(data_dir, linger_s=0.1)
     home = server_status(data_dir).home
@@ -195,6 +197,7 @@ async def test_a_server_killed_under_its_users_comes_back(data_dir: Path) -> Non
         assert await _facts(dsn) == 1
 
 
+@pytest.mark.slow
 async def test_everything_killed_at_once_is_recovered(data_dir: Path) -> None:
     process = _user_process(data_dir)
     home, pid = server_status(data_dir).home, _pid(data_dir)
@@ -207,6 +210,7 @@ async def test_everything_killed_at_once_is_recovered(data_dir: Path) -> None:
         assert await _facts(dsn) == 1
 
 
+@pytest.mark.slow
 async def test_a_server_without_its_keeper_gets_a_new_one(data_dir: Path) -> None:
     process = _user_process(data_dir)
     home, pid = server_status(data_dir).home, _pid(data_dir)
@@ -222,6 +226,7 @@ async def test_a_server_without_its_keeper_gets_a_new_one(data_dir: Path) -> Non
 
 
 @pytest.mark.parametrize("holder", ["stranger", "zombie"])
+@pytest.mark.slow
 async def test_a_pid_file_that_names_another_process_or_a_zombie_is_not_believed(data_dir: Path, holder: str) -> None:
     async with embedded_postgres(data_dir, profile="tests"):
         home = server_status(data_dir).home
@@ -244,6 +249,7 @@ async def test_a_pid_file_that_names_another_process_or_a_zombie_is_not_believed
         process.wait()
 
 
+@pytest.mark.slow
 async def test_an_interrupted_creation_is_begun_anew(data_dir: Path) -> None:
     unfinished = data_dir / "postgres/data.unfinished"
     unfinished.mkdir(parents=True, mode=0o700)
@@ -254,6 +260,7 @@ async def test_an_interrupted_creation_is_begun_anew(data_dir: Path) -> None:
     assert not unfinished.exists()
 
 
+@pytest.mark.slow
 async def test_a_server_that_cannot_start_says_why_in_one_line(data_dir: Path) -> None:
     async with embedded_postgres(data_dir, profile="tests"):
         home = server_status(data_dir).home
@@ -273,6 +280,7 @@ async def test_a_cluster_of_another_version_is_left_alone(data_dir: Path) -> Non
     assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
 
 
+@pytest.mark.slow
 async def test_a_long_path_gets_a_short_private_socket_folder(data_dir: Path) -> None:
     deep = data_dir / ("x" * 100)
     async with embedded_postgres(deep, profile="tests", discard=True) as dsn:
@@ -297,6 +305,7 @@ async def test_a_socket_folder_that_others_may_enter_is_refused(data_dir: Path) 
         taken.rmdir()
 
 
+@pytest.mark.slow
 async def test_waiting_is_told_and_can_be_given_up(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "SAY_EVERY_S", 0.02)
     async with embedded_postgres(data_dir, profile="tests"):
@@ -320,6 +329,7 @@ async def test_waiting_is_told_and_can_be_given_up(data_dir: Path, monkeypatch: 
     assert server_status(data_dir).in_use is False
 
 
+@pytest.mark.slow
 async def test_the_servers_log_holds_no_numbers(running: tuple[EmbeddedPostgres, str], data_dir: Path) -> None:
     connection = await asyncpg.connect(running[1])
     await connection.execute("CREATE TABLE client (phone text PRIMARY KEY)")
@@ -354,6 +364,7 @@ class TestAsRoot:
         assert owner != 0
         assert {owner} == {_owner(home / name) for name in (".", "data", "log", "run")}
 
+    @pytest.mark.slow
     async def test_an_unreachable_data_folder_keeps_its_permissions_and_names_the_database_s_place(self, data_dir: Path) -> None:
         closed = data_dir / "closed"
         closed.mkdir(mode=0o700)
@@ -369,6 +380,7 @@ class TestAsRoot:
         assert any("cannot reach" in text for text in said)
         assert not home.exists()
 
+    @pytest.mark.slow
     async def test_a_deleted_data_folder_begins_anew_though_its_home_was_elsewhere(self, data_dir: Path) -> None:
         closed = data_dir / "closed"
         closed.mkdir(mode=0o700)
@@ -384,6 +396,7 @@ class TestAsRoot:
             shutil.rmtree(home)
         assert homes[0] != homes[1]
 
+    @pytest.mark.slow
     async def test_several_starters_at_once_choose_the_same_home(self, data_dir: Path) -> None:
         closed = data_dir / "closed"
         closed.mkdir(mode=0o700)
@@ -393,6 +406,7 @@ class TestAsRoot:
         embedded.discard_cluster(closed)
         assert server_status(closed).state == "absent"
 
+    @pytest.mark.slow
     async def test_programs_out_of_reach_are_copied(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         closed = data_dir / "closed"
         closed.mkdir(mode=0o700)

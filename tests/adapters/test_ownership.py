@@ -128,6 +128,7 @@ def test_what_an_instance_leaves_behind_is_soon_another_s(end: str, within_s: fl
     virtually(run())
 
 
+@pytest.mark.slow
 def test_a_newcomer_gets_its_share_and_nothing_else_moves() -> None:
     async def run() -> None:
         world = World(enterprises(300))

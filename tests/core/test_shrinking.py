@@ -75,6 +75,7 @@ def test_of_a_minimal_part_nothing_can_be_left_out(items: list[int], data: st.Da
     assert minimal(items, holds) == [each for each in items if each in wanted]
 
 
+@pytest.mark.slow
 def test_hypothesis_shrinks_to_the_same_length() -> None:
     whole = with_expectations(history(), ["card 101: timing"])
     found = find(parts_of(whole), same_fault(whole), settings=how(max_examples=2_000, deadline=None))

@@ -53,7 +53,7 @@ BEGINNING_AND_HANGUP_LOST = Scenario(
 
 @given(scenarios())
 @example(BEGINNING_AND_HANGUP_LOST)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_nothing_goes_wrong_in_any_scenario(scenario: Scenario) -> None:
     assert unexplained(scenario, found_in(scenario)) == []
 
@@ -81,6 +81,7 @@ def test_what_was_found_is_mended_or_open(finding: Finding) -> None:
     assert all(finding.explains(finding.scenario, said) for said in found[:1])
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_run_in_every_process() -> None:
     """Also where texts hash differently: nothing may depend on the order of a set."""
     seeds = range(5)

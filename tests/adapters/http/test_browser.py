@@ -123,6 +123,7 @@ async def _stay(dialog: Any, asked: list[str]) -> None:
     await dialog.dismiss()
 
 
+@pytest.mark.slow
 async def test_two_who_save_are_told_of_each_other(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page)
@@ -138,6 +139,7 @@ async def test_two_who_save_are_told_of_each_other(house: House) -> None:
         await expect(page.get_by_label("Часовой пояс АТС")).to_have_value("Europe/Moscow")
 
 
+@pytest.mark.slow
 async def test_what_was_not_understood_is_told_and_mended(house: House) -> None:
     stored = {"ms": {"enabled": True, "country": "ZZ", "incoming_call_actions": {"create_order": "sometimes"}}}
     await house.rig.service.pool.execute("UPDATE public.enterprises SET integrations_config = $1::jsonb", stored)
@@ -153,6 +155,7 @@ async def test_what_was_not_understood_is_told_and_mended(house: House) -> None:
     assert (current.settings.problems, current.config["country"]) == ((), "BY")
 
 
+@pytest.mark.slow
 async def test_orders_and_tasks_are_asked_for_with_what_the_account_has(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page)
@@ -237,6 +240,7 @@ async def test_nothing_that_came_from_outside_is_markup(house: House) -> None:
         assert await page.evaluate("window.pwned") is None
 
 
+@pytest.mark.slow
 async def test_a_session_that_ends_loses_nothing_typed(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page)
@@ -250,6 +254,7 @@ async def test_a_session_that_ends_loses_nothing_typed(house: House) -> None:
         await expect(page.get_by_text("Сохранено: редакция 2.")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_a_link_opens_one_enterprise_and_its_secret_leaves_the_address(house: House) -> None:
     await house.api("PUT", "/ms-admin/api/config/0999", {"enabled": True})
     async with page_of(house.browser, house.url) as page:

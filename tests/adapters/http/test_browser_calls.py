@@ -82,6 +82,7 @@ async def test_a_call_is_found_by_its_last_digits_opened_by_keys_and_stepped(hou
         await expect(rows.first).to_be_focused()
 
 
+@pytest.mark.slow
 async def test_a_wrong_search_says_what_is_wrong_beside_the_form(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page, f"/ms-admin/calls?{OF}")
@@ -206,6 +207,7 @@ async def test_nonsense_in_an_address_is_answered_in_russian(house: House) -> No
             assert re.findall(r"not understood|[a-z]+ of ", await page.locator("main").inner_text()) == []
 
 
+@pytest.mark.slow
 async def test_a_leg_is_found_by_its_name_and_shown_as_one(house: House) -> None:
     await add(house.rig.service.pool, "1795436020.3", phase="absorbed", outcome="internal", number="+375447654321")
     async with page_of(house.browser, house.url) as page:
@@ -231,6 +233,7 @@ _COMMA_S_LINE = """(cell) => {
 
 
 @pytest.mark.parametrize("name", ["Борис Литвинов", "Христорождественский-Преображенский Константин Владиславович"])
+@pytest.mark.slow
 async def test_on_a_telephone_no_line_of_extensions_begins_with_a_comma(house: House, name: str) -> None:
     call = {"phase": "absorbed", "direction": "internal", "outcome": "internal", "number": "anonymous", "extension": "102"}
     await add(house.rig.service.pool, "leg", **call, extensions=["102", "101"])
@@ -244,6 +247,7 @@ async def test_on_a_telephone_no_line_of_extensions_begins_with_a_comma(house: H
         assert await fits(page)
 
 
+@pytest.mark.slow
 async def test_the_state_of_an_enterprise_that_nobody_knows_is_not_all_well(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page, "/ms-admin/status?enterprise_number=9999")
@@ -256,6 +260,7 @@ async def test_the_state_of_an_enterprise_that_nobody_knows_is_not_all_well(hous
 
 
 @pytest.mark.parametrize(("query", "asked"), [("", "status"), (f"?{OF}", "board")])
+@pytest.mark.slow
 async def test_a_state_that_cannot_be_asked_for_is_not_all_well(house: House, query: str, asked: str) -> None:
     context = await house.browser.new_context(locale="ru-RU")
     page = await context.new_page()
@@ -271,6 +276,7 @@ async def test_a_state_that_cannot_be_asked_for_is_not_all_well(house: House, qu
     await context.close()
 
 
+@pytest.mark.slow
 async def test_what_is_not_known_of_the_work_is_not_told_as_none(house: House) -> None:
     async def away(route: Route) -> None:
         told = await (await route.fetch()).json()
@@ -286,6 +292,7 @@ async def test_what_is_not_known_of_the_work_is_not_told_as_none(house: House) -
         await looks_right(page)
 
 
+@pytest.mark.slow
 async def test_the_state_shows_each_connection_to_a_pbx(house: House) -> None:
     lost = {**PBX, "name": "spare", "state": "waiting", "reason": EVIL, "remedy": "start it", "waiting": 7}
 

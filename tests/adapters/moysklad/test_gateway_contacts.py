@@ -165,6 +165,7 @@ async def test_without_a_token_customers_are_refused(rig: Rig) -> None:
             await rig.gateway.perform(effect, poor)
 
 
+@pytest.mark.slow
 async def test_the_search_leafs_through_a_few_pages_and_no_more() -> None:
     page = {"meta": {"size": 100_000}, "rows": [row(str(number), phone="+7 999 000-45-67") for number in range(100)]}
     async with scripted(Api.JSON) as (script, transport):

@@ -113,6 +113,7 @@ async def test_a_large_account_serves_to_find_out_what_is_compared(normalises: b
         assert (await look(rig, "+375290000092")).result["contact"] == rig.counterparty_id("Фирма")
 
 
+@pytest.mark.slow
 async def test_a_large_account_that_proves_nothing_is_not_looked_at_again_for_a_while() -> None:
     async with facing_sandbox(*CROWD, limits_enforced=False) as rig:
         assert [len((await look(rig, unknown(number))).exchanges) for number in range(3)] == [5, 4, 4]

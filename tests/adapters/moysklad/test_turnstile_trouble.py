@@ -217,6 +217,7 @@ ANSWERS = st.lists(st.sampled_from([each for each in Outcome if each is not Outc
 
 @given(outcomes=ANSWERS, takes_ms=st.sampled_from([0, 20, 300]), each_life_ms=st.sampled_from([1_000, 1_300, 7_000, 200_000]))
 @settings(max_examples=examples(8), deadline=None)
+@pytest.mark.slow
 def test_whatever_is_answered_and_however_often_we_restart_the_block_is_out_of_reach(
     outcomes: list[Outcome], takes_ms: int, each_life_ms: int
 ) -> None:

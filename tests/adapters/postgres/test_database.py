@@ -43,6 +43,34 @@ async def test_json_columns_come_parsed(pg_pool: asyncpg.Pool, kind: str) -> Non
     assert await pg_pool.fetchval(f"SELECT $1::{kind}[]", [{"a": 1}, {"b": 2}]) == [{"a": 1}, {"b": 2}]
 
 
+async def test_what_an_array_is_made_of_is_asked_once_for_all_connections_and_own_types_each_time(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[int]] = []
+    original = asyncpg.Connection._introspect_types
+
+    async def counted(self: Any, typeoids: Any, timeout: Any) -> Any:
+        asked.append(set(typeoids))
+        return await original(self, typeoids, timeout)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", counted)
+    monkeypatch.setattr(database, "_KNOWN_TYPES", {})
+    for _ in range(3):
+        connection = await connect(database_url)
+        assert await connection.fetchval("SELECT $1::text[] || 'c'::text", ["a", "b"]) == ["a", "b", "c"]
+        assert await connection.fetchrow("SELECT $1::uuid[], $2::bigint[]", [], [1, None]) == ([], [1, None])
+        assert await connection.fetchval("SELECT $1::jsonb[]", [{"a": 1}, None]) == [{"a": 1}, None]
+        await connection.close()
+    assert len(asked) == 2, "an array of text is known to asyncpg; of the others, each statement's once"
+    for _ in range(2):  # the same number may be another type after a migration, and in another database
+        connection = await connect(database_url)
+        await connection.execute("CREATE TYPE ms.pair AS (one bigint, two text)")
+        assert await connection.fetchval("SELECT (1, 'я')::ms.pair") == (1, "я")
+        await connection.execute("DROP TYPE ms.pair")
+        await connection.close()
+    assert len(asked) == 4
+
+
 async def test_sessions_have_limits_and_our_schema(database_url: str) -> None:
     connection = await connect(database_url)
     for setting, value in {

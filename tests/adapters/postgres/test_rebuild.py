@@ -154,6 +154,7 @@ async def test_what_is_wrong_is_put_right_and_what_is_right_is_not_touched(
     assert await pg_pool.fetch(untouched, NAMES[0]) == rows
 
 
+@pytest.mark.slow
 async def test_while_signals_come_and_others_follow_the_log(
     pg_pool: asyncpg.Pool, pg_store: PostgresEventStore, database_url: str
 ) -> None:
@@ -257,6 +258,7 @@ class Mortal(Model):
         os._exit(3)
 
 
+@pytest.mark.slow
 async def test_a_process_that_dies_is_told_and_nothing_waits_for_it(
     pg_pool: asyncpg.Pool, pg_store: PostgresEventStore, database_url: str
 ) -> None:
@@ -281,6 +283,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 async def test_one_that_is_killed_half_way_leaves_right_rows_and_is_begun_again(
     pg_pool: asyncpg.Pool, pg_store: PostgresEventStore, database_url: str, tmp_path: Path
 ) -> None:

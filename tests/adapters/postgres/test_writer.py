@@ -281,6 +281,7 @@ async def test_a_bug_costs_the_batch_that_met_it(writer: GroupWriter, wire: Wire
 
 
 @pytest.mark.parametrize("kill", ["SELECT pg_terminate_backend(pid)", "SELECT pg_cancel_backend(pid)"])
+@pytest.mark.slow
 async def test_killed_back_ends_lose_nothing_acknowledged_and_double_nothing(
     pg_pool: asyncpg.Pool, database_url: str, kill: str
 ) -> None:
