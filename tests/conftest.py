@@ -14,7 +14,6 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -25,6 +24,7 @@ from adapters.embedded_postgres import embedded_postgres
 from adapters.postgres.database import create_pool
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrations import load_migrations, migrate
+from tests.databases import Databases, create_database, drop_database, in_database, prepare_template
 from tests.thorough import examples
 
 TEMPLATE_LOCK = 7_203_470_999
@@ -43,31 +43,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             for name, value in each.user_properties:
                 if name == "figures":
                     terminalreporter.write_line(f"{value}")
-
-
-def in_database(dsn: str, name: str) -> str:
-    """The same server, another database."""
-    parts = urlsplit(dsn)  # put together by hand: urlunsplit drops the slashes of an empty host
-    return f"{parts.scheme}://{parts.netloc}/{name}" + (f"?{parts.query}" if parts.query else "")
-
-
-async def create_database(server: str, name: str, template: str = "template1") -> None:
-    """Make a database by copying files: 10 ms, where writing them through the server's log (the usual way since 15) takes 25."""
-    connection = await asyncpg.connect(server)
-    try:
-        copying = " STRATEGY file_copy" if connection.get_server_version().major >= 15 else ""
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{copying}')
-    finally:
-        await connection.close()
-
-
-async def drop_database(server: str, name: str) -> None:
-    """Remove a database, whoever is still connected."""
-    connection = await asyncpg.connect(server)
-    try:
-        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    finally:
-        await connection.close()
 
 
 def place_for_databases(memory: Path = Path("/dev/shm")) -> Path:
@@ -116,6 +91,7 @@ def template_database(postgres_server: str) -> str:
             await connection.execute(f'DROP DATABASE IF EXISTS "{raw}" WITH (FORCE)')
             await connection.execute(f'CREATE DATABASE "{raw}"')
             await migrate(in_database(postgres_server, raw))
+            await prepare_template(in_database(postgres_server, raw))
             await connection.execute(f'ALTER DATABASE "{raw}" RENAME TO "{name}"')
         finally:
             await connection.close()
@@ -124,13 +100,20 @@ def template_database(postgres_server: str) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: str, template_database: str) -> Iterator[Databases]:
+    """The databases that this worker's tests take turns with."""
+    databases = Databases(postgres_server, template_database)
+    yield databases
+    asyncio.run(databases.close())
+
+
 @pytest.fixture
-async def database_url(postgres_server: str, template_database: str) -> AsyncIterator[str]:
+async def database_url(databases: Databases) -> AsyncIterator[str]:
     """A migrated database of this test's own."""
-    name = f"ms_test_{uuid4().hex[:16]}"
-    await create_database(postgres_server, name, template_database)
-    yield in_database(postgres_server, name)
-    await drop_database(postgres_server, name)
+    name = await databases.lend()
+    yield in_database(databases.server, name)
+    await databases.take_back(name)
 
 
 @pytest.fixture

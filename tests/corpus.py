@@ -33,7 +33,7 @@ from core.history_file import HistoryFile, Stored, dump
 from core.ports import StreamId
 from core.values import Urgency
 from tests.ami_play import lines_of
-from tests.conftest import create_database, drop_database, in_database
+from tests.databases import create_database, drop_database, in_database
 from tests.exchange import FakeOriginator
 from tests.playback import NAMES, Line, as_call_event, as_dispatcher, recording
 from tests.rig import ENTERPRISE, Rig, running
