@@ -35,10 +35,13 @@ from core.events import (
     Observation,
 )
 from core.phone import digits, is_external_number, is_helper, looks_like_extension, strip_technology
-from core.values import ANONYMOUS, Direction
+from core.values import ANONYMOUS, LATEST_MS, Direction
 
 PARASITE_WINDOW_MS: Final = 15_000
 """A parasitic leg and its call miss each other by no more than this."""
+
+HELD_UP_MS: Final = 120_000
+"""A live hangup may have waited so long until an outage was over. What seems to be later still is told by a wrong clock."""
 
 LONGEST_MS: Final = 86_400_000
 """No leg is up for longer: a hangup that says so has a wrong time in it."""
@@ -182,13 +185,16 @@ def _with_call(legs: Legs, call: str, event: Observation) -> Legs:
 def up_ms(event: Observation) -> tuple[int, int]:
     """From when to when a call was up, as far as one observation tells.
 
-    A hangup tells how long it was. When it is downloaded hours later only the PBX's own end says when that was.
+    A hangup tells how long it was. When it is downloaded hours later only the PBX's own end says when that was. One that waited out
+    an outage, or has a clock behind it, may be of either time: then it was up at some time from the earlier one's begin on.
     """
     if not isinstance(event, HangupObserved) or event.ended_ms is None:
         return event.heard_ms, event.heard_ms
-    ended_ms = min(event.ended_ms, event.heard_ms) if event.downloaded else event.heard_ms
+    told_ms = min(event.ended_ms, event.heard_ms)
+    ended_ms = told_ms if event.downloaded else event.heard_ms
     lasted_ms = event.ended_ms - (event.received_ms if event.received_ms is not None else event.ended_ms)
-    return ended_ms - (lasted_ms if 0 <= lasted_ms <= LONGEST_MS else 0), ended_ms
+    is_held_up = LATEST_MS < event.heard_ms - told_ms <= HELD_UP_MS
+    return (told_ms if is_held_up else ended_ms) - (lasted_ms if 0 <= lasted_ms <= LONGEST_MS else 0), ended_ms
 
 
 def _nature(event: Observation) -> tuple[Kind | None, str]:

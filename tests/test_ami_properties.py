@@ -65,7 +65,7 @@ def assert_sound(lines: Sequence[Line], truth: Sequence[Truth], cut: int, lost: 
     assert [call.id for call in world.calls.values() if call.is_live] == [], where
     assert (listener.state.channels, listener.state.bridges, listener.state.tracks) == ({}, {}, {}), where
     # A process that dies between the two halves of a bridge leaves one that no call is known to have: it stands until the end.
-    half_told = restarted and lines[cut - 1][1]["Event"] == "BridgeEnter"
+    half_told = restarted and is_half_told(lines[:cut])
     for call in live if not half_told else ():
         phones = {each for each in call.talking if looks_like_extension(each)}
         if sum(stay.left_ms is None for stay in call.bridges.stays) == 1:
@@ -83,6 +83,12 @@ def assert_sound(lines: Sequence[Line], truth: Sequence[Truth], cut: int, lost: 
         # Whoever listens anew does not know that nothing was lost: of an end just afterwards it may say that it did not hear it.
         assert str(outcome(found)) in (each["outcome"], "lost"), where
         assert found.hangup.hung_up_by in (each["hung_up_by"], ""), where
+
+
+def is_half_told(lines: Sequence[Line]) -> bool:
+    """Whether of a bridge that was made only the first one was heard to enter, whatever else was heard since."""
+    bridges = [message for _, message in lines if message["Event"].startswith("Bridge")]
+    return bool(bridges) and bridges[-1]["Event"] == "BridgeEnter" and bridges[-1]["BridgeNumChannels"] == "1"
 
 
 def talking_by(lines: Sequence[Line], call: str, direction: Direction) -> set[str]:

@@ -7,7 +7,19 @@ import itertools
 import pytest
 
 from core.events import BridgeEntered, BridgeOpened, CallSettled, HangupObserved
-from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, Kind, Legs, Link, customer_digits, evidence_in, hear, is_trunk
+from core.legs import (
+    HELD_UP_MS,
+    PARASITE_WINDOW_MS,
+    Absorb,
+    Finding,
+    Kind,
+    Legs,
+    Link,
+    customer_digits,
+    evidence_in,
+    hear,
+    is_trunk,
+)
 from core.values import ANONYMOUS
 from tests.scenario import NUMBER, heard
 
@@ -304,6 +316,7 @@ def test_a_hangup_that_is_not_of_call_type_2_is_a_call_of_its_own() -> None:
 
 
 WINDOW_S = PARASITE_WINDOW_MS / 1000
+HELD_UP_S = HELD_UP_MS // 1000
 
 
 def test_how_far_a_parasite_and_its_calls_end_are_apart() -> None:
@@ -354,6 +367,18 @@ def test_a_parasite_that_outlives_its_call_began_while_it_was_up() -> None:
     caller_is_gone = OUTGOING + "20 A hangup 101 out answered\n"
     assert found(caller_is_gone + f"80 L hangup 102 internal answered received=20 number={NUMBER}") == ["L => A with proof"]
     assert found(caller_is_gone + f"80 L hangup 102 internal answered received=60 number={NUMBER}") == []
+
+
+@pytest.mark.parametrize(("late_s", "joined"), [(0, True), (8, True), (30, True), (HELD_UP_S, True), (HELD_UP_S + 1, False)])
+def test_a_parasite_that_waited_out_an_outage_was_up_when_the_pbx_says_so(late_s: int, joined: bool) -> None:
+    caller_is_gone = OUTGOING + "25 A hangup 101 out answered\n"
+    leg = f"{50 + late_s} L hangup 102 internal answered received=30 end=50 number={NUMBER}\n"
+    assert (found(caller_is_gone + leg) == ["L => A with proof"]) is joined
+
+
+def test_a_parasite_of_either_time_is_nobodys_evidence_where_each_has_its_own_call() -> None:
+    late = f"80 L hangup 102 internal answered received=30 end=50 number={NUMBER}"
+    assert found(OUTGOING + "25 A hangup 101 out answered\n76 B start\n" + late) == ["L => B"]
 
 
 def test_an_absorbed_leg_is_not_absorbed_again() -> None:

@@ -77,6 +77,11 @@ def _is_known_by_a_rewritten_end(scenario: Scenario) -> bool:
     return any(one.number == other.number and one is not other for one in lonely for other in scenario.calls)
 
 
+def _is_of_another_call(said: str) -> bool:
+    """Whether a call has another one's talker, or its end."""
+    return "is said to be" in said or "later than it did" in said
+
+
 def _is_handed_on_twice_unseen(script: Script) -> bool:
     story = script.story
     return story is not None and story.outgoing and _blinds(script) > 1 and story.telling not in BY_BRIDGES
@@ -401,6 +406,26 @@ FINDINGS: Final = (
         explains=_is_untrue,
     ),
     Finding(
+        what="a leg is listed as a call: no bridges are told, and its hangup waits out an outage: by how long it was it"
+        " can only have begun, counted back from then, long after its call had ended",
+        scenario=Scenario(
+            noise=3_490_014_327,
+            calls=(
+                _story(
+                    Step(act=Act.RING, ms=4_915),
+                    Step(act=Act.ANSWER, ms=6_785),
+                    Step(act=Act.BLIND, who=(1, 2), ms=3_444),
+                    at_ms=2_819,
+                    outgoing=True,
+                    telling=Telling.ENDS,
+                    silent=True,
+                ),
+            ),
+            faults=(Fault(trouble=Trouble.CRASH, at_ms=17_248, for_ms=30_000),),
+        ),
+        explains=_is_untrue,
+    ),
+    Finding(
         what="a call is registered twice: as before, but a card waits all the while, and for its sake the registration was repeated"
         " six seconds after one that nobody saw the end of",
         scenario=replace(
@@ -436,7 +461,7 @@ FINDINGS: Final = (
             ),
             repeated=Repeated.RETURNED,
         ),
-        explains=lambda scenario, said: "is said to be" in said and _is_known_by_a_rewritten_end(scenario),
+        explains=lambda scenario, said: _is_of_another_call(said) and _is_known_by_a_rewritten_end(scenario),
         open=True,
     ),
     Finding(

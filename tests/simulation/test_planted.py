@@ -226,7 +226,7 @@ PLANTS: Final = (
     Plant(
         what="a leg's hangup that is downloaded later is of the time at which it is heard",
         file="core/legs.py",
-        old="    ended_ms = min(event.ended_ms, event.heard_ms) if event.downloaded else event.heard_ms\n",
+        old="    ended_ms = told_ms if event.downloaded else event.heard_ms\n",
         new="    ended_ms = event.heard_ms\n",
         finds=("is listed, and it was no customer's call", "has the recordings"),
     ),
