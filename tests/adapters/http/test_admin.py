@@ -215,6 +215,17 @@ async def test_calls_are_found_and_replayed_by_every_name(rig: Rig, http: Any) -
     assert (await ask(http, "GET", f"/ms-admin/api/calls/0999/{UNIQUE_ID}"))[0] == 404
 
 
+@pytest.mark.parametrize(("zone", "found"), [("", [UNIQUE_ID]), ("Pacific/Kiritimati", [])])
+async def test_days_of_a_search_are_the_enterprises(rig: Rig, http: Any, zone: str, found: list[str]) -> None:
+    """The call was in the afternoon of the 23rd in Minsk, which is the 24th on the other side of the world."""
+    await played(rig)
+    await ask(http, "PUT", CONFIG, {"timezone": zone})
+    _, told = await ask(http, "GET", f"/ms-admin/api/calls?enterprise={ENTERPRISE}&from=2026-11-23&to=2026-11-23")
+    assert [each["call"] for each in told["calls"]] == found
+    _, told = await ask(http, "GET", "/ms-admin/api/calls?from=2026-11-23&to=2026-11-23")
+    assert [each["call"] for each in told["calls"]] == [UNIQUE_ID], "of all enterprises: the service's"
+
+
 ODD_SEARCHES = [
     ("limit=0", "limit"),
     ("limit=9999", "limit"),
