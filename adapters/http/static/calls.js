@@ -1,7 +1,7 @@
 // «Звонки»: the search. What is asked for stands in the address, so that it can be sent, kept and gone back to.
 import { html, useState, useEffect, useRef, useCallback, api, withParams, duration, date, time, waited, counted, number, plural, Busy, Failed, Tag, Zone } from "./lib.js";
 import { mount } from "./shell.js";
-import { MISSED, OUTCOMES, outcomeOf, Way, Client, People, useNames, callLink } from "./calls-words.js";
+import { MISSED, OUTCOMES, outcomeOf, isInner, Way, Client, People, useNames, callLink } from "./calls-words.js";
 
 const FIELDS = ["phone", "extension", "direction", "outcome", "from", "to", "failed", "parked", "live"];
 const PAGE = 50, MOST = 200;
@@ -165,7 +165,7 @@ function Row({ call, names, all, tab, onFocus, leave }) {
   const keys = (event) => { if (event.key === "Enter" && event.target === event.currentTarget) open(event); };
   return html`<tr tabindex=${tab} onFocus=${onFocus} onKeyDown=${keys} onClick=${(event) => { if (!event.target.closest("a") && !String(getSelection())) open(event); }}>
     <td class="num nowrap when"><a href=${call.link} tabindex="-1" onClick=${leave}>${date(call.started_ms)} <b>${time(call.started_ms)}</b></a></td>
-    <td class="who"><span class="caller"><${Way} direction=${call.direction} /> ${call.direction === "internal" && call.number === "anonymous" ? html`<span class="muted">между сотрудниками</span>` : html`<${Client} number=${call.number} name=${call.client} />`}</span></td>
+    <td class="who"><span class="caller"><${Way} direction=${call.direction} /> ${isInner(call) ? html`<span class="muted">между сотрудниками</span>` : html`<${Client} number=${call.number} name=${call.client} />`}</span></td>
     <td class="with">${call.extension ? html`<span class="people"><b class="nowrap" title=${names[call.extension]}>${call.extension}${names[call.extension] ? ` ${names[call.extension]}` : ""}${others.length ? "," : ""}</b>${others.length > 0 && html` <span class="muted">${others.join(", ")}</span>`}</span>`
       : html`<${People} extensions=${others} names=${all ? {} : names} none="—" />`}</td>
     <td class="outcome"><${Tag} kind=${kind}>${words}<//>${call.clicked && html` <${Tag} title="Заказан нажатием на номер в МоёмСкладе">из МоегоСклада<//>`}</td>

@@ -219,6 +219,16 @@ async def test_a_leg_is_found_by_its_name_and_shown_as_one(house: House) -> None
         await looks_right(page)
 
 
+async def test_a_colleague_is_no_client_and_not_hidden(house: House) -> None:
+    call = {"direction": "internal", "outcome": "internal", "phase": "internal_ended", "extensions": ["101", "102"]}
+    for number in ("101", "", "anonymous"):  # the last as rows of before say it
+        await add(house.rig.service.pool, f"of-{number}", **call, number=number, digits="")
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, f"/ms-admin/calls?{OF}")
+        await expect(page.locator("table.calls td.who")).to_have_text([re.compile("между сотрудниками$")] * 3)
+        await looks_right(page)
+
+
 _COMMA_S_LINE = """(cell) => {
     const walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), tops = [];
     while (walk.nextNode()) for (let at = 0; at < walk.currentNode.length; at += 1) {
