@@ -88,6 +88,9 @@ async def test_a_stale_revision_is_refused(http: Any) -> None:
         ({"timezone": "Europe/Atlantis"}, "timezone"),
         ({"country": "ZZ"}, "country"),
         ({"name": "a\x00b"}, "name"),
+        ({"enabeld": True}, "enabeld"),
+        ({"ms": {"notifications": {"notify_incomming": True}}}, "notifications.notify_incomming"),
+        ({"create_client": True}, "create_client"),
         ({"revision": "1"}, "revision"),
         ({"revision": True}, "revision"),
     ],
@@ -98,6 +101,21 @@ async def test_a_wrong_field_is_named_beside_it(http: Any, body: Any, field: str
     assert told["error"]
     assert told["hint"]
     assert (await ask(http, "GET", CONFIG))[1]["revision"] == 1
+
+
+async def test_what_others_keep_in_the_row_is_read_and_may_come_back(rig: Rig, http: Any) -> None:
+    theirs = "/ms-admin/api/config/0777"
+    await rig.service.pool.execute(
+        "INSERT INTO public.enterprises (number, name, secret, integrations_config) VALUES ('0777', '', '', $1)",
+        {"ms": {"enabled": True, "theirs": {"a": 1}, "notifications": {"sound": "loud"}}, "smart": {"primary": "ms"}},
+    )
+    _, shown = await ask(http, "GET", theirs)
+    assert (shown["ms"]["theirs"], shown["ms"]["notifications"]["sound"]) == ({"a": 1}, "loud")
+    status, saved = await ask(http, "PUT", theirs, {"ms": {**shown["ms"], "country": "RU"}})
+    assert (status, saved["ms"]["theirs"], saved["ms"]["notifications"]["sound"]) == (200, {"a": 1}, "loud")
+    status, told = await ask(http, "PUT", theirs, {"ms": {"notifications": {"sounds": "loud"}}})
+    assert (status, told["field"]) == (400, "notifications.sounds")
+    assert (await ask(http, "GET", theirs))[1]["revision"] == saved["revision"]
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "x" * 5_000])
