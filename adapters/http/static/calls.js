@@ -115,7 +115,7 @@ function Calls({ enterprise }) {
     <div class="page-head"><h1 class="grow">Звонки</h1><a href=${withParams({ enterprise_number: enterprise }, "/ms-admin/clicks", "")}>Нажатия в МоёмСкладе</a></div>
     <${Form} wanted=${wanted} change=${change} error=${found.error} names=${names} />
     ${byName && html`<p class="note">Это имя звонка или его части: ищем звонок, остальные условия не важны.${!enterprise && " Если он не найдётся, выберите предприятие: без него старые части звонка ищутся среди немногих звонков того времени."}</p>`}
-    <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
+    <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} hidden=${Boolean(fieldOf(found.error)) && !found.calls.length} aria-label="Найденные звонки" aria-busy=${found.loading}>
       ${failed && html`<div class="panel-body"><${Failed} error=${found.error} retry=${found.again} /></div>`}
       ${found.calls.length > 0 && html`<${Table} calls=${found.calls} names=${names} all=${!enterprise} />`}
       ${!found.loading && !found.error && !found.calls.length && html`<p class="empty">Ничего не найдено. ${wanted.from && wanted.to && wanted.from > wanted.to ? "Начало периода позже его конца." : Object.values(wanted).some(Boolean) ? "Попробуйте убрать часть условий." : "Звонков пока не было."}</p>`}
