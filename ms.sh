@@ -140,6 +140,14 @@ make_environment() { # KIND
     exec 9<&-
 }
 
+# Help needs no package: it is told by whatever Python there is. ("$1" is the module, the rest what was typed.)
+help_without_packages() {
+    local argument
+    for argument in "${@:2}"; do
+        case $argument in -h | --help) PYTHONPATH=$root exec "$(find_python)" -P -m "$1" --help ;; esac
+    done
+}
+
 run_tests() {
     local select=(-m "not slow") summary=() status=0 output argument arguments=()
     for argument in "$@"; do
@@ -191,12 +199,14 @@ case $1 in
     test) shift; run_tests "$@"; exit ;;
     bench)
         shift
+        help_without_packages bench "$@"
         venv=$root/.venv-bench
         make_environment bench
         PYTHONPATH=$root exec "$venv/bin/python" -P -m bench "$@"
         ;;
     mutants)
         shift
+        help_without_packages tests.mutants "$@"
         venv=$root/.venv-mutants
         make_environment mutants
         PYTHONPATH=$root exec nice -n 19 "$venv/bin/python" -P -m tests.mutants "$@"

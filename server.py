@@ -228,7 +228,7 @@ def http_parts(service: Service, password: AdminPassword | None = None, streams:
             tally=lambda: difference_text.Tally(),
             zone=service.options.zone,
         ),
-        search=lambda query: search(service.pool, query, service.options.zone),
+        search=partial(search, service.pool),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, service.options.zone),
         parked=service.parked,
         desk=service.directory.desk,

@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
 import orjson
@@ -75,7 +75,7 @@ async def search(pool: Any, query: Mapping[str, str], zone: tzinfo) -> Found:
         _outcomes(query.get("outcome", "")),
         _direction(query.get("direction", "")),
         moment_ms(query.get("from"), "from", zone),
-        moment_ms(query.get("to"), "to", zone),
+        _last_ms(query.get("to"), zone),
         *(query.get(flag, "") not in ("", "0", "false") for flag in ("failed", "parked", "live")),
         limit + 1,
         *after,
@@ -192,6 +192,17 @@ def _after(text: str) -> tuple[int | None, str | None, str | None]:
             raise ValueError("after", "what the page before gave for it")
 
 
+def _last_ms(text: str | None, zone: tzinfo) -> int | None:
+    """Where a period ends: a day that is named belongs to it to its last millisecond. Raises as :func:`moment_ms`."""
+    try:
+        day = date.fromisoformat((text or "").strip())
+    except ValueError:
+        return moment_ms(text, "to", zone)  # a moment, or nothing that can be understood
+    if day == date.max:
+        return LAST_MS
+    return int(datetime.combine(day + timedelta(days=1), time(), zone).timestamp() * 1000) - 1
+
+
 def moment_ms(text: str | None, field: str, zone: tzinfo) -> int | None:
     """A moment as a person or a program writes it, in milliseconds UTC. Raises ValueError(field, hint)."""
     if not text:
@@ -204,4 +215,4 @@ def moment_ms(text: str | None, field: str, zone: tzinfo) -> int | None:
         moment = datetime.fromisoformat(text.strip())
         return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)
     except (ValueError, OverflowError):
-        raise ValueError(field, "YYYY-MM-DD HH:MM:SS, local time of the PBX, or milliseconds") from None
+        raise ValueError(field, "YYYY-MM-DD HH:MM:SS or YYYY-MM-DD, local time of the PBX, or milliseconds") from None

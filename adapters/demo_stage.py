@@ -14,12 +14,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
 from adapters.counted import counted
+from adapters.demo_exchange import PBX_ZONE
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -215,7 +217,8 @@ async def _made(stage: Stage, what: str) -> list[dict[str, Any]]:
 
 async def show_replay(stage: Stage, call: str) -> None:
     """Print one call's whole story."""
-    stage.echo(f"\nOne of them told in full, as `./ms.sh replay {ENTERPRISE} {call}` tells it:\n")
+    folder = stage.environment["MS_DATA_DIR"]
+    stage.echo(f"\nOne of them told in full, as `MS_DATA_DIR={folder} ./ms.sh replay {ENTERPRISE} {call}` tells it:\n")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "server.py"),
@@ -255,5 +258,5 @@ def free_ports(count: int) -> list[int]:
 
 
 def clock() -> str:
-    """Now, for people."""
-    return time.strftime("%H:%M:%S")
+    """Now, as the replays and MoySklad tell it: local time of the PBXes, whatever the machine's own is."""
+    return datetime.now(PBX_ZONE).strftime("%H:%M:%S")

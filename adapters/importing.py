@@ -13,12 +13,12 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapters.attendant import new_event
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardState
 from adapters.switchboard import Switchboard
+from adapters.zones import zone_of
 from core.decisions import Limits
 from core.events import Event, Observation, decode
 from core.history_file import HistoryFile, stored_of
@@ -80,7 +80,7 @@ async def imported(
     kept = repeated = 0
     for count, (file, each) in enumerate(said, start=1):
         try:
-            fresh = await desk.hear(each, settings.country, _zone_of(settings.timezone, zone))
+            fresh = await desk.hear(each, settings.country, zone_of(settings.timezone, zone))
         except SignalError as error:
             where = f" ({error.field})" if error.field else ""
             skipped.append((file, Skipped(line=each.line, reason=f"{error.error}{where}")))
@@ -132,13 +132,6 @@ def _read(paths: Iterable[Path], enterprise: str, zone: tzinfo) -> tuple[list[tu
                 raise ValueError(f"{path} and what came before it hold more than {MOST_SIGNALS:,} signals: import day by day")
     # Each at its own time, whatever file it is in; what was said at one time stays in its order.
     return sorted(said, key=lambda pair: pair[1].at_ms), skipped
-
-
-def _zone_of(name: str, otherwise: tzinfo) -> tzinfo:
-    try:
-        return ZoneInfo(name) if name else otherwise
-    except (ZoneInfoNotFoundError, ValueError):
-        return otherwise
 
 
 class _Desk:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import orjson
@@ -25,6 +24,7 @@ from adapters.logs import says_debug
 from adapters.outages import is_outage, unavailable
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
+from adapters.zones import zone_of
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import DialObserved, HangupObserved, UnknownEventType, decode, encode
 from core.hangups import is_ami
@@ -156,7 +156,7 @@ class Ingest:
         enterprise, revision, settings = await self._whose(signal)
         if _needs_a_name(signal):
             signal = await self._name_short_form(signal, enterprise, heard_ms)
-        heard = parse(signal, heard_ms=heard_ms, country=settings.country, zone=self._zone_of(settings))
+        heard = parse(signal, heard_ms=heard_ms, country=settings.country, zone=zone_of(settings.timezone, self._zone))
         return _prepared(enterprise, heard, revision, settings, heard_ms)
 
     def ready(self, wire: Wire, body: object) -> Prepared | None:
@@ -170,7 +170,7 @@ class Ingest:
             if current is None:
                 return None
             heard_ms = self._now_ms()
-            zone = self._zone_of(current.settings)
+            zone = zone_of(current.settings.timezone, self._zone)
             heard = parse(signal, heard_ms=heard_ms, country=current.settings.country, zone=zone)
         except SignalError:
             return None
@@ -369,14 +369,6 @@ class Ingest:
         with unavailable("the calls cannot be read"):
             stream = await self._pool.fetchval(_LAST_SHORT, enterprise, f"call/{name}-", f"call/{name}.")
         return None if stream is None else str(stream).partition("/")[2]
-
-    def _zone_of(self, settings: Settings) -> tzinfo:
-        if not settings.timezone:
-            return self._zone
-        try:
-            return ZoneInfo(settings.timezone)
-        except (ZoneInfoNotFoundError, ValueError):
-            return self._zone
 
 
 def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, now_ms: int) -> Prepared:

@@ -26,6 +26,8 @@ from typing import Any, Final, Literal, Protocol
 import orjson
 import structlog
 
+from adapters.repeats import Repeats
+
 Form = Literal["auto", "json", "logfmt"]
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -238,6 +240,7 @@ def configure_logs(level: str = "info", *, sink: Sink | None = None, form: Form 
             _add_logger_name,
             _Exceptions(with_traceback=threshold <= 10 and isinstance(out, LogFile)),
             _clean_all,
+            Repeats(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _json if as_json else _logfmt,
         ],

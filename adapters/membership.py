@@ -55,7 +55,7 @@ class Membership:
         self._tried_id = ""
         self._valid_until = float("-inf")
         self._seen_since: dict[str, float] = {}
-        self._away = False
+        self._away_since: float | None = None
         self.id = ""
         self.nodes: tuple[Node, ...] = ()
         self.leaving = False
@@ -86,13 +86,13 @@ class Membership:
         try:
             alive = await self._beat() or await self._beat()
         except StoreUnavailable as error:
-            if not self._away:
-                log.warning("beats_fail", reason=str(error))
-            self._away = True
+            if self._away_since is None:
+                log.warning("database_away", reason=str(error))
+                self._away_since = self._clock()
             return False
-        if alive and self._away:
-            log.info("beats_succeed_again")
-            self._away = False
+        if alive and self._away_since is not None:
+            log.info("database_back", away_s=round(self._clock() - self._away_since, 1))
+            self._away_since = None
         return alive
 
     async def leave(self) -> None:

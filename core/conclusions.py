@@ -12,7 +12,7 @@ from core.hangups import is_unheard_end
 from core.lifecycle import LIVE, Phase
 from core.phone import looks_like_extension
 from core.talk import Talk
-from core.values import LATEST_MS, Direction, Outcome
+from core.values import ANONYMOUS, LATEST_MS, Direction, Outcome
 
 CLOCK_SKEW_MS: Final = 2_000
 """How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
@@ -42,6 +42,14 @@ class Unrecognised(Protocol):
     def unrecognized_extension(self) -> str:
         """The extension, or empty for nobody."""
         ...
+
+
+def shown_number(call: Call) -> str:
+    """By which number people are told of the call: the customer's; of an internal call the extension that calls, empty where nobody
+    named it. Whoever hides his number is anonymous; a colleague is not."""
+    if call.direction is Direction.INTERNAL and call.number == ANONYMOUS:
+        return call.inner
+    return call.number
 
 
 def start_ms(call: Call) -> int:

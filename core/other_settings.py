@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import orjson
 
-from core.settings import OLDER_PATHS, PATHS, SECRET_FIELDS, SettingsError, is_secret_field, merge_update
+from core.settings import PATHS, SettingsError, is_secret_field, merge_update
+from core.settings_names import KNOWN, OBJECTS, nearest
 
 CODE: Final = "code"
 LATEST: Final = 0
@@ -29,10 +30,6 @@ LATEST: Final = 0
 _FIELD: Final = re.compile(r"(?P<path>[A-Za-z_][\w-]*(?:\.[\w+-]+)*)(?P<json>:?)=(?P<value>.*)", re.DOTALL)
 
 _EMPLOYEE: Final = frozenset({"employee_id", "id", "name", "email"})
-_KNOWN: Final = frozenset({*PATHS, *OLDER_PATHS, *SECRET_FIELDS})
-_OBJECTS: Final = frozenset(path.partition(".")[0] for path in _KNOWN)
-_NEAR: Final = 3
-"""So many names are suggested for one that nobody knows."""
 
 _MISSPELT: Final = 0.8
 """How much alike (0 to 1) a name in a file and one that there is must be for a slip; any other is somebody else's."""
@@ -112,35 +109,25 @@ def _path(text: str) -> tuple[str, ...]:
     """Where a field is. Raises BadAgainst for one that there is not: it would change nothing, in silence."""
     path = tuple(text.split("."))
     mapped = path[0] == "employee_mapping" and (len(path) == 2 or (len(path) == 3 and path[2] in _EMPLOYEE))
-    if not mapped and text not in _KNOWN and text not in _OBJECTS:
-        raise BadAgainst(f"there is no setting {text}; {_nearest(text)}")
+    if not mapped and text not in KNOWN and text not in OBJECTS:
+        raise BadAgainst(f"there is no setting {text}; {_meant(text)}")
     return path
 
 
-def _nearest(text: str) -> str:
-    """The names that are most like one that there is not."""
+def _meant(text: str) -> str:
+    """What is meant by a name that there is not, as a part of a sentence."""
     if text.startswith("employee_mapping."):
         return "an employee's are employee_mapping.EXTENSION.employee_id and .name"
-    last = text.rpartition(".")[2]
-    likely = [path for path in PATHS if path.rpartition(".")[2] == last]
-    likely += difflib.get_close_matches(text, PATHS, n=_NEAR)
-    likely += [path for each in difflib.get_close_matches(last, _LAST) for path in _LAST[each]]
-    near = list(dict.fromkeys(likely))[:_NEAR]
+    near = nearest(text)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PATHS)}"
 
 
-_LAST: Final[Mapping[str, tuple[str, ...]]] = {
-    path.rpartition(".")[2]: tuple(each for each in PATHS if each.rpartition(".")[2] == path.rpartition(".")[2]) for path in PATHS
-}
-"""The paths that end in a name."""
-
-
 def _spelt(path: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Settings from a file. A PUT keeps what it does not know; what looks like a slip is no use to try. Raises BadAgainst."""
+    """Settings from a file, where others' names may stand as in a row; what looks like a slip is refused. Raises BadAgainst."""
     sections = {path.partition(".")[0] for path in PATHS if "." in path}
     inside = (f"{each}.{name}" for each in sorted(sections) if isinstance(settings.get(each), Mapping) for name in settings[each])
     for name in (*settings, *inside):
-        known = _KNOWN if "." in name else _OBJECTS
+        known = KNOWN if "." in name else OBJECTS
         if name not in known and (near := difflib.get_close_matches(name, sorted(known), n=1, cutoff=_MISSPELT)):
             raise BadAgainst(f"{path}: there is no setting {name}; did you mean {near[0]}?")
     return settings

@@ -33,10 +33,10 @@ NAME_CHARS: Final = 255
 ORDERS: Final = ("none", "always", "unless_open")
 """Whether a call gets an order: never, always, or only if its client has none that is open."""
 
-_OWNED: Final = ("webhook_uuid", "webhook_url", "phone_api_url", "revision", "problems", "enterprise_number")
+OWNED: Final = ("webhook_uuid", "webhook_url", "phone_api_url", "revision", "problems", "enterprise_number")
 """Fields that the service itself adds to its answers; sent back by a page, they change nothing."""
 
-_SECTIONS: Final = ("notifications", "incoming_call_actions", "outgoing_call_actions")
+SECTIONS: Final = ("notifications", "incoming_call_actions", "outgoing_call_actions")
 """Objects in which what is absent stays; any other object is replaced as a whole, so that an entry can be removed."""
 
 _ODD: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -52,7 +52,7 @@ def merge_update(current: Mapping[str, Any], body: object) -> dict[str, Any]:
     """The settings after an administrator's update, the inner object or ``{"ms": {…}}``.
 
     What is absent stays, a secret that comes back masked stays, what the service owns stays, null removes a field (a
-    secret that is null stays), unknown fields are kept. Raises SettingsError that names the field.
+    secret that is null stays), unknown fields are kept (see ``core/settings_names.py``). Raises SettingsError that names the field.
     """
     if not isinstance(body, Mapping):
         raise SettingsError("the body is not an object", "", "Отправьте объект с настройками.")
@@ -63,7 +63,7 @@ def merge_update(current: Mapping[str, Any], body: object) -> dict[str, Any]:
     for key, value in update.items():
         if not key.isprintable() or len(key) > NAME_LIMIT:
             raise SettingsError("a field's name is odd", key[:NAME_LIMIT], f"Имя поля: не длиннее {NAME_LIMIT} обычных символов.")
-        if key in _OWNED or (is_secret_field(key) and (value is None or is_masked(value))):
+        if key in OWNED or (is_secret_field(key) and (value is None or is_masked(value))):
             continue
         if value is None:
             changed.pop(key, None)
@@ -79,7 +79,7 @@ def restored(current: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str
     """Earlier settings with today's secrets, and what the service owns as it is today."""
 
     def keeps(name: str) -> bool:
-        return name in _OWNED or is_secret_field(name)
+        return name in OWNED or is_secret_field(name)
 
     def walk(was: Any, now: Any) -> Any:
         if not isinstance(was, Mapping):
@@ -99,7 +99,7 @@ def _merged(key: str, stored: Any, value: Any) -> Any:
         return value
     known = stored if isinstance(stored, Mapping) else {}
     fresh = {name: known.get(name, "") if is_secret_field(name) and is_masked(item) else item for name, item in value.items()}
-    if key not in _SECTIONS:
+    if key not in SECTIONS:
         return {name: _merged("", known.get(name), item) for name, item in fresh.items() if item is not None}
     return {name: item for name, item in {**known, **fresh}.items() if item is not None}
 
@@ -250,7 +250,7 @@ _FIELDS: Final[Mapping[str, Check]] = {
 PATHS: Final = tuple(
     sorted(
         {
-            *(_FIELDS.keys() - set(_SECTIONS)),
+            *(_FIELDS.keys() - set(SECTIONS)),
             *(f"notifications.{name}" for name in _NOTIFICATIONS),
             *(f"{section}.{name}" for section in ("incoming_call_actions", "outgoing_call_actions") for name in _ACTIONS),
         }

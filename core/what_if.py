@@ -108,7 +108,7 @@ def _verdict(ask: Question, state: Call, run: Rerun, changes: tuple[Change, ...]
         enterprise=ask.enterprise,
         call=ask.call,
         start_ms=conclusions.start_ms(state) if state.first_heard_ms is not None else 0,
-        number=state.number,
+        number=conclusions.shown_number(state),
         direction=state.direction.value,
         outcome=outcome.value if outcome is not None else None,
         changes=changes,

@@ -54,7 +54,7 @@ def told(state: Call, phase_ms: int, failures: int) -> dict[str, Any]:
         "phase": state.phase.value,
         "direction": state.direction.value,
         "outcome": outcome.value if outcome else None,
-        "number": state.number,
+        "number": conclusions.shown_number(state),
         "digits": "" if state.number == ANONYMOUS else digits(state.number),
         "extensions": _all_of(state, whose),
         "extension": whose,

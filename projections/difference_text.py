@@ -14,6 +14,7 @@ import msgspec
 from core.difference import Change
 from core.known_as import Known
 from core.stand_in import IMAGINED
+from core.values import Direction
 from core.what_if import Verdict
 from projections.story_ru import in_russian
 
@@ -151,11 +152,18 @@ def render(verdict: Verdict, zone: tzinfo) -> str:
     return "\n".join(_lines(verdict, zone)) + "\n"
 
 
+def with_whom(direction: str, number: str) -> str:
+    """Where the call came from or went to; an internal one may have no number."""
+    if direction == Direction.INTERNAL:
+        return f"internal, {number}" if number else "internal"
+    return f"{'to' if direction == Direction.OUTGOING else 'from'} {number}"
+
+
 def _lines(verdict: Verdict, zone: tzinfo) -> Iterator[str]:
     day = datetime.fromtimestamp(verdict.start_ms / 1000, zone).strftime("%Y-%m-%d %H:%M:%S")
     names = names_of(verdict.known)
-    way = {"in": "from", "out": "to"}.get(verdict.direction, "internal,")
-    yield f"Call {verdict.call} of enterprise {verdict.enterprise}, {day}, {way} {verdict.number}: {verdict.outcome or 'going on'}"
+    whom = with_whom(verdict.direction, verdict.number)
+    yield f"Call {verdict.call} of enterprise {verdict.enterprise}, {day}, {whom}: {verdict.outcome or 'going on'}"
     if not verdict.differs and not verdict.anyway:
         yield "  nothing would be otherwise"
     for change in verdict.changes:

@@ -10,16 +10,15 @@ from core import conclusions
 from core.difference import Facts, facts
 from core.history_file import HistoryFile
 from core.rerun import Rerun
-from projections.difference_text import detail
+from projections.difference_text import detail, with_whom
 
 
 def told(history: HistoryFile, run: Rerun, zone: tzinfo) -> Iterator[str]:
     """One call: its head, then what would be at MoySklad and on the screens."""
     state, found = run.call, _facts(history, run)
     began = datetime.fromtimestamp(conclusions.start_ms(state) / 1000, zone).strftime("%Y-%m-%d %H:%M:%S")
-    way = {"in": "from", "out": "to"}.get(state.direction.value, "internal,")
     outcome = found["outcome"].value if "outcome" in found else "going on"
-    yield f"{began}  {way} {state.number}: {outcome}  ({history.call})"
+    yield f"{began}  {with_whom(state.direction, conclusions.shown_number(state))}: {outcome}  ({history.call})"
     for about, fact in found.items():
         if about not in ("outcome", "start"):
             yield f"    {about}: {detail(about, fact.value, zone)}{f' ({fact.because})' if fact.because else ''}"
@@ -35,7 +34,7 @@ def as_json(history: HistoryFile, run: Rerun) -> dict[str, Any]:
         "call": history.call,
         "start_ms": conclusions.start_ms(state),
         "direction": state.direction.value,
-        "number": state.number,
+        "number": conclusions.shown_number(state),
         "phase": state.phase.value,
         "facts": {about: fact.value for about, fact in _facts(history, run).items()},
         "because": {about: fact.because for about, fact in _facts(history, run).items() if fact.because},

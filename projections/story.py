@@ -64,7 +64,7 @@ from core.plan import describe_cards, plan
 from core.ports import RecordedEvent
 from core.record import final_record
 from core.settings import Settings
-from core.values import Direction
+from core.values import ANONYMOUS, Direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,7 @@ def _story(
         settings_revision=state.settings_revision,
         phase=state.phase,
         direction=state.direction,
-        number=state.number,
+        number=conclusions.shown_number(state),
         outcome=outcome,
         rang=state.rung,
         talked=_talked(state),
@@ -326,8 +326,10 @@ def _heard(event: Event, state: Call) -> str:
         case DialObserved() if event.direction is Direction.OUTGOING:
             return f"{', '.join(event.extensions) or '?'} dials {event.number} by {event.trunk or 'a trunk'}"
         case DialObserved():
-            internal = " (internal)" if event.direction is Direction.INTERNAL else ""
-            return f"ringing {', '.join(event.extensions) or 'nobody'} for {event.number}{internal}"
+            rung = f"ringing {', '.join(event.extensions) or 'nobody'}"
+            if event.direction is not Direction.INTERNAL:
+                return f"{rung} for {event.number}"
+            return f"{rung} (internal)" if event.number == ANONYMOUS else f"{rung} for {event.number} (internal)"
         case CallerIdObserved():
             return f"channel {event.channel_name or event.channel} is known as {event.caller_id}"
         case BridgeOpened():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
+from projections.difference_text import with_whom
 from projections.story import Entry, Story
 
 MARKS: Final = {
@@ -92,8 +93,8 @@ def _block(label: str, body: Any) -> Iterator[str]:
 
 
 def _way(story: Story) -> str:
-    arrow = {"in": "incoming from", "out": "outgoing to"}.get(story.direction, "internal,")
-    return f"{arrow} {story.number}"
+    whom = with_whom(story.direction, story.number)
+    return {"in": f"incoming {whom}", "out": f"outgoing {whom}"}.get(story.direction, whom)
 
 
 def _moysklad(story: Story) -> str:

@@ -202,7 +202,7 @@ def _parts(service: Service) -> Services:
             tally=Tally,
             zone=MINSK,
         ),
-        search=lambda query: search(service.pool, query, MINSK),
+        search=partial(search, service.pool),
         find_call=lambda enterprise, name: resolve(service.pool, enterprise, name, MINSK),
         parked=service.parked,
         desk=service.directory.desk,

@@ -178,6 +178,9 @@ def test_what_is_no_part_of_the_service_has_an_environment_of_its_own(
     (folder / "__main__.py").write_text(f"import sys\nprint('{command}', *sys.argv[1:])\nsys.exit(3)\n")
     for package in (folder, *(each for each in folder.parents if each.is_relative_to(checkout) and each != checkout)):
         (package / "__init__.py").write_text("")
+    helped = run(command, "append", "--help")
+    assert (helped.stdout, helped.stderr, helped.returncode) == (f"{command} --help\n", "", 3)
+    assert not (checkout / f".venv-{command}").exists(), "help needs no package"
     run("test")
     stamp = (checkout / ".venv/ms.stamp").read_text()
     done = run(command, "append", "--quick")

@@ -128,10 +128,10 @@ class Keeper:
             try:
                 await self.look()
             except StoreUnavailable as error:
-                log.info("hooks_wait_for_database", reason=str(error))
+                log.warning("hooks_wait_for_database", reason=str(error))
             except DATABASE_ERRORS as error:
                 still_wanted(error)
-                log.info("hooks_wait_for_database", reason=explain(error))
+                log.warning("hooks_wait_for_database", reason=explain(error))
             await asyncio.sleep(LOOK_S)
 
     async def look(self) -> int:

@@ -45,6 +45,7 @@ from adapters.settings_store import Current, SettingsConflict
 from adapters.trial_cards import STANDS_S, TooManyShown
 from core.effects import Refused, Unavailable
 from core.settings import SettingsError, masked
+from core.settings_names import refuse_unknown
 
 
 def routes() -> list[web.RouteDef]:
@@ -79,15 +80,21 @@ async def get_config(request: web.Request) -> web.Response:
 
 @described("settings", SettingsShown, body=SettingsUpdate)
 async def put_config(request: web.Request) -> web.Response:
-    """Store settings; creates the enterprise's row if there is none. A masked or absent token stays as it is."""
+    """Store settings; creates the enterprise's row if there is none. A masked or absent token stays as it is.
+
+    A name that is no setting, and that is not stored already, is refused with the nearest ones.
+    """
     body = await read_json(request)
     parts = services(request)
     expected = body.get("revision") if isinstance(body, dict) else None
     if expected is not None and (isinstance(expected, bool) or not isinstance(expected, int)):
         raise Problem(400, "revision is not a number", field="revision", hint="Отправьте номер редакции, которую вы видели.")
+    enterprise = _enterprise(request)
+    stored = await parts.settings.current(enterprise)
     with _refusals():
+        refuse_unknown(stored.config if stored is not None else {}, body)
         current = await parts.settings.save(
-            _enterprise(request),
+            enterprise,
             body,
             by=_by(request),
             reason="saved by the administrator",

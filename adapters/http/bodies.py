@@ -194,8 +194,9 @@ class EmployeesQuery(Body, frozen=True, kw_only=True):
 
 class CallsQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
     """``call``: a name (the PBX's of the call or of a part of it, or MoySklad's), then nothing else counts but ``enterprise``;
-    ``from``, ``to``: the PBX's local time or milliseconds; ``phone``: any typing, or the last digits; ``failed=1``: only with a
-    failure, ``parked=1``: that need a person, ``live=1``: that go on; ``after``: from the page before."""
+    ``from``, ``to``: the PBX's local time or milliseconds, a day alone that is ``to`` included; ``phone``: any typing, or the last
+    digits; ``failed=1``: only with a failure, ``parked=1``: that need a person, ``live=1``: that go on; ``after``: from the page
+    before."""
 
     call: str = ""
     phone: str = ""

@@ -9,7 +9,8 @@ from core.values import Outcome
 
 
 class CallRow(Shape, frozen=True, kw_only=True):
-    """A call as the index has it; ``clicked``: somebody asked for it by a click in MoySklad."""
+    """A call as the index has it. ``number``: of an internal call the extension that calls, if it was heard; ``clicked``: somebody
+    asked for the call by a click in MoySklad."""
 
     enterprise: str
     call: str

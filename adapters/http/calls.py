@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import tzinfo
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from adapters.http.who import for_links, note, scoped, who
 from adapters.looking import TooMuch
 from adapters.missed import MAX_DAYS, missed_calls
 from adapters.reports import names, report, span, zone_named
+from adapters.zones import zone_of
 
 DAYS: Final = 14
 
@@ -49,12 +51,19 @@ async def search_calls(request: web.Request) -> web.Response:
     """Find calls, newest first, by any of what is known of them."""
     query = dict(request.query)
     query["enterprise"] = scoped(request, query.get("enterprise")) or ""
+    parts = services(request)
     try:
-        found = await services(request).search(query)
+        found = await parts.search(query, await _local(parts, query["enterprise"]))
     except ValueError as error:
         raise not_understood(error) from error
     calls = [{**call, "link": link_to(call["enterprise"], call["call"])} for call in found.calls]
     return answer({"calls": calls, "after": found.after})
+
+
+async def _local(parts: Services, enterprise: str) -> tzinfo:
+    """The zone of days and hours that name none: the PBX's of the enterprise that is asked for; of all, the service's."""
+    current = await parts.settings.current(enterprise) if enterprise and enterprise.isprintable() else None
+    return zone_of(current.settings.timezone, parts.zone) if current is not None else parts.zone
 
 
 def link_to(enterprise: str, call: str) -> str:

@@ -53,8 +53,8 @@ class ClickStory(Protocol):
 FindCall = Callable[[str, str], Awaitable[str | None]]
 """``(enterprise, what a person calls it) -> the call's id``; None for a call nobody knows. Raises as :data:`Search` does."""
 
-Search = Callable[[Mapping[str, str]], Awaitable[Found]]
-"""Query fields -> calls, newest first. Raises ValueError whose args are (field, hint)."""
+Search = Callable[[Mapping[str, str], tzinfo], Awaitable[Found]]
+"""Query fields, and the zone of times that name none -> calls, newest first. Raises ValueError whose args are (field, hint)."""
 
 Status = Callable[[], Awaitable[dict[str, Any]]]
 """How the service is, all instances together, as JSON."""

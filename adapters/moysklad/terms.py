@@ -101,12 +101,14 @@ class Terms:
 
     async def channel(self, account: Account, name: str, trail: Trail) -> Named:
         """The sales channel with this name; made if there is none."""
-        if found := chosen(await self._list(account, "saleschannel", trail), name):
+        known, began_ms = self._accounts.of(account), self._now_ms()
+        if found := chosen(self._fresh(known, "saleschannel", FRESH_MS) or (), name):
             return found
-        known = self._accounts.of(account)
         async with held(known.lock, trail):
-            # Nothing makes a repeated POST harmless here, so it is looked for once more, and made by one call at a time.
-            rows = await self._ask(account, "saleschannel", trail)
+            # Nothing makes a repeated POST harmless here: it is made by one call at a time, and on no older list than this call.
+            rows = self._fresh(known, "saleschannel", self._now_ms() - began_ms + 1)
+            if rows is None:
+                rows = await self._ask(account, "saleschannel", trail)
             if (found := chosen(rows, name)) is None:
                 made = await self._json.create("saleschannel", {"name": name, "type": CHANNEL_TYPE}, account.api_token, trail)
                 found = Named(id=str(made["id"]), name=name)

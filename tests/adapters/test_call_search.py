@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -108,6 +109,29 @@ async def test_each_thing_that_is_known_narrows_the_search(pg_pool: Any, query: 
     await add(pg_pool, "out", started_ms=BEGAN_MS + 4_000, direction="out", outcome="answered", extensions=["101", "102"])
     await add(pg_pool, "live", started_ms=BEGAN_MS + 5_000, phase="ringing", outcome=None)
     assert await found(pg_pool, query) == calls
+
+
+@pytest.mark.parametrize(
+    ("zone", "query", "calls"),
+    [
+        ("Europe/Minsk", {"from": "2026-11-05", "to": "2026-11-05"}, ["last", "first"]),
+        ("Europe/Minsk", {"to": "20261105"}, ["last", "first", "before"]),
+        ("Europe/Minsk", {"to": "2026-11-05 00:00"}, ["first", "before"]),
+        ("UTC", {"from": "2026-11-05", "to": "2026-11-05"}, ["after", "last"]),
+        ("Europe/Minsk", {"from": "2026-11-05", "to": "9999-12-31"}, ["after", "last", "first"]),
+    ],
+)
+async def test_a_day_that_a_period_ends_with_is_in_it(pg_pool: Any, zone: str, query: dict[str, str], calls: list[str]) -> None:
+    begins_ms = int(datetime(2026, 11, 5, tzinfo=ZoneInfo("Europe/Minsk")).timestamp() * 1000)
+    for call, at_ms in (("before", -1), ("first", 0), ("last", 86_399_999), ("after", 86_400_000)):
+        await add(pg_pool, call, started_ms=begins_ms + at_ms)
+    assert [call["call"] for call in (await search(pg_pool, query, ZoneInfo(zone))).calls] == calls
+
+
+async def test_a_day_of_the_clocks_change_is_whole(pg_pool: Any) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    await add(pg_pool, "late", started_ms=int(datetime(2026, 10, 25, 23, 59, tzinfo=berlin).timestamp() * 1000))
+    assert [call["call"] for call in (await search(pg_pool, {"from": "2026-10-25", "to": "2026-10-25"}, berlin)).calls] == ["late"]
 
 
 async def test_pages_follow_each_other_without_a_gap_or_a_repeat_also_when_calls_come_meanwhile(pg_pool: Any) -> None:

@@ -319,3 +319,12 @@ def test_a_sink_that_is_gone_does_not_stop_the_service() -> None:
 
 def test_mask_number_never_shows_a_short_one() -> None:
     assert mask_number("12345") == "***"
+
+
+def test_the_same_warning_is_written_once_and_an_error_each_time() -> None:
+    sink = io.StringIO()
+    configure_logs("info", sink=sink)
+    for _ in range(3):
+        structlog.get_logger("test").warning("it_is_away", reason="reset")
+        structlog.get_logger("test").error("it_broke")
+    assert [line["event"] for line in lines_of(sink)] == ["it_is_away", "it_broke", "it_broke", "it_broke"]

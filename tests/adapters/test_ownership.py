@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import pytest
+import structlog
 
 from adapters.membership import BEAT_S, SETTLED_S, boottime
 from adapters.ownership import AHEAD_MS, HURRY_S, KEPT_S, LEAST_LOOK_S, LOOK_S, NOBODY_S, SETTLE_S, preferred
@@ -84,9 +85,14 @@ def test_while_the_database_is_away_belief_ends_by_itself_and_resumes() -> None:
         assert one.lost == [], "nobody else came: it is still what it was"
 
         one.wire.cut = ("beat",)
-        await world.pass_s(60.0)
-        one.wire.cut = ()
-        before = one.ownership.node_id
+        with structlog.testing.capture_logs() as said:
+            await world.pass_s(60.0)
+            one.wire.cut = ()
+            before = one.ownership.node_id
+            await world.pass_s(2 * BEAT_S)
+        told = {each["event"]: each for each in said if each["event"].startswith("database_")}
+        assert [each["event"] for each in said if each["event"] in told] == ["database_away", "database_back"], "each once"
+        assert 60.0 - 2 * BEAT_S < told["database_back"]["away_s"] < 60.0 + 2 * BEAT_S
         world.due = {"0001"}
         await world.until(lambda: one.ownership.owns("0001"), PATIENCE_S + SOON_S)
         assert one.lost == ["0001", "0002"], "it was counted as gone, and began anew"

@@ -173,7 +173,7 @@ def _tried(place: Path, tests: Sequence[str]) -> Fate:
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="ms.sh mutants", description="Does a test fail when the core is changed?")
+    parser = argparse.ArgumentParser(prog="./ms.sh mutants", description="Does a test fail when the core is changed?")
     parser.add_argument("modules", nargs="*", help="modules of core/ (default: lifecycle decisions plan)")
     parser.add_argument("--again", action="store_true", help="only what survived the last time, with the tests as they are now")
     parser.add_argument(

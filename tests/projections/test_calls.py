@@ -60,6 +60,17 @@ def test_a_hidden_number_is_found_by_no_digits() -> None:
     assert (found["number"], found["digits"]) == ("anonymous", "")
 
 
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [("101", "101"), ("+101", "101"), ("anonymous", "")],
+)
+def test_a_colleague_is_not_anonymous(said: str, number: str) -> None:
+    found = row(events(f"0 A dial 102 internal number={said}\n9 A hangup 102 internal answered number={said}"))
+    assert (found["direction"], found["number"], found["digits"]) == ("internal", number, "")
+    hangup = row(events(f"9 A hangup 102 internal answered number={said}"))
+    assert (hangup["direction"], hangup["number"]) == ("internal", number), "nor where only the hangup was heard"
+
+
 def test_who_picked_up_without_being_rung_is_found_as_well() -> None:
     found = row(events("0 A start\n0.5 A dial 101\n5 A enter b1 customer\n5 A enter b1 103\n"))
     assert (found["extensions"], found["extension"]) == (("101", "103"), "103")

@@ -111,6 +111,15 @@ def test_people_are_named_as_people_know_them(about: str, value: Any, words: str
     assert "known" not in told
 
 
+@pytest.mark.parametrize(
+    ("direction", "number", "words"),
+    [("in", "+375290000001", "from +375290000001"), ("out", "+375290000001", "to +375290000001"),
+     ("internal", "101", "internal, 101"), ("internal", "", "internal")],
+)  # fmt: skip
+def test_a_call_is_told_by_whom_it_was_with(direction: str, number: str, words: str) -> None:
+    assert f", {words}: missed\n" in render(verdict(direction=direction, number=number), MINSK)
+
+
 def test_one_call_as_text() -> None:
     told = render(verdict(SHOWN, parted_ms=AT, parted="the run asks for update_call", assumed=("something",)), MINSK)
     assert told == (

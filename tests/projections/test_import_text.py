@@ -38,6 +38,13 @@ def test_a_call_in_words() -> None:
     assert "    card 101: shown 15:30:00, hidden 15:30:20 (the card belongs on a screen: SHOW 101, SHOW 102)" in text
 
 
+def test_an_internal_call_is_from_a_colleague() -> None:
+    for said, number, words in (("101", "101", "internal, 101: internal"), ("anonymous", "", "internal: internal")):
+        found = imported(f"0 A dial 102 internal number={said}\n20 A hangup 102 internal answered number={said} end=20\n")
+        assert next(told(*found, ZoneInfo("Europe/Minsk"))).endswith(f"  {words}  (A)")
+        assert as_json(*found)["number"] == number
+
+
 def test_a_call_as_json() -> None:
     found = as_json(*imported())
     assert (found["call"], found["direction"], found["phase"], found["facts"]["outcome"]) == ("A", "in", "settled", "missed")

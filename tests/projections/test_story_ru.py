@@ -185,6 +185,8 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
     )
     yield events("0 A dial out 101\n")
     yield events("0 A dial internal 102 number=101\n5 A hangup internal 102 answered number=101\n")
+    yield events("0 A dial internal 102 number=anonymous\n")
+    yield events("0 A dial internal - number=anonymous\n")
     yield events(RING + "9 A hangup - downloaded\n")
     talk = "5 A enter b1 customer\n5 A enter b1 101\n9 A leave b1 101\n9 A leave b1 customer\n9 A hangup 101 answered\n"
     yield (*events(RING + talk), CallSettled(at_ms=ms(14), reason="no straggler came within the grace"))

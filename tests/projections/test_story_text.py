@@ -74,7 +74,13 @@ def test_a_call_that_goes_on() -> None:
 
 def test_outgoing_internal_missed_and_empty() -> None:
     assert lines(render(story(events("0 A dial 101 out")), MINSK))[1] == f"  outgoing to {NUMBER}; going on (ringing)"
-    assert lines(render(story(events("0 A dial 102 internal number=101")), MINSK))[1].startswith("  internal, ")
+    inner = render(story(events("0 A dial 102 internal number=101")), MINSK)
+    assert lines(inner)[1] == "  internal, 101; internal (internal)"
+    assert "ringing 102 for 101 (internal)" in inner
+    unnamed = render(story(events("0 A dial 102 internal number=anonymous")), MINSK)
+    assert lines(unnamed)[1] == "  internal; internal (internal)"
+    assert "ringing 102 (internal)" in unnamed
+    assert "anonymous" not in inner + unnamed
     missed = lines(render(lived(RING + "9 A hangup"), MINSK))
     assert "  whose call: nobody (several were rung and nobody answered)" in missed
     assert "  at MoySklad: call call-1, contact ann, «Пропущенный вызов (звонили: 101, 102)», open cards: none" in missed

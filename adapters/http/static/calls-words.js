@@ -43,6 +43,9 @@ export const callsOf = (enterprise, number) => `/ms-admin/calls?enterprise_numbe
 /** Whether it is a number that can be called. */
 export const canCall = (number) => /^\+\d{7,15}$/.test(number);
 
+/** Whether it is a call between colleagues: it has no client, and its number is an extension or none. */
+export const isInner = (call) => call.direction === "internal" && !canCall(call.number);
+
 const LEARN_MS = 1_500; // a name that MoySklad has just told is known a moment later
 
 /** Names of an enterprise's employees; empty until they are there, and where there is no one enterprise. Asked again for each of `extensions` that is new. */

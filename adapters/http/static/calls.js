@@ -1,7 +1,7 @@
 // «Звонки»: the search. What is asked for stands in the address, so that it can be sent, kept and gone back to.
 import { html, useState, useEffect, useRef, useCallback, api, withParams, duration, date, time, waited, counted, number, plural, Busy, Failed, Tag, Zone } from "./lib.js";
 import { mount } from "./shell.js";
-import { MISSED, OUTCOMES, outcomeOf, Way, Client, People, useNames, callLink } from "./calls-words.js";
+import { MISSED, OUTCOMES, outcomeOf, isInner, Way, Client, People, useNames, callLink } from "./calls-words.js";
 
 const FIELDS = ["phone", "extension", "direction", "outcome", "from", "to", "failed", "parked", "live"];
 const PAGE = 50, MOST = 200;
@@ -18,11 +18,14 @@ const keep = (shown, at) => history.replaceState({ calls: { shown, at, scroll: s
 /** Whether what stands in the field of numbers is a name instead: the PBX's of a call or a part of it, or MoySklad's. */
 const isName = (text) => /^[\w-]*\d{9,}\.\d+$|^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(text);
 
+/** When a day of the reader's begins, or the one `later` days after it; not every day has 24 hours. */
+const midnight = (day, later) => { const at = new Date(`${day}T00:00`); return at.setDate(at.getDate() + later); };
+
 const query = (wanted, enterprise, after, most = PAGE) => {
   const all = new URLSearchParams();
   for (const name of FIELDS) if (wanted[name]) all.set(name === "phone" && isName(wanted.phone) ? "call" : name, wanted[name]);
-  if (wanted.from) all.set("from", String(new Date(`${wanted.from}T00:00`).getTime()));
-  if (wanted.to) all.set("to", String(new Date(`${wanted.to}T00:00`).getTime() + 86_399_999));
+  if (wanted.from) all.set("from", String(midnight(wanted.from, 0)));
+  if (wanted.to) all.set("to", String(midnight(wanted.to, 1) - 1));
   if (enterprise) all.set("enterprise", enterprise);
   if (after) all.set("after", after);
   all.set("limit", String(most));
@@ -36,20 +39,24 @@ function useFound(wanted, enterprise) {
   const load = useCallback((after, before) => {
     if (turn.current) turn.current.abort();
     const gone = turn.current = new AbortController();
-    setFound((was) => ({ ...was, loading: true, error: null }));
+    gone.again = () => load(after, before);
+    setFound((was) => ({ ...was, loading: true })); // what went wrong stands until it is known whether it still does
     const back = after ? null : kept();
     api(query(wanted, enterprise, after, Math.min(MOST, Math.max(PAGE, back ? back.shown : 0))), { signal: gone.signal }).then(
       (told) => setFound({ calls: [...before, ...told.calls], after: told.after, loading: false, error: null }),
       (error) => { if (!gone.signal.aborted) setFound((was) => ({ ...was, loading: false, error })); });
   }, [JSON.stringify(wanted), enterprise]);
   useEffect(() => { load(null, []); return () => turn.current.abort(); }, [load]);
-  return { ...found, more: () => load(found.after, found.calls), again: () => load(null, []) };
+  return { ...found, more: () => load(found.after, found.calls), again: () => turn.current.again() };
 }
 
 const day = (shift) => { const at = new Date(); at.setDate(at.getDate() + shift); return `${at.getFullYear()}-${String(at.getMonth() + 1).padStart(2, "0")}-${String(at.getDate()).padStart(2, "0")}`; };
 const PERIODS = [["сегодня", () => [day(0), day(0)]], ["вчера", () => [day(-1), day(-1)]], ["7 дней", () => [day(-6), day(0)]], ["30 дней", () => [day(-29), day(0)]], ["всё время", () => ["", ""]]];
 const DAY = /^\d{4}-\d\d-\d\d$/;
 const HINTS = { phone: "Номер: хотя бы три последние цифры.", from: "Слишком много сразу: сузьте период, выберите предприятие или укажите номер." };
+
+/** Which field of the form was not understood: what is wrong with it stands there, and nowhere else. */
+const fieldOf = (error) => (error && error.status === 400 && FIELDS.includes(error.field) ? error.field : "");
 
 function Form({ wanted, change, error, names }) {
   const [typed, setTyped] = useState(wanted);
@@ -61,7 +68,7 @@ function Form({ wanted, change, error, names }) {
   }, [typed.phone, typed.extension]);
   const set = (name) => (event) => setTyped({ ...typed, [name]: event.target.value });
   const pick = (name) => (event) => change({ ...typed, [name]: event.target.type === "checkbox" ? (event.target.checked ? "1" : "") : event.target.value });
-  const wrong = error && error.status === 400 ? error.field : "";
+  const wrong = fieldOf(error);
   const anything = FIELDS.some((name) => wanted[name]), extra = ["extension", "direction", "outcome", "failed", "parked", "live"].some((name) => wanted[name]);
   const [open, setOpen] = useState(extra); // on a phone the rest of the conditions waits to be asked for
   return html`<form class=${`panel search ${open || extra ? "" : "brief"}`} role="search" onSubmit=${(event) => { event.preventDefault(); change(typed); }}>
@@ -103,12 +110,12 @@ function Calls({ enterprise }) {
     setWanted(clean);
   };
   const byName = isName(wanted.phone);
-  const failed = found.error && !(found.error.status === 400 && ["phone", "from"].includes(found.error.field));
+  const failed = found.error && !fieldOf(found.error);
   return html`
     <div class="page-head"><h1 class="grow">Звонки</h1><a href=${withParams({ enterprise_number: enterprise }, "/ms-admin/clicks", "")}>Нажатия в МоёмСкладе</a></div>
     <${Form} wanted=${wanted} change=${change} error=${found.error} names=${names} />
     ${byName && html`<p class="note">Это имя звонка или его части: ищем звонок, остальные условия не важны.${!enterprise && " Если он не найдётся, выберите предприятие: без него старые части звонка ищутся среди немногих звонков того времени."}</p>`}
-    <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} aria-label="Найденные звонки" aria-busy=${found.loading}>
+    <section class=${`panel results ${found.loading || found.error ? "loading" : ""}`} hidden=${Boolean(fieldOf(found.error)) && !found.calls.length} aria-label="Найденные звонки" aria-busy=${found.loading}>
       ${failed && html`<div class="panel-body"><${Failed} error=${found.error} retry=${found.again} /></div>`}
       ${found.calls.length > 0 && html`<${Table} calls=${found.calls} names=${names} all=${!enterprise} />`}
       ${!found.loading && !found.error && !found.calls.length && html`<p class="empty">Ничего не найдено. ${wanted.from && wanted.to && wanted.from > wanted.to ? "Начало периода позже его конца." : Object.values(wanted).some(Boolean) ? "Попробуйте убрать часть условий." : "Звонков пока не было."}</p>`}
@@ -158,7 +165,7 @@ function Row({ call, names, all, tab, onFocus, leave }) {
   const keys = (event) => { if (event.key === "Enter" && event.target === event.currentTarget) open(event); };
   return html`<tr tabindex=${tab} onFocus=${onFocus} onKeyDown=${keys} onClick=${(event) => { if (!event.target.closest("a") && !String(getSelection())) open(event); }}>
     <td class="num nowrap when"><a href=${call.link} tabindex="-1" onClick=${leave}>${date(call.started_ms)} <b>${time(call.started_ms)}</b></a></td>
-    <td class="who"><span class="caller"><${Way} direction=${call.direction} /> ${call.direction === "internal" && call.number === "anonymous" ? html`<span class="muted">между сотрудниками</span>` : html`<${Client} number=${call.number} name=${call.client} />`}</span></td>
+    <td class="who"><span class="caller"><${Way} direction=${call.direction} /> ${isInner(call) ? html`<span class="muted">между сотрудниками</span>` : html`<${Client} number=${call.number} name=${call.client} />`}</span></td>
     <td class="with">${call.extension ? html`<span class="people"><b class="nowrap" title=${names[call.extension]}>${call.extension}${names[call.extension] ? ` ${names[call.extension]}` : ""}${others.length ? "," : ""}</b>${others.length > 0 && html` <span class="muted">${others.join(", ")}</span>`}</span>`
       : html`<${People} extensions=${others} names=${all ? {} : names} none="—" />`}</td>
     <td class="outcome"><${Tag} kind=${kind}>${words}<//>${call.clicked && html` <${Tag} title="Заказан нажатием на номер в МоёмСкладе">из МоегоСклада<//>`}</td>

@@ -17,6 +17,9 @@ const NAMES = {
   from: "начало периода", to: "конец периода", by: "деление по дням или часам", zone: "часовой пояс", time: "время", day: "день", days: "число дней", call: "имя звонка", after: "место в списке", before: "место в списке",
 };
 
+const AWAY = { 0: "Сервис не отвечает.", 503: "Сервис ждёт базу данных. Ничего не потеряно." };
+const AGAIN_MS = 5_000;
+
 /** An answer that is an error: `status` (0: no answer), `error`, `field`, `hint` (for a person, Russian or empty). */
 export class ApiError extends Error {
   constructor(status, body) {
@@ -27,14 +30,16 @@ export class ApiError extends Error {
     this.body = body;
   }
 
+  /** Whether the same question will be answered once somebody is back. */
+  get passes() { return this.status in AWAY; }
+
   /** One sentence for a person. */
   get words() {
     if (/[а-яё]/i.test(this.hint)) return this.hint;
-    if (this.status === 0) return "Сервис не отвечает. Проверьте связь и повторите.";
+    if (this.passes) return `${AWAY[this.status]} ${this.status ? "Повторите через минуту." : "Проверьте связь и повторите."}`;
     if (this.status === 403) return "Сюда нет доступа.";
     if (this.status === 404) return "Не найдено.";
     if (this.status === 429) return "Слишком часто. Подождите немного и повторите.";
-    if (this.status === 503) return "Сервис ждёт базу данных. Ничего не потеряно. Повторите через минуту.";
     if (this.status === 400 && this.field) return `Сервис не понял: ${NAMES[this.field] || this.field}. Исправьте и повторите.`;
     if (this.status === 413) return "Слишком большой запрос.";
     return this.status >= 500 ? `Ошибка сервиса (${this.status}): подробности в его журнале. Повторите позже.` : `Сервис не понял запрос (${this.status}): обновите страницу и повторите.`;
@@ -221,8 +226,17 @@ export function Toasts() {
 
 export const Tag = ({ kind = "", children, title }) => html`<span class=${`tag ${kind}`} title=${title}>${children}</span>`;
 export const Busy = ({ words = "Загрузка…" }) => html`<span class="muted"><span class="busy" aria-hidden="true"></span> ${words}</span>`;
-export const Failed = ({ error, retry }) => html`<div class="note bad row" role="alert"><span>${wordsOf(error)}</span>
-  ${retry && html`<button class="btn small" type="button" onClick=${retry}>Повторить</button>`}</div>`;
+/** Something that could not be loaded; `retry` loads it, and is called by itself for as long as whoever is asked is away. */
+export function Failed({ error, retry }) {
+  const waits = Boolean(retry && error.passes);
+  useEffect(() => {
+    if (!waits) return undefined;
+    const later = setTimeout(retry, AGAIN_MS); // once for each failure: an answer that takes its time is not overtaken
+    return () => clearTimeout(later);
+  }, [error]);
+  return html`<div class="note bad row" role="alert"><span>${waits ? `${AWAY[error.status]} Страница спрашивает снова сама.` : wordsOf(error)}</span>
+    ${retry && html`<button class="btn small" type="button" onClick=${retry}>${waits ? "Повторить сейчас" : "Повторить"}</button>`}</div>`;
+}
 /** A dialog that is open while it is there. `onClose` is called for Escape too. */
 export function Dialog({ title, onClose, wide, children }) {
   const box = useRef(null), name = useId();

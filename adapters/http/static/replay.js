@@ -1,7 +1,7 @@
 // One call, as it happened: the picture first, then the chosen moment, then every step.
 import { html, useState, useEffect, useRef, useCallback, useData, api, date, dateTime, duration, offset, phone, time, when, toast, sayError, Busy, Failed, Tag } from "./lib.js";
 import { mount } from "./shell.js";
-import { outcomeOf, Way, Client, person, callsOf, canCall, callLink } from "./calls-words.js";
+import { outcomeOf, isInner, Way, Client, person, callsOf, canCall, callLink } from "./calls-words.js";
 import { Picture, KINDS } from "./replay-picture.js";
 import { Step, Moment, clock } from "./replay-step.js";
 import { WhatIf } from "./replay-what-if.js";
@@ -126,7 +126,7 @@ function Head({ story, reload, asking, ask }) {
     } catch (failure) { sayError(failure); } finally { setBusy(false); }
   };
   return html`
-    <div class="page-head replay-head"><h1 class="grow"><${Way} direction=${story.direction} /> ${story.direction === "internal" && story.number === "anonymous" ? "Между сотрудниками"
+    <div class="page-head replay-head"><h1 class="grow"><${Way} direction=${story.direction} /> ${isInner(story) ? "Между сотрудниками"
       : html`<${Client} number=${story.number} name=${story.picture.client} />`} <${Tag} kind=${kind}>${words}<//></h1>
       ${canCall(story.number) && html`<a class="btn small" href=${callsOf(story.enterprise, story.number)} title="Все звонки с этого номера и на него">Все звонки номера</a>`}
       ${story.entries.length > 0 && html`<button type="button" class="btn small" aria-expanded=${asking} onClick=${ask}>А если бы…</button>`}

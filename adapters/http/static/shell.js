@@ -1,5 +1,5 @@
 // The frame of every page: header with navigation, the choice of the enterprise, the menu, logging in again in place.
-import { html, render, useState, useEffect, useRef, useId, api, param, withParams, onLoggedOut, Toasts, Dialog, Busy, sayError } from "./lib.js";
+import { html, render, useState, useEffect, useRef, useId, api, param, withParams, onLoggedOut, Toasts, Dialog, Busy, Failed, sayError } from "./lib.js";
 
 const SECTIONS = [
   ["live", "Сейчас", "/ms-admin/live"],
@@ -9,7 +9,6 @@ const SECTIONS = [
   ["status", "Состояние", "/ms-admin/status"],
   ["settings", "Настройки", "/ms-admin/"],
 ];
-const AGAIN_MS = 5_000;
 const TITLE = document.title;
 export const STATES = {
   on: ["good", "включена"], off: ["", "выключена"], trouble: ["warn", "нужно внимание"], none: ["", "не настроена"],
@@ -25,11 +24,6 @@ function Frame({ section, narrow, all, of, View }) {
   const [me, setMe] = useState(null), [failed, setFailed] = useState(null);
   const [asked, setAsked] = useState(null);
   const load = () => api("/ms-admin/api/me").then((told) => { setMe(told); setFailed(null); }, setFailed);
-  useEffect(() => {
-    if (me || !failed || (failed.status && failed.status !== 503)) return undefined;
-    const later = setTimeout(load, AGAIN_MS); // whatever it was, it passes: the page need not be asked again by hand
-    return () => clearTimeout(later);
-  }, [failed]);
   useEffect(() => {
     let going = null;
     onLoggedOut(() => (going ??= new Promise((done) => setAsked({ done: () => { going = null; setAsked(null); done(); } }))));
@@ -51,7 +45,7 @@ function Frame({ section, narrow, all, of, View }) {
     <main id="main" tabindex="-1" class=${narrow ? "narrow" : ""}>
       ${listed === false && section !== "settings" && html`<div class="note warn" role="alert">Предприятия ${enterprise} нет в списке: проверьте номер.</div>`}
       ${me ? html`<${View} me=${me} enterprise=${enterprise} unknown=${listed === false} />`
-        : failed ? html`<div class="note bad row" role="alert"><span>${failed.words || failed.message}</span> <button type="button" class="btn small" onClick=${load}>Повторить сейчас</button></div>` : html`<${Busy} />`}
+        : failed ? html`<${Failed} error=${failed} retry=${load} />` : html`<${Busy} />`}
     </main>
     <${Toasts} />
     ${asked && html`<${LogInAgain} byLink=${me && me.kind === "link"} done=${asked.done} />`}`;

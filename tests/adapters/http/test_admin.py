@@ -88,6 +88,9 @@ async def test_a_stale_revision_is_refused(http: Any) -> None:
         ({"timezone": "Europe/Atlantis"}, "timezone"),
         ({"country": "ZZ"}, "country"),
         ({"name": "a\x00b"}, "name"),
+        ({"enabeld": True}, "enabeld"),
+        ({"ms": {"notifications": {"notify_incomming": True}}}, "notifications.notify_incomming"),
+        ({"create_client": True}, "create_client"),
         ({"revision": "1"}, "revision"),
         ({"revision": True}, "revision"),
     ],
@@ -98,6 +101,21 @@ async def test_a_wrong_field_is_named_beside_it(http: Any, body: Any, field: str
     assert told["error"]
     assert told["hint"]
     assert (await ask(http, "GET", CONFIG))[1]["revision"] == 1
+
+
+async def test_what_others_keep_in_the_row_is_read_and_may_come_back(rig: Rig, http: Any) -> None:
+    theirs = "/ms-admin/api/config/0777"
+    await rig.service.pool.execute(
+        "INSERT INTO public.enterprises (number, name, secret, integrations_config) VALUES ('0777', '', '', $1)",
+        {"ms": {"enabled": True, "theirs": {"a": 1}, "notifications": {"sound": "loud"}}, "smart": {"primary": "ms"}},
+    )
+    _, shown = await ask(http, "GET", theirs)
+    assert (shown["ms"]["theirs"], shown["ms"]["notifications"]["sound"]) == ({"a": 1}, "loud")
+    status, saved = await ask(http, "PUT", theirs, {"ms": {**shown["ms"], "country": "RU"}})
+    assert (status, saved["ms"]["theirs"], saved["ms"]["notifications"]["sound"]) == (200, {"a": 1}, "loud")
+    status, told = await ask(http, "PUT", theirs, {"ms": {"notifications": {"sounds": "loud"}}})
+    assert (status, told["field"]) == (400, "notifications.sounds")
+    assert (await ask(http, "GET", theirs))[1]["revision"] == saved["revision"]
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "x" * 5_000])
@@ -213,6 +231,17 @@ async def test_calls_are_found_and_replayed_by_every_name(rig: Rig, http: Any) -
     for name in (told["calls"][0]["moysklad_call"], f"{PHONE}@2026-11-23 15:14"):
         assert await ask(http, "GET", f"/ms-admin/api/calls/{ENTERPRISE}/{quote(name)}") == story
     assert (await ask(http, "GET", f"/ms-admin/api/calls/0999/{UNIQUE_ID}"))[0] == 404
+
+
+@pytest.mark.parametrize(("zone", "found"), [("", [UNIQUE_ID]), ("Pacific/Kiritimati", [])])
+async def test_days_of_a_search_are_the_enterprises(rig: Rig, http: Any, zone: str, found: list[str]) -> None:
+    """The call was in the afternoon of the 23rd in Minsk, which is the 24th on the other side of the world."""
+    await played(rig)
+    await ask(http, "PUT", CONFIG, {"timezone": zone})
+    _, told = await ask(http, "GET", f"/ms-admin/api/calls?enterprise={ENTERPRISE}&from=2026-11-23&to=2026-11-23")
+    assert [each["call"] for each in told["calls"]] == found
+    _, told = await ask(http, "GET", "/ms-admin/api/calls?from=2026-11-23&to=2026-11-23")
+    assert [each["call"] for each in told["calls"]] == [UNIQUE_ID], "of all enterprises: the service's"
 
 
 ODD_SEARCHES = [

@@ -204,6 +204,7 @@ async def test_nonsense_in_an_address_is_answered_in_russian(house: House) -> No
         for address, words in NONSENSE:
             await page.goto(f"/ms-admin/{address}")
             await expect(page.locator("main")).to_contain_text(words)
+            assert (await page.locator("main").inner_text()).count(words) == 1, "it is said once"
             assert re.findall(r"not understood|[a-z]+ of ", await page.locator("main").inner_text()) == []
 
 
@@ -217,6 +218,16 @@ async def test_a_leg_is_found_by_its_name_and_shown_as_one(house: House) -> None
         await expect(row).to_have_count(1)
         await expect(row).to_contain_text("часть другого звонка")
         await expect(page.get_by_text("Это имя звонка или его части")).to_be_visible()
+        await looks_right(page)
+
+
+async def test_a_colleague_is_no_client_and_not_hidden(house: House) -> None:
+    call = {"direction": "internal", "outcome": "internal", "phase": "internal_ended", "extensions": ["101", "102"]}
+    for number in ("101", "", "anonymous"):  # the last as rows of before say it
+        await add(house.rig.service.pool, f"of-{number}", **call, number=number, digits="")
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, f"/ms-admin/calls?{OF}")
+        await expect(page.locator("table.calls td.who")).to_have_text([re.compile("между сотрудниками$")] * 3)
         await looks_right(page)
 
 
@@ -273,6 +284,33 @@ async def test_a_state_that_cannot_be_asked_for_is_not_all_well(house: House, qu
     await expect(page.get_by_text("нужно внимание")).to_be_visible()
     await expect(page.get_by_text("./ms.sh status")).to_have_count(0 if query else 1)
     await looks_right(page)
+    await context.close()
+
+
+async def test_a_search_that_met_a_database_that_was_away_asks_again_by_itself(house: House) -> None:
+    for number in range(60):
+        await add(house.rig.service.pool, f"c{number:02}", started_ms=1_795_437_000_000 + number)
+    context = await house.browser.new_context(locale="ru-RU")
+    page = await context.new_page()
+    await page.clock.install()
+    rows = page.locator("table.calls tbody tr")
+    alert = page.get_by_role("alert")
+    await page.route("**/ms-admin/api/calls?*", lambda route: route.fulfill(status=503, json={"error": "away"}))
+    await log_in(page, f"{house.url}/ms-admin/calls?{OF}")
+    await expect(alert).to_contain_text("Сервис ждёт базу данных. Ничего не потеряно. Страница спрашивает снова сама.")
+    await looks_right(page)
+    await page.unroute_all()
+    await page.clock.fast_forward(5_000)
+    await expect(rows).to_have_count(50)
+    await expect(alert).to_have_count(0)
+
+    await page.route("**/ms-admin/api/calls?*", lambda route: route.abort())
+    await page.get_by_role("button", name="Показать ещё").click()
+    await expect(alert).to_contain_text("Сервис не отвечает. Страница спрашивает снова сама.")
+    await page.unroute_all()
+    await page.clock.fast_forward(5_000)
+    await expect(rows).to_have_count(60)
+    await expect(alert).to_have_count(0)
     await context.close()
 
 

@@ -19,7 +19,7 @@ async def test_it_is_a_new_revision_with_today_s_keys(rig: Rig, http: Any) -> No
         "notifications": {"call_notify_mode": "none"},
         "employee_mapping": {"999": {"employee_id": "x"}},
         "integration_code": "a-new-key-of-some-length",
-        "something_new": 1,
+        "organization": "ООО «Радуга»",
     }
     await ask(http, "PUT", CONFIG, change)
     status, restored = await ask(http, "POST", f"{CONFIG}/restore", {"restore": 1, "revision": 2})

@@ -92,11 +92,11 @@ async def test_what_an_order_is_made_of_is_asked_once_in_a_while() -> None:
     clock = FakeTime()
     async with scripted(Api.JSON) as (script, transport):
         gateway, effect = gateway_of(transport, clock), structs.replace(ORDER, state="Новый")
-        script.then(ONE, STATES, NO_CHANNELS, NO_CHANNELS, says(200, {"id": "ch-1"}), MADE, MADE)
+        script.then(ONE, STATES, NO_CHANNELS, says(200, {"id": "ch-1"}), MADE, MADE)
         for _ in range(2):
             await gateway.perform(effect, ACCOUNT)
         assert asked(script) == [
-            "GET /organization", "GET /customerorder/metadata", "GET /saleschannel", "GET /saleschannel", "POST /saleschannel",
+            "GET /organization", "GET /customerorder/metadata", "GET /saleschannel", "POST /saleschannel",
             "POST /customerorder", "POST /customerorder",
         ]  # fmt: skip
         clock.now_ms += FRESH_MS
@@ -106,6 +106,16 @@ async def test_what_an_order_is_made_of_is_asked_once_in_a_while() -> None:
         script.then(ONE, STATES, says(200, {"rows": [{"id": "ch-1", "name": "звонок"}]}), MADE)
         await gateway.perform(effect, ACCOUNT)
         assert not script.answers
+
+
+async def test_the_first_orders_of_an_account_ask_for_its_channels_once_together() -> None:
+    async with scripted(Api.JSON) as (script, transport):
+        gateway = gateway_of(transport)
+        script.then(ONE, NO_CHANNELS, says(200, {"id": "ch-1"}), MADE, MADE)
+        await asyncio.gather(*(gateway.perform(structs.replace(ORDER, sync_id=each), ACCOUNT) for each in (SYNC, SYNC[:-1] + "2")))
+        assert sorted(asked(script)) == [
+            "GET /organization", "GET /saleschannel", "POST /customerorder", "POST /customerorder", "POST /saleschannel",
+        ]  # fmt: skip
 
 
 async def test_what_is_not_among_the_known_ones_is_looked_for_soon() -> None:

@@ -1,0 +1,59 @@
+"""Which settings there are, by their names, and which one is meant by a name that there is not. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from core.settings import OLDER_PATHS, PATHS, SECRET_FIELDS
+from core.settings_update import NAME_LIMIT, OWNED, SECTIONS, SettingsError
+
+KNOWN: Final = frozenset({*PATHS, *OLDER_PATHS, *SECRET_FIELDS})
+OBJECTS: Final = frozenset(path.partition(".")[0] for path in KNOWN)
+"""What stands at the top: settings, and the sections of others."""
+
+_NEAR: Final = 3
+"""So many names are suggested for one that nobody knows."""
+
+_LAST: Final[Mapping[str, tuple[str, ...]]] = {
+    path.rpartition(".")[2]: tuple(each for each in PATHS if each.rpartition(".")[2] == path.rpartition(".")[2]) for path in PATHS
+}
+"""The paths that end in a name."""
+
+
+def nearest(text: str) -> tuple[str, ...]:
+    """The names that are most like one that there is not; none where nothing is like it."""
+    last = text.rpartition(".")[2]
+    likely = [*_LAST.get(last, ()), *(difflib.get_close_matches(text, sorted(OBJECTS), n=1) if last == text else ())]
+    likely += difflib.get_close_matches(text, PATHS, n=_NEAR)
+    likely += [path for each in difflib.get_close_matches(last, _LAST) for path in _LAST[each]]
+    return tuple(dict.fromkeys(likely))[:_NEAR]
+
+
+def refuse_unknown(current: Mapping[str, Any], body: object) -> None:
+    """Refuse an administrator's update that names a setting that there is not: it would change nothing, in silence.
+
+    ``body``: the inner object or ``{"ms": {…}}``. What others keep in the stored settings (``current``) may come back, as a page
+    sends it that loaded it. Raises SettingsError.
+    """
+    update = body.get("ms", body) if isinstance(body, Mapping) else None
+    if not isinstance(update, Mapping):
+        return  # refused by whoever merges it, and so is an odd name
+    for path in _unknown(current, update):
+        if not path.isprintable() or len(path) > NAME_LIMIT:
+            continue
+        near = nearest(path)
+        there_are = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PATHS)}"
+        hint = f"Похожие: {', '.join(near)}." if near else f"Есть: {', '.join(PATHS)}."
+        raise SettingsError(f"there is no setting {path}; {there_are}", path, f"Настройки {path} нет. {hint}")
+
+
+def _unknown(current: Mapping[str, Any], update: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in update.items():
+        stored = current.get(name)
+        if name not in OBJECTS and name not in OWNED and name not in current:
+            yield name
+        elif name in SECTIONS and isinstance(value, Mapping):
+            kept = stored if isinstance(stored, Mapping) else {}
+            yield from (f"{name}.{each}" for each in value if f"{name}.{each}" not in KNOWN and each not in kept)
