@@ -293,7 +293,7 @@ def _found_in(bridges: Bridges, parties: Parties) -> list[Talk]:
             if extension is None or other.bridge != stay.bridge:
                 continue
             alone = False
-            if extension and _meet(stay, other):
+            if extension and (_meet(stay, other) or _is_left_behind(bridges, stay, other)):
                 found.append(_together(extension, stay, other))
         if alone and stay.entered_ms is not None and looks_like_extension(stay.connected):
             found.append(_together(stay.connected, stay, stay))
@@ -363,6 +363,12 @@ def _meet(one: Stay, other: Stay) -> bool:
     return (one.left_ms is None or other_in <= one.left_ms + OVERLAP_SLACK_MS) and (
         other.left_ms is None or one_in <= other.left_ms + OVERLAP_SLACK_MS
     )
+
+
+def _is_left_behind(bridges: Bridges, one: Stay, other: Stay) -> bool:
+    """Whether one left with the other still in the bridge, and nobody else ever was in it: they met, however late that is told."""
+    channels = {stay.channel for stay in bridges.stays if stay.bridge == one.bridge}
+    return len(channels) == 2 and 1 in (one.remaining, other.remaining)
 
 
 def _earlier(one: int | None, other: int | None) -> int | None:

@@ -219,6 +219,22 @@ def test_stays_that_miss_each_other_by_jitter_still_met(who_left: str, gap_ms: i
     assert bool(talked(table)) is meets
 
 
+@pytest.mark.parametrize(("left", "remaining"), [("customer", 1), ("102", 1), ("102", 0), ("103", 1)])
+def test_who_left_with_the_other_still_there_met_him_however_late_he_is_heard_to_come(left: str, remaining: int) -> None:
+    first = "5 A enter b1 customer\n5 A enter b1 101\n7 A leave b1 101\n7 A leave b1 customer\n"
+    late = "8 A enter b2 {}\n9 A leave b2 {}{}\n13 A enter b2 {}\n13.1 A leave b2 {}"
+    other = "customer" if left != "customer" else "102"
+    table = first + late.format(left, left, f" remaining={remaining}", other, other)
+    last = talk.last_talk(talk.talks(bridges_of(events(table)), INCOMING))
+    assert last is not None
+    assert last.extension == ("101" if not remaining else left if left != "customer" else "102")
+
+
+def test_in_a_bridge_where_three_were_it_may_have_been_the_third() -> None:
+    table = "5 A enter b1 customer\n9 A leave b1 customer remaining=1\n5 A enter b1 103\n13 A enter b1 102"
+    assert [extension for extension, _, _ in talked(table)] == ["103"]
+
+
 def test_how_far_deliveries_jitter() -> None:
     assert OVERLAP_SLACK_MS == 2_000
 
