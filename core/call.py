@@ -435,7 +435,11 @@ def _has_talked_since_dialled(call: Draft) -> bool:
     if not [stay for stay in call.bridges.stays if stay.left_ms is not None]:
         return False  # nobody talks, so whoever has talked has left
     talks, steps = talk.talks(call.bridges, call.now_known()), call.steps
-    return bool(talks) and (not steps or steps[-1].heard_ms <= talks[-1].start_ms + talk.OVERLAP_SLACK_MS)
+    if not talks or not steps:
+        return bool(talks)
+    if len(steps) == 1 and talks[-1].extension in steps[0].extensions:
+        return True  # nobody else dialled him: the talk overtook its own dial, by however much
+    return steps[-1].heard_ms <= talks[-1].start_ms + talk.OVERLAP_SLACK_MS
 
 
 def _hung_up(call: Draft, event: HangupObserved) -> None:

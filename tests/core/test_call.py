@@ -201,6 +201,20 @@ def test_ringing_again_after_such_a_talk_is_ringing() -> None:
     assert call_of(table).phase is Phase.RINGING
 
 
+@pytest.mark.parametrize(
+    ("dials", "phase"),
+    [
+        ("9 A dial 101 102", Phase.ON_HOLD),
+        ("9 A dial 102", Phase.RINGING),
+        ("9 A dial 101\n12 A dial 101 102", Phase.TRANSFERRING),
+    ],
+)
+def test_a_talk_that_overtook_the_only_dial_there_was_is_over(dials: str, phase: Phase) -> None:
+    """Whom another dial names, who did not talk, is rung now."""
+    talked = "5 A enter b1 customer\n5 A enter b1 101\n7 A leave b1 customer\n7 A leave b1 101\n7 A close b1\n"
+    assert call_of(f"{talked}8.9 A start\n{dials}").phase is phase
+
+
 def test_a_bridge_that_is_heard_after_the_end_changes_no_phase_but_counts() -> None:
     call = call_of(RING + "9 A hangup 101 answered\n9.5 A enter b1 customer\n9.5 A enter b1 101")
     assert call.phase is Phase.ENDING
