@@ -314,10 +314,12 @@ def last_talk(found: Sequence[Talk]) -> Talk | None:
 def last_of_all(found: Sequence[Talk], hung_up: Mapping[str, int | None]) -> Talk | None:
     """The same of a call that is over, though all that is told of bridges may have lagged by seconds (quirk 4).
 
-    Whose own channel was heard to hang up (``hung_up``) talked no more. Of those in one bridge whoever was the last to leave it
-    had the customer last, and whoever left two others behind had not: one of them is the customer.
+    Whose own channel was heard to hang up (``hung_up``) talked no more; of talks that end together it is not the last one. Of those
+    in one bridge whoever was the last to leave it had the customer last, and whoever left two others behind had not: one of them is
+    the customer.
     """
-    ends = [replace(each, end_ms=_earlier(each.end_ms, hung_up.get(each.channel))) for each in found]
+    stayed_first = sorted(found, key=lambda each: each.channel in hung_up)
+    ends = [replace(each, end_ms=_earlier(each.end_ms, hung_up.get(each.channel))) for each in stayed_first]
     last = last_talk(ends)
     beside = [each for each in ends if last is not None and each.bridge == last.bridge]
     fewest = min([_left_behind(each) for each in beside], default=0)

@@ -414,6 +414,9 @@ def test_whose_own_channel_hung_up_talked_no_more() -> None:
     assert last_of_all(table, K=60.0) == "101", "a hangup that is told late, of a talk that was heard to end, tells nothing"
     assert last_of_all(TAKEN_OVER_MEANWHILE + "13 A leave b2 102 remaining=1", K=8.0) == "102"
     assert last_of_all("", K=8.0) == ""
+    together = TAKEN_OVER_MEANWHILE + "12 A leave b2 customer\n13 A leave b2 102\n13.2 A leave b2 101 channel=K"
+    assert last_of_all(together) == "101"
+    assert last_of_all(together, K=14.0) == "102", "both talked until the customer was heard to leave"
 
 
 def test_the_customers_stays_are_also_those_that_were_only_heard_to_end() -> None:
