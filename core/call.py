@@ -11,7 +11,7 @@ at each step, is what lets a history of millions of events be folded in seconds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, msgpack
@@ -328,6 +328,8 @@ def _dialled(call: Draft, event: DialObserved) -> None:
     else:
         call.inner = call.inner or as_extension(event.number)
     call.trunk = call.trunk or event.trunk
+    if call.phase is Phase.ON_HOLD and _has_overtaken_its_dial(call, call.talks):
+        return
     _move_on_its_own(call, Trigger.DIAL_INTERNAL if internal else Trigger.DIAL)
 
 
@@ -435,7 +437,17 @@ def _has_talked_since_dialled(call: Draft) -> bool:
     if not [stay for stay in call.bridges.stays if stay.left_ms is not None]:
         return False  # nobody talks, so whoever has talked has left
     talks, steps = talk.talks(call.bridges, call.now_known()), call.steps
-    return bool(talks) and (not steps or steps[-1].heard_ms <= talks[-1].start_ms + talk.OVERLAP_SLACK_MS)
+    if not talks or not steps or _has_overtaken_its_dial(call, talks):
+        return bool(talks)
+    return steps[-1].heard_ms <= talks[-1].start_ms + talk.OVERLAP_SLACK_MS
+
+
+def _has_overtaken_its_dial(call: Draft, talks: Sequence[Talk]) -> bool:
+    """Whether the last talk was with somebody whom the only dial there was rang, and was heard before it: nobody rings now."""
+    steps = call.steps
+    if len(steps) != 1 or not talks:
+        return False
+    return talks[-1].extension in steps[0].extensions and talks[-1].start_ms < steps[0].heard_ms
 
 
 def _hung_up(call: Draft, event: HangupObserved) -> None:

@@ -169,7 +169,8 @@ def is_answered(call: Call) -> bool:
 def attribution(call: Call, settings: Unrecognised) -> tuple[str, str]:
     """Whose call it was (PRODUCT C3): ``(extension or "", the rule that says so)``."""
     hangup = call.hangup
-    last = talk.last_talk(call.talks)
+    over = {each.leg: each.heard_ms for each in reversed(call.consultations)}
+    last = talk.last_of_all(call.talks, {call.id: call.hangup_ms, **over})
     if last is not None and hangup is not None and _is_handed_on_unseen(call, hangup, last):
         return hangup.extensions[0], "is named by the answered hangup"
     if last is not None:

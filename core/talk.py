@@ -7,7 +7,7 @@ the first answerer at best. Deliveries overtake each other by seconds, so a leav
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -33,6 +33,7 @@ class Stay(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One channel's time in one bridge, ``*_ms`` as heard. ``entered_ms`` None: only the leave was heard so far.
 
     ``unparted``: the bridge was heard to be gone, and no leave before that: what is told of bridges is in disorder.
+    ``remaining``: how many were still in the bridge when this one had left it, where that was said.
     """
 
     bridge: str
@@ -43,14 +44,21 @@ class Stay(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     entered_ms: int | None = None
     left_ms: int | None = None
     unparted: bool = False
+    remaining: int | None = None
 
 
 class Talk(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The customer and ``extension`` in one bridge, from ``start_ms`` to ``end_ms`` (None: still talking)."""
+    """The customer and ``extension`` in one bridge, from ``start_ms`` to ``end_ms`` (None: still talking).
+
+    ``bridge``, ``channel`` and ``remaining`` are those of the extension's stay.
+    """
 
     extension: str
     start_ms: int
     end_ms: int | None
+    bridge: str = ""
+    channel: str = ""
+    remaining: int | None = None
 
 
 class Bridges(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -73,7 +81,8 @@ def enter(bridges: Bridges, event: BridgeEntered) -> Bridges:
         return _add(bridges, fresh)
     known = bridges.stays[index]
     if known.entered_ms is None and known.left_ms is not None:
-        filled = replace(fresh, entered_ms=min(event.heard_ms, known.left_ms), left_ms=known.left_ms)
+        entered_ms = min(event.heard_ms, known.left_ms)
+        filled = replace(fresh, entered_ms=entered_ms, left_ms=known.left_ms, remaining=known.remaining)
         return replace(bridges, stays=_put(bridges.stays, index, filled))
     if known.left_ms is None:
         return replace(bridges, stays=_put(bridges.stays, index, replace(fresh, entered_ms=known.entered_ms)))
@@ -89,6 +98,7 @@ def _stay(event: BridgeEntered | BridgeLeft, entered_ms: int | None, left_ms: in
         connected=event.connected,
         entered_ms=entered_ms,
         left_ms=left_ms,
+        remaining=event.remaining if isinstance(event, BridgeLeft) else None,
     )
 
 
@@ -111,9 +121,10 @@ def leave(bridges: Bridges, event: BridgeLeft) -> Bridges:
     if index is None:
         return bridges if is_helper(event.channel_name) else _add(bridges, _stay(event, None, event.heard_ms))
     known = bridges.stays[index]
-    if known.left_ms is not None:
+    if known.left_ms is not None and known.remaining is not None:
         return bridges
-    return replace(bridges, stays=_put(bridges.stays, index, replace(known, left_ms=event.heard_ms)))
+    left_ms = event.heard_ms if known.left_ms is None else known.left_ms
+    return replace(bridges, stays=_put(bridges.stays, index, replace(known, left_ms=left_ms, remaining=event.remaining)))
 
 
 def close(bridges: Bridges, event: BridgeClosed) -> Bridges:
@@ -282,7 +293,7 @@ def _found_in(bridges: Bridges, parties: Parties) -> list[Talk]:
             if extension is None or other.bridge != stay.bridge:
                 continue
             alone = False
-            if extension and _meet(stay, other):
+            if extension and (_meet(stay, other) or _is_left_behind(bridges, stay, other)):
                 found.append(_together(extension, stay, other))
         if alone and stay.entered_ms is not None and looks_like_extension(stay.connected):
             found.append(_together(stay.connected, stay, stay))
@@ -300,6 +311,26 @@ def last_talk(found: Sequence[Talk]) -> Talk | None:
     )
 
 
+def last_of_all(found: Sequence[Talk], hung_up: Mapping[str, int | None]) -> Talk | None:
+    """The same of a call that is over, though all that is told of bridges may have lagged by seconds (quirk 4).
+
+    Whose own channel was heard to hang up (``hung_up``) talked no more; of talks that end together it is not the last one. Of those
+    in one bridge whoever was the last to leave it had the customer last, and whoever left two others behind had not: one of them is
+    the customer.
+    """
+    stayed_first = sorted(found, key=lambda each: each.channel in hung_up)
+    ends = [replace(each, end_ms=_earlier(each.end_ms, hung_up.get(each.channel))) for each in stayed_first]
+    last = last_talk(ends)
+    beside = [each for each in ends if last is not None and each.bridge == last.bridge]
+    fewest = min([_left_behind(each) for each in beside], default=0)
+    return last_talk([each for each in beside if _left_behind(each) == fewest])
+
+
+def _left_behind(each: Talk) -> int:
+    """How many were in the bridge when the extension had left it: the customer, where that was not said."""
+    return 1 if each.remaining is None else each.remaining
+
+
 def _by_connected_line(bridges: Bridges, parties: Parties) -> list[Talk]:
     """An outgoing call of which only the employee's half was heard: the connected line is the customer."""
     anchor, caller = parties.anchor, parties.caller
@@ -314,7 +345,14 @@ def _together(extension: str, one: Stay, other: Stay) -> Talk:
     """The time that two stays share; of a stay whose enter was never heard its end is all that is known."""
     end_ms = _earlier(one.left_ms, other.left_ms)
     entered = [stay.entered_ms for stay in (one, other) if stay.entered_ms is not None]
-    return Talk(extension=extension, start_ms=max(entered, default=end_ms or 0), end_ms=end_ms)
+    return Talk(
+        extension=extension,
+        start_ms=max(entered, default=end_ms or 0),
+        end_ms=end_ms,
+        bridge=other.bridge,
+        channel=other.channel,
+        remaining=other.remaining,
+    )
 
 
 def since_ms(stay: Stay) -> int:
@@ -327,6 +365,12 @@ def _meet(one: Stay, other: Stay) -> bool:
     return (one.left_ms is None or other_in <= one.left_ms + OVERLAP_SLACK_MS) and (
         other.left_ms is None or one_in <= other.left_ms + OVERLAP_SLACK_MS
     )
+
+
+def _is_left_behind(bridges: Bridges, one: Stay, other: Stay) -> bool:
+    """Whether one left with the other still in the bridge, and nobody else ever was in it: they met, however late that is told."""
+    channels = {stay.channel for stay in bridges.stays if stay.bridge == one.bridge}
+    return len(channels) == 2 and 1 in (one.remaining, other.remaining)
 
 
 def _earlier(one: int | None, other: int | None) -> int | None:

@@ -14,9 +14,9 @@ A scenario is a table, one signal a line: seconds, the call (one letter or any w
 ``customer`` and extensions in bridges are given the channels that the PBX would give them: an incoming call's customer is
 on the call's own channel, an outgoing call's caller is. Details: ``out`` or ``internal`` on dial and hangup; on hangup
 also ``answered``, ``status=1``, ``end=35`` / ``start=…`` / ``received=…`` (the PBX's own seconds, ``none`` for unknown),
-``rec=https://…``, ``downloaded``; ``number=…`` anywhere; on enter ``connected=…``. Without ``end=`` the PBX names the second
-in which the hangup was heard. Only AMI says ``verdict=busy`` on a hangup, with ``by=101`` and ``cause=17``, whose times are
-exact, and ``stopped 101 busy`` of a telephone.
+``rec=https://…``, ``downloaded``; ``number=…`` anywhere; on enter ``connected=…``, on leave ``remaining=0``.
+Without ``end=`` the PBX names the second in which the hangup was heard. Only AMI says ``verdict=busy`` on a hangup, with
+``by=101`` and ``cause=17``, whose times are exact, and ``stopped 101 busy`` of a telephone.
 
 ``given(table)`` plays it against the MoySklad model and stops at the last line; ``.at(seconds)`` lets time pass,
 ``.finished()`` lets everything come to its end. ``.asked()`` lists what MoySklad was asked, in words.
@@ -160,6 +160,8 @@ class _Reader:
             caller_id=caller_id,
             connected=named.get("connected", ""),
         )
+        if isinstance(event, BridgeLeft) and "remaining" in named:
+            event = replace(event, remaining=int(named["remaining"]))
         return f"bridge/{bridge}", event
 
     def _hangup(self, heard_ms: int, call: str, words: list[str], named: dict[str, str], number: str) -> HangupObserved:

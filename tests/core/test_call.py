@@ -201,6 +201,31 @@ def test_ringing_again_after_such_a_talk_is_ringing() -> None:
     assert call_of(table).phase is Phase.RINGING
 
 
+@pytest.mark.parametrize(
+    ("dials", "phase"),
+    [
+        ("9 A dial 101 102", Phase.ON_HOLD),
+        ("9 A dial 102", Phase.RINGING),
+        ("9 A dial 101\n12 A dial 101 102", Phase.TRANSFERRING),
+    ],
+)
+def test_a_talk_that_overtook_the_only_dial_there_was_is_over(dials: str, phase: Phase) -> None:
+    """Whom another dial names, who did not talk, is rung now."""
+    talked = "5 A enter b1 customer\n5 A enter b1 101\n7 A leave b1 customer\n7 A leave b1 101\n7 A close b1\n"
+    assert call_of(f"{talked}8.9 A start\n{dials}").phase is phase
+
+
+@pytest.mark.parametrize("begins", ["0 A start\n", "8.9 A start\n"])
+def test_nor_does_it_ring_where_the_call_was_known_before(begins: str) -> None:
+    """A dial after a talk is a transfer, unless it is the one that led to the talk."""
+    talked = "5 A enter b1 customer\n5 A enter b1 101\n7 A leave b1 customer\n7 A leave b1 101\n"
+    in_order = begins + talked if begins < talked else talked + begins
+    assert call_of(f"{in_order}9 A dial 101 102").phase is Phase.ON_HOLD
+    assert call_of(f"{in_order}9 A dial 102").phase is (Phase.TRANSFERRING if begins < talked else Phase.RINGING)
+    assert call_of(f"0 A start\n4 A dial 101\n{talked}9 A dial 101").phase is Phase.TRANSFERRING
+    assert call_of(f"4 A dial 101\n{talked}").phase is Phase.ON_HOLD
+
+
 def test_a_bridge_that_is_heard_after_the_end_changes_no_phase_but_counts() -> None:
     call = call_of(RING + "9 A hangup 101 answered\n9.5 A enter b1 customer\n9.5 A enter b1 101")
     assert call.phase is Phase.ENDING

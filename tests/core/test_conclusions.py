@@ -323,6 +323,24 @@ def test_who_took_over_in_an_attended_transfer_has_the_call() -> None:
     assert whose(call_of(RING + "50 A hangup 101 answered", consulted("102", 50), consulted("103", 50, heard=70))) == "103"
 
 
+def test_a_leg_that_hung_up_before_does_not_have_the_call_though_it_is_heard_to_leave_last() -> None:
+    """Deliveries of bridges lag behind the hangup of the consultation (quirk 4); a copy of it may be downloaded later."""
+    table = """
+        0   A  dial   101
+        3   A  enter  b1 customer
+        3   A  enter  b1 101
+        11  A  enter  b2 101 channel=L
+        11  A  enter  b2 102
+        12  A  enter  b2 customer
+        14  A  leave  b2 102
+        15  A  leave  b2 101 channel=L
+        16  A  hangup 101 answered
+    """
+    legs = consulted("102", 9, heard=9.5), consulted("102", 9, heard=90)
+    assert whose(call_of(table)) == "101"
+    assert whose(call_of(table, *legs)) == "102"
+
+
 def test_who_was_handed_the_call_after_the_attended_transfer_has_it() -> None:
     def handed_on(received: float, how: str = "answered") -> str:
         return whose(call_of(RING + f"60 A hangup 103 internal {how} received={received}", consulted("102", 20)))

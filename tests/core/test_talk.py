@@ -219,6 +219,22 @@ def test_stays_that_miss_each_other_by_jitter_still_met(who_left: str, gap_ms: i
     assert bool(talked(table)) is meets
 
 
+@pytest.mark.parametrize(("left", "remaining"), [("customer", 1), ("102", 1), ("102", 0), ("103", 1)])
+def test_who_left_with_the_other_still_there_met_him_however_late_he_is_heard_to_come(left: str, remaining: int) -> None:
+    first = "5 A enter b1 customer\n5 A enter b1 101\n7 A leave b1 101\n7 A leave b1 customer\n"
+    late = "8 A enter b2 {}\n9 A leave b2 {}{}\n13 A enter b2 {}\n13.1 A leave b2 {}"
+    other = "customer" if left != "customer" else "102"
+    table = first + late.format(left, left, f" remaining={remaining}", other, other)
+    last = talk.last_talk(talk.talks(bridges_of(events(table)), INCOMING))
+    assert last is not None
+    assert last.extension == ("101" if not remaining else left if left != "customer" else "102")
+
+
+def test_in_a_bridge_where_three_were_it_may_have_been_the_third() -> None:
+    table = "5 A enter b1 customer\n9 A leave b1 customer remaining=1\n5 A enter b1 103\n13 A enter b1 102"
+    assert [extension for extension, _, _ in talked(table)] == ["103"]
+
+
 def test_how_far_deliveries_jitter() -> None:
     assert OVERLAP_SLACK_MS == 2_000
 
@@ -347,6 +363,60 @@ def test_of_talks_that_began_together_the_one_that_goes_on_is_told_last() -> Non
 def test_who_talked_last(found: list[Talk], last: str | None) -> None:
     picked = talk.last_talk(found)
     assert (picked.extension if picked else None) == last
+
+
+TAKEN_OVER_MEANWHILE = """
+    7.0   A  enter  b2 101 channel=K
+    7.0   A  enter  b2 102
+    9.0   A  enter  b2 customer
+"""
+
+
+def last_of_all(table: str, **hung_up: float) -> str:
+    found = talk.talks(bridges_of(events(table)), INCOMING)
+    last = talk.last_of_all(found, {channel: ms(at) for channel, at in hung_up.items()})
+    return last.extension if last is not None else ""
+
+
+@pytest.mark.parametrize("closed", ["", "11.9 A close b2\n"])
+@pytest.mark.parametrize("k_left", ["12.0 A leave b2 101 channel=K remaining=1", "15.0 A leave b2 101 channel=K remaining=1", ""])
+def test_whoever_left_a_bridge_empty_had_the_customer_last_though_another_one_is_heard_to_leave_later(
+    k_left: str, closed: str
+) -> None:
+    left = "14.0 A leave b2 customer remaining=1\n13.0 A leave b2 102 remaining=0"
+    in_order = "\n".join(sorted(filter(None, [k_left, *left.splitlines()]), key=lambda line: float(line.split()[0])))
+    assert last_of_all(TAKEN_OVER_MEANWHILE + closed + in_order) == "102"
+
+
+def test_also_when_the_leave_is_heard_before_the_enter() -> None:
+    late = "13 A leave b2 102 remaining=0\n13.1 A enter b2 102\n15 A leave b2 101 remaining=1"
+    assert last_of_all(f"9 A enter b2 customer\n9 A enter b2 101\n{late}") == "102"
+
+
+def test_whoever_left_two_others_behind_did_not_have_the_customer_last() -> None:
+    together = "5 A enter b1 customer\n5 A enter b1 101\n6 A enter b1 102\n"
+    assert last_of_all(together + "9 A leave b1 101 remaining=1\n12 A leave b1 102 remaining=2") == "101"
+    assert last_of_all(together + "9 A leave b1 101 remaining=2\n12 A leave b1 102 remaining=1") == "102"
+    assert last_of_all(together + "9 A leave b1 101 remaining=1\n12 A leave b1 102") == "102", "not said: whoever is heard last"
+    assert last_of_all(together + "9 A leave b1 101 remaining=1\n12 A leave b1 102 remaining=1") == "102"
+
+
+def test_how_many_are_left_tells_nothing_of_another_bridge() -> None:
+    table = "5 A enter b1 customer\n5 A enter b1 101\n9 A leave b1 101 remaining=0\n9 A enter b2 customer\n9 A enter b2 102\n"
+    assert last_of_all(table + "20 A leave b2 102 remaining=1\n20 A leave b2 customer remaining=0") == "102"
+
+
+def test_whose_own_channel_hung_up_talked_no_more() -> None:
+    """The consultation channel is heard to leave late, and the customer left the bridge last: only its hangup tells."""
+    table = TAKEN_OVER_MEANWHILE + "13 A leave b2 102 remaining=1\n13.2 A leave b2 101 channel=K remaining=1"
+    assert last_of_all(table) == "101"
+    assert last_of_all(table, K=8.0) == "102"
+    assert last_of_all(table, K=60.0) == "101", "a hangup that is told late, of a talk that was heard to end, tells nothing"
+    assert last_of_all(TAKEN_OVER_MEANWHILE + "13 A leave b2 102 remaining=1", K=8.0) == "102"
+    assert last_of_all("", K=8.0) == ""
+    together = TAKEN_OVER_MEANWHILE + "12 A leave b2 customer\n13 A leave b2 102\n13.2 A leave b2 101 channel=K"
+    assert last_of_all(together) == "101"
+    assert last_of_all(together, K=14.0) == "102", "both talked until the customer was heard to leave"
 
 
 def test_the_customers_stays_are_also_those_that_were_only_heard_to_end() -> None:

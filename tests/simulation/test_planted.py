@@ -185,7 +185,7 @@ PLANTS: Final = (
     Plant(
         what="who takes a call over is not seen: the first one has talked last",
         file="core/conclusions.py",
-        old="    last = talk.last_talk(call.talks)\n",
+        old="    last = talk.last_of_all(call.talks, {call.id: call.hangup_ms, **over})\n",
         new="    last = call.talks[0] if call.talks else None\n",
         finds=("is said to be",),
     ),
