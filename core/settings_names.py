@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from core.settings import OLDER_PATHS, PATHS, SECRET_FIELDS
-from core.settings_update import NAME_LIMIT, OWNED, SECTIONS, SettingsError
+from core.settings_update import OWNED, SECTIONS
 
 KNOWN: Final = frozenset({*PATHS, *OLDER_PATHS, *SECRET_FIELDS})
 OBJECTS: Final = frozenset(path.partition(".")[0] for path in KNOWN)
 """What stands at the top: settings, and the sections of others."""
+
+MOST: Final = 20
+"""So many names that are no settings are told of one update."""
 
 _NEAR: Final = 3
 """So many names are suggested for one that nobody knows."""
@@ -20,6 +24,15 @@ _LAST: Final[Mapping[str, tuple[str, ...]]] = {
     path.rpartition(".")[2]: tuple(each for each in PATHS if each.rpartition(".")[2] == path.rpartition(".")[2]) for path in PATHS
 }
 """The paths that end in a name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSetting:
+    """A name that is no setting: where it stands, and what is said of it, in English and in Russian."""
+
+    field: str
+    error: str
+    hint: str
 
 
 def nearest(text: str) -> tuple[str, ...]:
@@ -31,22 +44,23 @@ def nearest(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(likely))[:_NEAR]
 
 
-def refuse_unknown(current: Mapping[str, Any], body: object) -> None:
-    """Refuse an administrator's update that names a setting that there is not: it would change nothing, in silence.
+def no_settings(current: Mapping[str, Any], body: object) -> tuple[NoSetting, ...]:
+    """What an administrator's update names that is no setting: kept, as what others keep in the row is, but it changes nothing.
 
-    ``body``: the inner object or ``{"ms": {…}}``. What others keep in the stored settings (``current``) may come back, as a page
-    sends it that loaded it. Raises SettingsError.
+    ``body``: the inner object or ``{"ms": {…}}``. What is in the stored settings (``current``) already may come back unremarked,
+    as a page sends it that loaded it.
     """
     update = body.get("ms", body) if isinstance(body, Mapping) else None
     if not isinstance(update, Mapping):
-        return  # refused by whoever merges it, and so is an odd name
+        return ()  # refused by whoever merges it, and so is an odd name
+    found = []
     for path in _unknown(current, update):
-        if not path.isprintable() or len(path) > NAME_LIMIT:
-            continue
         near = nearest(path)
         there_are = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PATHS)}"
         hint = f"Похожие: {', '.join(near)}." if near else f"Есть: {', '.join(PATHS)}."
-        raise SettingsError(f"there is no setting {path}; {there_are}", path, f"Настройки {path} нет. {hint}")
+        error = f"there is no setting {path}; {there_are}"
+        found.append(NoSetting(field=path, error=error, hint=f"Настройки {path} нет. {hint}"))
+    return tuple(found[:MOST])
 
 
 def _unknown(current: Mapping[str, Any], update: Mapping[str, Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -45,7 +46,7 @@ from adapters.settings_store import Current, SettingsConflict
 from adapters.trial_cards import STANDS_S, TooManyShown
 from core.effects import Refused, Unavailable
 from core.settings import SettingsError, masked
-from core.settings_names import refuse_unknown
+from core.settings_names import no_settings
 
 
 def routes() -> list[web.RouteDef]:
@@ -82,7 +83,7 @@ async def get_config(request: web.Request) -> web.Response:
 async def put_config(request: web.Request) -> web.Response:
     """Store settings; creates the enterprise's row if there is none. A masked or absent token stays as it is.
 
-    A name that is no setting, and that is not stored already, is refused with the nearest ones.
+    A name that is no setting is kept, as what other programs keep there is, and told in ``unknown`` with the nearest ones.
     """
     body = await read_json(request)
     parts = services(request)
@@ -92,7 +93,6 @@ async def put_config(request: web.Request) -> web.Response:
     enterprise = _enterprise(request)
     stored = await parts.settings.current(enterprise)
     with _refusals():
-        refuse_unknown(stored.config if stored is not None else {}, body)
         current = await parts.settings.save(
             enterprise,
             body,
@@ -102,7 +102,8 @@ async def put_config(request: web.Request) -> web.Response:
         )
     parts.moysklad.gateway.forget(current.account)
     await note(request, "settings_saved", enterprise=current.enterprise, revision=current.revision)
-    return answer(_shown(request, current))
+    unknown = no_settings(stored.config if stored is not None else {}, body)
+    return answer({**_shown(request, current), "unknown": [asdict(each) for each in unknown]})
 
 
 @described("settings", SettingsShown, body=Restore)

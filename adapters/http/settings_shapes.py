@@ -8,8 +8,17 @@ from adapters.http.shapes import Moment, Ms, Shape
 from core.settings import Settings
 
 
+class NoSettingShown(Shape, frozen=True, kw_only=True):
+    """A name in an update that is no setting, and the nearest ones in words."""
+
+    field: str
+    error: str
+    hint: str
+
+
 class SettingsShown(Shape, frozen=True, kw_only=True):
-    """Settings in force: ``ms`` as stored, secrets masked; ``effective`` as they are understood, older forms included."""
+    """Settings in force: ``ms`` as stored, secrets masked; ``effective`` as they are understood, older forms included;
+    ``unknown``: what a PUT named that is no setting."""
 
     enterprise_number: str
     revision: int
@@ -18,6 +27,7 @@ class SettingsShown(Shape, frozen=True, kw_only=True):
     problems: list[str]
     name: str = ""
     primary: str = ""
+    unknown: tuple[NoSettingShown, ...] = ()
 
 
 class RevisionShown(Shape, frozen=True, kw_only=True):

@@ -88,9 +88,6 @@ async def test_a_stale_revision_is_refused(http: Any) -> None:
         ({"timezone": "Europe/Atlantis"}, "timezone"),
         ({"country": "ZZ"}, "country"),
         ({"name": "a\x00b"}, "name"),
-        ({"enabeld": True}, "enabeld"),
-        ({"ms": {"notifications": {"notify_incomming": True}}}, "notifications.notify_incomming"),
-        ({"create_client": True}, "create_client"),
         ({"revision": "1"}, "revision"),
         ({"revision": True}, "revision"),
     ],
@@ -113,9 +110,11 @@ async def test_what_others_keep_in_the_row_is_read_and_may_come_back(rig: Rig, h
     assert (shown["ms"]["theirs"], shown["ms"]["notifications"]["sound"]) == ({"a": 1}, "loud")
     status, saved = await ask(http, "PUT", theirs, {"ms": {**shown["ms"], "country": "RU"}})
     assert (status, saved["ms"]["theirs"], saved["ms"]["notifications"]["sound"]) == (200, {"a": 1}, "loud")
-    status, told = await ask(http, "PUT", theirs, {"ms": {"notifications": {"sounds": "loud"}}})
-    assert (status, told["field"]) == (400, "notifications.sounds")
-    assert (await ask(http, "GET", theirs))[1]["revision"] == saved["revision"]
+    assert saved["unknown"] == []
+    status, told = await ask(http, "PUT", theirs, {"ms": {"enabeld": False, "notifications": {"sounds": "loud"}, "country": "BY"}})
+    assert [each["field"] for each in told["unknown"]] == ["enabeld", "notifications.sounds"]
+    assert "enabled" in told["unknown"][0]["hint"]
+    assert (status, told["effective"]["country"], told["effective"]["enabled"]) == (200, "BY", True)
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "x" * 5_000])
