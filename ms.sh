@@ -182,7 +182,7 @@ run_tests() {
     typed() { local status=0; wait "$1" || status=$?; cat "$output/mypy"; return "$status"; }
     step ruff "$venv/bin/python" -m ruff check .
     step pytest bash -o pipefail -c '"${@:2}" | tee "$1"' pytest "$output/pytest" \
-        "$venv/bin/python" -m pytest -q -n 3 --dist worksteal ${select[@]+"${select[@]}"} ${arguments[@]+"${arguments[@]}"}
+        "$venv/bin/python" -m pytest -q -n 4 --dist worksteal ${select[@]+"${select[@]}"} ${arguments[@]+"${arguments[@]}"}
     step mypy typed $!
     local closing
     closing=$(sed 's/\x1b\[[0-9;]*m//g' "$output/pytest" | grep -E ' in [0-9.]+s' | tail -n 1 | tr -d '=' | sed 's/^ *//; s/ *$//' || true)

@@ -37,6 +37,7 @@ class MemoryCallbacks:
         if known is not None and known.closed_by is not None:
             if self._holds.get(enterprise, ("", 0))[0] == call:
                 del self._holds[enterprise]
+                self._ask_next(enterprise)
             return Claimed(granted=False, talked_ms=talked if talked >= 0 else known.missed_ms)
         if known is None:
             if talked >= missed_ms:
@@ -89,6 +90,13 @@ class MemoryCallbacks:
                 matter.closed_by, matter.waits = call, False
         ended = {name: each for (owner, name), each in self._matters.items() if owner == enterprise and each.closed_by == call}
         return tuple(ended[name].task for name in sorted(ended) if ended[name].task)
+
+    def _ask_next(self, enterprise: str) -> None:
+        waiting = [(each.missed_ms, call) for (owner, call), each in self._matters.items() if owner == enterprise and each.waits]
+        if waiting:
+            _, call = max(waiting)
+            self._matters[enterprise, call].waits = False
+            self._again(enterprise, call)
 
     def _open(self, enterprise: str, clients: Sequence[str]) -> dict[str, _Matter]:
         return {

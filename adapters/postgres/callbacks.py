@@ -22,13 +22,13 @@ MOST_AGAIN: Final = 1_000
 
 BY: Final = "the service"
 AGAIN: Final = "the account takes tasks again"
+NEXT: Final = "the call that was refused a task needs none any more"
 
 _TURN, _KNOWN, _TALKED = load_sql("callback_turn"), load_sql("callback_known"), load_sql("callback_talked")
 _JOIN, _MAKE, _HELD = load_sql("callback_join"), load_sql("callback_make"), load_sql("callback_held")
 _HOLD, _WAIT, _KEEP = load_sql("callback_hold"), load_sql("callback_wait"), load_sql("callback_keep")
 _RELEASE, _TALK, _CLOSE = load_sql("callback_release"), load_sql("callback_talk"), load_sql("callback_close")
-_TASKS, _PRUNE = load_sql("callback_tasks"), load_sql("callback_prune")
-_LET_GO: Final = "DELETE FROM callback_holds WHERE enterprise = $1 AND call = $2"
+_TASKS, _PRUNE, _LET_GO = load_sql("callback_tasks"), load_sql("callback_prune"), load_sql("callback_let_go")
 
 
 class PostgresCallbacks:
@@ -42,8 +42,8 @@ class PostgresCallbacks:
         async with self._turn(enterprise) as connection:
             known = await connection.fetchrow(_KNOWN, enterprise, call)
             if known is not None and known["closed_by"] is not None:
-                # If it was the one to tell a person, there is nobody now who does.
-                await connection.execute(_LET_GO, enterprise, call)
+                # If it was the one to tell a person, it is the next one's turn.
+                await connection.execute(_LET_GO, enterprise, call, BY, NEXT)
                 talked = await connection.fetchval(_TALKED, enterprise, list(clients))
                 return Claimed(granted=False, talked_ms=talked or known["missed_ms"])
             if known is None:

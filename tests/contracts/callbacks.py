@@ -119,3 +119,19 @@ class CallbacksContract:
         assert await callbacks.claim("0367", "A", NUMBER, 1_000) == Claimed(granted=False, talked_ms=9_000)
         assert await callbacks.claim("0367", "B", OTHER, 2_000) == YES
         assert await callbacks.hold("0367", "B") == "B"
+
+    async def test_and_who_waited_for_him_takes_his_place(self, callbacks: Callbacks, again: Again) -> None:
+        await callbacks.claim("0367", "A", NUMBER, 1_000)
+        await callbacks.hold("0367", "A")
+        await callbacks.claim("0367", "B", OTHER, 2_000)
+        await callbacks.claim("0367", "C", ("number 3",), 3_000)
+        await callbacks.close("0367", "X", NUMBER, 9_000)
+        assert await again() == []
+        for _ in range(2):
+            assert await callbacks.claim("0367", "A", NUMBER, 1_000) == Claimed(granted=False, talked_ms=9_000)
+        assert await again() == [("0367", "C")], "the latest, and only he: the account may take no tasks still"
+        assert await callbacks.claim("0367", "C", ("number 3",), 3_000) == YES
+        assert await callbacks.hold("0367", "C") == "C"
+        assert await callbacks.claim("0367", "B", OTHER, 2_000) == Claimed(granted=True, held_by="C")
+        await callbacks.keep("0367", "C", "task-1")
+        assert sorted(await again()) == [("0367", "B"), ("0367", "C")]

@@ -15,7 +15,7 @@ from adapters.postgres.database import connect, load_sql
 from adapters.postgres.event_store import PostgresEventStore
 from core.ports import Append, encode_events
 from tests.adapters.postgres.support import Follower, nothing, waiting_for_locks, write
-from tests.conftest import in_database
+from tests.databases import in_database
 from tests.contracts.event_store import BRIDGE, CALL, OTHER_CALL, append, notes
 
 APPEND_BATCH = load_sql("append_batch")
