@@ -15,8 +15,8 @@ from adapters.postgres.database import connect, load_sql
 from adapters.postgres.event_store import PostgresEventStore
 from core.ports import Append, encode_events
 from tests.adapters.postgres.support import Follower, nothing, waiting_for_locks, write
-from tests.databases import in_database
 from tests.contracts.event_store import BRIDGE, CALL, OTHER_CALL, append, notes
+from tests.databases import in_database
 
 APPEND_BATCH = load_sql("append_batch")
 
