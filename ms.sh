@@ -92,9 +92,12 @@ install() { # LOCK
     local total log=$venv/install.log
     total=$(grep -c '^[a-zA-Z0-9].*==' "$1")
     say "installing up to $total packages from ${1##*/} (once)"
+    # For the service everything is compiled at once: its first start should take no longer. Of the tools much is never loaded.
+    local compile=--compile
+    [ "${1##*/}" = requirements.lock ] || compile=--no-compile
     # --no-deps: the lock names every package. Old pips resolve `name[extra]` past a pinned `name` to whatever is newest.
     if ! PYTHONUNBUFFERED=1 PIP_USER=0 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -m pip install \
-        --no-color --progress-bar off --no-deps --require-hashes -r "$1" 2>"$log.errors" | tee "$log" | show_progress "$total"; then
+        --no-color --progress-bar off $compile --no-deps --require-hashes -r "$1" 2>"$log.errors" | tee "$log" | show_progress "$total"; then
         grep -v '^WARNING' "$log.errors" | tail -n 12 >&2 || true
         fail "the packages could not be installed; the whole story is in $log and $log.errors"
     fi
@@ -181,6 +184,8 @@ run_tests() {
     trap "kill $! 2>/dev/null || true; rm -rf '$output'" EXIT
     typed() { local status=0; wait "$1" || status=$?; cat "$output/mypy"; return "$status"; }
     step ruff "$venv/bin/python" -m ruff check .
+    # In a fresh clone each of the workers would prepare all tests for itself: pytest keeps them once one process has done it.
+    compgen -G "$root/tests/__pycache__/*pytest*" >/dev/null || "$venv/bin/python" -m pytest --collect-only -q >/dev/null 2>&1 || true
     step pytest bash -o pipefail -c '"${@:2}" | tee "$1"' pytest "$output/pytest" \
         "$venv/bin/python" -m pytest -q -n 4 --dist worksteal ${select[@]+"${select[@]}"} ${arguments[@]+"${arguments[@]}"}
     step mypy typed $!

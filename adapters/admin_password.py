@@ -20,7 +20,7 @@ LONGEST: Final = 1_000
 _SALT: Final = b"ms-call-service/operator/1"
 """Fixed: instances must agree on the key that follows from the password. The password itself is not stored with it."""
 
-_COST: Final = {"n": 2**15, "r": 8, "p": 1, "maxmem": 2**26}
+COST: Final = {"n": 2**15, "r": 8, "p": 1, "maxmem": 2**26}
 """32 MiB and some 80 ms for each try."""
 
 AT_ONCE: Final = 2
@@ -87,4 +87,4 @@ def _derive(password: str, told: Future[bytes]) -> None:
 
 
 def _derived(password: str) -> bytes:
-    return hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=_SALT, **_COST)
+    return hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=_SALT, **COST)

@@ -14,26 +14,32 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import asyncpg
 import hypothesis
 import pytest
 
+from adapters import admin_password
 from adapters.embedded_postgres import embedded_postgres
 from adapters.postgres.database import create_pool
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrations import load_migrations, migrate
 from tests.databases import Databases, create_database, drop_database, in_database, prepare_template
-from tests.thorough import examples
+from tests.thorough import USUAL
 
 TEMPLATE_LOCK = 7_203_470_999
 ROOM_BYTES = 4 * 1024**3
 """The databases of a run's workers, and the server's log of changes, several times over."""
 
 # How long an example takes is the machine's affair; what is slow is measured by bench/.
-hypothesis.settings.register_profile("house", deadline=None, max_examples=examples(40))
+hypothesis.settings.register_profile("house", deadline=None, max_examples=USUAL)
 hypothesis.settings.load_profile("house")
+
+COST_IN_SERVICE: Final = dict(admin_password.COST)
+"""Of a password's key. The tests log in some hundreds of times, and take a cheaper one."""
+admin_password.COST["n"] = 2**8
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

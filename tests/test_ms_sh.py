@@ -192,6 +192,7 @@ def test_what_is_no_part_of_the_service_has_an_environment_of_its_own(
     assert run("status").stderr == "", "the other one is still good"
 
 
+@pytest.mark.slow
 def test_test_fails_when_a_step_fails_and_sums_up_in_one_line(run: Run, checkout: Path) -> None:
     (checkout / "tests").mkdir()
     (checkout / "tests/test_bad.py").write_text("import os\ndef test_it():\n    assert False\n")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
-TIMES = 10
+IS_ALL: Final = bool(os.environ.get("MS_TEST_ALL"))
+TIMES: Final = 10
+USUAL: Final = 100 if IS_ALL else 40
+"""Examples of a property that says nothing of how many it needs."""
 
 
 def examples(few: int) -> int:
     """Hypothesis' ``max_examples``: so few, or ten times as many where there is time (``MS_TEST_ALL``, set by ``--all``)."""
-    return few * TIMES if os.environ.get("MS_TEST_ALL") else few
+    return few * TIMES if IS_ALL else few

@@ -10,6 +10,7 @@ import pytest
 from adapters import admin_password
 from adapters.admin_password import AdminPassword, load_or_create_password
 from adapters.environment import BadEnvironment, Environment
+from tests.conftest import COST_IN_SERVICE
 
 
 def environment(folder: Path, password: str | None = None) -> Environment:
@@ -41,6 +42,10 @@ def test_a_file_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / admin_password.PASSWORD_FILE).mkdir()
     with pytest.raises(BadEnvironment, match=r"MS_ADMIN_PASSWORD.*cannot be used"):
         load_or_create_password(environment(tmp_path))
+
+
+def test_a_try_costs_what_guessing_cannot_afford() -> None:
+    assert COST_IN_SERVICE["n"] * COST_IN_SERVICE["r"] * 128 >= 32 * 1024**2
 
 
 async def test_only_the_whole_password_matches() -> None:

@@ -23,7 +23,7 @@ from tests.simulation.run import Run
 from tests.simulation.scenario import Fault, Kind, Scenario, Script, Trouble, from_seed, scenarios
 
 ROOT = Path(__file__).resolve().parents[2]
-GROUP = 25
+GROUP = 15
 GROUPS = 4
 MANY_GROUPS = 80
 MANY = 50
@@ -53,7 +53,7 @@ BEGINNING_AND_HANGUP_LOST = Scenario(
 
 @given(scenarios())
 @example(BEGINNING_AND_HANGUP_LOST)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_nothing_goes_wrong_in_any_scenario(scenario: Scenario) -> None:
     assert unexplained(scenario, found_in(scenario)) == []
 
