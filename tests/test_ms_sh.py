@@ -95,6 +95,7 @@ def test_usage_lists_every_command_and_installs_nothing(run: Run, checkout: Path
     assert not (checkout / ".venv").exists()
 
 
+@pytest.mark.slow
 def test_every_command_of_the_server_is_handed_on(run: Run) -> None:
     server = [sys.executable, str(ROOT / "server.py"), "--help"]
     shown = subprocess.run(server, capture_output=True, text=True, check=True, timeout=60)

@@ -146,6 +146,7 @@ async def test_makes_a_private_durable_utf8_database_that_listens_on_no_port(dat
         assert await _facts(dsn) == 1
 
 
+@pytest.mark.slow
 async def test_the_last_user_stops_it_and_not_the_first(data_dir: Path) -> None:
     first, second = EmbeddedPostgres(data_dir, profile="tests"), EmbeddedPostgres(data_dir, profile="tests")
     assert await first.start() == await second.start()
@@ -293,6 +294,7 @@ async def test_a_long_path_gets_a_short_private_socket_folder(data_dir: Path) ->
     assert not (deep / "postgres").exists(), "discard removes the cluster"
 
 
+@pytest.mark.slow
 async def test_a_socket_folder_that_others_may_enter_is_refused(data_dir: Path) -> None:
     deep = data_dir / ("x" * 100)
     taken = place.short_socket_folder(deep / "postgres")

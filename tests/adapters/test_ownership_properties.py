@@ -90,7 +90,7 @@ async def _later(seconds: float, do: Callable[[], object]) -> None:
     do()
 
 
-@settings(max_examples=examples(20), deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(seed=st.integers(0, 2**32), troubles=TROUBLES)
 def test_never_two_whatever_happens(seed: int, troubles: list[Trouble]) -> None:
     virtually(troubled(seed, troubles))

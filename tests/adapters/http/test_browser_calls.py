@@ -197,6 +197,7 @@ NONSENSE = (
 )
 
 
+@pytest.mark.slow
 async def test_nonsense_in_an_address_is_answered_in_russian(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page, "/ms-admin/live")
