@@ -34,6 +34,7 @@ STOP_LIMIT_S: Final = 30.0
 KILL_LIMIT_S: Final = 10.0
 HEALTH_TIMEOUT_S: Final = 2.0
 SAY_EVERY_S: Final = 2.0
+EXIT_LAG_S: Final = 1.0
 POLL_S: Final = 0.05
 PID_FILE_LAG_S: Final = 2.0
 """How long a starter may take between spawning the daemon and noting its pid."""
@@ -244,7 +245,7 @@ def _wait_until_ready(daemon: Daemon, pid: int | None, process: subprocess.Popen
     began = told = time.monotonic()
     while True:
         if (process is not None and process.poll() is not None) or not is_locked(daemon.lock_path):
-            code = f"exit code {process.returncode}" if process is not None and process.returncode is not None else "it ended"
+            code = _exit_code(process)
             daemon.pid_path.unlink(missing_ok=True)
             raise DaemonError(f"the service did not start ({code}): {_why(daemon)}")
         ready, detail = _health(daemon, pid) if pid is not None else (False, "its pid is not known yet")
@@ -256,6 +257,14 @@ def _wait_until_ready(daemon: Daemon, pid: int | None, process: subprocess.Popen
             say(f"waiting for the service, {now - began:.0f} s so far: {detail}")
         pid = pid if pid is not None else _pid(daemon)
         time.sleep(POLL_S)
+
+
+def _exit_code(process: subprocess.Popen[bytes] | None) -> str:
+    """How it ended. The kernel takes a process's files, the lock among them, a moment before it tells the exit code."""
+    if process is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return f"exit code {process.wait(EXIT_LAG_S)}"
+    return "it ended"
 
 
 def _wait_until_unlocked(daemon: Daemon, say: Say, limit_s: float) -> None:

@@ -168,6 +168,12 @@ def test_a_service_that_ends_says_why(make: MakeDaemon) -> None:
     assert status(make("fails")) == module.Status(running=False)
 
 
+def test_its_exit_code_is_told_though_its_lock_is_gone_before(make: MakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess.Popen, "poll", lambda self: self.returncode)  # as if it was still ending
+    with pytest.raises(DaemonError, match=r"^the service did not start \(exit code 1\)"):
+        start(make("fails"), _quiet)
+
+
 def test_a_program_that_does_not_exist_says_so(make: MakeDaemon) -> None:
     daemon = replace(make("plain"), argv=["/nonexistent/program"])
     with pytest.raises(DaemonError, match="cannot be run"):
