@@ -185,7 +185,8 @@ run_tests() {
     typed() { local status=0; wait "$1" || status=$?; cat "$output/mypy"; return "$status"; }
     step ruff "$venv/bin/python" -m ruff check .
     # In a fresh clone each of the workers would prepare all tests for itself: pytest keeps them once one process has done it.
-    compgen -G "$root/tests/__pycache__/*pytest*" >/dev/null || "$venv/bin/python" -m pytest --collect-only -q >/dev/null 2>&1 || true
+    compgen -G "$root/tests/__pycache__/*pytest*" >/dev/null || "$venv/bin/python" -m pytest --collect-only -q \
+        ${arguments[@]+"${arguments[@]}"} >/dev/null 2>&1 || true
     step pytest bash -o pipefail -c '"${@:2}" | tee "$1"' pytest "$output/pytest" \
         "$venv/bin/python" -m pytest -q -n 4 --dist worksteal ${select[@]+"${select[@]}"} ${arguments[@]+"${arguments[@]}"}
     step mypy typed $!

@@ -21,7 +21,7 @@ from typing import Any, Final
 import orjson
 
 from core.settings import PATHS, SettingsError, is_secret_field, merge_update
-from core.settings_names import KNOWN, OBJECTS, nearest
+from core.settings_names import KNOWN, OBJECTS, meant, nearest
 
 CODE: Final = "code"
 LATEST: Final = 0
@@ -118,8 +118,7 @@ def _meant(text: str) -> str:
     """What is meant by a name that there is not, as a part of a sentence."""
     if text.startswith("employee_mapping."):
         return "an employee's are employee_mapping.EXTENSION.employee_id and .name"
-    near = nearest(text)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PATHS)}"
+    return meant(nearest(text))
 
 
 def _spelt(path: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:

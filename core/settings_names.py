@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from core.settings import OLDER_PATHS, PATHS, SECRET_FIELDS
@@ -44,6 +45,11 @@ def nearest(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(likely))[:_NEAR]
 
 
+def meant(near: Sequence[str]) -> str:
+    """What may be meant by a name that there is not, as a part of a sentence; ``near``: see :func:`nearest`."""
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PATHS)}"
+
+
 def no_settings(current: Mapping[str, Any], body: object) -> tuple[NoSetting, ...]:
     """What an administrator's update names that is no setting: kept, as what others keep in the row is, but it changes nothing.
 
@@ -53,14 +59,13 @@ def no_settings(current: Mapping[str, Any], body: object) -> tuple[NoSetting, ..
     update = body.get("ms", body) if isinstance(body, Mapping) else None
     if not isinstance(update, Mapping):
         return ()  # refused by whoever merges it, and so is an odd name
-    found = []
-    for path in _unknown(current, update):
-        near = nearest(path)
-        there_are = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(PATHS)}"
-        hint = f"Похожие: {', '.join(near)}." if near else f"Есть: {', '.join(PATHS)}."
-        error = f"there is no setting {path}; {there_are}"
-        found.append(NoSetting(field=path, error=error, hint=f"Настройки {path} нет. {hint}"))
-    return tuple(found[:MOST])
+    return tuple(_no_setting(path) for path in islice(_unknown(current, update), MOST))
+
+
+def _no_setting(path: str) -> NoSetting:
+    near = nearest(path)
+    hint = f"Похожие: {', '.join(near)}." if near else f"Есть: {', '.join(PATHS)}."
+    return NoSetting(field=path, error=f"there is no setting {path}; {meant(near)}", hint=f"Настройки {path} нет. {hint}")
 
 
 def _unknown(current: Mapping[str, Any], update: Mapping[str, Any]) -> Iterator[str]:

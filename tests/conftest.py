@@ -52,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def place_for_databases(memory: Path = Path("/dev/shm")) -> Path:
-    """Where the run's server lives: in memory if there is room. A thousand databases are cloned, and the disk was half of a run."""
+    """Where the run's server lives: in memory if there is room. Thousands of databases are copied and emptied."""
     with contextlib.suppress(OSError):
         found = os.statvfs(memory)
         usable = os.access(memory, os.W_OK) and not found.f_flag & (os.ST_NOEXEC | os.ST_RDONLY)
