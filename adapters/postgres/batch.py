@@ -28,30 +28,45 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def arguments(items: Sequence[Item], *, check_ids: bool) -> tuple[Any, ...]:
-    """The arguments of ``append_batch`` for these items, in their order."""
+    """The arguments of ``sql/append_batch.sql`` for these items, in their order; columns of whole numbers as text."""
     streams: dict[tuple[str, str], int] = {}
     marks: dict[tuple[str, bytes], int] = {}
     item_stream: list[int] = []
     item_mark: list[int] = []
-    events: list[tuple[int, int, str, str, UUID, str, int, bytes]] = []
+    event_item: list[int] = []
+    event_nth: list[int] = []
+    event_schema: list[int] = []
+    events: list[tuple[str, str, UUID, str]] = []
     for number, item in enumerate(items, 1):
         append = item.append
         enterprise, name, digest = append.stream.enterprise, append.stream.name, append.digest
         item_stream.append(streams.setdefault((enterprise, name), len(streams) + 1))
         item_mark.append(0 if digest is None else marks.setdefault((enterprise, digest), len(marks) + 1))
-        for nth, (event, data) in enumerate(zip(append.events, item.data, strict=True), 1):
-            events.append((number, nth, enterprise, name, event.id, event.type, event.schema, data))
+        for nth, event in enumerate(append.events, 1):
+            event_item.append(number)
+            event_nth.append(nth)
+            event_schema.append(event.schema)
+            events.append((enterprise, name, event.id, event.type))
     return (
         *_columns(streams, 2),
         *_columns(marks, 2),
-        item_stream,
-        item_mark,
-        [len(item.data) for item in items],
-        [item.append.expected_version for item in items],
-        [item.append.due_ms for item in items],
-        *_columns(events, 8),
+        _whole_numbers(item_stream),
+        _whole_numbers(item_mark),
+        _whole_numbers([len(item.data) for item in items]),
+        _whole_numbers([item.append.expected_version for item in items]),
+        _whole_numbers([item.append.due_ms for item in items]),
+        _whole_numbers(event_item),
+        _whole_numbers(event_nth),
+        *_columns(events, 4),
+        _whole_numbers(event_schema),
+        [data for item in items for data in item.data],
         check_ids,
     )
+
+
+def _whole_numbers(values: Sequence[int | None]) -> str:
+    """An array as PostgreSQL reads it from text. asyncpg asks of each element whether it is an array itself, of a number twice."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def _columns(rows: Collection[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
