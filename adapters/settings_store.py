@@ -544,7 +544,7 @@ def _settings(config: Mapping[str, Any]) -> Settings:
     lost = sorted(name for name, value in config.items() if is_encrypted(value))
     settings = parse_settings({name: value for name, value in config.items() if name not in lost})
     told = [f"{name}: сохранён под другим ключом шифрования (MS_SECRET_KEY), введите его заново." for name in lost]
-    return replace(settings, problems=(*settings.problems, *told)) if told else settings
+    return replace(settings, problems=(*settings.problems, *told), main_api_sealed="api_token" in lost) if told else settings
 
 
 def _account(enterprise: str, config: Mapping[str, Any]) -> Account:

@@ -85,6 +85,8 @@ def no_contact_because(call: Call, settings: Settings) -> str:
         return KNOWN
     if call.number == ANONYMOUS:
         return nobodys_number(call)
+    if settings.main_api_sealed:
+        return "the main API token was stored under another MS_SECRET_KEY and cannot be read: MoySklad matches the number by itself"
     if not settings.has_main_api:
         return "no main API token in the settings: MoySklad matches the number by itself"
     if reason := nobodys_number(call):

@@ -67,11 +67,15 @@ class Actions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One revision of an enterprise's settings, without secrets. ``problems`` says in words what could not be understood."""
+    """One revision of an enterprise's settings, without secrets. ``problems`` says in words what could not be understood.
+
+    ``main_api_sealed``: there is a token of the main API, but it was stored under a key that this program does not have.
+    """
 
     enabled: bool = False
     has_phone_api: bool = False
     has_main_api: bool = False
+    main_api_sealed: bool = False
     notify_mode: str = "none"
     notify_incoming: bool = True
     notify_outgoing: bool = False

@@ -334,6 +334,7 @@ async def test_a_lost_key_loses_no_call_and_asks_for_the_token(store: SettingsSt
     assert current.settings.enabled
     assert not current.settings.has_phone_api
     assert (current.account.phone_key, current.account.api_token) == ("", "")
+    assert (current.settings.has_main_api, current.settings.main_api_sealed) == (False, True)
     assert any("api_token" in problem and "MS_SECRET_KEY" in problem for problem in current.settings.problems)
     entered = await other.save(ENTERPRISE, {"integration_code": "fictional-entered-again"}, by="a", reason="r")
     assert entered.account.phone_key == "fictional-entered-again"
@@ -341,6 +342,7 @@ async def test_a_lost_key_loses_no_call_and_asks_for_the_token(store: SettingsSt
     back = await store.current(ENTERPRISE)
     assert back is not None
     assert back.account.api_token == API_TOKEN
+    assert (back.settings.has_main_api, back.settings.main_api_sealed) == (True, False)
 
 
 # -- what was refused is asked again -------------------------------------------------------------------------------

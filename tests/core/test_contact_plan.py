@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,6 +115,14 @@ def test_a_card_waits_no_longer_than_its_deadline_and_the_record_goes_on_asking(
             call_of(RING),
             settings_with(main_api=False),
             ["no main API token in the settings: MoySklad matches the number by itself"],
+        ),
+        (
+            call_of(RING),
+            replace(settings_with(main_api=False), main_api_sealed=True),
+            [
+                "the main API token was stored under another MS_SECRET_KEY and cannot be read: "
+                "MoySklad matches the number by itself"
+            ],
         ),
         (call_of("0 selftest-1 dial 101", NOBODY, id="selftest-1"), SETTINGS, ["a test call makes no client"]),
         (
