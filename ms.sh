@@ -28,7 +28,7 @@ develop        test [--all] [pytest's options]
                bench [NAMES...] [--quick] [--json FILE]
                mutants [MODULES...]       does a test fail when core/ is changed?
 
-Settings are environment variables (README.md); none is needed to begin.
+Settings are environment variables (docs/operations.md); none is needed to begin.
 TEXT
 }
 

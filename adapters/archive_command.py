@@ -30,7 +30,7 @@ STATEMENT_S = 24 * 3_600.0
 def archive_command(opened: Opened, before: str | None, folder: Path | None, for_good: bool, file: Path | None) -> None:
     """List the months of the log, archive or drop old ones, or bring one back. The service may be running.
 
-    Months are of UTC. A month with calls that are not finished or parked stays.
+    Months are of UTC. A month stays while any call of it is unfinished or parked.
     """
     if (before is not None) == (file is not None) and file is not None:
         fail("say --before or --restore, not both", 2)

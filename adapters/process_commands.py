@@ -10,6 +10,7 @@ import click
 
 from adapters import daemon
 from adapters.command_line import environment, ready_environment, run, until_told
+from adapters.daemon_process import MAX_SHOWN_LINES
 from adapters.later import later
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def status_command() -> None:
 
 @click.command("logs")
 @click.option("--follow", "-f", is_flag=True, help="Go on showing what comes.")
-@click.option("--lines", "-n", default=100, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--lines", "-n", default=100, show_default=True, type=click.IntRange(1, MAX_SHOWN_LINES))
 def logs_command(follow: bool, lines: int) -> None:
     """Show the daemon's log."""
     raise SystemExit(daemon.logs(environment(), click.echo, follow=follow, lines=lines))

@@ -151,6 +151,12 @@ class Click(Body, frozen=True, kw_only=True):
     uid: Annotated[str, Meta(description="the login of whoever clicked")] = ""
 
 
+class Hook(Body, frozen=True, kw_only=True):
+    """What MoySklad sends when a client, a contact person or an employee changed: links, and which fields changed."""
+
+    events: list[dict[str, Any]] = []
+
+
 # -- queries: they describe; the handlers read them -----------------------------------------------------------------
 
 
@@ -220,6 +226,12 @@ class ReplayQuery(Body, frozen=True, kw_only=True):
     lang: str = ""
 
 
+class ClickQuery(Body, frozen=True, kw_only=True):
+    """``lang=ru``: sentences in Russian."""
+
+    lang: str = ""
+
+
 class ClicksQuery(Body, frozen=True, kw_only=True):
     """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing; ``lang=ru``: reasons in Russian."""
 
@@ -235,11 +247,18 @@ class MissedQuery(Body, frozen=True, kw_only=True):
 
 
 class ReportQuery(EnterpriseQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
-    """``from``, ``to``: days, YYYY-MM-DD; ``by``: ``day`` or ``hour``."""
+    """``from``, ``to``: days, YYYY-MM-DD, of ``zone`` (an IANA name; without it the service's); ``by``: ``day`` or ``hour``."""
 
     since: str = ""
     until: str = ""
     by: str = "day"
+    zone: str = ""
+
+
+class HookQuery(Body, frozen=True, kw_only=True, rename={"request_id": "requestId"}):
+    """``requestId``: MoySklad's own name for the delivery; the same one again changes nothing."""
+
+    request_id: str = ""
 
 
 class LeadQuery(Body, frozen=True, kw_only=True):

@@ -16,9 +16,9 @@ from aiohttp import web
 from adapters.click_desk import Answer, Delivery
 from adapters.click_list import FOREVER_MS, recent_clicks, signature_seen
 from adapters.http.answers import Problem, answer, read_within
-from adapters.http.bodies import Click, ClicksQuery, ReplayQuery
+from adapters.http.bodies import Click, ClickQuery, ClicksQuery
 from adapters.http.call_shapes import ClicksFound, ClickTaken
-from adapters.http.described import described
+from adapters.http.described import FORM, JSON, described
 from adapters.http.services import services
 from adapters.http.who import address_of
 from adapters.reports import names
@@ -47,7 +47,7 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-@described("webhook", ClickTaken, body=Click)
+@described("webhook", ClickTaken, body=Click, body_media=(JSON, FORM))
 async def take_click(request: web.Request) -> web.Response:
     """Take a click in, as MoySklad sends it (JSON or a form): 200 once it is durable; the telephone rings afterwards."""
     parts, address = services(request), address_of(request)
@@ -126,7 +126,7 @@ def _link_to(enterprise: str, call: str) -> str:
     return f"/ms-admin/calls/{quote(enterprise, safe='')}/{quote(call, safe='')}" if call else ""
 
 
-@described("calls", "ClickStory", query=ReplayQuery)
+@described("calls", "ClickStory", query=ClickQuery)
 async def get_click(request: web.Request) -> web.Response:
     """One click's history: what MoySklad asked, what was done and why not, what came of it. ``lang=ru``: in Russian."""
     enterprise, click = request.match_info["enterprise"], request.match_info["click"]

@@ -13,11 +13,12 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from adapters.http.guard import OPEN, PAGE_HEADER, is_internal
+from adapters.http.guard import COOKIE, OPEN, PAGE_HEADER, SECURE_COOKIE, is_internal
 from adapters.http.shapes import Words
 
 JSON: Final = "application/json"
 HTML: Final = "text/html"
+FORM: Final = "application/x-www-form-urlencoded"
 
 Shape = type | str | None
 """A body: its type; the name of a type that only ``server.py`` knows (see ``SHAPES``); or None for text, bytes, or no body."""
@@ -36,7 +37,8 @@ class Operation:
     tag: str
     answers: Mapping[int, tuple[tuple[str, ...], Shape]]
     body: Shape = None
-    body_media: str = JSON
+    body_media: tuple[str, ...] = (JSON,)
+    body_needed: bool = True
     query: type | None = None
 
 
@@ -47,14 +49,17 @@ def described(
     status: int = 200,
     media: str | tuple[str, ...] = JSON,
     body: Shape = None,
-    body_media: str = JSON,
+    body_media: str | tuple[str, ...] = JSON,
+    body_needed: bool = True,
     query: type | None = None,
     also: Mapping[int, Shape] | None = None,
 ) -> Callable[[H], H]:
     """Say of a handler what it answers when all is well (``ok``), what it takes, and which other answers are no errors in words."""
-    medias = (media,) if isinstance(media, str) else media
+    medias, body_medias = ((each,) if isinstance(each, str) else each for each in (media, body_media))
     answers = {status: (medias, ok), **{number: ((JSON,), shape) for number, shape in (also or {}).items()}}
-    operation = Operation(tag=tag, answers=answers, body=body, body_media=body_media, query=query)
+    operation = Operation(
+        tag=tag, answers=answers, body=body, body_media=body_medias, body_needed=body_needed, query=query
+    )
 
     def mark(handler: H) -> H:
         setattr(handler, _OPERATION, operation)
@@ -99,7 +104,12 @@ def describe(app: web.Application, version: str) -> dict[str, Any]:
 
 _SECURITY: Final = {
     "token": {"type": "http", "scheme": "bearer", "description": "MS_ADMIN_TOKEN, for programs"},
-    "session": {"type": "apiKey", "in": "cookie", "name": "ms_session", "description": "given by a log-in, for pages"},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": f"given by a log-in, for pages; behind https it is {SECURE_COOKIE}",
+    },
     "inside": {"type": "http", "scheme": "bearer", "description": "MS_INTERNAL_TOKEN; not asked of near callers"},
 }
 
@@ -153,7 +163,7 @@ def _told(
     if parameters:
         told["parameters"] = parameters
     if operation.body is not None:
-        told["requestBody"] = {"required": True, "content": content((operation.body_media,), operation.body)}
+        told["requestBody"] = {"required": operation.body_needed, "content": content(operation.body_media, operation.body)}
     if is_internal(path):
         told["security"] = [{}, {"inside": []}]
     else:

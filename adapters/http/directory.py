@@ -19,6 +19,7 @@ from adapters.http.directory_shapes import (
     CustomerName,
     CustomerProfile,
     Enriched,
+    EnrichQuery,
     Explained,
     ResponsibleAnswer,
     ResponsibleShown,
@@ -111,7 +112,7 @@ async def post_responsible_extension(request: web.Request) -> web.Response:
     return answer({"success": True, "manager_name": "", **_responsible_told(responsible)})
 
 
-@described("directory", Enriched, query=CallerQuery)
+@described("directory", Enriched, query=EnrichQuery, body=Caller, body_needed=False)
 async def enrich_customer(request: web.Request) -> web.Response:
     """Ask MoySklad anew for a client (5 s at most), and say his other numbers; query fields or a body."""
     fields: dict[str, Any] = dict(request.query)

@@ -12,14 +12,21 @@ from adapters.http.shapes import Shape
 
 
 class CallerQuery(Body, frozen=True, kw_only=True):
-    """Whose number, in any spelling, at which enterprise."""
+    """Whose number, in any spelling (empty: a hidden caller), at which enterprise."""
 
-    phone: Annotated[str, Meta(min_length=1, max_length=200)]
+    phone: Annotated[str, Meta(max_length=200)]
     enterprise_number: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Caller(CallerQuery, frozen=True, kw_only=True):
     """The same as a body."""
+
+
+class EnrichQuery(Body, frozen=True, kw_only=True):
+    """The same where a body may say it instead."""
+
+    phone: Annotated[str, Meta(max_length=200)] = ""
+    enterprise_number: Annotated[str, Meta(max_length=64)] = ""
 
 
 class IntegrationsQuery(Body, frozen=True, kw_only=True):

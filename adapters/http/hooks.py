@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from adapters.http.answers import Problem, read_within
+from adapters.http.bodies import Hook, HookQuery
 from adapters.http.described import described
 from adapters.http.services import services
 
@@ -24,7 +25,7 @@ def routes() -> list[web.RouteDef]:
     return [web.post("/ms/hooks/{uuid}", take_hook)]
 
 
-@described("service", status=204, media=())
+@described("service", status=204, media=(), body=Hook, query=HookQuery)
 async def take_hook(request: web.Request) -> web.Response:
     """Take in what MoySklad tells of changed clients and employees; 404 for an address that is nobody's."""
     hooks = services(request).hooks
