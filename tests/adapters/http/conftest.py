@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
 
 import pytest
+import uvloop
 
 from tests.adapters.http.support import LOCAL, edge
 from tests.rig import Rig, running
+
+LOOPS: Final[Mapping[str, Callable[[], asyncio.AbstractEventLoop]]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The service runs on uvloop, where there is one. How a port is closed differs, so what tells of that is run on both."""
+    return LOOPS if item.path.name == "test_serving.py" else {"asyncio": LOOPS["asyncio"]}
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 import pytest
-import uvloop
 
 from adapters.http.app import build_app
 from adapters.http.services import Holder
@@ -23,12 +22,6 @@ from tests.eventually import until
 from tests.rig import MINSK, Rig
 
 POST = "/internal/ms/incoming-call"
-
-
-@pytest.fixture(params=["uvloop", "asyncio"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    """The service runs on uvloop, where there is one; how a port is closed differs."""
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
 
 
 @asynccontextmanager
