@@ -375,15 +375,20 @@ class Ownership:
         self._settle_at, self._doubt_until = float("-inf"), self._clock() + DOUBT_S
 
     async def _settle(self) -> None:
-        """Compare with the database. What only it counts as ours is given back: after a lost answer nobody would attend to it."""
+        """Compare with the database. What only it counts as ours is given back: after a lost answer nobody would attend to it.
+
+        What is about to be taken is not. But it may be left to others yet, who came meanwhile: so it is looked at once more.
+        """
         now = self._clock()
         owners, node_id = await self._leases.owners(), self._me.id
         mine = {name for name, owner in owners.items() if owner == node_id}
         for name in [name for name in self._held if name not in mine]:
             self._drop(name)
-        if forgotten := mine - self._held.keys() - self._wanted.keys():
+        unheld = mine - self._held.keys()
+        if forgotten := unheld - self._wanted.keys():
             await self._leases.release(node_id, forgotten)
-        self._settle_at = now if now < self._doubt_until else now + SETTLE_S
+        is_settled = now >= self._doubt_until and unheld == forgotten
+        self._settle_at = now + SETTLE_S if is_settled else now
 
     async def _recheck_accounts(self) -> None:
         """Look for changed keys: enterprises that share an account from now on must be held by one instance. A lone instance
