@@ -131,15 +131,18 @@ class Ingest:
         self.duplicates = 0
         self.rejected = 0
 
-    async def take(self, wire: Wire, body: object) -> Taken:
-        """Take one signal in; when this returns it is on disk. Ends in time for the sender, whatever the database does."""
-        clock = asyncio.get_running_loop().time
-        began_s = clock()
+    async def take(self, wire: Wire, body: object, *, until_s: float | None = None) -> Taken:
+        """Take one signal in; when this returns it is on disk. Ends in time for the sender, whatever the database does.
+
+        ``until_s``: when that is, on the loop's clock, where the sender has been waiting already.
+        """
+        clock, patience = asyncio.get_running_loop().time, self.patience
+        until_s = clock() + patience.take_s if until_s is None else until_s
         try:
-            return await self._takes.within(self.patience.take_s, self._take(wire, body))
+            return await self._takes.within(max(0.0, until_s - clock()), self._take(wire, body))
         except SignalError as error:
-            left_s = began_s + self.patience.answer_s - clock()
-            await self.reject(wire.value, body, error, within_s=min(self.patience.keep_s, left_s))
+            left_s = until_s + patience.answer_s - patience.take_s - clock()
+            await self.reject(wire.value, body, error, within_s=min(patience.keep_s, left_s))
             raise
         except TimeoutError as error:
             raise StoreUnavailable("the database does not answer in time") from error

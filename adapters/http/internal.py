@@ -9,7 +9,7 @@ from aiohttp import web
 from adapters.http.answers import Problem, answer, read_json, status_of, told
 from adapters.http.bodies import LoggedCall, Signal
 from adapters.http.described import described
-from adapters.http.quick import WIRE
+from adapters.http.quick import WIRE, until_s
 from adapters.http.services import SERVICES, services
 from adapters.http.shapes import Acknowledgement, Taken
 from adapters.http.stream import NDJSON
@@ -40,7 +40,7 @@ def _taker(wire: Wire) -> Any:
             await ingest.reject(wire.value, problem.body_text, SignalError(problem.error, problem.field, problem.hint))
             raise
         try:
-            taken = await ingest.take(wire, body)
+            taken = await ingest.take(wire, body, until_s=until_s(request))
         except SignalError as error:
             raise Problem(status_of(error), error.error, field=error.field, hint=error.hint) from error
         return answer(told(taken))

@@ -111,7 +111,7 @@ class Lane:
 class QuickConnection(RequestHandler):
     """A connection of aiohttp's that answers what it knows by itself, one request at a time, in order."""
 
-    __slots__ = ("_fed", "_held", "_holds_back", "_lane", "_peer", "_pending", "_timer")
+    __slots__ = ("_fed", "_held", "_holds_back", "_lane", "_peer", "_pending", "_timer", "_until_s")
 
     def __init__(self, lane: Lane, manager: WebServer, **settings: Any) -> None:
         super().__init__(manager, **settings)
@@ -119,6 +119,8 @@ class QuickConnection(RequestHandler):
         self._peer = ""
         self._pending: asyncio.Future[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._until_s: float | None = None
+        """By when the sender of what goes the ordinary way after all has to be answered."""
         self._held = b""
         self._holds_back = False
         self._fed: bytearray | None = bytearray()
@@ -196,6 +198,7 @@ class QuickConnection(RequestHandler):
 
     def _again(self, data: bytes, error: Exception) -> None:
         held, self._held = self._held, b""
+        self._until_s = None if self._timer is None else self._timer.when()
         self._free()
         self.log_debug("Not for the quick lane", exc_info=error)
         self._feed(data)
@@ -215,6 +218,11 @@ class QuickConnection(RequestHandler):
         self._free()
         if held and self.transport is not None:
             self.data_received(held)
+
+    def take_until_s(self) -> float | None:
+        """When that is (the loop's clock), for the request it is about; None for all others, which have just come."""
+        until_s, self._until_s = self._until_s, None
+        return until_s
 
     def _free(self) -> None:
         """As aiohttp does after a request of its own."""
@@ -244,3 +252,8 @@ class QuickConnection(RequestHandler):
                 self._lane.learn(self._peer, bytes(fed[:end]), request, response)
                 del fed[:whole]
         return response, reset
+
+
+def until_s(request: web.Request) -> float | None:
+    """By when its sender has to be answered, where this lane has tried before; None: it has just come."""
+    return request.protocol.take_until_s() if isinstance(request.protocol, QuickConnection) else None

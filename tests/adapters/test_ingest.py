@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -102,6 +103,15 @@ async def test_a_store_that_hangs_is_told_in_time(rig: Rig) -> None:
     store.gate.set()
     await until(lambda: ingest.heard)
     assert (await over(rig, store).take(Wire.INCOMING_CALL, DIAL)).duplicate, "what was recorded after all is recognised"
+
+
+async def test_whoever_has_waited_already_is_told_in_time_and_it_is_recorded_all_the_same(rig: Rig) -> None:
+    store, service, ages = Gated(), rig.service, Patience(take_s=3_600.0)
+    ingest = Ingest(store=store, settings=service.settings, pool=service.pool, zone=MINSK, now_ms=rig.clock, patience=ages)
+    with pytest.raises(StoreUnavailable):
+        await ingest.take(Wire.INCOMING_CALL, DIAL, until_s=asyncio.get_running_loop().time())
+    store.gate.set()
+    await until(lambda: ingest.heard)
 
 
 async def test_a_refusal_does_not_wait_for_its_being_kept() -> None:

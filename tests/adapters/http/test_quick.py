@@ -17,7 +17,7 @@ from adapters.http.services import Holder
 from adapters.http.serving import Server
 from adapters.ingest import Ingest, Patience, Recording
 from core.errors import AppendRefused, StoreUnavailable
-from core.ports import Append
+from core.ports import Append, Appended, StreamId
 from tests.adapters.http.peer import Peer
 from tests.adapters.http.support import LOCAL, dial, heads, parts, rejected
 from tests.eventually import until
@@ -208,6 +208,43 @@ async def test_who_cannot_be_told_that_it_is_on_disk_is_told_so_in_time(rig: Rig
         await told(peer, request(said("1.4")))
         assert (peer.status, len(given), server.lane.posts) == (503, 3, 0)
         given[2].cancel()
+
+
+async def test_the_patience_of_who_sent_a_repeat_does_not_begin_anew(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ordinary way finds out whether the same dial again is news. Its sender has been waiting since before that."""
+    given: list[Recording] = []
+    until_s: list[float | None] = []
+    ordinary = Ingest.take
+
+    def repeat(append: Append) -> Recording:
+        given.append(asyncio.get_running_loop().create_future())
+        return given[-1]
+
+    async def taken(self: Ingest, *args: Any, **named: Any) -> Any:
+        until_s.append(named["until_s"])
+        return await ordinary(self, *args, **named)
+
+    monkeypatch.setattr(Ingest, "take", taken)
+    async with serving(rig, give=repeat) as (server, port):
+        peer, ingest = await Peer.dial(port), server.lane.ingest()
+        assert ingest is not None
+        await told(peer, request(said("1.1")))
+        await rig.service.settings.current(ENTERPRISE)
+        peer.writer.write(request(said("1.2")))
+        await until(lambda: bool(given))
+        sent_s = asyncio.get_running_loop().time()
+        named = StreamId(enterprise=ENTERPRISE, name="call/1.2")
+        given[0].set_result([Appended(stream=named, version=1, position=1, duplicate=True)])
+        await peer.read_head()
+        await peer.json()
+        assert peer.status == 200
+        peer.writer.write(request(said("1.3"), "X-New: head"))
+        await peer.read_head()
+        await peer.json()
+        first, repeated, other = until_s
+        assert (first, other) == (None, None)
+        assert repeated is not None
+        assert repeated <= sent_s + ingest.patience.take_s
 
 
 @pytest.mark.parametrize(("error", "status"), [(StoreUnavailable("away"), 503), (AppendRefused("too odd"), 200)])
