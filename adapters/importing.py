@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from adapters.attendant import new_event
+from adapters.ingest import ringing_again
 from adapters.memory_store import MemoryEventStore
 from adapters.memory_switchboard import MemorySwitchboardState
 from adapters.switchboard import Switchboard
@@ -158,7 +159,10 @@ class _Desk:
         self._heard += 1
         id_ = uuid5(_NAMES, f"{self._enterprise} {self._heard}")
         stream = StreamId(enterprise=self._enterprise, name=heard.stream)
-        appended = await self._store.append(Append(stream=stream, events=(new_event(event, id_),), digest=heard.digest))
+        append = Append(stream=stream, events=(new_event(event, id_),), digest=heard.digest)
+        appended = await self._store.append(append)
+        if appended.duplicate and (anew := ringing_again(append, await self._store.read(stream))) is not None:
+            appended = await self._store.append(anew)
         while await self._switchboard.step():
             pass
         if self._heard % FORGET_EVERY == 0:

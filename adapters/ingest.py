@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final
@@ -27,8 +27,8 @@ from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
 from adapters.zones import zone_of
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import DialObserved, HangupObserved, UnknownEventType, decode, encode
-from core.hangups import is_ami
-from core.ports import Append, Appended, EventStore, NewEvent, StreamId
+from core.hangups import AMI_WIRE
+from core.ports import Append, Appended, EventStore, NewEvent, RecordedEvent, StreamId
 from core.repeats import digest_of_ringing_again
 from core.settings import Settings, SettingsError
 from core.signals import REPEAT_WINDOW_MS, Envelope, Heard, SignalError, Wire, derived_call_ids, envelope, parse, redact
@@ -250,27 +250,35 @@ class Ingest:
                 return [SignalError("the event cannot be kept", hint=str(error))]
             half = len(prepared) // 2
             return [*await self.record(prepared[:half], again=again), *await self.record(prepared[half:], again=again)]
-        taken: list[Taken | SignalError] = []
+        found: list[tuple[Prepared, Appended]] = []
         for each, result in zip(prepared, results, strict=True):
             if isinstance(result, VersionConflict):
                 raise result  # never: a signal expects no version
-            duplicate = result.duplicate and not (again and await self._is_ours(each.append, result))
-            if duplicate and _may_ring_again(each.append) and (anew := await self._ringing_again(each.append)) is not None:
+            found.append((each, result))
+        known = await self._known(found, again=again)
+        taken: list[Taken | SignalError] = []
+        for each, result in found:
+            append = each.append
+            duplicate = result.duplicate and not (again and _is_ours(append, result, known[result.stream]))
+            if duplicate and _may_ring_again(append) and (anew := ringing_again(append, known[append.stream])) is not None:
                 taken += await self.record([replace(each, append=anew)], again=again)
+                known[append.stream] = await self._store.read(append.stream)
             else:
                 taken.append(self._taken(each, msgspec.structs.replace(result, duplicate=duplicate)))
         return taken
 
-    async def _ringing_again(self, append: Append) -> Append | None:
-        """The same dial as another one, if the telephones ring again; None where it repeats what is recorded."""
-        dial, history = decode(DialObserved.type, append.events[0].schema, append.events[0].data), []
-        if not isinstance(dial, DialObserved) or is_ami(dial):
-            return None  # over AMI the digest itself tells whether it rings again; a resync repeats hundreds
-        for each in await self._store.read(append.stream):
-            with contextlib.suppress(UnknownEventType):
-                history.append(decode(each.type, each.schema, each.data))
-        digest = digest_of_ringing_again(append.stream.name, history, dial)
-        return None if digest in (None, append.digest) else msgspec.structs.replace(append, digest=digest)
+    async def _known(
+        self, found: Iterable[tuple[Prepared, Appended]], *, again: bool
+    ) -> dict[StreamId, list[RecordedEvent]]:
+        """What is recorded of those calls whose signals were known and may mean something all the same: read at once, for after an
+        outage a stream repeats hundreds."""
+        after: dict[StreamId, int] = {}
+        for each, result in found:
+            if result.duplicate and _may_ring_again(each.append):
+                after[each.append.stream] = 0
+            if result.duplicate and again:
+                after[result.stream] = min(result.version - 1, after.get(result.stream, result.version))
+        return await self._store.read_many(after) if after else {}
 
     def _taken(self, prepared: Prepared, appended: Appended) -> Taken:
         self.heard += 1
@@ -287,10 +295,6 @@ class Ingest:
             duplicate=appended.duplicate,
             position=appended.position,
         )
-
-    async def _is_ours(self, append: Append, found: Appended) -> bool:
-        recorded = await self._store.read(found.stream, found.version - 1)
-        return bool(recorded) and recorded[0].id == append.events[-1].id
 
     async def reject(self, endpoint: str, body: object, error: SignalError, *, within_s: float | None = None) -> None:
         """Keep what could not be understood, without its secrets, for ``doctor`` to show. Never raises for the database."""
@@ -387,7 +391,28 @@ def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, 
 
 
 def _may_ring_again(append: Append) -> bool:
-    return append.events[0].type == DialObserved.type
+    """Whether the same words again may be news: a dial of the script. Over AMI the digest itself tells whether it rings again."""
+    first = append.events[0]
+    return first.type == DialObserved.type and not str(first.data.get("wire", "")).startswith(AMI_WIRE)
+
+
+def ringing_again(append: Append, known: Iterable[RecordedEvent]) -> Append | None:
+    """The same dial as another one, if the telephones ring again; None where it repeats what is known, or is no such dial."""
+    if not _may_ring_again(append):
+        return None
+    dial, history = decode(DialObserved.type, append.events[0].schema, append.events[0].data), []
+    if not isinstance(dial, DialObserved):
+        return None
+    for each in known:
+        with contextlib.suppress(UnknownEventType):
+            history.append(decode(each.type, each.schema, each.data))
+    digest = digest_of_ringing_again(append.stream.name, history, dial)
+    return None if digest in (None, append.digest) else msgspec.structs.replace(append, digest=digest)
+
+
+def _is_ours(append: Append, found: Appended, known: Iterable[RecordedEvent]) -> bool:
+    """Whether what was found recorded is this very append."""
+    return any(each.version == found.version and each.id == append.events[-1].id for each in known)
 
 
 def _needs_a_name(signal: Envelope) -> bool:

@@ -247,6 +247,7 @@ class Ownership:
                 await self._give_back()
         except StoreUnavailable as error:
             self._doubt()
+            self._look_at = max(self._look_at, self._clock() + LEAST_LOOK_S)  # one that refuses at once is not asked without end
             log.warning("deals_wait_for_database", reason=str(error))
         else:
             if self._wanted and not self._me.leaving:
@@ -414,8 +415,10 @@ class Ownership:
         for name, account in zip(names, told, strict=True):
             if isinstance(account, str):
                 accounts[name] = account
-            elif not isinstance(account, StoreUnavailable):
+            elif not isinstance(account, Exception):
                 raise account
+            elif not isinstance(account, StoreUnavailable):  # one enterprise's trouble is not the others'
+                log.error("account_cannot_be_told", enterprise=name, error=type(account).__name__, exc_info=account)
         return accounts
 
     def _drop(self, name: str) -> None:

@@ -159,7 +159,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
         the one who calls."""
         if self.direction is OUTGOING and self.phase is RINGING:
             return (self.caller,) if self.caller else ()
-        latest = max(self.steps, key=lambda step: step.heard_ms, default=None)
+        latest = max(reversed(self.steps), key=lambda step: step.heard_ms, default=None)  # of those heard at once the last told
         if latest is None:
             return self.requested
         quiet = {extension for extension, at_ms in self.stopped if at_ms >= latest.heard_ms}

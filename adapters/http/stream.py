@@ -215,6 +215,8 @@ class Stream:
             return
         with contextlib.suppress(web.RequestPayloadError, HttpProcessingError, OSError):
             async with asyncio.timeout(self._limits.linger_s):
+                if self._reader is not None:  # it was called off, and two cannot read
+                    await asyncio.wait({self._reader})
                 await self._response.write_eof()
                 while await self._request.content.read(READ_BYTES):
                     pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Self
 
@@ -20,6 +21,10 @@ BEAT_S: Final = 1.0
 
 ASK_S: Final = 2.0
 """The patience of everything else. It may wait for its turn among the instances, and for the disk."""
+
+BURY_S: Final = 0.2
+"""A beat waits so long for its ended neighbours to be removed; on a slow database the next one sees it done. Waiting for it would
+cost the belief in one's own lease."""
 
 KEEP_DAYS: Final = 7
 """So long it is remembered when an enterprise was last attended to; what is asked of it is seconds."""
@@ -46,6 +51,7 @@ class PostgresLeases:
         # A beat that a crash of the server takes back does no harm (see lease_turn), so it does not wait for the disk.
         self._beats = Line(lambda: connect(dsn, statement_s=beat_s, synchronous_commit="off"), patience_s=beat_s)
         self._rest = Line(lambda: connect(dsn, statement_s=ask_s), patience_s=ask_s)
+        self._burying: asyncio.Task[list[str]] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,6 +61,9 @@ class PostgresLeases:
 
     async def close(self) -> None:
         """Let go of the connections; leases run out by themselves."""
+        if self._burying is not None:
+            self._burying.cancel()
+            await asyncio.gather(self._burying, return_exceptions=True)
         await self._beats.close()
         await self._rest.close()
 
@@ -69,8 +78,13 @@ class PostgresLeases:
         if not rows:
             return None
         ended = [row["id"] for row in rows if has_ended(_process(row), self._process)]
-        if ended:
-            ended = await self._bury(ended)
+        if ended and self._burying is None:
+            self._burying = asyncio.create_task(self._bury(ended), name="burying neighbours")
+        if self._burying is not None:
+            await asyncio.wait({self._burying}, timeout=BURY_S)
+            ended = []
+            if self._burying.done():
+                ended, self._burying = self._burying.result(), None
         return [_node(row) for row in rows if row["id"] not in ended]
 
     async def claim(self, node_id: str, enterprises: Mapping[str, str]) -> list[Claim]:

@@ -86,6 +86,19 @@ async def test_what_cannot_be_understood_is_told_with_its_line_and_repeats_are_c
     assert len(found.calls) == 1
 
 
+async def test_telephones_that_rang_in_turn_had_the_card_each_time(tmp_path: Path) -> None:
+    """A queue's third dial says what its first one said (CONTRACT-ASTERISK, quirk 3); the service tells them apart, too."""
+    body = {"UniqueId": "1.1", "Phone": "375290000001", "CallType": 0, "Trunk": "t"}
+    dials = [
+        {"at": 1_795_436_923 + 20 * turn, "event": "dial", "body": {**body, "Extensions": [extension]}}
+        for turn, extension in enumerate(["101", "102", "101", "102"])
+    ]
+    path = tmp_path / "queue.jsonl"
+    path.write_text("\n".join(map(json.dumps, [*dials, dials[-1]])))
+    found = await of(path)
+    assert (found.signals, found.repeated) == (4, 1)
+
+
 async def test_files_are_played_each_signal_at_its_time_whatever_file_it_is_in(tmp_path: Path) -> None:
     lines = (PBX / "attended_transfer.jsonl").read_text().splitlines()
     one, other = tmp_path / "1.jsonl", tmp_path / "2.jsonl"

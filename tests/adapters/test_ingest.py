@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from adapters.settings_store import SettingsStore
 from adapters.vault import Vault
 from bench.by_hand import Clock
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
-from core.ports import Append, Appended, EventStore
+from core.ports import Append, Appended, EventStore, RecordedEvent, StreamId
 from core.signals import Heard, SignalError, Wire, content_digest
 from tests.adapters.stores import Away, Gated, Stuck
 from tests.core.wire import heard
@@ -204,6 +204,38 @@ async def test_what_an_attempt_recorded_before_it_failed_is_no_repeat(rig: Rig) 
     outcomes = await ingest.record(prepared, again=True)
     assert [isinstance(each, Taken) and each.duplicate for each in outcomes] == [False, True]
     assert (ingest.heard, ingest.duplicates, await store.head()) == (2, 1, 1)
+
+
+class Asked(MemoryEventStore):
+    """Counts questions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = self.many = 0
+
+    async def read(self, stream: StreamId, after_version: int = 0) -> list[RecordedEvent]:
+        """See ``EventStore.read``."""
+        self.one += 1
+        return await super().read(stream, after_version)
+
+    async def read_many(self, after: Mapping[StreamId, int]) -> dict[StreamId, list[RecordedEvent]]:
+        """See ``EventStore.read_many``."""
+        self.many += 1
+        return {stream: await MemoryEventStore.read(self, stream, version) for stream, version in after.items()}
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["sent again", "tried again"])
+async def test_hundreds_of_repeats_are_looked_at_in_one_question(rig: Rig, again: bool) -> None:
+    """After an outage a stream sends again what was not acknowledged: one question each would take longer than anybody waits."""
+    store = Asked()
+    ingest = over(rig, store)
+    dials = [{**ringing("101"), "raw": {**ringing("101")["raw"], "UniqueId": f"{nth}.1"}} for nth in range(200)]
+    prepared = [each for each in await ingest.prepare_some(Wire.CALL_EVENT, dials) if isinstance(each, Prepared)]
+    await ingest.record(prepared)
+    assert (store.one, store.many) == (0, 0)
+    outcomes = await ingest.record(prepared, again=again)
+    assert (store.one, store.many) == (0, 1)
+    assert [each.duplicate for each in outcomes if isinstance(each, Taken)] == [not again] * len(prepared)
 
 
 def ringing(*extensions: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import structlog
 
 from adapters.membership import BEAT_S, SETTLED_S, boottime
 from adapters.ownership import AHEAD_MS, HURRY_S, KEPT_S, LEAST_LOOK_S, LOOK_S, NOBODY_S, SETTLE_S, preferred
-from core.ports import SELF_MS
+from core.errors import StoreUnavailable
+from core.ports import SELF_MS, Claim
 from tests.instances import HAND_OVER_S, PATIENCE_S, SOON_S, TICK_S, Instance, World, enterprises, virtually
 
 SELF_S = SELF_MS / 1_000
@@ -404,6 +405,53 @@ def test_one_whose_account_cannot_be_told_holds_up_nobody() -> None:
         await world.pass_s(TICK_S)
 
         assert one.owned() == set(world.accounts) - {"0003"}
+        await world.end()
+
+    virtually(run())
+
+
+def test_one_whose_settings_are_broken_holds_up_nobody() -> None:
+    """Also where that is no outage but a damaged row: the others' calls go on."""
+
+    async def run() -> None:
+        world = World(enterprises(10))
+        told = world.account
+
+        async def account(enterprise: str) -> str:
+            if enterprise == "0003":
+                raise TypeError("Recursion limit reached")
+            return await told(enterprise)
+
+        world.account = account  # type: ignore[method-assign]
+        one = world.start()
+        for name in world.accounts:
+            one.ownership.request(name)
+        await world.pass_s(SOON_S)
+
+        assert one.owned() == set(world.accounts) - {"0003"}
+        await world.end()
+
+    virtually(run())
+
+
+def test_a_database_that_refuses_at_once_is_not_asked_without_end() -> None:
+    async def run() -> None:
+        world = World(enterprises(2))
+        _, two = await world.started(2)
+        name = next(each for each, account in world.accounts.items() if preferred(account, ["node1", "node2"]) == "node2")
+        asked = 0
+
+        async def refusing(node_id: str, enterprises: Mapping[str, str]) -> list[Claim]:
+            nonlocal asked
+            asked += 1
+            await asyncio.sleep(0.001)
+            raise StoreUnavailable("nobody listens there")
+
+        two.wire.claim = refusing  # type: ignore[method-assign]
+        two.ownership.request(name)
+        two.ownership.look()
+        await world.pass_s(2.0)
+        assert 1 <= asked <= 2.0 / LEAST_LOOK_S + 4
         await world.end()
 
     virtually(run())

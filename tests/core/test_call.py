@@ -201,6 +201,11 @@ def test_ringing_again_after_such_a_talk_is_ringing() -> None:
     assert call_of(table).phase is Phase.RINGING
 
 
+def test_of_dials_that_are_heard_at_one_moment_the_last_rings_now() -> None:
+    """What a stream brings in one go after an outage is heard in one millisecond."""
+    assert call_of("0 A start\n20 A dial 101\n20 A dial 102").ringing == ("102",)
+
+
 @pytest.mark.parametrize(
     ("dials", "phase"),
     [

@@ -424,17 +424,19 @@ async def test_a_database_that_comes_back_is_waited_for(rig: Rig) -> None:
 
 async def test_a_database_that_stays_away_ends_the_stream_in_words(rig: Rig) -> None:
     store, streams = Away(failures=0), Streams(limits=StreamLimits(patience_s=0.0))
-    async with streaming(rig, streams, ingest_with(rig, store)) as port:
-        peer = await Peer.open(port)
-        await peer.send(event("1.1"))
-        assert (await peer.line())["call"] == "1.1"
-        store.failures = 1_000_000
-        await peer.send(event("2.1"))
-        (last,) = await peer.to_the_end()
+    with capture_logs() as logs:
+        async with streaming(rig, streams, ingest_with(rig, store)) as port:
+            peer = await Peer.open(port)
+            await peer.send(event("1.1"))
+            assert (await peer.line())["call"] == "1.1"
+            store.failures = 1_000_000
+            await peer.send(event("2.1"))
+            (last,) = await peer.to_the_end()
+            peer.drop()
+        assert [line for line in logs if line["log_level"] == "error"] == []
         assert (last["status"], set(last)) == ("unavailable", LAST_WORDS)
         assert "what was not acknowledged" in last["hint"]
         assert (streams.gave_up, streams.events) == (1, 1)
-        peer.drop()
 
 
 async def test_a_look_up_that_hangs_ends_the_stream_in_words(rig: Rig) -> None:

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from adapters.embedded_postgres import embedded_postgres
+from adapters.postgres import leases as postgres_leases
 from adapters.postgres.database import connect
 from adapters.postgres.leases import PostgresLeases
 from adapters.postgres.migrations import migrate
@@ -125,6 +126,35 @@ async def test_an_ended_neighbour_is_not_waited_for(
         assert [node.id for node in await here.beat("here", {}) or []] == ["elsewhere", "here"]
         (claim,) = await here.claim("here", {"0367": "x"})
         assert 0 <= (claim.quiet_ms or 0) < TOLERANCE_MS
+
+
+async def test_a_beat_waits_no_longer_than_it_may_for_an_ended_neighbour_to_be_removed(
+    database_url: str, leases: PostgresLeases, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for a slow disk there would lose the belief in his own lease."""
+    monkeypatch.setattr(postgres_leases, "BURY_S", 0.0)
+    slow, bury = asyncio.Event(), PostgresLeases._bury
+
+    async def slowly(self: PostgresLeases, ended: list[str]) -> list[str]:
+        await slow.wait()
+        return await bury(self, ended)
+
+    monkeypatch.setattr(PostgresLeases, "_bury", slowly)
+    async with (
+        PostgresLeases(database_url, process=local_process(child.pid), beat_s=30, ask_s=30) as killed,
+        PostgresLeases(database_url, process=this_process(), beat_s=30, ask_s=30) as here,
+    ):
+        await killed.join("killed", "")
+        await here.join("here", "")
+        child.kill()
+        child.wait()
+
+        for _ in range(2):
+            assert [node.id for node in await here.beat("here", {}) or []] == ["killed", "here"]
+        slow.set()
+        monkeypatch.setattr(postgres_leases, "BURY_S", 30.0)
+        assert [node.id for node in await here.beat("here", {}) or []] == ["here"]
+        assert [node.id for node in await here.beat("here", {}) or []] == ["here"]
 
 
 def test_only_what_proves_an_end_counts(child: subprocess.Popen[bytes]) -> None:
