@@ -473,7 +473,12 @@ class Attendant:
         if until_back:
             until = max(until, now + int(UNHURRIED_MS * self._jitter()))
         wake_ms = until + int((until - now) * 0.2 * self._jitter())
-        return await self._rest(stream, call, wake_ms, rank, until_back=until_back)
+        look_ms = call.remote.late_until_ms  # whether a recording arrived, which the other API tells
+        if look_ms is not None and now < look_ms < wake_ms:
+            wake_ms = look_ms
+        rests = await self._rest(stream, call, wake_ms, rank, until_back=until_back)
+        # If it answered meanwhile, who was put off had been told already, and this call was not among them yet.
+        return Again() if until_back and not self._gateway.is_away(effect, account) else rests
 
     def _held_back(self, stream: StreamId, joined: int, now_ms: int) -> bool:
         held = self._held_since.get(stream) or _HeldBack(since_ms=now_ms, moved_ms=now_ms, joined=joined)
@@ -527,7 +532,9 @@ class Attendant:
         except Unavailable as error:
             self.counters.failed += 1
             now = self.now_ms()
-            wait = error.retry_after_ms if error.retry_after_ms is not None else self._backoff_ms(call)
+            told, wait = error.retry_after_ms, self._backoff_ms(call)
+            if told is not None:  # the first time as told; some say "in 300 ms" each time
+                wait = max(told, wait) if call.remote.failures else told
             log.warning("effect_failed", effect=step.effect.type, step=step.key, retry_in_ms=wait)
             return EffectFailed(
                 key=step.key,

@@ -62,6 +62,7 @@ _NOTICE, _MENDED = load_sql("retry_order_notice"), load_sql("retry_order_mended"
 _BEGIN, _TAKE = load_sql("retry_order_begin"), load_sql("retry_order_take")
 _CALLS, _WORKED = load_sql("retry_order_calls"), load_sql("retry_order_worked")
 _PRUNE: Final = load_sql("retry_order_prune")
+_LISTED: Final = load_sql("checkpoint_read")
 
 
 async def _nothing(enterprise: str) -> None:
@@ -90,11 +91,13 @@ class RetryWorker:
         self._busy_calls = busy_calls
         self._pause = pause
         self._noticed: frozenset[int] = frozenset()
-        self._mended: set[str] = set()
+        self._mentioned: set[str] = set()
+        self._mended: dict[str, int] = {}
+        """Whose accounts work again, and where the log ended then."""
 
     def mended(self, enterprise: str) -> None:
         """Whoever sees that MoySklad accepts an account again says so here; what is parked is then asked again. Never fails."""
-        self._mended.add(enterprise)
+        self._mentioned.add(enterprise)
 
     async def run(self) -> None:
         """Look for orders until cancelled."""
@@ -128,9 +131,18 @@ class RetryWorker:
         return True
 
     async def _write_mended(self) -> None:
-        for enterprise in sorted(self._mended):
+        """Order it once the index of calls has come to where the log ended: what was refused just before is not in it yet."""
+        if mentioned := frozenset(self._mentioned):
+            self._mentioned.clear()
+            try:
+                self._mended |= dict.fromkeys(mentioned, await self._store.head())
+            except BaseException:
+                self._mentioned |= mentioned
+                raise
+        listed = await self._pool.fetchval(_LISTED, CALLS_CHECKPOINT) or 0 if self._mended else 0
+        for enterprise in sorted(each for each, end in self._mended.items() if end <= listed):
             await self._pool.execute(_MENDED, enterprise, ACCOUNT_BY, ACCOUNT_REASON, ACCOUNT_AGAIN_S)
-            self._mended.discard(enterprise)
+            del self._mended[enterprise]
 
     async def _notice(self) -> None:
         """Give the accounts of new orders another chance in this instance, whichever works the order off."""

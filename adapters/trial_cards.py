@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from adapters.moysklad.accounts import Accounts, TestCard
+from adapters.moysklad.accounts import Accounts, TestCard, trial_card
 from core.effects import Account, Refused, Unavailable
 
 STANDS_S: Final = 15.0
@@ -36,11 +36,20 @@ class TrialCards:
         """Show one, marked as a test; it goes by itself. Raises TooManyShown, Refused, Unavailable."""
         if len(self._standing) >= MAX_SHOWN or self._closing.is_set():
             raise TooManyShown
-        card = await self._accounts.send_test_card(account, extension, employee, self._now_ms())
-        hiding = asyncio.create_task(self._hide_later(account, card), name=f"test card of {extension}")
+        card = trial_card(extension, employee, self._now_ms())
+        try:
+            card = await self._accounts.send_test_card(account, card)
+        except (Unavailable, asyncio.CancelledError) as error:
+            if not isinstance(error, Unavailable) or error.ambiguous:
+                self._goes(account, card)  # it may stand, whatever became of the answer
+            raise
+        self._goes(account, card)
+        return card
+
+    def _goes(self, account: Account, card: TestCard) -> None:
+        hiding = asyncio.create_task(self._hide_later(account, card), name=f"test card of {card.extension}")
         self._standing.add(hiding)
         hiding.add_done_callback(self._standing.discard)
-        return card
 
     async def close(self) -> None:
         """Hide at once what still stands: nobody else knows of it."""

@@ -122,12 +122,13 @@ def _steps(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: 
             return  # one that is over gets here only when its registration is refused
     else:
         yield from _update(call, settings, wanted, notes)
+    last = [*_look_for_recordings(call, notes)]
+    yield from [step for step in last if due_ms(call, step) <= now_ms]  # before the other API is asked: it may be away
     if call.phase in FINAL:
         # Not before: a slow look-up must hold up no card event of a call that goes on, least of all the hiding.
         yield from contact_steps(call, settings, notes)
     elif (reason := no_contact_because(call, settings)) not in ("", KNOWN):
         notes.append(Note(about="contact", text=reason))
-    last = [*_look_for_recordings(call, notes)]
     if call.phase in FINAL and (after := follow_up(call, settings, notes)) is not None:
         last.append(after)
     yield from sorted(last, key=lambda step: due_ms(call, step))

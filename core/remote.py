@@ -320,10 +320,13 @@ def _started(remote: RemoteDraft, event: EffectStarted, effect: Effect) -> None:
 
 
 def _done(remote: RemoteDraft, event: EffectDone, effect: Effect) -> None:
+    failures = remote.failures
     remote.failures, remote.retry_ms = 0, None
     did = _DONE.get(type(effect))
     if did is not None:
         did(remote, event, effect)
+    if type(effect) in _LOOKS and remote.attempt is not None:
+        remote.failures = failures  # the look was answered; what it was about has still failed so often
 
 
 def _updated(remote: RemoteDraft, _: EffectDone, effect: UpdateCall) -> None:
@@ -570,6 +573,9 @@ _TOLD: Final[Mapping[type[AnyOutcome], Told]] = {
 }
 """What each outcome does, deferrals aside. Looked up, because ``isinstance`` of a msgspec class asks its metaclass, and calls are
 folded by the million."""
+
+_LOOKS: Final[frozenset[type[Effect]]] = frozenset((ConfirmCall, InspectCall))
+"""What asks after a write in doubt."""
 
 _DONE: Final[Mapping[type[Effect], Told]] = {
     FindContact: _found_contact,

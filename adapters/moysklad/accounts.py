@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from adapters.moysklad.errors import Api, ApiRefusal
@@ -57,15 +57,21 @@ class EmployeeList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestCard:
-    """A test card on somebody's screen; give it to :meth:`Accounts.hide_test_card`."""
+    """A test card on somebody's screen; give it to :meth:`Accounts.hide_test_card`. ``call``: empty as long as MoySklad has not
+    said its own name of it."""
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
-    call: str
     external_id: str
     extension: str
     employee_id: str
     start_ms: int
+    call: str = ""
+
+
+def trial_card(extension: str, employee_id: str, now_ms: int) -> TestCard:
+    """One clearly marked test call's card for one employee (uuid, or empty: by extension), which nobody sees yet."""
+    return TestCard(external_id=f"test-{now_ms}-{extension}", extension=extension, employee_id=employee_id, start_ms=now_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,26 +204,26 @@ class Accounts:
         except (Refused, Unavailable) as failure:
             return explain_failure_ru(failure, Api.JSON)
 
-    async def send_test_card(self, account: Account, extension: str, employee_id: str, now_ms: int) -> TestCard:
-        """Register one clearly marked test call and show its card to one employee (uuid, or empty: by extension).
+    async def send_test_card(self, account: Account, card: TestCard) -> TestCard:
+        """Register its call and show it; the card with MoySklad's name of the call.
 
-        Raises Refused or Unavailable; ``explain.explain_failure_ru(failure, Api.PHONE)`` has the words for them.
+        Raises Refused or Unavailable (it may stand all the same where that is ambiguous);
+        ``explain.explain_failure_ru(failure, Api.PHONE)`` has the words for them.
         """
-        external_id = f"test-{now_ms}-{extension}"
-        show = CardEvent(action=CardAction.SHOW, sequence=1, extension=extension, employee=employee_id)
+        show = CardEvent(action=CardAction.SHOW, sequence=1, extension=card.extension, employee=card.employee_id)
         call = await self._phone.register(
             RegisterCall(
-                external_id=external_id,
+                external_id=card.external_id,
                 number=NUMBER,
                 incoming=True,
-                start_ms=now_ms,
+                start_ms=card.start_ms,
                 cards=(show,),
                 comment=TEST_COMMENT,
             ),
             account.phone_key,
             Trail(),
         )
-        return TestCard(call=call.id, external_id=external_id, extension=extension, employee_id=employee_id, start_ms=now_ms)
+        return replace(card, call=call.id)
 
     async def hide_test_card(self, account: Account, card: TestCard, now_ms: int) -> None:
         """Take the test card off the screen and end the test call. Raises Refused or Unavailable."""
@@ -229,7 +235,11 @@ class Accounts:
             start_ms=card.start_ms,
             end_ms=max(now_ms, card.start_ms),
         )
-        await self._phone.update(card.call, card.external_id, update_body(effect, self._phone.zone), account.phone_key, Trail())
+        body = update_body(effect, self._phone.zone)
+        if card.call:
+            await self._phone.update(card.call, card.external_id, body, account.phone_key, Trail())
+        else:
+            await self._phone.update_by_external_id(card.external_id, body, account.phone_key, Trail())
 
 
 def join_employees(with_extension: tuple[PhoneEmployee, ...], colleagues: tuple[Employee, ...]) -> tuple[EmployeeRow, ...]:

@@ -21,6 +21,7 @@ from core.effects import (
     FindContact,
     Refused,
     RegisterCall,
+    Unavailable,
     UpdateCall,
     Way,
     encode_effect,
@@ -133,6 +134,47 @@ async def test_what_was_put_off_until_an_api_is_back_does_not_wait_for_its_time(
     at.reactor.answers_again("0367")
     await at.reactor.idle()
     assert await at.store.next_due_ms() is None
+
+
+async def test_what_answers_again_in_the_moment_in_which_it_is_put_off_is_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = reactor_rig(door=contacts_away, away=lambda effect: way_of(effect) is Way.JSON)
+    at.jitter = 1.0
+    put_off = at.store.set_due
+
+    async def answering(stream: StreamId, version: int, due_ms: int | None, urgency: Urgency = Urgency.LIVE) -> bool:
+        is_set = await put_off(stream, version, due_ms, urgency)
+        if at.gateway.model.rows and at.gateway.model.rows[0].end_ms is not None:
+            at.gateway.door, at.gateway.away = (lambda effect, nth: None), (lambda effect: False)
+            at.reactor.answers_again("0367")
+        return is_set
+
+    monkeypatch.setattr(at.store, "set_due", answering)
+    await at.hear_and_attend("A", ANSWERED.replace("answered", ""))
+    await at.let_pass(ms(60))
+    assert len(at.gateway.model.by_sync_id) == 1
+
+
+async def test_what_always_says_in_a_moment_is_not_asked_in_a_moment_for_ever() -> None:
+    """Code 1065 says of itself "in 300 ms"; the first time it is believed."""
+    busy = Unavailable("1065", ambiguous=False, retry_after_ms=300)
+    at = reactor_rig(before=lambda effect, nth: busy if isinstance(effect, RegisterCall) else None)
+    await at.hear_and_attend("A", ANSWERED)
+    await at.let_pass(ms(600))
+    assert 5 < len([effect for effect in at.gateway.asked if isinstance(effect, RegisterCall)]) < 30
+
+
+async def test_a_recording_in_doubt_does_not_wait_for_the_other_api() -> None:
+    at = reactor_rig(door=contacts_away, away=lambda effect: way_of(effect) is Way.JSON)
+    at.jitter, losing = 1.0, [True]
+
+    def recording_lost(effect: Effect, nth: int) -> Exception | None:
+        return lost() if isinstance(effect, UpdateCall) and effect.recordings and losing and losing.pop() else None
+
+    at.gateway.before = recording_lost
+    await at.hear_and_attend("A", ANSWERED.replace("answered", "answered rec=https://rec.example.invalid/1.mp3"))
+    await at.let_pass(ms(200))
+    (row,) = at.gateway.model.rows
+    assert (losing, row.recordings) == ([], ["https://rec.example.invalid/1.mp3"])
 
 
 async def test_another_instances_calls_are_not_woken() -> None:

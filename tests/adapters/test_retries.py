@@ -302,6 +302,19 @@ async def test_an_account_that_works_again_has_what_is_parked_asked_again(pg_poo
     assert retries.ACCOUNT_AGAIN_S - 60 < wait_s <= retries.ACCOUNT_AGAIN_S
 
 
+async def test_what_was_refused_just_before_the_account_worked_again_is_asked_again_too(
+    pg_pool: Any, pg_store: PostgresEventStore
+) -> None:
+    """Of two requests under way one is refused, and the other's answer shows that the account is well. The index comes later."""
+    await record(pg_store, "A", parked_history("A"))
+    working = worker(pg_pool, pg_store)
+    working.mended("0367")
+    assert await done(working) == 0
+    await index(pg_pool, pg_store)
+    assert await done(working) == 1
+    assert [event.by for event in await asked_again(pg_store, "A")] == [ACCOUNT_BY]
+
+
 async def test_a_person_does_not_wait_for_what_the_service_put_off(pg_pool: Any, pg_store: PostgresEventStore) -> None:
     """An account that came and went has its next order in ten minutes; then somebody mends the key in the settings."""
     await record(pg_store, "A", parked_history("A"))

@@ -143,6 +143,15 @@ def test_a_success_clears_the_failures() -> None:
     assert (remote.failures, remote.retry_ms) == (0, None)
 
 
+def test_a_look_that_was_answered_is_no_success_of_what_it_was_about() -> None:
+    """MoySklad answers every look and no registration: the back-off of the registration must not begin anew each time."""
+    once = (started(REGISTER, 1), failed(REGISTER, 1.2, ambiguous=True), done(CONFIRM, 2, call=None))
+    twice = after(*once, started(REGISTER, 3), failed(REGISTER, 3.2, ambiguous=True), done(CONFIRM, 4, call=None))
+    assert (after(*once).failures, twice.failures, twice.retry_ms) == (1, 2, None)
+    there = after(started(REGISTER, 5), failed(REGISTER, 5.2, ambiguous=True), done(CONFIRM, 6, call="m"), remote=twice)
+    assert (there.call, there.failures) == ("m", 0)
+
+
 # -- a POST in doubt ------------------------------------------------------------------------------------------------
 
 

@@ -212,8 +212,8 @@ PLANTS: Final = (
     Plant(
         what="telephones that ring in turn ring once",
         file="adapters/ingest.py",
-        old="    return append.events[0].type == DialObserved.type\n",
-        new="    return False\n",
+        old="    return first.type == DialObserved.type and not",
+        new="    return False and not",
         finds=("the cards are",),
     ),
     Plant(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from aiohttp.test_utils import unused_port
 
-from adapters.moysklad.accounts import TEST_COMMENT, Accounts, EmployeeRow
+from adapters.moysklad.accounts import TEST_COMMENT, Accounts, EmployeeRow, trial_card
 from adapters.moysklad.errors import Api, Trouble
 from adapters.moysklad.explain import explain_failure_ru, explain_ru
 from adapters.moysklad.json_api import JsonApi
@@ -202,7 +202,7 @@ async def test_employees_when_one_api_fails(rig: Rig) -> None:
 
 
 async def test_a_test_card_is_shown_marked_and_hidden(rig: Rig) -> None:
-    card = await rig.accounts.send_test_card(rig.account, "101", rig.employee_id("101"), NOW_MS)
+    card = await rig.accounts.send_test_card(rig.account, trial_card("101", rig.employee_id("101"), NOW_MS))
     assert rig.cards() == {"101": 1}
     (row,) = rig.calls()
     assert row.external_id.startswith("test-")
@@ -210,14 +210,14 @@ async def test_a_test_card_is_shown_marked_and_hidden(rig: Rig) -> None:
     await rig.accounts.hide_test_card(rig.account, card, NOW_MS + 10_000)
     assert rig.cards() == {}
     assert (row.end_ms, row.duration_ms) == (NOW_MS + 10_000, 10_000)
-    await rig.accounts.send_test_card(rig.account, "101", "", NOW_MS + 20_000)
+    await rig.accounts.send_test_card(rig.account, trial_card("101", "", NOW_MS + 20_000))
     assert len(rig.calls()) == 2
     assert rig.cards() == {"101": 1}
 
 
 async def test_a_test_card_that_cannot_be_shown(rig: Rig) -> None:
     with pytest.raises(Refused):
-        await rig.accounts.send_test_card(replace(rig.account, phone_key="wrong"), "101", "", NOW_MS)
+        await rig.accounts.send_test_card(replace(rig.account, phone_key="wrong"), trial_card("101", "", NOW_MS))
     assert rig.calls() == []
 
 
@@ -226,11 +226,11 @@ async def test_a_check_really_asks_and_what_waited_for_the_account_is_told(rig: 
     assert not (await rig.accounts.check_phone_api(rig.account)).ok
     rig.inside.phone_solution_installed = True
     with pytest.raises(Refused):  # without a check it is believed for a while that nothing has changed
-        await rig.accounts.send_test_card(rig.account, "101", "", NOW_MS)
+        await rig.accounts.send_test_card(rig.account, trial_card("101", "", NOW_MS))
     assert rig.mended == []
     assert (await rig.accounts.check_phone_api(rig.account)).ok
     assert rig.mended == [(Api.PHONE, "0367")]
-    await rig.accounts.send_test_card(rig.account, "101", "", NOW_MS)
+    await rig.accounts.send_test_card(rig.account, trial_card("101", "", NOW_MS))
 
 
 async def test_a_check_asks_in_the_middle_of_an_outage_too(rig: Rig) -> None:
