@@ -17,6 +17,7 @@ import structlog
 from adapters.attendant import MAX_RACES, Again, Alone, Ownership, Progress, Rests, Waits
 from adapters.click_joiner import new_click_event
 from core.clicks import (
+    RINGS_MS,
     STREAM,
     Click,
     ClickEvent,
@@ -140,7 +141,11 @@ class ClickCaller:
 
         try:
             order = Origination(
-                enterprise=stream.enterprise, extension=click.extension, number=click.number, channel_id=click.channel_id
+                enterprise=stream.enterprise,
+                extension=click.extension,
+                number=click.number,
+                channel_id=click.channel_id,
+                within_s=(click.requested_ms + RINGS_MS - began_ms) / 1_000,
             )
         except ValueError as error:
             return failed(f"the click cannot be dialled: {error}", "report it", ambiguous=False)

@@ -23,6 +23,9 @@ FRESH_MS: Final = 8_000
 """A click is dialled within this time or never: long enough for another instance to take over whoever died (4 s), short enough
 that whoever clicked still waits at the telephone."""
 
+RINGS_MS: Final = 10_000
+"""A telephone that did not begin to ring so soon after the click does not ring for it."""
+
 REPEAT_MS: Final = 20_000
 """The same employee, number and login within this time are the same click, unless it failed or its call is over. MoySklad's
 retries are not documented and carry no id; its other webhooks are repeated within seconds, and so does whoever presses twice.

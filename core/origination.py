@@ -26,6 +26,7 @@ class Origination:
     ``extension``: 2 to 6 digits. ``number``: 5 to 15 digits, with a plus before them when it is a whole international number:
     whoever carries it out may put either into a command as it is. ``channel_id`` (``[a-z0-9-]``, at most 40 characters, never
     used twice): becomes the UniqueId, and so the call's id, where the way of calling can choose it (an AMI ``ChannelId``).
+    ``within_s``: the exchange is given the order so soon, or not at all: whoever clicked waits at the telephone.
     Raises ValueError for anything else.
     """
 
@@ -33,6 +34,7 @@ class Origination:
     extension: str
     number: str
     channel_id: str
+    within_s: float = ORIGINATE_S
 
     def __post_init__(self) -> None:
         for name, form in (("extension", _EXTENSION), ("number", _NUMBER), ("channel_id", _CHANNEL_ID)):

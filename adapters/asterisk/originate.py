@@ -41,31 +41,35 @@ class AmiOriginator:
         return any(config.pbx.enterprise == enterprise for config in self._configs)
 
     async def originate(self, order: Origination) -> None:
-        """See ``Originator``. Of several PBXes the first that can be reached."""
-        unreached: OriginationRefused | None = None
-        for config in self._configs:
-            if config.pbx.enterprise == order.enterprise:
-                try:
-                    await self._order(config, order)
-                except _NotReached as error:
-                    unreached = unreached or error
-                else:
-                    return
+        """See ``Originator``. Of several PBXes the first that can be reached; each has its part of the time."""
+        clock = asyncio.get_running_loop().time
+        began_s, unreached = clock(), None
+        configs = [config for config in self._configs if config.pbx.enterprise == order.enterprise]
+        for nth, config in enumerate(configs):
+            left_s = began_s + min(order.within_s, WHOLE_S) - clock()
+            try:
+                await self._order(config, order, left_s / (len(configs) - nth), began_s + WHOLE_S)
+            except _NotReached as error:
+                unreached = unreached or error
+            else:
+                return
         if unreached is None:
             raise OriginationRefused("no PBX of this enterprise takes orders", "add originate to its [[pbx]] in MS_PBX_FILE")
         raise OriginationRefused(unreached.error, unreached.remedy)
 
-    async def _order(self, config: PbxConfig, order: Origination) -> None:
+    async def _order(self, config: PbxConfig, order: Origination, reach_s: float, until_s: float) -> None:
+        """Give it to one PBX that can be reached within ``reach_s``; ``until_s`` (the loop's clock): by then it has answered."""
         name, asked = config.pbx.name, asyncio.Event()
         try:
-            async with asyncio.timeout(WHOLE_S), connected(config, self._now_ms, "call") as connection:
+            async with asyncio.timeout(reach_s) as patience, connected(config, self._now_ms, "call") as connection:
+                patience.reschedule(until_s)
                 await connection.order("Originate", _headers(config.originate or Originate(), order), asked.set)
                 await _rung(connection, name, order)
         except ActionRefused as error:
             remedy = "add originate to write= of that user in manager.conf" if "ermission" in str(error) else "see Asterisk's log"
             raise OriginationRefused(f"Asterisk {name} refuses the order: {error}", remedy) from None
         except (ConnectionEnded, TimeoutError) as error:
-            reason = error.reason if isinstance(error, ConnectionEnded) else f"it took longer than {WHOLE_S:.0f} s"
+            reason = error.reason if isinstance(error, ConnectionEnded) else "it took too long"
             if asked.is_set():
                 raise OriginationInDoubt(f"Asterisk {name} was given the order and did not confirm it: {reason}", _LOOK) from None
             remedy = (error.remedy if isinstance(error, ConnectionEnded) else "") or "./ms.sh doctor tries the connection"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -92,6 +93,27 @@ class TestAmiOriginator(OriginatorContract):
         originator = AmiOriginator([config_of(gone, name="gone"), config_of(manager)], now_ms=lambda: 0)
         await originator.originate(order())
         assert len(manager.rung) == 1
+
+    async def test_a_pbx_that_hangs_leaves_the_next_one_its_part_of_the_time(
+        self, manager: Manager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection_module, "ANSWER_S", 60.0)
+
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
+            hangs = replace(config_of(manager, name="hangs"), port=silent.sockets[0].getsockname()[1])
+            originator = AmiOriginator([hangs, config_of(manager)], now_ms=lambda: 0)
+            await originator.originate(replace(order(), within_s=2.0))
+        assert len(manager.rung) == 1
+
+    async def test_an_order_that_comes_too_late_rings_nobody(self, originator: AmiOriginator, manager: Manager) -> None:
+        """The click was taken up late, and writing that down took its time, too."""
+        with pytest.raises(OriginationRefused, match="cannot be reached"):
+            await originator.originate(replace(order(), within_s=-0.1))
+        assert manager.rung == []
 
     async def test_a_pbx_without_orders_serves_nobody(self, manager: Manager) -> None:
         originator = AmiOriginator([replace(config_of(manager), originate=None)], now_ms=lambda: 0)
