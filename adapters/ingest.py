@@ -260,9 +260,10 @@ class Ingest:
         for each, result in found:
             append = each.append
             duplicate = result.duplicate and not (again and _is_ours(append, result, known[result.stream]))
-            if duplicate and _may_ring_again(append) and (anew := ringing_again(append, known[append.stream])) is not None:
+            if duplicate and (anew := ringing_again(append, known.get(append.stream, ()))) is not None:
                 taken += await self.record([replace(each, append=anew)], again=again)
-                known[append.stream] = await self._store.read(append.stream)
+                if len(found) > 1:  # for those after it
+                    known[append.stream] = await self._store.read(append.stream)
             else:
                 taken.append(self._taken(each, msgspec.structs.replace(result, duplicate=duplicate)))
         return taken
@@ -393,7 +394,7 @@ def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, 
 def _may_ring_again(append: Append) -> bool:
     """Whether the same words again may be news: a dial of the script. Over AMI the digest itself tells whether it rings again."""
     first = append.events[0]
-    return first.type == DialObserved.type and not str(first.data.get("wire", "")).startswith(AMI_WIRE)
+    return first.type == DialObserved.type and not first.data.get("wire", "").startswith(AMI_WIRE)
 
 
 def ringing_again(append: Append, known: Iterable[RecordedEvent]) -> Append | None:

@@ -188,7 +188,7 @@ class World:
         self._ids = 0
         self._acted: dict[tuple[str, Instance], float] = {}
         self._found: list[str] = []
-        self._account_errors: set[str] = set()
+        self._account_errors: dict[str, Exception] = {}
 
     def new_id(self) -> str:
         """An id that was never used."""
@@ -198,13 +198,13 @@ class World:
     async def account(self, enterprise: str) -> str:
         """The account of an enterprise."""
         await asyncio.sleep(0)
-        if enterprise in self._account_errors:
-            raise StoreUnavailable("the settings cannot be read now")
+        if (error := self._account_errors.get(enterprise)) is not None:
+            raise error
         return self.accounts[enterprise]
 
-    def unreadable(self, enterprise: str) -> None:
-        """From now on its account cannot be told."""
-        self._account_errors.add(enterprise)
+    def unreadable(self, enterprise: str, error: Exception) -> None:
+        """From now on its account cannot be told, for that reason."""
+        self._account_errors[enterprise] = error
 
     def start(self) -> Instance:
         """One instance more."""

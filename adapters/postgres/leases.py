@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Self
 
 import structlog
 
+from adapters.errands import Errands
 from adapters.postgres.database import connect, load_sql
 from adapters.postgres.line import Line
 from adapters.postgres.neighbours import Process, has_ended, this_process
@@ -51,7 +51,7 @@ class PostgresLeases:
         # A beat that a crash of the server takes back does no harm (see lease_turn), so it does not wait for the disk.
         self._beats = Line(lambda: connect(dsn, statement_s=beat_s, synchronous_commit="off"), patience_s=beat_s)
         self._rest = Line(lambda: connect(dsn, statement_s=ask_s), patience_s=ask_s)
-        self._burying: asyncio.Task[list[str]] | None = None
+        self._burials = Errands(1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,9 +61,6 @@ class PostgresLeases:
 
     async def close(self) -> None:
         """Let go of the connections; leases run out by themselves."""
-        if self._burying is not None:
-            self._burying.cancel()
-            await asyncio.gather(self._burying, return_exceptions=True)
         await self._beats.close()
         await self._rest.close()
 
@@ -78,13 +75,11 @@ class PostgresLeases:
         if not rows:
             return None
         ended = [row["id"] for row in rows if has_ended(_process(row), self._process)]
-        if ended and self._burying is None:
-            self._burying = asyncio.create_task(self._bury(ended), name="burying neighbours")
-        if self._burying is not None:
-            await asyncio.wait({self._burying}, timeout=BURY_S)
-            ended = []
-            if self._burying.done():
-                ended, self._burying = self._burying.result(), None
+        if ended:
+            try:
+                ended = await self._burials.within(BURY_S, self._bury(ended))
+            except (TimeoutError, StoreUnavailable):  # it goes on
+                ended = []
         return [_node(row) for row in rows if row["id"] not in ended]
 
     async def claim(self, node_id: str, enterprises: Mapping[str, str]) -> list[Claim]:

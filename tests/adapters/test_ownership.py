@@ -395,40 +395,21 @@ def test_whoever_does_not_know_whether_it_joined_is_no_neighbour_of_its_own() ->
     virtually(run())
 
 
-def test_one_whose_account_cannot_be_told_holds_up_nobody() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [StoreUnavailable("the settings cannot be read now"), TypeError("Recursion limit reached")],
+    ids=["an outage", "a damaged row"],
+)
+def test_one_whose_account_cannot_be_told_holds_up_nobody(error: Exception) -> None:
     async def run() -> None:
         world = World(enterprises(10))
-        world.unreadable("0003")
+        world.unreadable("0003", error)
         one = world.start()
         for name in world.accounts:
             one.ownership.request(name)
-        await world.pass_s(TICK_S)
-
-        assert one.owned() == set(world.accounts) - {"0003"}
-        await world.end()
-
-    virtually(run())
-
-
-def test_one_whose_settings_are_broken_holds_up_nobody() -> None:
-    """Also where that is no outage but a damaged row: the others' calls go on."""
-
-    async def run() -> None:
-        world = World(enterprises(10))
-        told = world.account
-
-        async def account(enterprise: str) -> str:
-            if enterprise == "0003":
-                raise TypeError("Recursion limit reached")
-            return await told(enterprise)
-
-        world.account = account  # type: ignore[method-assign]
-        one = world.start()
-        for name in world.accounts:
-            one.ownership.request(name)
-        await world.pass_s(SOON_S)
-
-        assert one.owned() == set(world.accounts) - {"0003"}
+        for wait_s in (TICK_S, SOON_S):
+            await world.pass_s(wait_s)
+            assert one.owned() == set(world.accounts) - {"0003"}
         await world.end()
 
     virtually(run())

@@ -24,6 +24,7 @@ from core.errors import StoreUnavailable
 from core.ports import LEASE_MS
 from tests.adapters.postgres.support import eventually, relay_to, waiting_for_locks
 from tests.contracts.lease_store import TOLERANCE_MS, names
+from tests.eventually import until
 
 NOWHERE = Process(host="", pid=0, started=0)
 LAPSE = "UPDATE nodes SET expires_at = clock_timestamp() - interval '1 ms' WHERE id = $1"
@@ -153,6 +154,7 @@ async def test_a_beat_waits_no_longer_than_it_may_for_an_ended_neighbour_to_be_r
             assert [node.id for node in await here.beat("here", {}) or []] == ["killed", "here"]
         slow.set()
         monkeypatch.setattr(postgres_leases, "BURY_S", 30.0)
+        await until(lambda: not here._burials.running)
         assert [node.id for node in await here.beat("here", {}) or []] == ["here"]
         assert [node.id for node in await here.beat("here", {}) or []] == ["here"]
 
