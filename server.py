@@ -37,7 +37,7 @@ from adapters.http.guard import Guard
 from adapters.http.services import Holder, Services
 from adapters.http.serving import Server
 from adapters.http.stream import Streams
-from adapters.key_check import agree_on_key
+from adapters.key_check import agree_on_key, agree_once_joined
 from adapters.later import later, load_the_rest
 from adapters.logs import configure_logs, install_last_resort
 from adapters.postgres.database import close_pool, connect, create_pool, wait_for_database
@@ -353,10 +353,25 @@ async def _work(env: Environment, holder: Holder) -> None:
         log.info("ready", host=env.host, port=env.port)
         stack.enter_context(_loading_the_rest())
         try:
-            await service.run()
+            await _run(service, options.vault)
         finally:
             holder.parts, holder.waiting = None, "the service is stopping"
             log.info("stopping")
+
+
+async def _run(service: Service, vault: Vault) -> None:
+    """Work until cancelled, or until another instance turns out to have another key (KeysDiffer)."""
+    running = asyncio.create_task(service.run(), name="service run")
+    agreeing = asyncio.create_task(agree_once_joined(service.pool, vault, service.ownership)) if service.ownership else running
+    try:
+        await asyncio.wait({running, agreeing}, return_when=asyncio.FIRST_COMPLETED)
+        if agreeing.done():
+            agreeing.result()
+        await running
+    finally:
+        agreeing.cancel()
+        running.cancel()
+        await asyncio.gather(agreeing, running, return_exceptions=True)
 
 
 def _settle_down() -> None:

@@ -61,7 +61,7 @@ from core.plan import plan, urgency
 from core.ports import Append, EventStore, NewEvent, StreamId
 from core.remote import is_news
 from core.settings import Settings
-from core.steps import Step
+from core.steps import Step, as_admitted
 from core.values import Urgency
 
 log = structlog.get_logger("reactor")
@@ -432,7 +432,7 @@ class Attendant:
         known, seen = await self._calls.load(stream), admitted
         if known is not admitted.known or self.now_ms() - admitted.at_ms > SAME_MS:
             seen = self._look(known, settings, self.now_ms(), admitted.judging)
-        step, call = seen.step, seen.call
+        step, call = seen.step and as_admitted(seen.step, admitted.step), seen.call
         if step is None or admitted.step is None or way_of(step.effect) is not way_of(admitted.step.effect):
             return False
         version = known.call.version
@@ -532,9 +532,10 @@ class Attendant:
         except Unavailable as error:
             self.counters.failed += 1
             now = self.now_ms()
-            told, wait = error.retry_after_ms, self._backoff_ms(call)
+            failures = call.remote.failures_of(step.effect)
+            told, wait = error.retry_after_ms, self._backoff_ms(failures)
             if told is not None:  # the first time as told; some say "in 300 ms" each time
-                wait = max(told, wait) if call.remote.failures else told
+                wait = max(told, wait) if failures else told
             log.warning("effect_failed", effect=step.effect.type, step=step.key, retry_in_ms=wait)
             return EffectFailed(
                 key=step.key,
@@ -572,6 +573,6 @@ class Attendant:
             started=started,
         )
 
-    def _backoff_ms(self, call: Call) -> int:
-        base = BACKOFF_MS[min(call.remote.failures, len(BACKOFF_MS) - 1)]
+    def _backoff_ms(self, failures: int) -> int:
+        base = BACKOFF_MS[min(failures, len(BACKOFF_MS) - 1)]
         return base + int(base * (0.1 + 0.4 * self._jitter()))

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+from typing import Any, Final, Protocol
 
-from adapters.postgres.database import TRANSACTION_S, limit_transaction, load_sql
+import structlog
+
+from adapters.postgres.database import DATABASE_ERRORS, TRANSACTION_S, limit_transaction, load_sql, still_wanted
 from adapters.vault import Vault, WrongKey
+from core.errors import StoreUnavailable
+
+log = structlog.get_logger("key_check")
 
 WORD: Final = "ms-call-service"
+
+LOOK_S: Final = 0.2
+"""Between two looks whether this instance counts among those that live, and two tries while the database is away."""
+
+_AWAY: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 
 _READ, _WRITE, _LIVING = load_sql("key_check_read"), load_sql("key_check_write"), load_sql("key_check_living")
 
@@ -22,10 +33,23 @@ class KeysDiffer(ValueError):
         )
 
 
-async def agree_on_key(connection: Any, vault: Vault) -> None:
+class Joining(Protocol):
+    """This instance among those that share the database."""
+
+    @property
+    def certain(self) -> bool:
+        """Whether it has joined them, and nobody can have taken it for gone yet."""
+
+    @property
+    def node_id(self) -> str:
+        """Its id among them."""
+
+
+async def agree_on_key(connection: Any, vault: Vault, node_id: str = "") -> None:
     """Store a text encrypted with our key, or check that our key reads the one that is stored. Raises KeysDiffer.
 
-    Where nobody else lives the key may have been lost or changed: then ours counts from now on (tokens are entered again).
+    ``node_id``: this instance's own, once it has joined. Where nobody else lives the key may have been lost or
+    changed: then ours counts from now on (tokens are entered again).
     """
     async with connection.transaction():
         await limit_transaction(connection, TRANSACTION_S)
@@ -33,6 +57,23 @@ async def agree_on_key(connection: Any, vault: Vault) -> None:
         try:
             vault.decrypt(await connection.fetchval(_READ))
         except WrongKey:
-            if (address := await connection.fetchval(_LIVING)) is not None:
+            if (address := await connection.fetchval(_LIVING, node_id)) is not None:
                 raise KeysDiffer(address) from None
             await connection.execute(_WRITE, vault.encrypt(WORD), True)
+
+
+async def agree_once_joined(pool: Any, vault: Vault, instance: Joining) -> None:
+    """The same as soon as this instance has joined the others: two that start at the same moment do not see each other before.
+
+    Raises KeysDiffer. A database that is away is waited for.
+    """
+    while True:
+        try:
+            if instance.certain:
+                async with pool.acquire() as connection:
+                    await agree_on_key(connection, vault, instance.node_id)
+                return
+        except _AWAY as error:
+            still_wanted(error)
+            log.warning("key_check_waits_for_database", reason=type(error).__name__)
+        await asyncio.sleep(LOOK_S)

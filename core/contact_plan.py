@@ -8,13 +8,13 @@ from uuid import UUID, uuid5
 
 from core.call import Call
 from core.cards import Note, employee_of
+from core.contact_state import CONTACT_AGAIN_MS
 from core.decisions import Limits
-from core.effects import CreateContact, FindContact
+from core.effects import CreateContact, FindContact, Way
 from core.phone import digits, looks_like_extension
-from core.remote import CONTACT_AGAIN_MS
 from core.self_test import is_test
 from core.settings import Settings
-from core.steps import Step, look, write
+from core.steps import Step, held_until_ms, look, write
 from core.values import ANONYMOUS
 
 KNOWN: Final = "known"
@@ -101,23 +101,30 @@ def no_contact_because(call: Call, settings: Settings) -> str:
 
 
 def waited_for_contact(call: Call, now_ms: int, limits: Limits) -> bool:
-    """Whether a record that waits for nothing else has waited for its contact, and in vain, for as long as it may.
-
-    It counts from when the look-up was tried, not from the end of the call: after an outage nobody has tried it yet. Where the
-    record could not be sent either, the contact is tried once more, for longer.
-    """
-    failed_ms, again_ms = call.remote.contact.failed_ms, call.remote.contact.again_ms
-    if again_ms is not None and now_ms >= again_ms + CONTACT_AGAIN_MS:
-        return True
-    if failed_ms is None or failed_ms < (call.settled_ms or 0):
-        return False
-    return bool(call.remote.contact.gave_up) or now_ms >= failed_ms + limits.record_wait_ms
+    """Whether a record that waits for nothing else has waited for its contact, and in vain, for as long as it may."""
+    contact = call.remote.contact
+    deadline_ms = record_deadline_ms(call, now_ms, limits)
+    if contact.failed_ms is not None and contact.failed_ms >= (call.settled_ms or 0):
+        if contact.gave_up:
+            return True
+        if contact.again_ms is not None:  # it was asked for once more, in vain: the hour is for an API that is away
+            deadline_ms = min(deadline_ms, contact.failed_ms + limits.record_wait_ms)
+    return now_ms >= deadline_ms
 
 
 def record_deadline_ms(call: Call, now_ms: int, limits: Limits) -> int:
-    """Until when a record waits for the contact that is asked for now."""
-    again_ms = call.remote.contact.again_ms
-    return now_ms + limits.record_wait_ms if again_ms is None else again_ms + CONTACT_AGAIN_MS
+    """Until when a record waits for its contact.
+
+    It counts from when the contact was first asked for, in vain, since the call was over: after an outage nobody has asked yet.
+    Where it may not even be asked for, because of what was answered during the call, it counts from the end. Where the record
+    could not be sent either, the contact is tried once more, for longer.
+    """
+    contact, over_ms = call.remote.contact, (call.settled_ms or 0) + limits.record_wait_ms
+    if contact.again_ms is not None:
+        return contact.again_ms + CONTACT_AGAIN_MS
+    if contact.waits_until_ms is not None and contact.waits_until_ms >= over_ms:  # else it was a card that waited
+        return contact.waits_until_ms
+    return over_ms if held_until_ms(call.remote, Way.JSON) > now_ms else now_ms + limits.record_wait_ms
 
 
 def contact_deadline_ms(call: Call, limits: Limits) -> int:

@@ -114,8 +114,8 @@ def _steps(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: 
         return
     yield from _resolve_doubt(call)
     if wanted.unknown:
-        deadline = now_ms + limits.contact_wait_ms
-        yield look(call, FindEmployees(extensions=wanted.unknown, deadline_ms=deadline), "the settings do not say who has them")
+        effect = FindEmployees(extensions=wanted.unknown, deadline_ms=_directory_deadline_ms(call, now_ms, limits))
+        yield look(call, effect, "the settings do not say who has them")
     if call.remote.call is None:
         yield from _register(call, settings, wanted, now_ms, limits, notes)
         if call.phase not in FINAL:
@@ -132,6 +132,12 @@ def _steps(call: Call, settings: Settings, wanted: Wanted, now_ms: int, limits: 
     if call.phase in FINAL and (after := follow_up(call, settings, notes)) is not None:
         last.append(after)
     yield from sorted(last, key=lambda step: due_ms(call, step))
+
+
+def _directory_deadline_ms(call: Call, now_ms: int, limits: Limits) -> int:
+    """Until when a card waits for the directory: as was said when it was first asked after the last ring, in vain."""
+    until_ms, rung_ms = call.remote.employees_until_ms, max((step.heard_ms for step in call.steps), default=0)
+    return until_ms if until_ms is not None and until_ms > rung_ms else now_ms + limits.contact_wait_ms
 
 
 def _in_doubt_for_good(call: Call) -> str:

@@ -14,8 +14,9 @@ from typing import Any, Final, cast
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
-from core import follow_up
+from core import contact_state, follow_up
 from core.attempts import Attempt
+from core.contact_state import Contact, is_too_late, once_more, rested
 from core.effects import (
     FOLLOW_UPS,
     CardAction,
@@ -39,13 +40,6 @@ from core.values import plainly
 
 ACCOUNT_CODES: Final = frozenset({1056, 1061, 55008})
 """What MoySklad says when it refuses the credential, not the request (CONTRACT-MOYSKLAD 1.8, 2.3)."""
-
-CONTACT_ATTEMPTS: Final = 4
-"""How often a contact that a finished call waits for may fail before the call is recorded without it."""
-
-
-CONTACT_AGAIN_MS: Final = 3_600_000
-"""A record that could not be sent either waits so long for its contact once more: the JSON API may be away for longer."""
 
 NOT_FOUND: Final = 1021
 """What MoySklad says of an object that is not there (CONTRACT-MOYSKLAD 2.3)."""
@@ -86,24 +80,6 @@ class Refusal(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     proves: bool = True
 
 
-class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there. ``owner``: the responsible employee.
-
-    ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
-    ``failed_ms``: when it last did. ``again_ms``: since when the registration, which was to go without it, could not be sent
-    either: it is tried once more before that.
-    """
-
-    id: str | None = None
-    name: str = ""
-    owner: str = ""
-    searched: bool = False
-    gave_up: str = ""
-    exhausted: str = ""
-    failed_ms: int | None = None
-    again_ms: int | None = None
-
-
 class LatePost(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A registration that was not there when it was last looked for (``looked_ms``), and may still be carried out until
     ``until_ms``.
@@ -120,7 +96,8 @@ class LatePost(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 class _Told(Struct, gc=False, omit_defaults=True):
     """MoySklad's side of one call, folded from outcomes.
 
-    ``linked``: whom MoySklad took the number for, and ``linked_owner`` his responsible employee. ``absent_ms``: when it was asked
+    ``linked``: whom MoySklad took the number for, and ``linked_owner`` his responsible employee. ``employees_until_ms``: until when
+    a card waits for the directory, as was said when it was last asked in vain. ``absent_ms``: when it was asked
     for a call in doubt, and did not have it; ``late_post``: what may arrive all the same. ``deferred``: why it was not asked
     lately, where nothing else happened since. ``late``: recordings that were sent, were not there when we looked, and may still
     arrive until ``late_until_ms``. ``after``: the order and the task that come after the record.
@@ -134,6 +111,7 @@ class _Told(Struct, gc=False, omit_defaults=True):
     cards: tuple[tuple[str, Card], ...] = ()
     contact: Contact = Contact()
     employees: tuple[tuple[str, str | None], ...] = ()
+    employees_until_ms: int | None = None
     attempt: Attempt | None = None
     absent_ms: int | None = None
     late_post: LatePost | None = None
@@ -175,6 +153,10 @@ class _Told(Struct, gc=False, omit_defaults=True):
             if isinstance(refusal.effect, kind) and with_cards in (None, refusal.proves and _is_laden(refusal.effect)):
                 return refusal
         return None
+
+    def failures_of(self, effect: Effect) -> int:
+        """How often in a row an effect of this kind, or what came before it, has failed."""
+        return self.contact.failures if type(effect) in _CONTACT else self.failures
 
     @property
     def recordings_in_doubt(self) -> tuple[str, ...]:
@@ -264,7 +246,7 @@ def forgive(remote: RemoteDraft) -> None:
     remote.refusals = ()
     remote.failures, remote.retry_ms = 0, None
     remote.deferred = ""
-    remote.contact = replace(remote.contact, gave_up="", exhausted="", failed_ms=None)
+    remote.contact = rested(remote.contact, gave_up="", exhausted="", failed_ms=None)
     remote.employees = tuple((extension, employee) for extension, employee in remote.employees if employee)
     remote.after = follow_up.forgiven(remote.after)
 
@@ -273,31 +255,16 @@ def _deferred(remote: RemoteDraft, event: EffectDeferred, effect: Effect) -> Non
     """Not asked yet."""
     remote.deferred = remote.deferred or event.reason or "deferred"
     match effect:
-        case FindContact() | CreateContact() if _is_too_late(effect, event.until_ms):
-            # It will not come in time: whoever waits for it is told now, not at the deadline.
-            gave_up = remote.contact.gave_up or remote.deferred
-            remote.contact = replace(remote.contact, gave_up=gave_up, failed_ms=event.at_ms)
-            remote.failures, remote.retry_ms = 0, None
-        case FindEmployees() if _is_too_late(effect, event.until_ms):
+        case FindContact() | CreateContact():
+            remote.contact = contact_state.deferred(remote.contact, event, effect.deadline_ms, remote.deferred)
+        case FindEmployees() if is_too_late(effect.deadline_ms, event.until_ms):
             remote.employees = _by_extension_alone(remote, effect)
+        case FindEmployees() if effect.deadline_ms is not None:
+            remote.employees_until_ms = effect.deadline_ms
         case RegisterCall():
-            remote.contact = _once_more(remote.contact, event.at_ms)
+            remote.contact = once_more(remote.contact, event.at_ms)
         case _:
             pass
-
-
-def _once_more(contact: Contact, at_ms: int) -> Contact:
-    """The contact once its call could not be registered: what it failed by was no trouble of the look-up alone, and MoySklad links
-    a call only when it is created (PRODUCT C5)."""
-    failed = contact.exhausted or contact.failed_ms is not None
-    waited = contact.again_ms is not None and at_ms >= contact.again_ms + CONTACT_AGAIN_MS
-    if contact.id is not None or not (failed or waited):
-        return contact
-    return replace(contact, exhausted="", failed_ms=None, again_ms=at_ms)
-
-
-def _is_too_late(effect: FindContact | CreateContact | FindEmployees, at_ms: int) -> bool:
-    return effect.deadline_ms is not None and at_ms >= effect.deadline_ms
 
 
 def _started(remote: RemoteDraft, event: EffectStarted, effect: Effect) -> None:
@@ -320,12 +287,13 @@ def _started(remote: RemoteDraft, event: EffectStarted, effect: Effect) -> None:
 
 
 def _done(remote: RemoteDraft, event: EffectDone, effect: Effect) -> None:
-    failures = remote.failures
-    remote.failures, remote.retry_ms = 0, None
-    did = _DONE.get(type(effect))
+    failures, kind = remote.failures, type(effect)
+    if kind not in _CONTACT:
+        remote.failures, remote.retry_ms = 0, None
+    did = _DONE.get(kind)
     if did is not None:
         did(remote, event, effect)
-    if type(effect) in _LOOKS and remote.attempt is not None:
+    if kind in _LOOKS and remote.attempt is not None:
         remote.failures = failures  # the look was answered; what it was about has still failed so often
 
 
@@ -351,7 +319,7 @@ def _found_employees(remote: RemoteDraft, event: EffectDone, effect: FindEmploye
 
 
 def _created_contact(remote: RemoteDraft, event: EffectDone, _: CreateContact) -> None:
-    remote.contact = replace(remote.contact, id=event.result.get("contact"), searched=True)
+    remote.contact = rested(remote.contact, id=event.result.get("contact"), searched=True)
     remote.attempt = None
 
 
@@ -443,30 +411,36 @@ def _may_come_late(remote: RemoteDraft, attempt: Attempt, *, sent_anew: tuple[st
 
 
 def _failed(remote: RemoteDraft, event: EffectFailed, effect: Effect) -> None:
+    if isinstance(effect, FindContact | CreateContact):
+        _contact_failed(remote, event, effect)
+        return
     remote.failures += 1
     remote.retry_ms, remote.retry_of = event.retry_ms, effect.type
     match effect:
-        case FindContact() | CreateContact() if _is_too_late(effect, event.at_ms):
-            remote.contact = replace(remote.contact, gave_up=event.error or "deadline", failed_ms=event.at_ms)
-            remote.attempt, remote.failures, remote.retry_ms = None, 0, None
-        case FindContact() | CreateContact() if remote.call is None and remote.failures >= CONTACT_ATTEMPTS:
-            remote.contact = replace(remote.contact, exhausted=event.error or "unavailable", failed_ms=event.at_ms)
-            remote.attempt, remote.failures, remote.retry_ms = None, 0, None
-        case FindContact():
-            remote.contact = replace(remote.contact, failed_ms=event.at_ms)
         case FindEmployees() if effect.deadline_ms is not None:
             # A card does not wait; an order or a task, which need the employee, ask again.
             remote.employees = _by_extension_alone(remote, effect)
             remote.failures, remote.retry_ms = 0, None
-        case RegisterCall() | UpdateCall() | CreateContact() if remote.attempt is not None:
-            in_doubt = event.ambiguous or remote.attempt.doubted
-            remote.attempt = replace(remote.attempt, in_doubt=in_doubt, ended_ms=event.at_ms)
-            if isinstance(effect, CreateContact):
-                remote.contact = replace(remote.contact, failed_ms=event.at_ms)
-            elif isinstance(effect, RegisterCall):
-                remote.contact = _once_more(remote.contact, event.at_ms)
+        case RegisterCall() | UpdateCall() if remote.attempt is not None:
+            remote.attempt = _ended(remote.attempt, event)
+            if isinstance(effect, RegisterCall):
+                remote.contact = once_more(remote.contact, event.at_ms)
         case _:
             pass
+
+
+def _ended(attempt: Attempt, event: EffectFailed) -> Attempt:
+    return replace(attempt, in_doubt=event.ambiguous or attempt.doubted, ended_ms=event.at_ms)
+
+
+def _contact_failed(remote: RemoteDraft, event: EffectFailed, effect: FindContact | CreateContact) -> None:
+    remote.contact = contact_state.failed(remote.contact, event, effect.deadline_ms, registered=remote.call is not None)
+    if remote.attempt is None or not isinstance(remote.attempt.effect, CreateContact):
+        return
+    if remote.contact.retry_ms is None:
+        remote.attempt = None  # the contact is given up
+    elif isinstance(effect, CreateContact):
+        remote.attempt = _ended(remote.attempt, event)
 
 
 def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
@@ -479,11 +453,12 @@ def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
         proves=not is_account_wide(event),
     )
     remote.refusals = (*remote.refusals, refusal)
-    remote.failures, remote.retry_ms = 0, None
+    if type(effect) not in _CONTACT:
+        remote.failures, remote.retry_ms = 0, None
     remote.attempt = _left_of(remote.attempt, event, effect)
     match effect:
         case FindContact() | CreateContact():
-            remote.contact = replace(remote.contact, gave_up=event.error)
+            remote.contact = rested(remote.contact, gave_up=event.error)
         case FindEmployees():
             remote.employees = _by_extension_alone(remote, effect)
         case _:
@@ -573,6 +548,9 @@ _TOLD: Final[Mapping[type[AnyOutcome], Told]] = {
 }
 """What each outcome does, deferrals aside. Looked up, because ``isinstance`` of a msgspec class asks its metaclass, and calls are
 folded by the million."""
+
+_CONTACT: Final[frozenset[type[Effect]]] = frozenset((FindContact, CreateContact))
+"""Whose failures are the contact's."""
 
 _LOOKS: Final[frozenset[type[Effect]]] = frozenset((ConfirmCall, InspectCall))
 """What asks after a write in doubt."""

@@ -12,12 +12,15 @@ from core.effects import (
     CreateOrder,
     CreateTask,
     Effect,
+    FindEmployees,
     IdempotencyKey,
     RegisterCall,
     UpdateCall,
+    Way,
     way_of,
     way_of_type,
 )
+from core.remote import Remote
 
 
 class Step(Struct, frozen=True, kw_only=True, gc=False):
@@ -51,6 +54,15 @@ def write_after(call: Call, effect: CreateOrder | CreateTask, attempt: Attempt |
     return Step(effect=effect, key=IdempotencyKey(f"{effect.type}-{call.remote.started + 1}"), why=why)
 
 
+def as_admitted(step: Step, admitted: Step | None) -> Step:
+    """The step that was planned again when there was room: a card that has waited for room does not wait for the directory anew."""
+    match step.effect, admitted and admitted.effect:
+        case FindEmployees(deadline_ms=int()) as effect, FindEmployees(deadline_ms=int(until_ms)):
+            return replace(step, effect=replace(effect, deadline_ms=min(effect.deadline_ms or until_ms, until_ms)))
+        case _:
+            return step
+
+
 def content(effect: Effect) -> Effect:
     """The effect without what differs from one try to the next: two tries of the same thing compare equal."""
     if isinstance(effect, RegisterCall | UpdateCall):
@@ -63,6 +75,10 @@ def content(effect: Effect) -> Effect:
 def due_ms(call: Call, step: Step) -> int:
     """When the step may be done. After a failure only steps that ask the same API wait: trouble with contacts never holds a
     card back."""
-    remote = call.remote
-    failed = remote.retry_ms is not None and way_of(step.effect) is way_of_type(remote.retry_of)
-    return max(step.not_before_ms or 0, remote.retry_ms or 0 if failed else 0)
+    return max(step.not_before_ms or 0, held_until_ms(call.remote, way_of(step.effect)))
+
+
+def held_until_ms(remote: Remote, way: Way) -> int:
+    """Until when one API is not asked for the call, because of its last failure; 0: it may be."""
+    failed = remote.retry_ms is not None and way is way_of_type(remote.retry_of)
+    return max(remote.retry_ms or 0 if failed else 0, remote.contact.retry_ms or 0 if way is Way.JSON else 0)

@@ -39,8 +39,10 @@ ACCOUNT = Account(enterprise="0367", phone_key="phone", api_token="json")
 class FixedSettings:
     """Every call works under the same settings."""
 
+    settings: Settings = SETTINGS
+
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
-        return SETTINGS, ACCOUNT
+        return self.settings, ACCOUNT
 
 
 Trouble = Callable[[Effect, int], Exception | None]
@@ -142,6 +144,7 @@ class ReactorRig:
     bridged: frozenset[str] = frozenset()
     began_ms: dict[str, int] = field(default_factory=dict)
     jitter: float = 0.0
+    settings: FixedSettings = field(default_factory=FixedSettings)
     looks: int = 0
     """How often a call was looked at, where there is a switchboard."""
     ownership: Ownership = field(default_factory=Alone)
@@ -155,7 +158,7 @@ class ReactorRig:
         """A reactor as a process started anew would have it."""
         attendant = Attendant(
             store=self.store,
-            settings=FixedSettings(),
+            settings=self.settings,
             gateway=self.gateway,
             now_ms=lambda: self.now_ms,
             limits=Limits(),

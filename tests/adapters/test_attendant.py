@@ -13,12 +13,14 @@ from adapters import reactor
 from adapters.attendant import UNHURRIED_MS, Ownership, new_event
 from adapters.folded import OWN_SIGNALS
 from adapters.memory_store import MemoryEventStore
+from core.decisions import Limits
 from core.effects import (
     ConfirmCall,
     CreateContact,
     Deferred,
     Effect,
     FindContact,
+    FindEmployees,
     Refused,
     RegisterCall,
     Unavailable,
@@ -27,7 +29,7 @@ from core.effects import (
     encode_effect,
     way_of,
 )
-from core.events import EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted, Event
+from core.events import CallSettled, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted, Event
 from core.plan import ENDED_FRESH_MS
 from core.ports import Append, Due, StreamId
 from core.signals import EVENTS, Wire
@@ -38,6 +40,9 @@ from tests.core import wire
 from tests.eventually import until
 from tests.moysklad_model import MoySkladModel
 from tests.scenario import heard, ms
+from tests.settings import settings_with
+
+LIMITS = Limits()
 
 RING = [event for _, event in heard(ANSWERED)[:2]]
 
@@ -208,6 +213,56 @@ async def test_what_found_no_room_comes_again_when_there_should_be_some() -> Non
     due = await at.store.next_due_ms()
     assert due is not None, "the client is still to be created"
     assert due <= at.now_ms + 20_000 * 1.2, "nobody said that its API is away, only that there is no room for 20 s"
+
+
+@pytest.mark.parametrize("again_after_s", [0.5, 3, 60])
+async def test_a_record_waits_ten_seconds_for_its_contact_however_often_it_is_put_off(again_after_s: float) -> None:
+    """Others find out whether the JSON API is back, and this call is told each time that it is away for a little."""
+
+    def busy(effect: Effect, nth: int) -> Exception | None:
+        return Deferred("away", retry_after_ms=int(again_after_s * 1_000)) if way_of(effect) is Way.JSON else None
+
+    at = reactor_rig(door=busy, away=lambda effect: way_of(effect) is Way.JSON)
+    stream = await at.hear_and_attend("A", "0 A start\n3 A hangup")
+    await at.let_pass(ms(120))
+    (settled,) = [event for event in await at.history(stream) if isinstance(event, CallSettled)]
+    (registered,) = [event for event in await at.history(stream) if isinstance(event, EffectStarted)]
+    assert registered.at_ms <= settled.at_ms + LIMITS.record_wait_ms
+
+
+async def test_a_record_does_not_wait_for_as_long_as_was_asked_for_during_the_call() -> None:
+    told = Unavailable("busy", ambiguous=False, retry_after_ms=600_000)
+    at = reactor_rig(before=lambda effect, nth: told if way_of(effect) is Way.JSON else None)
+    stream = await at.hear_and_attend("A", "0 A start\n1 A dial 101\n3 A hangup")
+    await at.let_pass(ms(120))
+    history = await at.history(stream)
+    (settled,) = [event for event in history if isinstance(event, CallSettled)]
+    (registered,) = [event for event in history if isinstance(event, EffectStarted)]
+    assert registered.at_ms <= settled.at_ms + LIMITS.record_wait_ms
+
+
+async def test_a_card_that_has_waited_for_room_does_not_wait_for_the_directory_anew() -> None:
+    def queue(effect: Effect, nth: int) -> Exception | None:
+        at.now_ms += 1_200
+        return None
+
+    at = reactor_rig(door=queue)
+    at.settings.settings = settings_with(mapped=())
+    await at.hear_and_attend("A", "0 A dial 101")
+    assert at.gateway.asked[0] == FindEmployees(extensions=("101",), deadline_ms=ms(0) + LIMITS.contact_wait_ms)
+
+
+async def test_a_card_waits_for_the_directory_only_once_however_often_it_is_put_off() -> None:
+    def busy(effect: Effect, nth: int) -> Exception | None:
+        return Deferred("no room", retry_after_ms=400) if isinstance(effect, FindEmployees) else None
+
+    at = reactor_rig(door=busy)
+    at.settings.settings = settings_with(mapped=())
+    stream = await at.hear_and_attend("A", "0 A dial 101")
+    await at.let_pass(ms(9))
+    shown = [event for event in await at.history(stream) if event.type == "effect_done" and event.at_ms <= ms(1.5)]
+    assert shown, "by the extension alone"
+    assert at.gateway.model.rows[0].screens() == {"101": "shown"}
 
 
 async def test_while_calls_are_away_what_is_not_live_is_held_and_what_is_live_is_tried() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,12 +20,12 @@ from core.contact_plan import (
     record_deadline_ms,
     waited_for_contact,
 )
+from core.contact_state import CONTACT_AGAIN_MS, CONTACT_ATTEMPTS
 from core.decisions import Limits
 from core.effects import CreateContact, Effect, FindContact, RegisterCall
 from core.events import CallSettled
-from core.remote import CONTACT_AGAIN_MS, CONTACT_ATTEMPTS
 from core.settings import Settings
-from tests.scenario import NUMBER, call_of, done, failed, given, ms, refused, started
+from tests.scenario import NUMBER, call_of, deferred, done, failed, given, ms, refused, started
 from tests.settings import SETTINGS, employee_id, settings_with
 from tests.world import Fault
 
@@ -204,7 +205,7 @@ def test_a_record_that_could_not_be_sent_either_waits_for_its_contact_once_more_
     ("failed_at", "now", "waited"),
     [
         (None, 999, False),
-        (19.999, 999, False),  # before it was settled: nobody has tried since
+        (19.999, 999, False),  # before it was settled: nobody has tried since, and whoever might is not held back any more
         (20, 29.999, False),
         (20, 30, True),
         (25, 34.999, False),
@@ -212,8 +213,34 @@ def test_a_record_that_could_not_be_sent_either_waits_for_its_contact_once_more_
     ],
 )
 def test_a_record_waits_for_its_contact_from_when_it_was_tried(failed_at: float | None, now: float, waited: bool) -> None:
-    tried = () if failed_at is None else (failed(LOOK_UP, failed_at),)
-    assert waited_for_contact(call_of(ENDED, SETTLED, *tried), ms(now), LIMITS) is waited
+    if failed_at is None:
+        assert waited_for_contact(call_of(ENDED, SETTLED), ms(now), LIMITS) is waited
+        return
+    deadline_ms = ms(failed_at) + (LIMITS.record_wait_ms if failed_at >= 20 else LIMITS.contact_wait_ms)
+    for outcome in (failed, partial(deferred, until=failed_at + 1)):
+        tried = outcome(FindContact(number=NUMBER, deadline_ms=deadline_ms), failed_at)
+        assert waited_for_contact(call_of(ENDED, SETTLED, tried), ms(now), LIMITS) is waited
+
+
+def test_it_is_not_asked_for_anew_with_another_ten_seconds_each_time() -> None:
+    """While other calls find out whether the API is back, this one is told again and again that it is away for a little."""
+    call = call_of(ENDED, SETTLED)
+    for at in range(21, 30):
+        asked_for = FindContact(number=NUMBER, deadline_ms=record_deadline_ms(call, ms(at), LIMITS))
+        assert asked_for.deadline_ms == ms(31)
+        call = fold(call, (deferred(asked_for, at, until=at + 0.5),))
+    assert [waited_for_contact(call, ms(at), LIMITS) for at in (30.999, 31)] == [False, True]
+
+
+def test_a_record_is_not_held_by_what_was_answered_during_the_call() -> None:
+    """A Retry-After of ten minutes, told while the caller was in the menu."""
+    call = call_of(ENDED, failed(FindContact(number=NUMBER, deadline_ms=ms(9)), 5, retry=600), SETTLED)
+    assert [waited_for_contact(call, ms(at), LIMITS) for at in (29.999, 30, 604.999)] == [False, True, True]
+    assert record_deadline_ms(call, ms(21), LIMITS) == ms(30), "so that it is looked at then"
+    assert not waited_for_contact(call, ms(605), LIMITS), "it may be asked for again, and nobody has since it ended"
+    assert record_deadline_ms(call, ms(605), LIMITS) == ms(615)
+    on_the_phone_api = call_of(ENDED, failed(RegisterCall(external_id="x", number="n", incoming=True, start_ms=0), 5, retry=600))
+    assert not waited_for_contact(fold(on_the_phone_api, (SETTLED,)), ms(604), LIMITS), "nothing holds the look-up back"
 
 
 def test_it_does_not_wait_for_what_was_given_up() -> None:

@@ -286,7 +286,7 @@ def test_the_client_that_the_card_did_not_wait_for_is_created_at_the_end() -> No
 
 
 def test_a_record_waits_for_its_contact_only_so_often() -> None:
-    find = FindContact(number=NUMBER)
+    find = FindContact(number=NUMBER, deadline_ms=ms(25))
     tries = [failed(find, 15 + number, error="down", retry=1) for number in range(4)]
     settled = given(MISSED, settings=QUIET, contacts=KNOWN).at(14).world.streams["call/A"]
     history = [event for event in settled if not event.type.startswith("effect_")]

@@ -432,6 +432,17 @@ def test_a_directory_that_is_refused_leaves_the_extension_alone_to_do() -> None:
     assert [event.employee for event in scenario.row.events] == ["", ""]
 
 
+@pytest.mark.parametrize(("again_at", "until"), [(0.7, 1.5), (3.5, 5.0)])
+def test_a_card_waits_for_the_directory_as_long_as_was_said_first_after_the_last_ring(again_at: float, until: float) -> None:
+    """102 rings at 3 s."""
+    hurried = FindEmployees(extensions=("101",), deadline_ms=ms(1.5))
+    call = call_of("0 A dial 101\n3 A dial 102" if again_at > 3 else "0 A dial 101", deferred(hurried, 0.5, until=0.7))
+    planned = look(call, again_at, settings=settings_with(mapped=()))
+    assert planned.step is not None
+    assert isinstance(planned.step.effect, FindEmployees)
+    assert planned.step.effect.deadline_ms == ms(until)
+
+
 # -- parked, and asked again ----------------------------------------------------------------------------------------
 
 BARE = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))

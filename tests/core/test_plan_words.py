@@ -142,7 +142,7 @@ def test_of_a_click_only_the_telephone_of_whoever_clicked_is_no_call_yet() -> No
 
 
 def test_a_record_that_did_not_wait_for_its_contact_says_so_and_who_it_is_attributed_to() -> None:
-    tried = failed(FindContact(number=NUMBER), 37, error="down", retry=1)
+    tried = failed(FindContact(number=NUMBER, deadline_ms=ms(47)), 37, error="down", retry=1)
     planned = look(call_of(ANSWERED, SETTLED, tried), 60)
     assert step_of(planned) == "register ext=101 end=35.0"
     assert said(planned) == {

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from core.attempts import UNHURRIED_GUARD_MS
+from core.contact_state import CONTACT_ATTEMPTS, Contact
 from core.effects import (
     CardAction,
     CardEvent,
@@ -23,10 +24,7 @@ from core.effects import (
 )
 from core.events import AnyOutcome, EffectDeferred, EffectDone, EffectFailed, EffectRefused, EffectStarted, Exchange
 from core.remote import (
-    CONTACT_AGAIN_MS,
-    CONTACT_ATTEMPTS,
     Card,
-    Contact,
     Remote,
     Written,
     apply_outcome,
@@ -309,33 +307,6 @@ def test_a_customer_is_found_not_found_or_created() -> None:
     assert (created.contact.id, created.contact.searched, created.attempt) == ("new", True, None)
 
 
-@pytest.mark.parametrize("effect", [FIND, CREATE])
-def test_at_the_deadline_the_card_gives_the_contact_up_and_nothing_is_held_back(effect: Effect) -> None:
-    before = after(started(CREATE, 1), failed(effect, 1.4, retry=9))
-    assert before.contact.gave_up == ""
-    assert before.retry_ms == ms(10.4)
-    late = after(started(CREATE, 1), failed(effect, 1.5, error="slow", retry=9))
-    assert (late.contact.gave_up, late.contact.exhausted) == ("slow", "")
-    assert (late.attempt, late.failures, late.retry_ms) == (None, 0, None)
-    assert after(failed(effect, 1.5, error="")).contact.gave_up == "deadline"
-
-
-@pytest.mark.parametrize("effect", [FIND_FOR_THE_RECORD, CREATE_FOR_THE_RECORD])
-def test_the_record_waits_for_the_contact_only_so_often(effect: Effect) -> None:
-    assert CONTACT_ATTEMPTS == 4
-    tries = [failed(effect, number, error="down", retry=1) for number in range(1, CONTACT_ATTEMPTS + 1)]
-    waiting = after(*tries[:-1])
-    assert (waiting.contact.exhausted, waiting.failures) == ("", CONTACT_ATTEMPTS - 1)
-    assert waiting.retry_ms == ms(CONTACT_ATTEMPTS)
-    tired = after(*tries)
-    assert (tired.contact.exhausted, tired.failures, tired.retry_ms, tired.attempt) == ("down", 0, None, None)
-
-
-def test_a_registered_call_goes_on_asking_for_its_contact() -> None:
-    remote = after(*[failed(FIND_FOR_THE_RECORD, number) for number in range(1, 9)], remote=REGISTERED)
-    assert (remote.contact.exhausted, remote.failures) == ("", 8)
-
-
 def test_a_contact_that_is_refused_is_given_up_with_the_reason() -> None:
     remote = after(refused(FIND, 1, error="no right"))
     assert remote.contact.gave_up == "no right"
@@ -370,24 +341,6 @@ def test_without_a_directory_the_extension_alone_must_do(outcome: EffectFailed |
 def test_an_order_or_a_task_which_needs_the_employee_asks_again() -> None:
     remote = after(failed(FindEmployees(extensions=("101",)), 2, retry=60))
     assert (remote.employees, remote.failures, remote.retry_ms) == ((), 1, ms(62))
-
-
-@pytest.mark.parametrize("outcome", [failed(REGISTER, 9), deferred(REGISTER, 9, 12)])
-def test_a_contact_that_failed_is_tried_once_more_where_the_call_could_not_be_registered_either(outcome: AnyOutcome) -> None:
-    tired = after(*[failed(FIND_FOR_THE_RECORD, at) for at in range(1, CONTACT_ATTEMPTS + 1)], started(REGISTER, 8.9))
-    again = after(outcome, remote=tired).contact
-    assert (again.exhausted, again.failed_ms, again.again_ms) == ("", None, ms(9))
-    found = after(done(FIND_FOR_THE_RECORD, 1, contact="c"), started(REGISTER, 8.9), outcome).contact
-    assert found.again_ms is None, "whoever was found needs no look-up"
-    untried = after(started(REGISTER, 8.9), outcome).contact
-    assert untried.again_ms is None, "nothing was given up"
-
-
-def test_a_long_outage_is_told_of_the_contact_now_and_then() -> None:
-    tired = after(*[failed(FIND_FOR_THE_RECORD, at) for at in range(1, CONTACT_ATTEMPTS + 1)], deferred(REGISTER, 9, 12))
-    later = 9 + CONTACT_AGAIN_MS / 1_000
-    assert after(deferred(REGISTER, later - 1, later), remote=tired).contact == tired.contact
-    assert after(deferred(REGISTER, later, later + 9), remote=tired).contact.again_ms == ms(later)
 
 
 # -- refusals -------------------------------------------------------------------------------------------------------

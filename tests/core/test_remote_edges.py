@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from core.attempts import UNHURRIED_GUARD_MS, Attempt
+from core.contact_state import CONTACT_ATTEMPTS, Contact
 from core.effects import CreateOrder, FindEmployees, InspectCall, RegisterCall, UpdateCall
 from core.events import EffectRefused, Exchange
-from core.remote import CONTACT_ATTEMPTS, Card, Contact, Written, is_account_wide
+from core.remote import Card, Written, is_account_wide
 from tests.core.test_remote import (
     CREATE_FOR_THE_RECORD,
     FIND,
@@ -63,18 +64,6 @@ def test_whatever_gave_no_reason_has_one() -> None:
     nameless: dict[str, Any] = {"101": {}}
     assert after(done(FindEmployees(extensions=("101",), deadline_ms=9), 1, employees=nameless)).employees == (("101", ""),)
     assert after(done(FindEmployees(extensions=("101",)), 1, employees=nameless)).employees == (("101", None),)
-
-
-def test_when_the_contact_failed_last_is_known_however_it_did() -> None:
-    tries = [failed(FIND_FOR_THE_RECORD, at) for at in range(1, CONTACT_ATTEMPTS + 1)]
-    for count in range(1, CONTACT_ATTEMPTS + 1):
-        assert after(*tries[:count]).contact.failed_ms == ms(count)
-    assert after(started(CREATE_FOR_THE_RECORD, 1), failed(CREATE_FOR_THE_RECORD, 7)).contact.failed_ms == ms(7)
-
-
-def test_a_card_that_gave_its_contact_up_leaves_no_failure_behind() -> None:
-    given_up = after(failed(FIND, 1), deferred(FIND, 1.2, until=1.5))
-    assert (given_up.failures, given_up.retry_ms, given_up.contact.failed_ms) == (0, None, ms(1.2))
 
 
 @pytest.mark.parametrize(
