@@ -26,6 +26,7 @@ import msgspec
 
 from adapters.counted import counted
 from adapters.postgres.database import TRANSACTION_S, limit_transaction, load_sql
+from adapters.postgres.rebuild import ONE_AT_A_TIME
 
 COLUMNS: Final = ("enterprise", "stream", "version", "position", "id", "type", "schema", "data", "recorded_ms", "mark")
 FORMAT: Final = 1
@@ -35,9 +36,11 @@ WORK_S: Final = 24 * 3_600.0
 LOCKED_S: Final = 60.0
 """The log stands still no longer than that, even if this program is stopped in the middle (Ctrl-Z is enough)."""
 
-TRIES: Final = 12
-"""Attempts to lock the log for the moment in which nobody may read it. Each waits ``LOCK_S`` at most; readers are usually done
-long before."""
+READERS_S: Final = 0.2
+APART_S: Final = 5.0
+TRIES: Final = 60
+"""Attempts to lock the log for the moment in which nobody may read it, so many seconds apart: a backup reads it for minutes. Each
+waits ``READERS_S`` at most for whoever reads, because everybody else waits behind it."""
 
 PIECE: Final = 1024 * 1024
 _FOREVER: Final = 2**62
@@ -155,6 +158,17 @@ async def drop(connection: Any, month: Month, now_ms: int) -> int:
     """
     if why := await hindrances(connection, month, now_ms):
         raise NotArchived(f"{month.month} stays: {'; '.join(why)}")
+    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ONE_AT_A_TIME):
+        raise NotArchived(f"{month.month} stays: the read models are being rebuilt from it; try again when that is done")
+    try:
+        return await _drop(connection, month)
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", ONE_AT_A_TIME)
+
+
+async def _drop(connection: Any, month: Month) -> int:
+    await _clear_journal(connection, await connection.fetchval("SELECT begins FROM log_head"))  # of one that was stopped half-way
     await _forget(connection, month)
     head = await connection.fetchval("SELECT last_position FROM log_end()")
     await connection.execute("DROP TABLE IF EXISTS staying")
@@ -167,6 +181,7 @@ async def drop(connection: Any, month: Month, now_ms: int) -> int:
                 # Everybody waits from here on: no whole month may be gone through, whatever the planner thinks of a new table.
                 await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
                 await connection.execute("SELECT FROM log_head FOR UPDATE")
+                await connection.execute(f"SET LOCAL lock_timeout = {int(READERS_S * 1000)}")
                 if await connection.fetchval(_LEFT, month.till_ms):
                     raise NotArchived(f"{month.month} stays: a call of it has work again; try again later")
                 await connection.execute(_STAYING_SINCE, head, month.till_ms)
@@ -185,9 +200,14 @@ async def drop(connection: Any, month: Month, now_ms: int) -> int:
         except asyncpg.LockNotAvailableError:
             if attempt == TRIES - 1:
                 raise NotArchived(f"{month.month} stays: somebody reads the log without an end; try again later") from None
-    while (await connection.execute(_JOURNAL, end or 0)) != "DELETE 0":
-        pass
+            await asyncio.sleep(APART_S)
+    await _clear_journal(connection, end or 0)
     return int(count)
+
+
+async def _clear_journal(connection: Any, upto: int) -> None:
+    while (await connection.execute(_JOURNAL, upto)) != "DELETE 0":
+        pass
 
 
 async def _forget(connection: Any, month: Month) -> None:

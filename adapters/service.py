@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
 import structlog
 
 from adapters import access, audit
@@ -71,6 +72,9 @@ MAX_CONNECTIONS: Final = 8
 SETTINGS_CONNECTIONS: Final = LOOKS_AT_ONCE + 1
 """Their own: a signal that is to be acknowledged asks for the settings, and must not queue behind those who attend to calls. One is
 left for confirming what is in use."""
+
+MONTH_LOCK_MS: Final = 200
+"""How long the log is held for making a month's table: appends wait behind it."""
 
 log = structlog.get_logger("service")
 
@@ -215,6 +219,17 @@ class Service:
                 log.warning("sealing_waits_for_database", reason=type(error).__name__)
             await asyncio.sleep(SEAL_EVERY_S)
 
+    async def _make_months(self) -> None:
+        """This month's table and the next's, a month ahead. Whoever reads the whole log just then (a backup) is not waited for:
+        every append would wait behind us."""
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                await connection.execute("SELECT set_config('lock_timeout', $1, true)", f"{MONTH_LOCK_MS}ms")
+                for month in await connection.fetch(_MAKE_MONTHS):
+                    log.info("month_made", month=month["month"])
+        except asyncpg.LockNotAvailableError:
+            log.info("month_waits_for_readers")
+
     async def _prune(self) -> None:
         """Forget what nobody needs any more, make the next month of the log, and let a lower maximum reach the calls that are open.
 
@@ -222,8 +237,7 @@ class Service:
         """
         while True:
             try:
-                for month in await self.pool.fetch(_MAKE_MONTHS):
-                    log.info("month_made", month=month["month"])
+                await self._make_months()
                 await self.pool.execute(_DUE_SOONER, self.options.limits.call_max_ms, self.options.now_ms())
                 await self.switchboard.prune()
                 await self.pool.execute(_PRUNE_REJECTED, REJECTED_DAYS, REJECTED_ROWS)

@@ -268,7 +268,7 @@ class SettingsStore:
         if inline:
             return settings, account
         now = await self.current(enterprise)
-        return settings, now.account if now is not None else account
+        return settings, now.account if now is not None and now.config else account
 
     async def at_revision(self, enterprise: str, revision: int) -> Settings:
         """The settings of one revision; switched off where the revision is not known."""

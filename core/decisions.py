@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from core import talk
+from core import self_test, talk
 from core.call import Call
 from core.conclusions import PART_TO_HANGUP_MS
 from core.events import CallOverdue, CallSettled, CallWrittenOff, HangupObserved, TimeFact
@@ -181,4 +181,5 @@ def _settle_due_ms(call: Call, limits: Limits) -> int:
 
 
 def _expiry_ms(call: Call, limits: Limits) -> int:
-    return (call.first_heard_ms or 0) + limits.call_max_ms
+    longest_ms = min(limits.call_max_ms, self_test.MAX_MS) if self_test.is_test(call.id) else limits.call_max_ms
+    return (call.first_heard_ms or 0) + longest_ms

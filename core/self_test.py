@@ -12,6 +12,9 @@ PREFIX: Final = "selftest-"
 NUMBER: Final = "+70000000000"
 """Nobody's: the test must not be linked to a customer."""
 
+MAX_MS: Final = 90_000
+"""It is over by then: one whose service ended before it hung up is not left on a screen."""
+
 COMMENT: Final = "Проверочный звонок из настроек интеграции. Это не настоящий звонок."
 
 

@@ -275,8 +275,7 @@ class Desk:
         mark = mark_of(account)
         roster = self.memory.roster(mark)
         if roster is None and (kept := await self.table.find_roster(mark)) is not None:
-            self.memory.take_roster(account.enterprise, mark, kept)
-            roster = kept
+            roster = kept if self.memory.take_roster(account.enterprise, mark, kept) else None
         if not account.phone_key or (roster is not None and now_ms - roster.asked_ms <= ROSTER_FRESH_MS):
             return roster
         if roster is not None and now_ms - roster.asked_ms <= ROSTER_AGED_MS:

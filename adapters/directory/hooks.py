@@ -19,11 +19,11 @@ import structlog
 
 from adapters.directory.lookups import Lookups
 from adapters.directory.memory import Memory
-from adapters.directory.table import Table
+from adapters.directory.table import MAX_CHANGES_READ, WRITE_S, Table
 from adapters.postgres.database import DATABASE_ERRORS, explain, in_time, load_sql, still_wanted
 from adapters.settings_store import SettingsStore
 from core.errors import StoreUnavailable
-from core.hooks import told
+from core.hooks import Changed, told
 
 log = structlog.get_logger("hooks")
 
@@ -39,6 +39,8 @@ MAX_REQUEST_CHARS: Final = 64
 FOLLOW_S: Final = 1.0
 """How soon this instance hears what another one was told."""
 MAX_SEEN: Final = 5_000
+MAX_UNRECORDED: Final = 1_000
+"""Deliveries that wait for the database."""
 
 _BY_SECRET: Final = load_sql("hooks_by_secret")
 
@@ -67,6 +69,8 @@ class Hooks:
         self._known: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._looking = 0
+        self._followed_s = asyncio.get_running_loop().time()
+        self._unrecorded: dict[tuple[str, str], tuple[Changed, int]] = {}
         self.taken: Counter[str] = Counter()
 
     async def by_secret(self, shown: str) -> str | None:
@@ -107,7 +111,13 @@ class Hooks:
         self._memory.changed(enterprise, changed, at_ms)
         name = request[:MAX_REQUEST_CHARS] if request.isascii() and request.isprintable() else ""
         name = name or hashlib.blake2b(orjson.dumps(body), digest_size=16).hexdigest()
-        if not await self._in_time(self._table.record_change(enterprise, name, changed, at_ms)):
+        try:
+            recorded = await self._in_time(self._table.record_change(enterprise, name, changed, at_ms))
+        except StoreUnavailable:
+            if len(self._unrecorded) < MAX_UNRECORDED:  # MoySklad does not send it for long, and the others must hear of it
+                self._unrecorded.setdefault((enterprise, name), (changed, at_ms))
+            raise
+        if not recorded:
             self.taken["repeated"] += 1
             return "repeated"
         self.taken["taken"] += 1
@@ -121,17 +131,28 @@ class Hooks:
         """Follow what others are told."""
         while True:
             await asyncio.sleep(FOLLOW_S)
-            if not self._others():
-                continue
             try:
-                await self.follow()
+                await self.record_the_rest()
+                if self._others():
+                    await self.follow()
+                else:
+                    self._followed_s = asyncio.get_running_loop().time()
             except DATABASE_ERRORS as error:
                 still_wanted(error)
                 log.warning("changes_not_heard", reason=explain(error))
 
+    async def record_the_rest(self) -> None:
+        """What could not be recorded when it was told. Raises database errors."""
+        for (enterprise, name), (changed, at_ms) in list(self._unrecorded.items()):
+            await in_time(self._table.record_change(enterprise, name, changed, at_ms), WRITE_S)
+            self._unrecorded.pop((enterprise, name), None)
+
     async def follow(self) -> None:
-        """Hear what was told since. Raises database errors."""
-        for change in await self._table.changes(self._seen):
+        """Hear what others were told since it was last heard, however long that is ago. Raises database errors."""
+        now_s = asyncio.get_running_loop().time()
+        changes = await self._table.changes(self._seen, now_s - self._followed_s)
+        self._followed_s = now_s - (changes[-1].age_s if len(changes) == MAX_CHANGES_READ else 0.0)
+        for change in changes:
             self._seen[change.id] = None
             self._memory.changed(change.enterprise, change.changed, change.at_ms)
         while len(self._seen) > MAX_SEEN:

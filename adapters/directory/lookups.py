@@ -170,8 +170,8 @@ class Lookups:
             employees = await self._phone.employees(account.phone_key, trail)
             roster = Roster(asked_ms=asked_ms, extensions=tuple((each.id, each.extension) for each in employees))
             mark = mark_of(account)
-            self._memory.take_roster(account.enterprise, mark, roster)
-            self._roster_learned(account.enterprise, mark, roster)
+            if self._memory.take_roster(account.enterprise, mark, roster):
+                self._roster_learned(account.enterprise, mark, roster)
             return None, ()
 
         return await self._asking(account, urgency, ask)

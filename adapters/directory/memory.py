@@ -26,6 +26,9 @@ MAX_CHANGES: Final = 20_000
 """Customers that changed lately. They are remembered so that an answer that was already under way is not taken for newer than
 the change."""
 
+STAFF: Final = ":staff"
+"""Stands, among the changes, for "who has which extension may have changed"."""
+
 BLANK: Final = ":blank"
 """Stands, among the ids a number depends on, for "a customer who is entered now may get this number": see :func:`is_blank`."""
 
@@ -136,7 +139,8 @@ class Memory:
 
     def changed(self, enterprise: str, what: Changed, at_ms: int) -> None:
         """MoySklad told of changes: what they concern is doubted from now on."""
-        for name in (*what.contacts, *what.persons, *what.employees, *((BLANK,) if what.phones else ())):
+        whatever = (*((BLANK,) if what.phones else ()), *((STAFF,) if what.staff else ()))
+        for name in (*what.contacts, *what.persons, *what.employees, *whatever):
             self._changes[enterprise, name] = at_ms
             self._changes.move_to_end((enterprise, name))
             for key in self._index.get((enterprise, name), ()):
@@ -155,14 +159,16 @@ class Memory:
         found = self._rosters.get(mark)
         return found[1] if found is not None else None
 
-    def take_roster(self, enterprise: str, mark: Mark, roster: Roster) -> None:
-        """Remember it, unless a newer one is known."""
-        before = self.roster(mark)
-        if before is None or roster.asked_ms >= before.asked_ms:
-            self._rosters[mark] = (enterprise, roster)
-            self._rosters.move_to_end(mark)
-            while len(self._rosters) > MAX_ROSTERS:
-                self._rosters.popitem(last=False)
+    def take_roster(self, enterprise: str, mark: Mark, roster: Roster) -> bool:
+        """Remember it, unless a newer one is known or it changed since it was asked for. Whether it is remembered."""
+        before, changed_ms = self.roster(mark), self._changes.get((enterprise, STAFF))
+        if (before is not None and roster.asked_ms < before.asked_ms) or (changed_ms is not None and roster.asked_ms < changed_ms):
+            return False
+        self._rosters[mark] = (enterprise, roster)
+        self._rosters.move_to_end(mark)
+        while len(self._rosters) > MAX_ROSTERS:
+            self._rosters.popitem(last=False)
+        return True
 
     # -- inside ----------------------------------------------------------------------------------------------
 

@@ -56,12 +56,13 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One delivery of a webhook, as any instance recorded it."""
+    """One delivery of a webhook, as any instance recorded it, so many seconds ago."""
 
     id: int
     enterprise: str
     at_ms: int
     changed: Changed
+    age_s: float
 
 
 class Table:
@@ -132,11 +133,18 @@ class Table:
                 await connection.execute("DELETE FROM directory_rosters WHERE enterprise = $1", enterprise)
         return True
 
-    async def changes(self, seen: Iterable[int]) -> list[Change]:
-        """Deliveries of the last half minute that are not among ``seen``. Raises database errors."""
-        rows = await in_time(self._pool.fetch(_CHANGES, LOOK_BACK_S, list(seen), MAX_CHANGES_READ), WRITE_S)
+    async def changes(self, seen: Iterable[int], since_s: float) -> list[Change]:
+        """Deliveries since so long ago, and of half a minute before that, which are not among ``seen``; the oldest first, and no
+        more than ``MAX_CHANGES_READ``. Raises database errors."""
+        rows = await in_time(self._pool.fetch(_CHANGES, LOOK_BACK_S + since_s, list(seen), MAX_CHANGES_READ), WRITE_S)
         return [
-            Change(id=row["id"], enterprise=row["enterprise"], at_ms=row["at_ms"], changed=msgspec.convert(row["changed"], Changed))
+            Change(
+                id=row["id"],
+                enterprise=row["enterprise"],
+                at_ms=row["at_ms"],
+                changed=msgspec.convert(row["changed"], Changed),
+                age_s=row["age_s"],
+            )
             for row in rows
         ]
 

@@ -16,6 +16,7 @@ from adapters.archive import NotArchived, beginning_ms, drop, export, hindrances
 from adapters.archive_command import _archived
 from adapters.postgres.database import connect
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.rebuild import ONE_AT_A_TIME
 from core.errors import StoreUnavailable
 from core.ports import StreamId
 from tests.adapters.postgres.support import waiting_for_locks
@@ -246,6 +247,48 @@ async def test_a_log_that_would_stand_still_for_too_long_goes_on_and_that_is_sai
         await _archived(connection, january.till_ms, None, now_ms())
     await other.close()
     assert (await pg_store.append(append(OLD, "late"))).position
+
+
+async def test_whoever_reads_the_log_for_long_keeps_the_month_and_nobody_waits_for_him(
+    connection: Any, pg_store: PostgresEventStore, pg_pool: asyncpg.Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup beside it: each try holds the log for a moment only, and there is time in between."""
+    monkeypatch.setattr(archive, "APART_S", 0.1)
+    monkeypatch.setattr(archive, "TRIES", 3)
+    january = await the(connection, JANUARY)
+    other = await connect(database_url)
+    await other.execute(f"BEGIN; LOCK TABLE events, {january.table} IN ACCESS SHARE MODE")
+    dropping = asyncio.ensure_future(drop(connection, january, now_ms()))
+    await waiting_for_locks(pg_pool, 1)
+    assert await asyncio.wait_for(pg_store.append(append(OLD, "late")), archive.READERS_S + 2)
+    with pytest.raises(NotArchived, match="somebody reads the log without an end"):
+        await dropping
+    await other.close()
+    assert await drop(connection, january, now_ms()) == 3
+    assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+
+
+async def test_a_month_does_not_go_while_read_models_are_rebuilt_from_it(connection: Any, database_url: str) -> None:
+    january = await the(connection, JANUARY)
+    other = await connect(database_url)
+    await other.execute("SELECT pg_advisory_lock($1)", ONE_AT_A_TIME)
+    with pytest.raises(NotArchived, match="read models are being rebuilt"):
+        await drop(connection, january, now_ms())
+    await other.close()
+    assert await drop(connection, january, now_ms())
+
+
+async def test_lines_that_a_stopped_one_left_in_the_journal_go_with_the_next(connection: Any, pg_pool: asyncpg.Pool) -> None:
+    await drop(connection, await the(connection, JANUARY), now_ms())
+    await pg_pool.execute(
+        "INSERT INTO public.integration_logs (enterprise_number, integration_type, event_type, status, ms_position)"
+        " VALUES ('0367', 'ms', 'x', 'ok', 3), ('0367', 'ms', 'x', 'ok', 6), ('0367', 'uon', 'x', 'ok', NULL)"
+    )
+    with pytest.raises(NotArchived):
+        await drop(connection, await the(connection, FEBRUARY), ms(date(2026, 2, 2)))
+    assert await pg_pool.fetchval("SELECT count(*) FROM public.integration_logs") == 3, "whoever looks only, takes nothing away"
+    await drop(connection, await the(connection, FEBRUARY), now_ms())
+    assert await pg_pool.fetchval("SELECT array_agg(ms_position ORDER BY id) FROM public.integration_logs") == [6, None]
 
 
 async def test_many_streams_at_once_are_read_from_their_months(connection: Any, pg_store: PostgresEventStore) -> None:

@@ -260,7 +260,7 @@ async def test_a_card_waits_for_the_directory_only_once_however_often_it_is_put_
     at.settings.settings = settings_with(mapped=())
     stream = await at.hear_and_attend("A", "0 A dial 101")
     await at.let_pass(ms(9))
-    shown = [event for event in await at.history(stream) if event.type == "effect_done" and event.at_ms <= ms(1.5)]
+    shown = [event for event in await at.history(stream) if isinstance(event, EffectDone) and event.at_ms <= ms(1.5)]
     assert shown, "by the extension alone"
     assert at.gateway.model.rows[0].screens() == {"101": "shown"}
 

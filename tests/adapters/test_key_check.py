@@ -52,7 +52,7 @@ async def test_a_new_key_counts_where_nobody_else_lives(pg_pool: asyncpg.Pool, d
             await agree_on_key(connection, Vault([OLD]))
 
 
-@pytest.mark.parametrize("whose_counts", [OLD, NEW])
+@pytest.mark.parametrize("whose_counts", [OLD, NEW], ids=["old", "new"])
 async def test_of_two_that_start_at_the_same_moment_one_is_told_once_both_have_joined(
     pg_pool: asyncpg.Pool, database_url: str, whose_counts: bytes
 ) -> None:

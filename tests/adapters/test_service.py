@@ -9,12 +9,14 @@ from dataclasses import replace
 
 import asyncpg
 
-from adapters.service import MAX_CONNECTIONS, YOUNG, calm_the_collector
+from adapters.postgres.database import connect
+from adapters.service import MAX_CONNECTIONS, MONTH_LOCK_MS, YOUNG, calm_the_collector
 from bench.by_hand import Clock
 from core.decisions import Limits
 from core.ports import StreamId
 from core.signals import Wire
 from tests.adapters.http.support import dial
+from tests.adapters.postgres.support import waiting_for_locks
 from tests.corpus import CARDS, calm, fault, send
 from tests.playback import recording
 from tests.rig import ENTERPRISE, Rig, running, service_beside
@@ -97,6 +99,41 @@ async def test_a_lower_maximum_reaches_calls_that_are_open(database_url: str) ->
         await _one_round(rig.service)
         await rig.wait(1_000)
         assert "call_overdue" in await _types(rig)
+
+
+async def test_a_month_that_somebody_reads_for_long_is_made_later_and_nobody_waits(database_url: str) -> None:
+    async with running(database_url) as rig:
+        pool = rig.service.pool
+        (next_,) = [row["month"] for row in await pool.fetch("SELECT month FROM events_months ORDER BY month DESC LIMIT 1")]
+        await pool.execute(f"DROP TABLE events_{next_.replace('-', '_')}")
+        await pool.execute("DELETE FROM events_months WHERE month = $1", next_)
+        reader = await connect(database_url)
+        await reader.execute("BEGIN; LOCK TABLE events_rest IN ACCESS SHARE MODE")  # as a backup does
+        making = asyncio.ensure_future(rig.service._make_months())
+        await waiting_for_locks(pool, 1)
+        async with asyncio.timeout(MONTH_LOCK_MS / 1_000 + 2):
+            assert (await rig.service.ingest.take(Wire.INCOMING_CALL, dial("1.1"))).status == "success"
+            await making
+        assert await pool.fetchval("SELECT count(*) FROM events_months WHERE month = $1", next_) == 0
+        await reader.close()
+        await rig.service._make_months()
+        assert await pool.fetchval("SELECT count(*) FROM events_months WHERE month = $1", next_) == 1
+
+
+async def test_a_card_goes_when_the_integration_is_deleted_while_a_telephone_rings(database_url: str) -> None:
+    lines = recording("inbound_answered")
+    ring = next(number for number, line in enumerate(lines) if line.event == "dial") + 1
+    async with running(database_url, config=CARDS) as rig:
+        rig.clock.now_ms = lines[0].at_ms - 1_000
+        await send(rig, lines[:ring])
+        await calm(rig)
+        (row,) = await rig.rows()
+        assert row["open_cards"]
+        assert await rig.service.settings.delete(ENTERPRISE, by="admin")
+        await send(rig, lines[ring:])
+        await rig.wait(60_000)
+        (row,) = await rig.rows()
+        assert (row["open_cards"], bool(row["end_time"])) == ([], True)
 
 
 async def _types(rig: Rig) -> list[str]:

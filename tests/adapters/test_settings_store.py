@@ -375,6 +375,17 @@ async def test_a_change_by_sql_orders_a_retry_once(store: SettingsStore, pg_pool
     assert made[:4] == (ENTERPRISE, "", "outside", "the settings were changed (revision 2)")
 
 
+async def test_a_call_that_began_before_its_settings_were_deleted_is_ended_with_the_key_it_began_with(store: SettingsStore) -> None:
+    """Its card stands on a screen."""
+    began = await store.save(ENTERPRISE, UPDATE, by="a", reason="r")
+    assert await store.delete(ENTERPRISE, by="b")
+    settings, account = await store.for_call(ENTERPRISE, began.revision)
+    assert settings.enabled
+    assert (account.phone_key, account.api_token) == (PHONE_KEY, API_TOKEN)
+    await store.save(ENTERPRISE, {**UPDATE, "api_token": "fictional-new-token"}, by="c", reason="back again")
+    assert (await store.for_call(ENTERPRISE, began.revision))[1].api_token == "fictional-new-token"
+
+
 async def test_deleted_settings_and_those_of_a_single_call_order_no_retry(store: SettingsStore, pg_pool: asyncpg.Pool) -> None:
     await store.save(ENTERPRISE, UPDATE, by="a", reason="r")
     await store.inline(ENTERPRISE, {**UPDATE, "api_token": "fictional-inline-5e6f"})

@@ -11,6 +11,7 @@ from core.conclusions import PART_TO_HANGUP_MS
 from core.decisions import ARRIVAL_LAGS_MS, ENDS_ALONE, PARTED_BEFORE_MS, Limits, complete, decide, hold_ends_ms, next_deadline
 from core.events import CallOverdue, CallSettled, CallWrittenOff, ConsultationObserved, TimeFact
 from core.lifecycle import Phase
+from core.self_test import MAX_MS
 from tests.scenario import call_of, events, ms, seconds
 
 LIMITS = Limits()
@@ -225,6 +226,13 @@ def test_a_call_without_a_hangup_runs_over_its_maximum(table: str) -> None:
 def test_the_maximum_counts_from_the_first_hearing() -> None:
     assert decided(call_of("3 A start\n100 A dial 101"), 7_202.9) == []
     assert decided(call_of("3 A start\n100 A dial 101"), 7_203) == [CallOverdue]
+
+
+def test_a_test_call_whose_service_did_not_hang_up_is_over_sooner() -> None:
+    trial = call_of("0 selftest-1 dial 101", id="selftest-1")
+    over = MAX_MS / 1_000
+    assert (decided(trial, over - 0.001), decided(trial, over)) == ([], [CallOverdue])
+    assert decide(trial, ms(60), replace(LIMITS, call_max_ms=60_000)) == (CallOverdue(at_ms=ms(60)),)
 
 
 def test_an_overdue_call_is_written_off_after_the_long_grace() -> None:

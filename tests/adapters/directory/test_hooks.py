@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from adapters.directory import hooks as hooks_module
+from adapters.directory import table as table_module
 from adapters.directory.desk import Where
 from adapters.directory.hooks import Hooks
 from core.contacts import Trust
@@ -139,6 +141,62 @@ async def test_a_database_that_hangs_is_said_in_time_and_this_instance_has_heard
     assert (await desk_of(rig).who("customer-name", ENTERPRISE, KNOWN)).trust is Trust.DOUBTED
     assert await name(rig, KNOWN) == (KNOWN_NAME, Where.MOYSKLAD)
     assert hooks.taken["unavailable"] == 2
+
+
+async def test_what_others_were_told_while_this_one_had_no_database_is_heard_afterwards(rig: Rig) -> None:
+    """It hears half a minute back, and the time since it last heard anything."""
+    hooks = rig.service.directory.hooks
+    await hooks.follow()
+    await rig.service.pool.execute(
+        "INSERT INTO directory_changes (enterprise, request, at_ms, changed, at)"
+        " VALUES ($1, 'r1', $2, $3, clock_timestamp() - interval '300 s')",
+        ENTERPRISE, rig.clock.now_ms, {"contacts": ["c1"]},
+    )  # fmt: skip
+    memory = rig.service.directory.memory
+    await hooks.follow()
+    assert (ENTERPRISE, "c1") not in memory._changes
+    hooks._followed_s -= 280
+    await hooks.follow()
+    assert memory._changes[ENTERPRISE, "c1"] == rig.clock.now_ms
+
+
+async def test_more_than_is_read_at_once_is_heard_page_by_page(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (hooks_module, table_module):
+        monkeypatch.setattr(module, "MAX_CHANGES_READ", 2)
+    monkeypatch.setattr(hooks_module, "MAX_SEEN", 2)
+    await rig.service.pool.execute(
+        "INSERT INTO directory_changes (enterprise, request, at_ms, changed, at)"
+        " SELECT $1, 'r' || n, n, jsonb_build_object('contacts', jsonb_build_array('c' || n)),"
+        " clock_timestamp() - make_interval(secs => 1000 - 100 * n) FROM generate_series(1, 9) AS n",
+        ENTERPRISE,
+    )
+    hooks = rig.service.directory.hooks
+    hooks._followed_s -= 2_000
+    for _ in range(6):
+        await hooks.follow()
+    assert {name for _, name in rig.service.directory.memory._changes} >= {f"c{number}" for number in range(1, 10)}
+
+
+async def test_what_could_not_be_recorded_is_recorded_when_the_database_is_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MoySklad sends a delivery four times, within seconds; the other instances must hear of it all the same."""
+    hooks, table = rig.service.directory.hooks, rig.service.directory.table
+    found = delivery("counterparty", str(uuid4()), "UPDATE", "name")
+
+    async def away(*_: object) -> bool:
+        raise OSError("gone")
+
+    monkeypatch.setattr(hooks_module, "MAX_UNRECORDED", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(table, "record_change", away)
+        for request in ("r1", "r1", "r2"):
+            with pytest.raises(StoreUnavailable):
+                await hooks.take(ENTERPRISE, request, found)
+        with pytest.raises(OSError, match="gone"):
+            await hooks.record_the_rest()
+    for _ in range(2):
+        await hooks.record_the_rest()
+    assert [row["request"] for row in await rig.service.pool.fetch("SELECT request FROM directory_changes")] == ["r1"]
+    assert await hooks.take(ENTERPRISE, "r1", found) == "repeated"
 
 
 async def test_whose_address_it_is(rig: Rig) -> None:

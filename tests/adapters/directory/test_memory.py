@@ -162,3 +162,10 @@ def test_extensions_by_account(memory: Memory) -> None:
     assert memory.roster(MARK) is not None
     memory.changed("0367", Changed(staff=True), 3)
     assert memory.roster(MARK) is None
+
+
+def test_extensions_that_were_asked_for_before_they_changed_are_not_kept(memory: Memory) -> None:
+    memory.changed("0367", Changed(staff=True), 3)
+    assert not memory.take_roster("0367", MARK, Roster(asked_ms=2))
+    assert memory.roster(MARK) is None
+    assert memory.take_roster("0367", MARK, Roster(asked_ms=3))

@@ -87,9 +87,17 @@ async def test_a_delivery_counts_once_and_every_instance_hears_of_it(table: Tabl
     assert await table.record_change("0367", "r1", changed, NOW)
     assert not await table.record_change("0367", "r1", changed, NOW)
     assert await table.record_change("0999", "r1", changed, NOW)
-    heard = await table.changes(())
+    heard = await table.changes((), 0.0)
     assert [(each.enterprise, each.changed) for each in heard] == [("0367", changed), ("0999", changed)]
-    assert await table.changes([each.id for each in heard]) == []
+    assert await table.changes([each.id for each in heard], 0.0) == []
+
+
+async def test_what_was_told_before_is_heard_by_whoever_was_away_for_so_long(table: Table, pg_pool: asyncpg.Pool) -> None:
+    await table.record_change("0367", "r1", Changed(staff=True), NOW)
+    await pg_pool.execute("UPDATE directory_changes SET at = at - interval '100 s'")
+    assert await table.changes((), 60.0) == []
+    (heard,) = await table.changes((), 75.0)
+    assert 100 <= heard.age_s < 130
 
 
 async def test_extensions(table: Table) -> None:
