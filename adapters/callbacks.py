@@ -72,7 +72,8 @@ async def answer(callbacks: Callbacks, enterprise: str, effect: Effect) -> dict[
     match effect:
         case ClaimCallback():
             names = clients(effect.number, effect.contact)
-            told: dict[str, Any] = msgspec.to_builtins(await callbacks.claim(enterprise, effect.call, names, effect.missed_ms))
+            claimed = await callbacks.claim(enterprise, effect.call, names, effect.missed_ms, effect.over)
+            told: dict[str, Any] = msgspec.to_builtins(claimed)
             return told
         case KeepTask():
             return {"open": await callbacks.keep(enterprise, effect.call, effect.task)}

@@ -30,8 +30,10 @@ class MemoryCallbacks:
         self._talks: dict[tuple[str, str], int] = {}
         self._holds: dict[str, tuple[str, int]] = {}
 
-    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int) -> Claimed:
+    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: str = "") -> Claimed:
         """See ``Callbacks.claim``."""
+        if over:
+            self._end(enterprise, over, call)
         known = self._matters.get((enterprise, call))
         talked = max((self._talks.get((enterprise, client), -1) for client in clients), default=-1)
         if known is not None and known.closed_by is not None:
@@ -46,7 +48,7 @@ class MemoryCallbacks:
                 for matter in others.values():
                     matter.missed_ms = max(matter.missed_ms, missed_ms)
                     matter.clients |= set(clients)
-                return Claimed(granted=False, by=min(others))
+                return Claimed(granted=False, by=min(others), task=others[min(others)].task)
             known = self._matters[enterprise, call] = _Matter(clients=set(clients), missed_ms=missed_ms)
         held = self._holds.get(enterprise)
         if held is None or held[0] == call:
@@ -90,6 +92,11 @@ class MemoryCallbacks:
                 matter.closed_by, matter.waits = call, False
         ended = {name: each for (owner, name), each in self._matters.items() if owner == enterprise and each.closed_by == call}
         return tuple(ended[name].task for name in sorted(ended) if ended[name].task)
+
+    def _end(self, enterprise: str, task: str, call: str) -> None:
+        for (owner, _), matter in self._matters.items():
+            if owner == enterprise and matter.task == task and matter.closed_by is None:
+                matter.closed_by = call
 
     def _ask_next(self, enterprise: str) -> None:
         waiting = [(each.missed_ms, call) for (owner, call), each in self._matters.items() if owner == enterprise and each.waits]

@@ -206,11 +206,23 @@ class CompleteTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="comple
     task: str
 
 
+class InspectTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="inspect_task"):
+    """GET /entity/task/{id}: is it still to be done? Whoever called back from a telephone of his own ends it in MoySklad itself.
+
+    Result: ``open``: False when it is done or was deleted.
+    """
+
+    type: ClassVar[str] = "inspect_task"
+    task: str
+
+
 class ClaimCallback(AfterRecord, frozen=True, kw_only=True, gc=False, tag="claim_callback"):
     """May this missed call have the task? Asked of the house's own memory of who is to be called back, not of MoySklad.
 
-    ``missed_ms``: when the call began. Result: ``granted``; else ``by`` (the call whose task it is) or ``talked_ms`` (somebody
-    talked with the customer until then). ``held_by``: granted, but the account takes no tasks, as that call was told.
+    ``missed_ms``: when the call began. ``over``: a task that was found ended in MoySklad itself, so that nobody waits for it.
+    Result: ``granted``; else ``by`` (the call whose task it is) with ``task`` (its uuid, empty while there is none), or
+    ``talked_ms`` (somebody talked with the customer until then). ``held_by``: granted, but the account takes no tasks, as that
+    call was told.
     """
 
     type: ClassVar[str] = "claim_callback"
@@ -218,6 +230,7 @@ class ClaimCallback(AfterRecord, frozen=True, kw_only=True, gc=False, tag="claim
     number: str
     missed_ms: int
     contact: str = ""
+    over: str = ""
 
 
 class KeepTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="keep_task"):
@@ -245,7 +258,7 @@ class CloseCallback(AfterRecord, frozen=True, kw_only=True, gc=False, tag="close
     contact: str = ""
 
 
-FollowUp = CreateOrder | CreateTask | CompleteTask | ClaimCallback | KeepTask | HoldTasks | CloseCallback
+FollowUp = CreateOrder | CreateTask | CompleteTask | InspectTask | ClaimCallback | KeepTask | HoldTasks | CloseCallback
 """What comes after a call's record: the order and the task."""
 
 Effect = FindContact | FindEmployees | CreateContact | RegisterCall | UpdateCall | ConfirmCall | InspectCall | FollowUp
@@ -263,6 +276,7 @@ EFFECT_TYPES: Final[Mapping[str, type[Effect]]] = {
         CreateOrder,
         CreateTask,
         CompleteTask,
+        InspectTask,
         ClaimCallback,
         KeepTask,
         HoldTasks,
@@ -312,7 +326,9 @@ class Way(StrEnum):
 
 
 _WAYS: Final[Mapping[str, Way]] = {
-    **dict.fromkeys((kind.type for kind in (FindContact, CreateContact, CreateOrder, CreateTask, CompleteTask)), Way.JSON),
+    **dict.fromkeys(
+        (kind.type for kind in (FindContact, CreateContact, CreateOrder, CreateTask, CompleteTask, InspectTask)), Way.JSON
+    ),
     **dict.fromkeys((kind.type for kind in (ClaimCallback, KeepTask, HoldTasks, CloseCallback)), Way.HOUSE),
 }
 

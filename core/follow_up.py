@@ -22,6 +22,7 @@ from core.effects import (
     CreateTask,
     FollowUp,
     HoldTasks,
+    InspectTask,
     KeepTask,
 )
 from core.events import EffectDone, EffectFailed, EffectRefused, EffectStarted
@@ -45,7 +46,9 @@ class Task(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The call's task, and what the call means for the tasks of others.
 
     ``asked``: our own database (:class:`core.ports.Callbacks`) was asked which call gets the customer's task; ``granted``: this
-    one; ``by``: that other call; ``talked``: none is needed, somebody talked with the customer since.
+    one; ``by``: that other call, and ``others`` its task; ``talked``: none is needed, somebody talked with the customer since.
+
+    ``looked``: MoySklad was asked whether that other task is still to be done, and it is; ``over``: the one that is not.
 
     ``held_by``: another call found out that the account takes no tasks; ``told_by``: this call found out itself, by a refusal,
     and the call named here is the one that tells a person.
@@ -58,6 +61,9 @@ class Task(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     asked: bool = False
     granted: bool = False
     by: str = ""
+    others: str = ""
+    looked: bool = False
+    over: str = ""
     talked: bool = False
     held_by: str = ""
     told_by: str = ""
@@ -101,7 +107,7 @@ def forgiven(after: After) -> After:
     task = after.task
     if task.id or (task.attempt is not None and task.attempt.may_have_worked):
         return replace(after, task=replace(task, held_by="", told_by=""))
-    return replace(after, task=replace(task, asked=False, granted=False, by="", talked=False, held_by="", told_by="", attempt=None))
+    return replace(after, task=Task(kept=task.kept, closed=task.closed, ended=task.ended, completed=task.completed))
 
 
 def _attempted(after: After, effect: FollowUp, change: Any) -> After:
@@ -149,6 +155,8 @@ def _done(after: After, effect: FollowUp, result: dict[str, Any]) -> After:
                 asked=True,
                 granted=bool(result.get("granted")),
                 by=str(result.get("by") or ""),
+                others=str(result.get("task") or ""),
+                looked=False,
                 talked=result.get("talked_ms") is not None,
                 held_by=str(result.get("held_by") or ""),
             )
@@ -161,6 +169,10 @@ def _done(after: After, effect: FollowUp, result: dict[str, Any]) -> After:
             task = replace(task, told_by=str(result.get("told_by") or ""))
         case CloseCallback():
             task = replace(task, closed=True, ended=_with(task.ended, *(str(each) for each in result.get("tasks") or ())))
+        case InspectTask() if result.get("open", True):
+            task = replace(task, looked=True)
+        case InspectTask():
+            task = replace(task, asked=False, over=effect.task)
         case CompleteTask():
             task = replace(task, completed=_with(task.completed, effect.task))
     return After(order=order, task=task)

@@ -25,6 +25,7 @@ from core.effects import (
     FindContact,
     FindEmployees,
     HoldTasks,
+    InspectTask,
     KeepTask,
 )
 from core.follow_up import Task
@@ -207,12 +208,14 @@ def _missed(call: Call, settings: Settings, task: Task, notes: list[Note]) -> St
         return look(call, FindContact(number=call.number, purpose="task"), "the task is for whoever is responsible for the client")
     if not task.asked:
         effect = ClaimCallback(
-            call=call.id, number=call.number, missed_ms=conclusions.start_ms(call), contact=_customer(call)
+            call=call.id, number=call.number, missed_ms=conclusions.start_ms(call), contact=_customer(call), over=task.over
         )
         return look(call, effect, "a client who was missed has one task, until somebody talks with him")
     if task.talked:
         notes.append(Note(about="task", text="somebody has talked with the client since"))
     elif not task.granted:
+        if task.others and not task.looked and remote.refused(InspectTask) is None:
+            return look(call, InspectTask(task=task.others), "whoever called back from a telephone of his own ended it in MoySklad")
         notes.append(Note(about="task", text=f"the client waits already: the task of call {task.by} is his"))
     elif task.held_by:
         notes.append(Note(about="task", text=_waits(task.held_by)))

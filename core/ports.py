@@ -257,10 +257,12 @@ HOLD_MS: Final = 3_600_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
     """Whether a missed call may make the task for its customer. ``talked_ms``: no, somebody talked with him until then; ``by``:
-    no, that call makes it; ``held_by``: yes, but not now, for that call was told that the account takes no tasks."""
+    no, that call makes it, and ``task`` is what it made, if it has; ``held_by``: yes, but not now, for that call was told that the
+    account takes no tasks."""
 
     granted: bool
     by: str = ""
+    task: str = ""
     talked_ms: int | None = None
     held_by: str = ""
 
@@ -268,15 +270,16 @@ class Claimed:
 class Callbacks(Protocol):
     """Which customers are to be called back, each by one task, whichever of his calls was missed (PRODUCT C11).
 
-    A *matter* begins with the first missed call of a customer that is granted the task, and ends with a talk. ``clients`` are
+    A *matter* begins with the first missed call of a customer that is granted the task, and ends with a talk, or when its
+    task does (``over``). ``clients`` are
     the names under which a customer is known (his number, his contact): two calls are the same customer's if they have one in
     common. This is the only thing that calls tell each other directly, so the questions of one enterprise are answered one
     after another, whichever instance asks. Every method may be repeated: it answers the same. All may raise StoreUnavailable.
     ``tests/contracts/callbacks.py`` states this as tests.
     """
 
-    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int) -> Claimed:
-        """May this call, missed at that time, have the task?"""
+    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: str = "") -> Claimed:
+        """May this call, missed at that time, have the task? ``over``: that task's matter has ended in MoySklad itself."""
         ...
 
     async def keep(self, enterprise: str, call: str, task: str) -> bool:

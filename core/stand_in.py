@@ -27,6 +27,7 @@ from core.effects import (
     FollowUp,
     HoldTasks,
     InspectCall,
+    InspectTask,
     KeepTask,
     RegisterCall,
     UpdateCall,
@@ -138,6 +139,8 @@ class StandIn:
                 return Answer(result={"tasks": []})
             case CompleteTask():
                 return Answer(result={"gone": False})
+            case InspectTask():
+                return Answer(result={"open": True})
 
     def _matched(self, number: str) -> str | None:
         """Whom MoySklad links by itself: the number was in somebody's card (CONTRACT-MOYSKLAD 1.4); not who was made since."""

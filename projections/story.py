@@ -26,6 +26,7 @@ from core.effects import (
     FindEmployees,
     HoldTasks,
     InspectCall,
+    InspectTask,
     KeepTask,
     RegisterCall,
     UpdateCall,
@@ -430,6 +431,8 @@ def _ask(effect: dict[str, Any], clients: Mapping[str, str]) -> str:
             return f"create a task to call {known.number} back"
         case CompleteTask():
             return f"mark task {known.task} as done"
+        case InspectTask():
+            return f"see whether task {known.task} is still to be done"
         case ClaimCallback():
             return "see whether the client waits already"
         case KeepTask():
@@ -468,6 +471,8 @@ def _answer(effect: dict[str, Any], result: dict[str, Any], clients: Mapping[str
             return f"yes, call {result['call']}" if result.get("call") else "no"
         case InspectCall.type:
             return f"{len(result.get('recordings') or ())} recording(s)"
+        case InspectTask.type:
+            return "it is" if result.get("open", True) else "no, it was ended in MoySklad itself"
         case CreateOrder.type | CreateTask.type | CompleteTask.type | ClaimCallback.type | HoldTasks.type | CloseCallback.type:
             return _answer_after(str(effect.get("type")), result)
         case _:

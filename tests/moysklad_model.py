@@ -25,6 +25,7 @@ from core.effects import (
     FindEmployees,
     HoldTasks,
     InspectCall,
+    InspectTask,
     KeepTask,
     Performed,
     Refused,
@@ -158,6 +159,8 @@ class MoySkladModel:
                 for task in self.tasks:
                     task.done = task.done or task.id == effect.task
                 return Performed(result={"gone": all(task.id != effect.task for task in self.tasks)})
+            case InspectTask():
+                return Performed(result={"open": any(task.id == effect.task and not task.done for task in self.tasks)})
             case ClaimCallback() | KeepTask() | HoldTasks() | CloseCallback():
                 raise TypeError(f"{effect.type} is asked of the house")
 

@@ -43,6 +43,7 @@ from core.effects import (
     FindEmployees,
     HoldTasks,
     InspectCall,
+    InspectTask,
     KeepTask,
     Performed,
     Refused,
@@ -283,6 +284,8 @@ def describe(effect: Effect) -> str:
             return " ".join(words)
         case CompleteTask():
             return f"complete {effect.task}"
+        case InspectTask():
+            return f"inspect {effect.task}"
         case ClaimCallback():
             return "claim"
         case KeepTask():

@@ -41,6 +41,7 @@ from core.effects import (
     FindEmployees,
     HoldTasks,
     InspectCall,
+    InspectTask,
     KeepTask,
     Performed,
     Refused,
@@ -130,7 +131,7 @@ class MoySkladGateway:
                 return None
             case UpdateCall() if not update_body(effect, self._phone.zone):
                 return None
-            case CreateOrder() | CreateTask() | CompleteTask():
+            case CreateOrder() | CreateTask() | CompleteTask() | InspectTask():
                 return (self._json.transport, account.api_token) if account.api_token else None
             case ClaimCallback() | KeepTask() | HoldTasks() | CloseCallback():
                 return None
@@ -196,6 +197,8 @@ class MoySkladGateway:
                 return await self._tasks.create(effect, account, trail)
             case CompleteTask():
                 return await self._tasks.complete(effect, account, trail)
+            case InspectTask():
+                return await self._tasks.inspect(effect, account, trail)
             case ClaimCallback() | KeepTask() | HoldTasks() | CloseCallback():
                 raise TypeError(f"{effect.type} is asked of the house, not of MoySklad")
             case InspectCall():

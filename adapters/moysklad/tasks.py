@@ -13,7 +13,7 @@ from adapters.moysklad.json_api import JsonApi, listed
 from adapters.moysklad.moments import to_moscow, to_people
 from adapters.moysklad.phone_api import flat_meta, linked_id
 from adapters.moysklad.transport import Outgoing, Trail
-from core.effects import Account, CompleteTask, CreateTask, Refused
+from core.effects import Account, CompleteTask, CreateTask, InspectTask, Refused
 
 BAD_FILTER: Final = 1034
 INACTIVE: Final = 3045
@@ -67,6 +67,16 @@ class Tasks:
             return {"gone": True}
         return {"gone": False}
 
+    async def inspect(self, effect: InspectTask, account: Account, trail: Trail) -> dict[str, Any]:
+        """See :class:`core.effects.InspectTask`. The history keeps only whether it is done."""
+        outgoing = Outgoing(method="GET", path=f"/entity/task/{effect.task}", digest=lambda body: {"done": _is_done(body)})
+        try:
+            return {"open": not _is_done(await self._json.transport.send(outgoing, account.api_token, trail))}
+        except ApiRefusal as refusal:
+            if not refusal.not_found:
+                raise
+            return {"open": False}
+
     async def _post(self, body: dict[str, Any], account: Account, trail: Trail) -> Mapping[str, Any]:
         try:
             return await self._json.create("task", body, account.api_token, trail)
@@ -118,6 +128,10 @@ def describe(effect: CreateTask, zone: tzinfo) -> str:
     rang = f", звонили: {', '.join(effect.rang)}" if effect.rang else ""
     who = f"{name}, {effect.number}" if name else effect.number
     return f"Перезвонить: {who}. Пропущенный звонок {to_people(effect.missed_ms, zone)}{rang} {effect.mark}"
+
+
+def _is_done(body: Any) -> bool:
+    return isinstance(body, Mapping) and body.get("done") is True
 
 
 def _digest(body: Any) -> Any:

@@ -29,6 +29,7 @@ _JOIN, _MAKE, _HELD = load_sql("callback_join"), load_sql("callback_make"), load
 _HOLD, _WAIT, _KEEP = load_sql("callback_hold"), load_sql("callback_wait"), load_sql("callback_keep")
 _RELEASE, _TALK, _CLOSE = load_sql("callback_release"), load_sql("callback_talk"), load_sql("callback_close")
 _TASKS, _PRUNE, _LET_GO = load_sql("callback_tasks"), load_sql("callback_prune"), load_sql("callback_let_go")
+_OVER = load_sql("callback_over")
 
 
 class PostgresCallbacks:
@@ -37,9 +38,11 @@ class PostgresCallbacks:
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
-    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int) -> Claimed:
+    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: str = "") -> Claimed:
         """See ``Callbacks.claim``."""
         async with self._turn(enterprise) as connection:
+            if over:
+                await connection.execute(_OVER, enterprise, call, over)
             known = await connection.fetchrow(_KNOWN, enterprise, call)
             if known is not None and known["closed_by"] is not None:
                 # If it was the one to tell a person, it is the next one's turn.
@@ -52,7 +55,8 @@ class PostgresCallbacks:
                     return Claimed(granted=False, talked_ms=talked)
                 others = await connection.fetch(_JOIN, enterprise, list(clients), missed_ms)
                 if others:
-                    return Claimed(granted=False, by=min(row["call"] for row in others))
+                    by, task = min((row["call"], row["task"]) for row in others)
+                    return Claimed(granted=False, by=by, task=task)
                 await connection.execute(_MAKE, enterprise, call, list(clients), missed_ms)
             return await self._granted(connection, enterprise, call)
 

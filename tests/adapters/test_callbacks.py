@@ -10,6 +10,7 @@ from adapters.callbacks import WithCallbacks, answer, clients
 from adapters.memory_callbacks import MemoryCallbacks
 from adapters.sandbox import Switches
 from core.effects import Account, ClaimCallback, CreateTask, KeepTask, RegisterCall, Turn
+from tests.adapters.directory.support import moysklad
 from tests.moysklad_model import MoySkladModel
 from tests.phone import BELTRADE, STRANGER, Phone, phone
 from tests.rig import ENTERPRISE
@@ -44,12 +45,27 @@ async def test_a_missed_client_has_a_task_until_somebody_talks_with_him(database
         assert not task["done"]
 
         second = await at.call(BELTRADE)
-        assert (await at.results(second))[-1] == {"granted": False, "by": first, "talked_ms": None, "held_by": ""}
+        claimed, looked = (await at.results(second))[-2:]
+        assert claimed == {"granted": False, "by": first, "task": task["id"], "talked_ms": None, "held_by": ""}
+        assert looked == {"open": True}
         await at.call(BELTRADE, answers="101")
         assert [each["done"] for each in await at.see("tasks")] == [True]
 
         await at.call(BELTRADE)
         assert [each["done"] for each in await at.see("tasks")] == [True, False]
+
+
+async def test_a_client_whose_task_was_ticked_off_in_moysklad_gets_another_when_he_is_missed_again(database_url: str) -> None:
+    async with phone(database_url, asking()) as at:
+        await at.call(BELTRADE)
+        (task,) = await at.see("tasks")
+        assert (await moysklad(at.rig, "PUT", f"/entity/task/{task['id']}", {"done": True}))["done"]
+        await at.call(BELTRADE)
+        assert [each["done"] for each in await at.see("tasks")] == [True, False]
+        await at.call(BELTRADE)
+        assert len(await at.see("tasks")) == 2
+        await at.call(BELTRADE, answers="101")
+        assert [each["done"] for each in await at.see("tasks")] == [True, True]
 
 
 async def test_calling_the_client_back_ends_the_task_too(database_url: str) -> None:
@@ -155,7 +171,7 @@ async def test_the_gateway_answers_for_the_house_and_leaves_the_rest_to_moysklad
     claim = ClaimCallback(call="A", number=STRANGER, missed_ms=5)
     async with gateway.admitted(claim, account, Turn()) as admission:
         performed = await admission.perform(claim)
-    assert performed.result == {"granted": True, "by": "", "talked_ms": None, "held_by": ""}
+    assert performed.result == {"granted": True, "by": "", "task": "", "talked_ms": None, "held_by": ""}
     assert performed.exchanges == ()
     assert not gateway.is_away(claim, account)
 

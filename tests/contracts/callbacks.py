@@ -26,6 +26,18 @@ class CallbacksContract:
         assert await callbacks.claim("0367", "B", NUMBER, 2_000) == Claimed(granted=False, by="A")
         assert await callbacks.claim("0367", "B", NUMBER, 2_000) == Claimed(granted=False, by="A")
 
+    async def test_a_task_that_was_ended_in_moysklad_itself_ends_its_matter(self, callbacks: Callbacks) -> None:
+        await callbacks.claim("0367", "A", NUMBER, 1_000)
+        await callbacks.keep("0367", "A", "task-1")
+        assert await callbacks.claim("0367", "B", NUMBER, 2_000) == Claimed(granted=False, by="A", task="task-1")
+        assert await callbacks.claim("0368", "B", NUMBER, 2_000, "task-1") == YES
+        assert await callbacks.claim("0367", "B", NUMBER, 2_000) == Claimed(granted=False, by="A", task="task-1")
+        assert await callbacks.claim("0367", "B", NUMBER, 2_000, "task-1") == YES
+        assert await callbacks.claim("0367", "B", NUMBER, 2_000, "task-1") == YES
+        assert await callbacks.claim("0367", "C", NUMBER, 3_000, "task-1") == Claimed(granted=False, by="B"), "two found it out"
+        await callbacks.keep("0367", "B", "task-2")
+        assert await callbacks.close("0367", "D", NUMBER, 9_000) == ("task-2",)
+
     async def test_another_customer_and_another_enterprise_have_their_own(self, callbacks: Callbacks) -> None:
         assert await callbacks.claim("0367", "A", NUMBER, 1_000) == YES
         assert await callbacks.claim("0367", "B", OTHER, 1_000) == YES

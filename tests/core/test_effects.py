@@ -27,6 +27,7 @@ from core.effects import (
     FollowUp,
     HoldTasks,
     InspectCall,
+    InspectTask,
     KeepTask,
     Refused,
     RegisterCall,
@@ -72,7 +73,8 @@ EVERY: list[Effect] = [
         rang=("101", "102"), look=True,
     ),
     CompleteTask(task="t"),
-    ClaimCallback(call="1.1", number="+375290000001", missed_ms=1, contact="c"),
+    InspectTask(task="t"),
+    ClaimCallback(call="1.1", number="+375290000001", missed_ms=1, contact="c", over="t"),
     KeepTask(call="1.1", task="t"),
     HoldTasks(call="1.1"),
     CloseCallback(call="1.1", number="+375290000001", talked_ms=1, contact="c"),
@@ -115,7 +117,7 @@ WRITES = {
 }
 LOOKS = {
     Way.PHONE: {"confirm_call", "inspect_call", "find_employees"},
-    Way.JSON: {"find_contact"},
+    Way.JSON: {"find_contact", "inspect_task"},
     Way.HOUSE: {"claim_callback", "keep_task", "hold_tasks", "close_callback"},
 }
 

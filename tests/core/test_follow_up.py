@@ -17,6 +17,7 @@ from core.effects import (
     CreateTask,
     FollowUp,
     HoldTasks,
+    InspectTask,
     KeepTask,
 )
 from core.events import EffectDone, EffectFailed, EffectRefused, EffectStarted
@@ -70,6 +71,10 @@ def test_an_order_is_known_with_all_that_was_said_of_it(result: dict[str, Any], 
         (CLOSE, {"tasks": ["t-1", "t-2", "t-1"]}, Task(closed=True, ended=("t-1", "t-2"))),
         (CLOSE, {}, Task(closed=True)),
         (CompleteTask(task="t-1"), {"gone": True}, Task(completed=("t-1",))),
+        (CLAIM, {"granted": False, "by": "B", "task": "t-1"}, Task(asked=True, by="B", others="t-1")),
+        (InspectTask(task="t-1"), {"open": True}, Task(looked=True)),
+        (InspectTask(task="t-1"), {}, Task(looked=True)),
+        (InspectTask(task="t-1"), {"open": False}, Task(over="t-1")),
     ],
 )
 def test_of_a_task_is_known_what_the_house_and_moysklad_said(effect: FollowUp, result: dict[str, Any], task: Task) -> None:

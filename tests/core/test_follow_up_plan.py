@@ -11,10 +11,10 @@ from core.events import EffectDone
 from core.follow_up_plan import MINUTE_MS, order_sync_id, refused_for_good, task_mark, waits_for_tasks
 from core.plan import parked_reason
 from core.settings import Settings
-from tests.moysklad_model import NO_CRM, MoySkladModel
-from tests.scenario import NUMBER, Scenario, given, ms
+from tests.moysklad_model import NO_CRM, MoySkladModel, Task
+from tests.scenario import NUMBER, Scenario, given, heard, ms
 from tests.settings import employee_id, settings_with
-from tests.world import Fault
+from tests.world import Fault, World
 
 TALK = """
 0.0   A  start
@@ -248,6 +248,34 @@ def test_a_client_who_is_missed_twice_has_one_task() -> None:
     first = "A" if task.mark == task_mark(scenario.call("A")) else "B"
     other = "AB".replace(first, "")
     assert scenario.notes(other)["task"] == f"the client waits already: the task of call {first} is his"
+
+
+def later(table: str, call: str, by: float) -> str:
+    """The same as another call, so many seconds later."""
+    lines = [line.split(maxsplit=2) for line in table.strip().splitlines()]
+    return "\n".join(f"{float(at) + by} {call} {what}" for at, _, what in lines)
+
+
+@pytest.mark.parametrize("how", ["done", "deleted"])
+def test_a_task_that_was_ended_in_moysklad_itself_is_over_and_the_next_missed_call_begins_anew(how: str) -> None:
+    """Somebody called back from a mobile of his own and ticked it off. Until then there is one task."""
+    world = World(settings=TASKS, moysklad=MoySkladModel(contacts={NUMBER: "ann"}))
+
+    def miss(call: str, at: float) -> list[str]:
+        for stream, event in heard(later(MISSED, call, at)):
+            world.hear(stream, event)
+        world.advance(world.now_ms + 600_000)
+        return [task.id for task in world.moysklad.tasks if not task.done]
+
+    assert miss("A", 0) == miss("B", 3_600) == ["task-1"]
+    if how == "done":
+        world.moysklad.tasks[0].done = True
+    else:
+        del world.moysklad.tasks[0]
+        world.moysklad.tasks.append(Task(id="x", mark="m", number="", contact="", assignee="", due_ms=0, done=True))
+    (again,) = miss("C", 7_200)
+    assert again == "task-2"
+    assert miss("D", 10_800) == [again], "it is his now"
 
 
 @pytest.mark.parametrize("way", ["in", "out"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from core.call import Call
 from core.effects import (
@@ -18,6 +19,7 @@ from core.effects import (
     FindContact,
     FindEmployees,
     HoldTasks,
+    InspectTask,
     KeepTask,
     RegisterCall,
 )
@@ -178,6 +180,20 @@ def test_the_house_is_asked_about_the_client_and_told_which() -> None:
 
 
 GRANTED = (FOUND, done(CLAIM, 25, granted=True))
+
+
+def test_before_a_client_is_said_to_wait_already_his_task_is_looked_at() -> None:
+    waits = (FOUND, done(CLAIM, 25, granted=False, by="B", task="t-1"))
+    inspect = InspectTask(task="t-1")
+    assert asked(MISSED, TASKS, *waits) == (inspect, "whoever called back from a telephone of his own ended it in MoySklad")
+    said = [("task", "the client waits already: the task of call B is his")]
+    for answer in (done(inspect, 26, open=True), refused(inspect, 26, error="no right")):
+        assert told(MISSED, TASKS, *waits, answer) == said
+    assert told(MISSED, TASKS, FOUND, done(CLAIM, 25, granted=False, by="B")) == said, "it is not made yet"
+    over = structs.replace(CLAIM, over="t-1")
+    assert asked(MISSED, TASKS, *waits, done(inspect, 26, open=False))[0] == over
+    another = done(over, 27, granted=False, by="C", task="t-2")
+    assert asked(MISSED, TASKS, *waits, done(inspect, 26, open=False), another)[0] == InspectTask(task="t-2")
 
 
 def test_a_task_is_asked_for_with_all_that_is_known_and_says_why() -> None:

@@ -21,6 +21,7 @@ from core.effects import (
     FindEmployees,
     HoldTasks,
     InspectCall,
+    InspectTask,
     KeepTask,
     RegisterCall,
     UpdateCall,
@@ -74,6 +75,7 @@ KNOWN = learned(
         (HoldTasks(call="A"), {"told_by": "A"}, False),
         (CloseCallback(call="A", number=NUMBER, talked_ms=1), {"tasks": []}, False),
         (CompleteTask(task="t"), {"gone": False}, False),
+        (InspectTask(task="t"), {"open": True}, False),
     ],
 )
 def test_what_it_would_answer(effect: Effect, result: dict[str, Any], assumed: bool) -> None:

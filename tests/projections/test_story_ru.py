@@ -120,7 +120,8 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
     task = kinds.CreateTask(mark="m", number=NUMBER, missed_ms=ms(0), due_ms=ms(9))
     claim, hold = kinds.ClaimCallback(call="A", number=NUMBER, missed_ms=ms(0)), kinds.HoldTasks(call="A")
     ended = kinds.CloseCallback(call="A", number=NUMBER, talked_ms=ms(9))
-    after = (order, task, claim, hold, ended, kinds.KeepTask(call="A", task="t-1"), kinds.CompleteTask(task="t-1"))
+    keep, complete, inspect = kinds.KeepTask(call="A", task="t-1"), kinds.CompleteTask(task="t-1"), kinds.InspectTask(task="t-1")
+    after = (order, task, claim, hold, ended, keep, complete, inspect)
     for effect in (register, update, find, create, who, confirm, kinds.InspectCall(call="m-1"), *after):
         for trouble in errors.Trouble:
             tried = (started(effect, 1), failed(effect, 2, error=trouble.value))
@@ -150,9 +151,11 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
         ({"told_by": "B-1"}, hold),
         ({"tasks": ["t-1"]}, ended),
         ({"tasks": []}, ended),
-        ({"open": True}, kinds.KeepTask(call="A", task="t-1")),
-        ({"gone": True}, kinds.CompleteTask(task="t-1")),
-        ({"gone": False}, kinds.CompleteTask(task="t-1")),
+        ({"open": True}, keep),
+        ({"gone": True}, complete),
+        ({"gone": False}, complete),
+        ({"open": True}, inspect),
+        ({"open": False}, inspect),
     ):
         yield (*events(RING), EffectDone(key="k", at_ms=ms(2), effect=encode_effect(effect), result=result))
     yield (

@@ -245,10 +245,10 @@ class NodeCallbacks:
         self._link = link
         self._callbacks = database.callbacks
 
-    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int) -> Claimed:
+    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: str = "") -> Claimed:
         """See ``Callbacks``."""
         ask = self._callbacks.claim
-        return await self._link.ask(lambda: drive(ask(enterprise, call, clients, missed_ms)), write=True, once=True)
+        return await self._link.ask(lambda: drive(ask(enterprise, call, clients, missed_ms, over)), write=True, once=True)
 
     async def keep(self, enterprise: str, call: str, task: str) -> bool:
         """See ``Callbacks``."""

@@ -27,6 +27,7 @@ from core.effects import (
     CreateOrder,
     CreateTask,
     Effect,
+    InspectTask,
     Performed,
     Refused,
     RegisterCall,
@@ -199,6 +200,9 @@ class Account:
         return 200, {}, {"meta": {"size": len(rows)}, "rows": rows}
 
     def _task(self, method: str, path: str, query: Mapping[str, list[str]], body: Any) -> Answer:
+        if method == "GET" and path.count("/") > 2:
+            inspected = self.model.perform(InspectTask(task=path.rpartition("/")[2])).result
+            return 200, {}, {"id": path.rpartition("/")[2], "done": not inspected["open"]}
         if method == "GET":
             mark = query["filter"][0].removeprefix("description~")
             return _rows([{"id": task.id, "description": f"… {mark}"} for task in self.model.tasks if task.mark == mark])

@@ -4,4 +4,4 @@ SET missed_ms = greatest(missed_ms, $3),
     clients = (SELECT array_agg(DISTINCT name) FROM unnest(c.clients || $2::text[]) AS name),
     changed_at = clock_timestamp()
 WHERE enterprise = $1 AND closed_by IS NULL AND clients && $2::text[]
-RETURNING call
+RETURNING call, task

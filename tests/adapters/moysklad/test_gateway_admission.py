@@ -34,6 +34,7 @@ from core.effects import (
     FindEmployees,
     Gateway,
     InspectCall,
+    InspectTask,
     Refused,
     RegisterCall,
     Turn,
@@ -120,6 +121,7 @@ JSON_EFFECTS: list[Effect] = [
     CreateOrder(sync_id="s", contact="c", number="1", incoming=True, start_ms=1),
     CreateTask(mark="m", number="1", missed_ms=1, due_ms=2),
     CompleteTask(task="t"),
+    InspectTask(task="t"),
 ]
 
 

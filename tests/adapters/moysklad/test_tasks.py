@@ -14,7 +14,7 @@ from adapters.moysklad.gateway import MoySkladGateway
 from adapters.moysklad.json_api import JsonApi
 from adapters.moysklad.phone_api import PhoneApi
 from adapters.moysklad.tasks import describe, task_body
-from core.effects import Account, CompleteTask, CreateTask, Refused
+from core.effects import Account, CompleteTask, CreateTask, InspectTask, Refused
 from tests.adapters.moysklad.support import KEY, NOW_MS, FakeTime, complains, facing_sandbox, says, scripted
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -126,6 +126,20 @@ async def test_nobody_is_nobody() -> None:
             await gateway_of(transport).perform(structs.replace(TASK, assignee=""), ACCOUNT)
         assert refused.value.remedy == "choose who gets such tasks in the integration's settings"
         assert script.seen == []
+
+
+async def test_whether_a_task_is_still_to_be_done_is_read_and_nothing_else_of_it_is_kept() -> None:
+    async with scripted(Api.JSON) as (script, transport):
+        body = {"id": "t", "done": False, "description": "Перезвонить: +375290000001"}
+        script.then(says(200, body), says(200, {**body, "done": True}), complains(404, 1021), complains(403, 1017))
+        gateway, effect = gateway_of(transport), InspectTask(task="t")
+        performed = await gateway.perform(effect, ACCOUNT)
+        assert performed.result == {"open": True}
+        assert "+375290000001" not in str(performed.exchanges)
+        assert [(await gateway.perform(effect, ACCOUNT)).result for _ in range(2)] == [{"open": False}] * 2
+        with pytest.raises(Refused):
+            await gateway.perform(effect, ACCOUNT)
+        assert [(each.method, each.path) for each in script.seen] == [("GET", "/api/entity/task/t")] * 4
 
 
 async def test_a_task_is_ended_also_when_somebody_deleted_it() -> None:
