@@ -29,6 +29,9 @@ RINGING, UP = 5, 6
 _CALLED: Final = frozenset({"appdial", "appdial2", "appqueue"})
 """What CoreShowChannel names as the application of a channel that Asterisk itself called."""
 
+_BORN_LATE_MS: Final = 2_000
+"""A channel may be older by this than the list shows: it tells whole seconds, and was some time under way."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
@@ -191,14 +194,11 @@ def _compare(desk: Desk, track: Track, seen: Mapping[str, _Seen], alive_ms: int)
         pending = replace(track.pending, over_ms=alive_ms) if gap else track.pending
         desk.flush(desk.put(replace(track, gap=gap, pending=pending)))
         return
-    ringing = [channel for channel in own if _is_rung(track, channel)]
+    rings_on = _rings_on(track, [each for each in own if each.id not in desk.tracks], alive_ms)
     legs: list[Leg] = []
     for leg in track.legs:
-        match = next((each for each in ringing if leg.channel == each.id), None)
-        if match is None and leg.channel.startswith("before ") and leg.is_open:
-            match = next((each for each in ringing if leg.who in (each.party.who, digits(each.caller_id))), None)
-        if match is not None:
-            legs.append(replace(leg, channel=match.id))
+        if leg.channel in rings_on:
+            legs.append(replace(leg, channel=rings_on[leg.channel]))
         elif leg.is_open and not leg.own and leg.side is not Side.LOCAL and leg.channel not in seen:
             legs.append(replace(leg, status=GONE))
         else:
@@ -210,6 +210,20 @@ def _compare(desk: Desk, track: Track, seen: Mapping[str, _Seen], alive_ms: int)
         desk.say(desk.tracks[track.id], RingEnded(**desk.base(alive_ms), extensions=tuple(dict.fromkeys(stopped))))
 
 
+def _rings_on(track: Track, own: Sequence[Channel], alive_ms: int) -> Mapping[str, str]:
+    """The channels of the legs that rang before this connection began, by the name that each leg has here.
+
+    A trunk's channel may show the company's own number instead of the one that it rings. So numbers outside that no channel shows
+    are the trunks' channels that were there before the gap, in the order in which they were made; answered meanwhile or not.
+    """
+    before = [leg for leg in track.legs if leg.channel.startswith("before ") and leg.is_open]
+    ringing = [each for each in own if _is_rung(track, each)]
+    shown = {leg.channel: each.id for leg in before for each in ringing if leg.who in (each.party.who, digits(each.caller_id))}
+    hidden = [leg.channel for leg in before if leg.side is Side.OUTSIDE and leg.channel not in shown]
+    taken = {*shown.values(), *(leg.channel for leg in track.legs)}
+    trunks = [each for each in own if each.party.side is Side.OUTSIDE and each.id not in taken]
+    older = [each.id for each in trunks if each.born_ms - _BORN_LATE_MS <= alive_ms]
+    return shown | dict(zip(hidden, sorted(older, key=lambda id_: (len(id_), id_)), strict=False))
 
 
 def _is_rung(track: Track, channel: Channel) -> bool:

@@ -219,13 +219,15 @@ class Lab:
         self.gone(first)
 
 
-def core_show_channels(lines: Sequence[Line]) -> list[Message]:
-    """What CoreShowChannels would list after these messages."""
+def core_show_channels(lines: Sequence[Line], at_ms: int | None = None) -> list[Message]:
+    """What CoreShowChannels would list after these messages, then (None: at once)."""
     up: dict[str, Message] = {}
-    for _, message in lines:
+    for began_ms, message in lines:
         id_, event = message.get("Uniqueid", ""), message["Event"]
         if event == "Newchannel":
-            up[id_] = {"Event": "CoreShowChannel", "Application": "", "BridgeId": "", "Duration": "00:00:00"}
+            lasted_s = ((lines[-1][0] if at_ms is None else at_ms) - began_ms) // 1_000
+            lasted = f"{lasted_s // 3_600:02}:{lasted_s // 60 % 60:02}:{lasted_s % 60:02}"
+            up[id_] = {"Event": "CoreShowChannel", "Application": "", "BridgeId": "", "Duration": lasted}
         if id_ not in up:
             continue
         known = up[id_]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from core import conclusions
 from core.ami import Ami, resync
 from core.call import Call
@@ -16,7 +18,7 @@ from core.events import (
     RingEnded,
 )
 from core.values import Direction, Outcome
-from tests.ami_lab import Lab, core_show_channels
+from tests.ami_lab import Chan, Lab, core_show_channels
 from tests.ami_play import PBX, Listener, deliver
 from tests.settings import SETTINGS
 from tests.world import World
@@ -33,7 +35,8 @@ def lived(lab: Lab) -> tuple[World, Listener]:
 
 def after(lab: Lab, listener: Listener, *open_calls: Call) -> list[Observation]:
     """What a resync says, ten seconds later."""
-    return [each.event for _, each in listener.resync(core_show_channels(lab.lines), open_calls, lab.at_ms + 10_000)]
+    at_ms = lab.at_ms + 10_000
+    return [each.event for _, each in listener.resync(core_show_channels(lab.lines, at_ms), open_calls, at_ms)]
 
 
 def talking() -> tuple[Lab, World, Listener, list[str]]:
@@ -153,6 +156,66 @@ def test_who_left_a_bridge_that_goes_on_is_told_to_have_left() -> None:
     assert isinstance(left, BridgeLeft)
     assert isinstance(entered, BridgeEntered)
     assert (left.channel, left.heard_ms, entered.channel) == (phone_id, lab.at_ms + lab.lag_ms, second.id)
+
+
+OURS, MOBILE = "74951110001", "79165550005"
+
+
+def dial_mobile(lab: Lab, customer: Chan, number: str = MOBILE, *, shows: str = OURS) -> Chan:
+    """A mobile of the ring plan begins to ring; its trunk's channel may show the company's own number."""
+    mobile = lab.channel("trunk-beta", cid=shows, state=0, linked=customer)
+    lab.begin(customer, mobile, f"{number}@trunk-beta")
+    lab.rings(customer, mobile)
+    return mobile
+
+
+@pytest.mark.parametrize("answered_meanwhile", [False, True])
+def test_a_mobile_that_rings_on_is_known_though_its_trunk_shows_the_company_s_number(answered_meanwhile: bool) -> None:
+    lab = Lab()
+    customer = lab.arrives()
+    mobile = dial_mobile(lab, customer)
+    world, _ = lived(lab)
+    if answered_meanwhile:
+        lab.answers(customer, mobile)  # and is asked to press a key
+    restarted = Listener()
+    assert after(lab, restarted, *world.calls.values()) == []
+    lab.wait(12)
+    heard = len(lab.lines)
+    if not answered_meanwhile:
+        lab.answers(customer, mobile)
+    lab.hangs_up(lab.join(mobile, customer), customer, mobile)
+    deliver(world, restarted.hear_all(lab.lines[heard:]))
+    world.finish()
+    (call,) = world.calls.values()
+    assert (conclusions.outcome(call), call.rung) == (Outcome.ANSWERED, (MOBILE,))
+    assert conclusions.attribution(call, SETTINGS)[0] == MOBILE
+
+
+def test_mobiles_that_ring_on_together_are_told_apart_by_the_order_in_which_they_were_called() -> None:
+    lab = Lab()
+    lab._channels = 7  # the second mobile's UniqueId is longer
+    customer = lab.arrives()
+    first, second = dial_mobile(lab, customer), dial_mobile(lab, customer, "79165550006")
+    world, _ = lived(lab)
+    listed = core_show_channels(lab.lines)[::-1]  # Asterisk lists them in any order
+    restarted = Listener()
+    assert restarted.resync(listed, list(world.calls.values()), lab.at_ms + 10) == []
+    (track,) = restarted.state.tracks.values()
+    assert [(leg.who, leg.channel) for leg in track.legs] == [(MOBILE, first.id), ("79165550006", second.id)]
+
+
+def test_a_mobile_that_began_to_ring_meanwhile_is_another_one() -> None:
+    lab = Lab()
+    customer = lab.arrives()
+    mobile = dial_mobile(lab, customer)
+    world, _ = lived(lab)
+    lab.wait(4)
+    lab.ends(customer, mobile, "NOANSWER")
+    dial_mobile(lab, customer, "79165550006", shows="79165550006")
+    restarted = Listener()
+    said = [*after(lab, restarted, *world.calls.values()), *(each.event for _, each in restarted.until(None))]
+    assert [type(each) for each in said] == [RingEnded, DialObserved]
+    assert [each.extensions for each in said] == [(MOBILE,), ("79165550006",)]  # type: ignore[attr-defined]
 
 
 def test_what_is_said_after_a_resync_is_never_taken_for_a_repeat() -> None:
