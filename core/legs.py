@@ -11,7 +11,7 @@ its start, dial and hangup). Everything else is joined to it by what the wire pr
 4. an internal call that shares a bridge with a customer's call was its consultation, and is absorbed by it;
 5. a hangup with CallType 2 that names a customer who has a call of his own at that time is that call's leg
    (CONTRACT-ASTERISK, quirk 2); of several calls of his, the one whose bridge the leg was in. A hidden customer is named by
-   nothing but that bridge.
+   nothing but that bridge. A call whose end was not heard is up for two hours.
 
 Two calls between the same two numbers run at once in real life, so a number joins nothing but rule 5's parasitic
 hangup, and that only when it can be told whose it is.
@@ -46,6 +46,9 @@ HELD_UP_MS: Final = 120_000
 LONGEST_MS: Final = 86_400_000
 """No leg is up for longer: a hangup that says so has a wrong time in it."""
 
+UNENDED_MS: Final = 7_200_000
+"""A call counts as up for so long (the default of MS_CALL_MAX_S) if no hangup says otherwise: after that its hangup is lost."""
+
 
 class Kind(StrEnum):
     """What is known of a call's nature. ``ARRIVED``: a customer's, heard to come in from outside, so that it is nobody's leg.
@@ -67,6 +70,11 @@ class KnownCall:
     first_ms: int = 0
     ended_ms: int | None = None
     absorbed: bool = False
+
+    @property
+    def until_ms(self) -> int:
+        """Until when it counts as up."""
+        return self.first_ms + UNENDED_MS if self.ended_ms is None else self.ended_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,7 +371,7 @@ def _owners(calls: Mapping[str, KnownCall], leg: KnownCall, number: str, began_m
             and _is_customers(call)
             and call.number == number
             and call.first_ms <= ended_ms + PARASITE_WINDOW_MS
-            and (call.ended_ms is None or call.ended_ms >= began_ms - PARASITE_WINDOW_MS)
+            and call.until_ms >= began_ms - PARASITE_WINDOW_MS
         ),
         key=lambda call: (call.first_ms, call.id),
     )

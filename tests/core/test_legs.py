@@ -6,10 +6,12 @@ import itertools
 
 import pytest
 
+from core.decisions import Limits
 from core.events import BridgeEntered, BridgeOpened, CallSettled, HangupObserved
 from core.legs import (
     HELD_UP_MS,
     PARASITE_WINDOW_MS,
+    UNENDED_MS,
     Absorb,
     Finding,
     Kind,
@@ -315,7 +317,7 @@ def test_a_hangup_that_is_not_of_call_type_2_is_a_call_of_its_own() -> None:
     assert found(INCOMING + "50 L hangup 102 answered") == []
 
 
-WINDOW_S = PARASITE_WINDOW_MS / 1000
+WINDOW_S, UNENDED_S = PARASITE_WINDOW_MS / 1000, UNENDED_MS / 1000
 HELD_UP_S = HELD_UP_MS // 1000
 
 
@@ -329,6 +331,21 @@ def test_the_customers_call_must_have_been_up(gap_s: float, joined: bool) -> Non
     assert (found(ended_before) == ["L => A with proof"]) is joined
     began_after = PARASITE + f"\n{50 + gap_s} A start"
     assert (found(began_after) == ["L => A"]) is joined
+
+
+def test_how_long_a_call_without_an_end_counts_as_up() -> None:
+    assert Limits().call_max_ms == UNENDED_MS
+
+
+@pytest.mark.parametrize(("later_s", "joined"), [(UNENDED_S + WINDOW_S, True), (UNENDED_S + WINDOW_S + 0.001, False)])
+def test_a_call_whose_hangup_was_lost_is_not_up_for_ever(later_s: float, joined: bool) -> None:
+    leg = f"{later_s} L hangup 102 internal answered received={later_s} number={NUMBER}"
+    assert (found(INCOMING + leg) == ["L => A with proof"]) is joined
+
+
+def test_yesterday_s_lost_hangup_takes_no_evidence_from_today_s_call() -> None:
+    today = f"72000 B start\n72000 B dial 101\n72060 L hangup 102 internal answered received=72030 number={NUMBER}"
+    assert found(INCOMING + today) == ["L => B with proof"]
 
 
 def test_the_parasite_may_come_first_and_then_it_proves_less() -> None:
