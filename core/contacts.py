@@ -204,10 +204,15 @@ def is_good_for_a_call(known: Known, now_ms: int, *, changed_ms: int | None = No
 
 
 def is_newer(fresh: Known, known: Known | None) -> bool:
-    """Whether the first replaces the second: it answers a later question, or it has the names that the second lacks."""
+    """Whether the first replaces the second: it answers a later question, or it has the names that the second lacks of the same
+    customer. Whom a call was linked to since is not unlearned by a search that was put before."""
     if known is None or fresh.asked_ms >= known.asked_ms:
         return True
-    return fresh.is_named and not known.is_named
+    return fresh.is_named and not known.is_named and _is_of(fresh, known)
+
+
+def _is_of(one: Known, other: Known) -> bool:
+    return one.contact is not None and other.contact is not None and one.contact.id == other.contact.id
 
 
 def taught_by_call(known: Known | None, number: str, contact: str, owner: Owner | None, asked_ms: int) -> Known:

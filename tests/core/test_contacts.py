@@ -94,6 +94,14 @@ def test_the_later_question_counts_unless_it_has_no_names() -> None:
     assert is_newer(FOUND, replace(later, is_named=False))
 
 
+def test_names_of_an_earlier_question_are_those_of_the_customer_a_call_was_linked_to_or_none() -> None:
+    taught = taught_by_call(None, NUMBER, "c1", OWNER, 10)
+    assert is_newer(FOUND, taught)
+    assert not is_newer(NOBODY, taught)
+    assert not is_newer(replace(FOUND, contact=replace(FIRM, id="c2")), taught)
+    assert not is_newer(FOUND, replace(NOBODY, asked_ms=10, is_named=False))
+
+
 # -- what a call teaches --------------------------------------------------------------------------------------------
 
 

@@ -136,6 +136,15 @@ def test_a_search_keeps_the_extension_that_a_call_said(memory: Memory) -> None:
     assert entry.known.contact.owner == Owner(id="e2"), "another owner has another extension"
 
 
+def test_a_search_that_was_put_before_a_call_was_linked_does_not_unlearn_whom(memory: Memory) -> None:
+    memory.registered(ACCOUNT, NUMBER, "c9", Owner(id="e1", extension="151", extension_ms=1_900))
+    memory.learn(ACCOUNT, known(contact=None, asked_ms=1_500))
+    entry = memory.find(MARK, NUMBER)
+    assert entry is not None
+    assert entry.known.contact is not None
+    assert (entry.known.contact.id, trust(memory)) == ("c9", Trust.DOUBTED), "its names are asked for anew"
+
+
 def test_a_customer_other_than_ours_is_asked_about_anew(memory: Memory) -> None:
     memory.learn(ACCOUNT, known())
     memory.registered(ACCOUNT, NUMBER, "c9", None)
