@@ -22,10 +22,10 @@ CONTACT_AGAIN_MS: Final = 3_600_000
 class Contact(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """The customer in MoySklad. ``id`` None with ``searched`` set: looked for and not there. ``owner``: the responsible employee.
 
-    ``gave_up``: a card could not wait for it; ``exhausted``: it failed so often that the record does not wait either;
-    ``failures``: how often in a row; ``failed_ms``: when it last did; ``retry_ms``: not asked before. ``waits_until_ms``: until
-    when whoever waits for it does, as was said when it was last asked for in vain. ``again_ms``: since when the registration,
-    which was to go without it, could not be sent either: it is tried once more before that.
+    ``gave_up``: whoever waited for it, a card or the record, waits no longer; ``exhausted``: it failed so often that the record
+    does not wait either; ``failures``: how often in a row; ``failed_ms``: when it last did; ``retry_ms``: not asked before.
+    ``waits_until_ms``: until when whoever waits for it does, as was said when it was last asked for in vain. ``again_ms``: since
+    when the registration, which was to go without it, could not be sent either: it is tried once more before that.
     """
 
     id: str | None = None
@@ -56,7 +56,7 @@ def failed(contact: Contact, event: EffectFailed, deadline_ms: int | None, *, re
         return rested(contact, gave_up=event.error or "deadline")
     if not registered and contact.failures >= CONTACT_ATTEMPTS:
         return rested(contact, exhausted=event.error or "unavailable")
-    return replace(contact, retry_ms=event.retry_ms, waits_until_ms=deadline_ms)
+    return replace(contact, gave_up="", retry_ms=event.retry_ms, waits_until_ms=deadline_ms)
 
 
 def deferred(contact: Contact, event: EffectDeferred, deadline_ms: int | None, reason: str) -> Contact:
@@ -64,7 +64,7 @@ def deferred(contact: Contact, event: EffectDeferred, deadline_ms: int | None, r
     if is_too_late(deadline_ms, event.until_ms):
         # It will not come in time: whoever waits for it is told now, not at the deadline.
         return rested(contact, gave_up=contact.gave_up or reason, failed_ms=event.at_ms)
-    return replace(contact, waits_until_ms=deadline_ms)
+    return replace(contact, gave_up="", waits_until_ms=deadline_ms)
 
 
 def once_more(contact: Contact, at_ms: int) -> Contact:

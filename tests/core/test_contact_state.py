@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from core.contact_state import CONTACT_AGAIN_MS, CONTACT_ATTEMPTS
 from core.effects import Effect, RegisterCall
@@ -80,6 +81,16 @@ def test_until_when_it_is_waited_for_is_known_from_the_last_time_it_was_asked_fo
         assert after(outcome).contact.waits_until_ms == ms(1.5)
     for answered in (done(FIND, 1.3, contact=None), done(CREATE, 1.3, contact="c"), refused(FIND, 1.3), failed(effect, 1.6)):
         assert after(failed(effect, 1), answered).contact.waits_until_ms is None
+
+
+@pytest.mark.parametrize("effect", [FIND, CREATE])
+def test_a_record_waits_for_a_contact_that_the_card_could_not_wait_for(effect: Effect) -> None:
+    late = after(failed(effect, 1.5))
+    assert late.contact.gave_up
+    asked_for_the_record = structs.replace(effect, deadline_ms=ms(30))
+    for outcome in (failed(asked_for_the_record, 20), deferred(asked_for_the_record, 20, until=21)):
+        waits = after(outcome, remote=late).contact
+        assert (waits.gave_up, waits.waits_until_ms) == ("", ms(30))
 
 
 def test_where_nothing_of_the_account_can_be_told_nothing_waits_for_the_contact() -> None:
