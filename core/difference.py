@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from core import conclusions
 from core.call import Call, evolve, initial
+from core.cards import Note
 from core.decisions import Limits
 from core.effects import CreateContact, Effect, RegisterCall, UpdateCall, is_write
 from core.events import EffectDone, EffectStarted, Event
 from core.lifecycle import Phase
-from core.plan import parked_reason, plan
+from core.plan import parked_reason, remarks
 from core.record import final_record
 from core.remote import Card
 from core.rerun import time_of
@@ -133,16 +134,23 @@ def reasons(events: Sequence[Event], *, enterprise: str, call: str, settings: Se
     """What was remarked while the history went on: about -> the last text. For whoever asks why something was left undone."""
     state = initial(enterprise, call)
     found: dict[str, str] = {}
+    last: tuple[Note, ...] = ()
     for event in events:
-        state = evolve(state, event)
-        for note in plan(state, settings, time_of(event), limits).notes:
-            found[note.about] = note.text
-    return found
+        before, state = state, evolve(state, event)
+        last = remarks(before, state, event, settings, time_of(event), limits)
+        found.update((note.about, note.text) for note in last)
+    hold = {note.about for note in last}
+    return {about: text for about, text in found.items() if about in hold or about not in _PASSING}
 
 
-def reason_for(about: str, remarks: Mapping[str, str]) -> str:
-    """The remark that best says why there is nothing of this."""
-    return next((remarks[name] for name in (about, *_ALSO.get(about.partition(" ")[0], ("call",))) if name in remarks), "")
+def reason_for(about: str, remarked: Mapping[str, str]) -> str:
+    """The remark that best says why there is nothing of this; empty where none does: the settings do not ask for it."""
+    also = _ALSO.get(about) or _ALSO.get(about.partition(" ")[0], ("call",))
+    return next((remarked[name] for name in (about, *also) if name in remarked), "")
+
+
+_PASSING: Final = frozenset({"call", "end"})
+"""What is remarked of these while they wait is a reason only as long as they do: nothing is missing because of it later."""
 
 
 _ALSO: Final[Mapping[str, tuple[str, ...]]] = {
@@ -153,6 +161,9 @@ _ALSO: Final[Mapping[str, tuple[str, ...]]] = {
     "extension": ("attribution", "call"),
     "employee": ("attribution", "call"),
     "end": ("end", "call"),
+    "create order": ("order", "call"),
+    "create task": ("task", "call"),
+    "complete task": ("task", "call"),
 }
 
 

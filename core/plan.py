@@ -29,6 +29,7 @@ from core.contact_plan import (
 )
 from core.decisions import Limits, next_deadline
 from core.effects import AfterRecord, CardEvent, ConfirmCall, FindEmployees, InspectCall, RegisterCall, UpdateCall
+from core.events import EffectStarted, Event
 from core.follow_up_plan import follow_up, refused_for_good
 from core.lifecycle import FINAL, LIVE, Phase
 from core.naming import external_id
@@ -75,6 +76,15 @@ def plan(call: Call, settings: Settings, now_ms: int, limits: Limits) -> Plan:
     step = replace(found, not_before_ms=due if due > now_ms else None)
     impatient = getattr(found.effect, "deadline_ms", None) if step.not_before_ms is not None else None
     return Plan(step=step, notes=tuple(notes), wake_ms=_soonest(wake, step.not_before_ms, impatient), parked=reason)
+
+
+def remarks(before: Call, after: Call, event: Event, settings: Settings, now_ms: int, limits: Limits) -> tuple[Note, ...]:
+    """What was left undone, and why, when ``event`` was recorded at ``now_ms``.
+
+    What begins a request was decided before it: while a registration is under way the plan stops ahead of its remarks, and why
+    it went without a client would never be told.
+    """
+    return plan(before if isinstance(event, EffectStarted) else after, settings, now_ms, limits).notes
 
 
 def urgency(call: Call, now_ms: int, step: Step | None = None) -> Urgency:

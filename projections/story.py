@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from core import conclusions, hangups
 from core.call import Call, evolve, initial
 from core.cards import Note
+from core.contact_state import is_too_late
 from core.decisions import Limits
 from core.effects import (
     ClaimCallback,
@@ -31,6 +32,7 @@ from core.effects import (
     RegisterCall,
     UpdateCall,
     decode_effect,
+    effect_of,
 )
 from core.events import (
     ArrivalObserved,
@@ -61,7 +63,7 @@ from core.events import (
     decode,
 )
 from core.lifecycle import Phase
-from core.plan import describe_cards, plan
+from core.plan import describe_cards, plan, remarks
 from core.ports import RecordedEvent
 from core.record import final_record
 from core.settings import Settings
@@ -77,7 +79,7 @@ class Entry:
     stands after the step. ``notes``: what was decided or left undone, with the reason, where that changed here; ``gone``: those
     of earlier steps that do not hold any more.
     ``exchanges``: requests and answers, secrets removed. ``raw``: the wire body, for what was heard. ``again_ms``: when it
-    was to be tried again, for what failed or was not asked yet.
+    was to be tried again, for what failed or was not asked yet; None where nobody waits so long.
     """
 
     version: int
@@ -100,8 +102,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has (``client``: the contact's name,
-    or empty); ``click``: of which click it came.
+    """The whole call. Times ``*_ms`` UTC; ``moysklad`` is what we believe MoySklad has (``contact``: whom its call is linked to,
+    which a client who was found or made later is not; ``client``: his name, or empty); ``click``: of which click it came.
 
     ``leg_of``: the call that this one turned out to be a leg of, or empty; ``legs``: what the PBX names that belongs to this one:
     its other channels, and hangups with a UniqueId of their own.
@@ -146,7 +148,7 @@ def tell(enterprise: str, call_id: str, history: Sequence[RecordedEvent], settin
         before, state = state, evolve(state, event)
         named.update(dict.fromkeys(_legs(event)))
         clients.update(_client(event))
-        notes = plan(state, settings, at_ms(event), limits).notes
+        notes = remarks(before, state, event, settings, at_ms(event), limits)
         fresh = tuple(note for note in notes if note not in known_notes)
         gone = tuple(note for note in known_notes if note not in notes)
         known_notes = notes
@@ -187,7 +189,6 @@ def _story(
     told = outcome is not None and state.phase not in (Phase.INTERNAL, Phase.INTERNAL_ENDED, Phase.ABSORBED)
     record = final_record(state, settings) if told else None
     remote = state.remote
-    contact = remote.linked or remote.contact.id
     return Story(
         enterprise=state.enterprise,
         call=state.id,
@@ -206,8 +207,8 @@ def _story(
         cause=state.hangup.cause if state.hangup is not None else None,
         moysklad={
             "call": remote.call,
-            "contact": contact,
-            "client": clients.get(contact or "", ""),
+            "contact": remote.linked,
+            "client": clients.get(remote.linked or "", ""),
             "extension": remote.written.extension,
             "end_ms": remote.written.end_ms,
             "comment": remote.written.comment,
@@ -264,18 +265,29 @@ def _entry(
         exchanges=exchanges,
         wire=event.wire if isinstance(event, Observation) else "",
         raw=event.raw if isinstance(event, Observation) else {},
-        again_ms=_again_ms(event),
+        again_ms=_again_ms(event, after),
     )
 
 
-def _again_ms(event: Event) -> int | None:
+def _again_ms(event: Event, after: Call) -> int | None:
+    """When it is tried again; None: never, as far as whoever waited for it goes. An order, a task or a client may ask later."""
     match event:
         case EffectFailed():
-            return event.retry_ms
+            again_ms = event.retry_ms
         case EffectDeferred():
-            return event.until_ms
+            again_ms = event.until_ms
         case _:
             return None
+    remote = after.remote
+    match effect := effect_of(event):
+        case FindContact() | CreateContact():
+            given_up = isinstance(event, EffectFailed) and remote.contact.retry_ms is None
+            given_up = given_up or is_too_late(effect.deadline_ms, again_ms)
+        case FindEmployees(deadline_ms=int()):
+            given_up = dict(remote.employees).keys() >= set(effect.extensions)  # the extension alone must do
+        case _:
+            given_up = False
+    return None if given_up else again_ms
 
 
 def _exchanges(event: Event) -> Iterator[dict[str, Any]]:
@@ -290,6 +302,9 @@ def _exchanges(event: Event) -> Iterator[dict[str, Any]]:
         }
 
 
+_NO_LONGER: Final = "the card or the record that waited for it waits no longer"
+
+
 def _tell(event: Event, state: Call, clients: Mapping[str, str]) -> tuple[str, str, str]:
     """``(kind, title, why)`` of one event in words; ``clients``: id -> name."""
     match event:
@@ -298,12 +313,14 @@ def _tell(event: Event, state: Call, clients: Mapping[str, str]) -> tuple[str, s
         case EffectDone():
             return "answered", f"{_ask(event.effect, clients)}: {_answer(event.effect, event.result, clients)}", ""
         case EffectFailed():
-            again = "MoySklad may have acted all the same" if event.ambiguous else "MoySklad did not act"
-            return "failed", f"{_ask(event.effect, clients)}: {event.error}", f"{again}; it is tried again"
+            acted = "MoySklad may have acted all the same" if event.ambiguous else "MoySklad did not act"
+            again = "it is tried again" if _again_ms(event, state) is not None else _NO_LONGER
+            return "failed", f"{_ask(event.effect, clients)}: {event.error}", f"{acted}; {again}"
         case EffectRefused():
             return "refused", f"MoySklad refused: {_ask(event.effect, clients)}: {event.error}", event.remedy
         case EffectDeferred():
-            return "deferred", f"not asked yet: {_ask(event.effect, clients)}", event.reason
+            why = event.reason if _again_ms(event, state) is not None else f"{event.reason}; {_NO_LONGER}"
+            return "deferred", f"not asked yet: {_ask(event.effect, clients)}", why
         case RetryRequested():
             return "ordered", f"asked again by {event.by or 'somebody'}", event.reason
         case CallSettled():

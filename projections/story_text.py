@@ -21,7 +21,7 @@ MARKS: Final = {
     "ordered": "^",
 }
 LEGEND: Final = (
-    "« heard   · time   » asked of MoySklad   = answered   ! failed, tried again   x refused   ~ not asked yet   ^ asked again"
+    "« heard   · time   » asked of MoySklad   = answered   ! failed   x refused   ~ not asked yet   ^ asked again"
 )
 
 

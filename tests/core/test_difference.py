@@ -20,6 +20,7 @@ from core.difference import (
     reason_for,
     reasons,
 )
+from core.effects import FindContact
 from core.events import EffectDone
 from core.settings import Settings
 from tests.scenario import given, ms, seconds
@@ -140,6 +141,28 @@ def test_the_reason_for_what_is_not_there_is_the_nearest_remark() -> None:
     assert reason_for("extension", {"attribution": "101: is the one who called"}) == "101: is the one who called"
     assert reason_for("order", {"order": "no"}) == "no"
     assert reason_for("order", {}) == ""
+    for about in ("create order", "create task", "complete task"):
+        of_it = about.partition(" ")[2]
+        assert reason_for(about, {of_it: "no", "call": "off"}) == "no"
+        assert reason_for(about, {"call": "off"}) == "off"
+
+
+def remarked(table: str, settings: Settings = SETTINGS, **given_: Any) -> dict[str, str]:
+    events = given(table, settings=settings, **given_).finished().world.streams["call/A"]
+    return reasons(events, enterprise=ENTERPRISE, call="A", settings=settings, limits=Limits())
+
+
+def test_why_it_was_not_recorded_yet_is_no_reason_for_anything_once_it_was() -> None:
+    assert not {"call", "end"} & remarked(TALK).keys()
+    assert remarked(TALK, settings_with(enabled=False))["call"] == "the integration is switched off"
+    live = given("0 A start\n").world.streams["call/A"]
+    found = reasons(live, enterprise=ENTERPRISE, call="A", settings=SETTINGS, limits=Limits())
+    assert found["call"] == "no card is wanted now: it is registered with the first card, or complete at its end"
+
+
+def test_why_there_was_no_client_when_the_call_was_registered_is_remarked() -> None:
+    remarks = remarked(TALK, troubled={FindContact.type: (Fault.NOT_SENT,) * 2})
+    assert reason_for("contact", remarks) == "the card did not wait longer for it"
 
 
 def test_what_is_made_beside_the_call_is_a_fact_whatever_it_is() -> None:

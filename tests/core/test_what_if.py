@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from core.decisions import Limits
 from core.events import EffectDone, EffectStarted, Event
@@ -17,6 +20,7 @@ TALK = (
     "0 A start\n0.5 A dial 101 102\n5 A enter b1 customer\n5 A enter b1 101\n35 A leave b1 101\n35 A leave b1 customer\n"
     "35.4 A hangup 101 answered end=35\n"
 )
+MISSED = "0 A start\n0.5 A dial 101 102\n20 A hangup - end=20\n"
 
 
 def asked(other: Settings | None, *, settings: Settings = SETTINGS, events: list[Event] | None = None) -> Verdict:
@@ -68,7 +72,7 @@ def test_a_client_who_would_not_be_made() -> None:
 def test_an_order_and_a_task_that_would_be_made() -> None:
     (order,) = asked(settings_with(order="always")).changes
     assert (order.about, order.was, order.would["contact"]) == ("create order", None, "contact-1")
-    world = given("0 A start\n0.5 A dial 101 102\n20 A hangup - end=20\n").finished().world
+    world = given(MISSED).finished().world
     question = Question(
         enterprise=ENTERPRISE,
         call="A",
@@ -82,6 +86,35 @@ def test_an_order_and_a_task_that_would_be_made() -> None:
     (task,) = verdict.changes
     assert (task.about, task.would["number"]) == ("create task", "+375290000001")
     assert verdict.assumed == ("the record does not say whose task it would be: taken as this call's",)
+
+
+@pytest.mark.parametrize(
+    ("was", "other", "because"),
+    [
+        ({"order": "always"}, {"order": "none"}, ""),  # the settings do not ask for it: nothing is remarked
+        ({"order": "always"}, {"order": "always", "main_api": False}, "no order without a main API token in the settings"),
+        ({"order": "always"}, {"order": "always", "enabled": False}, "the integration is switched off"),
+        ({"task": "on_missed"}, {"task": "none"}, ""),
+        ({"task": "on_missed"}, {"task": "on_missed", "main_api": False}, "no task without a main API token in the settings"),
+    ],
+)
+def test_an_order_and_a_task_that_would_not_be_made(was: dict[str, Any], other: dict[str, Any], because: str) -> None:
+    about, table = ("create order", TALK) if "order" in was else ("create task", MISSED)
+    settings = settings_with(**was)
+    world = given(table, settings=settings).finished().world
+    verdict = judge(
+        Question(
+            enterprise=ENTERPRISE,
+            call="A",
+            events=tuple(world.streams["call/A"]),
+            settings=settings,
+            other=settings_with(**other),
+            limits=Limits(),
+            until_ms=world.now_ms,
+        )
+    )
+    (change,) = (each for each in verdict.changes if each.about == about)
+    assert (change.would, change.would_because) == (None, because)
 
 
 def old_code() -> list[Event]:

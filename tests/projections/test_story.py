@@ -6,11 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from core.cards import Note
+from core.contact_state import CONTACT_ATTEMPTS
 from core.decisions import Limits
-from core.effects import CardAction, CardEvent, ConfirmCall, CreateContact, CreateOrder, FindContact, RegisterCall, UpdateCall
+from core.effects import (
+    CardAction,
+    CardEvent,
+    ConfirmCall,
+    CreateContact,
+    CreateOrder,
+    FindContact,
+    FindEmployees,
+    RegisterCall,
+    UpdateCall,
+)
 from core.events import (
     BridgeEntered,
     BridgeOpened,
@@ -36,6 +48,7 @@ from core.values import Direction
 from projections.story import Story, at_ms, tell
 from tests.scenario import NUMBER, deferred, done, events, failed, given, ms, refused, retry, started
 from tests.settings import SETTINGS, settings_with
+from tests.world import Fault
 
 RING = "0 A start\n0.5 A dial 101 102\n"
 TALK = RING + "5 A enter b1 customer\n5 A enter b1 101\n"
@@ -310,6 +323,57 @@ def test_when_it_is_tried_again_is_told_of_what_failed_or_was_put_off() -> None:
     history = [*events(RING), failed(REGISTER, 1, retry=4), deferred(REGISTER, 5, until=65), refused(REGISTER, 66)]
     assert [entry.again_ms for entry in story(history).entries[-3:]] == [ms(5), ms(65), None]
     assert story(history).entries[0].again_ms is None
+
+
+def test_a_client_who_was_made_after_the_registration_is_told_as_a_step_and_not_as_linked() -> None:
+    """MoySklad links a call to a client only when the call is created (PRODUCT C5)."""
+    world = given(ANSWERED, troubled={FindContact.type: (Fault.NOT_SENT,) * 2}).finished().world
+    told = story(world.streams["call/A"])
+    assert (told.moysklad["call"], told.moysklad["contact"], told.moysklad["client"]) == ("call-1", None, "")
+    assert f"create a client for {NUMBER}: client contact-1" in titles(told, "answered")
+
+
+def test_why_a_call_was_registered_without_a_client_is_told_with_its_registration() -> None:
+    world = given(ANSWERED, troubled={FindContact.type: (Fault.NOT_SENT,) * 2}).finished().world
+    (registered,) = (each for each in story(world.streams["call/A"]).entries if each.title.startswith("register") and each.notes)
+    assert (registered.kind, registered.notes) == ("asked", (Note(about="contact", text="the card did not wait longer for it"),))
+
+
+WAITS_NO_LONGER = "the card or the record that waited for it waits no longer"
+
+
+@pytest.mark.parametrize("effect", [FindContact(number=NUMBER), CREATE])
+def test_a_contact_is_said_to_be_tried_again_only_where_somebody_still_waits(effect: FindContact | CreateContact) -> None:
+    def told(*history: Event) -> tuple[str, int | None]:
+        entry = story([*events(RING), *history]).entries[-1]
+        return entry.why, entry.again_ms
+
+    hurried = msgspec.structs.replace(effect, deadline_ms=ms(3))
+    assert told(failed(hurried, 1, ambiguous=False)) == ("MoySklad did not act; it is tried again", ms(2))
+    assert told(failed(hurried, 2, ambiguous=False)) == (f"MoySklad did not act; {WAITS_NO_LONGER}", None)
+    assert told(deferred(hurried, 1, until=2, reason="no room")) == ("no room", ms(2))
+    assert told(deferred(hurried, 1, until=3, reason="no room")) == (f"no room; {WAITS_NO_LONGER}", None)
+    # So often that the record does not wait either, though there would be time.
+    patient = msgspec.structs.replace(effect, deadline_ms=ms(60))
+    tries = [failed(patient, at, ambiguous=False) for at in range(1, CONTACT_ATTEMPTS + 1)]
+    assert told(*tries[:-1])[0].endswith("it is tried again")
+    assert told(*tries) == (f"MoySklad did not act; {WAITS_NO_LONGER}", None)
+    # After the call nothing waits for it: it is asked for until it is there.
+    assert told(failed(effect, 90, ambiguous=False)) == ("MoySklad did not act; it is tried again", ms(91))
+    assert told(deferred(effect, 90, until=99, reason="no room")) == ("no room", ms(99))
+
+
+def test_a_card_does_not_wait_for_the_directory_twice_and_a_task_asks_it_again() -> None:
+    who = FindEmployees(extensions=("101", "102"))
+    hurried = msgspec.structs.replace(who, deadline_ms=ms(3))
+    for outcome, again_ms in (
+        (failed(hurried, 1), None),
+        (deferred(hurried, 1, until=3), None),
+        (deferred(hurried, 1, until=2), ms(2)),
+        (failed(who, 90), ms(91)),
+    ):
+        entry = story([*events(RING), outcome]).entries[-1]
+        assert (entry.again_ms, entry.why.endswith(WAITS_NO_LONGER)) == (again_ms, again_ms is None)
 
 
 def test_a_missed_call_says_why_nobody_has_it() -> None:

@@ -122,7 +122,8 @@ def odd_histories() -> Iterator[tuple[Event, ...]]:
     ended = kinds.CloseCallback(call="A", number=NUMBER, talked_ms=ms(9))
     keep, complete, inspect = kinds.KeepTask(call="A", task="t-1"), kinds.CompleteTask(task="t-1"), kinds.InspectTask(task="t-1")
     after = (order, task, claim, hold, ended, keep, complete, inspect)
-    for effect in (register, update, find, create, who, confirm, kinds.InspectCall(call="m-1"), *after):
+    hurried = kinds.FindContact(number=NUMBER, deadline_ms=ms(2.5))  # nobody waits until it could be tried again
+    for effect in (register, update, find, hurried, create, who, confirm, kinds.InspectCall(call="m-1"), *after):
         for trouble in errors.Trouble:
             tried = (started(effect, 1), failed(effect, 2, error=trouble.value))
             yield (*events(RING), *tried, deferred(effect, 3, 9, reason=trouble.value))
