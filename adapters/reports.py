@@ -104,7 +104,7 @@ def _periods(count: int, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         period[f"{way}_answered"] += row["calls"] if row["outcome"] == Outcome.ANSWERED else 0
         period["lost"] += row["calls"] if row["outcome"] == Outcome.LOST else 0
         period["talk_ms"] += row["talk_ms"]
-        period["talks"] += row["waits"]  # whoever was heard to answer was heard to talk
+        period["talks"] += row["talks"]
         if way == "in":
             period["waits"] += row["waits"]
             period["wait_ms"] += row["wait_ms"]

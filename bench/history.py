@@ -324,7 +324,7 @@ SUMS: Final = """
 TRUNCATE statistics_calls, statistics_people;
 INSERT INTO statistics_calls
 SELECT enterprise, started_ms / 3600000 * 3600000, direction, outcome, count(*), sum(talk_ms), count(wait_ms),
-    coalesce(sum(wait_ms), 0)
+    coalesce(sum(wait_ms), 0), count(*) FILTER (WHERE talk_ms > 0)
 FROM calls WHERE outcome IS NOT NULL AND direction <> 'internal' GROUP BY 1, 2, 3, 4;
 INSERT INTO statistics_people
 SELECT enterprise, started_ms / 3600000 * 3600000, e, direction, count(*), count(*) FILTER (WHERE e = ANY (talked)),

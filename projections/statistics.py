@@ -144,12 +144,15 @@ def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
 
 
 def call_counts(row: Row) -> Iterator[tuple[Key, tuple[int, ...]]]:
-    """``(enterprise, hour, direction, outcome) -> (calls, talk_ms, waits, wait_ms)``, from the call's row."""
+    """``(enterprise, hour, direction, outcome) -> (calls, talk_ms, waits, wait_ms, talks)``, from the call's row.
+
+    ``talks``: calls whose talk was heard: also of one whose dial was lost, whose wait nobody knows.
+    """
     if not _counts(row):
         return
-    waited = row["wait_ms"]
+    waited, talk_ms = row["wait_ms"], sum(row["talked_ms"])
     key = (row["enterprise"], _hour_ms(row), row["direction"], row["outcome"])
-    yield key, (1, sum(row["talked_ms"]), int(waited is not None), waited or 0)
+    yield key, (1, talk_ms, int(waited is not None), waited or 0, int(talk_ms > 0))
 
 
 def people_counts(row: Row) -> Iterator[tuple[Key, tuple[int, ...]]]:

@@ -35,13 +35,19 @@ def counts(table: str) -> tuple[dict[Any, Any], dict[Any, Any]]:
 
 def test_an_answered_call_counts_for_its_outcome_and_for_everybody_whose_phone_rang() -> None:
     by_call, by_person = counts(ANSWERED)
-    assert by_call == {("in", "answered"): (1, 30_000, 1, 4_000)}
+    assert by_call == {("in", "answered"): (1, 30_000, 1, 4_000, 1)}
     assert by_person == {("101", "in"): (1, 1, 0, 30_000, 1, 4_000), ("102", "in"): (1, 0, 0, 0, 0, 0)}
+
+
+def test_a_talk_counts_where_the_dial_before_it_was_lost() -> None:
+    """Nobody knows the wait; the mean talk was its length, too, divided by the others alone."""
+    by_call, _ = counts(ANSWERED.replace("1 A dial 101 102\n", ""))
+    assert by_call == {("in", "answered"): (1, 30_000, 0, 0, 1)}
 
 
 def test_a_missed_call_is_missed_by_everybody_who_was_rung() -> None:
     by_call, by_person = counts(RING + "20 A hangup - end=20\n")
-    assert by_call == {("in", "missed"): (1, 0, 0, 0)}
+    assert by_call == {("in", "missed"): (1, 0, 0, 0, 0)}
     assert by_person == {(who, "in"): (1, 0, 1, 0, 0, 0) for who in ("101", "102")}
 
 
@@ -52,7 +58,7 @@ def test_an_answer_of_which_only_the_hangup_tells_is_the_named_one_s() -> None:
 
 def test_an_outgoing_call_is_the_caller_s() -> None:
     by_call, by_person = counts("0 A dial out 101\n20 A hangup out 101 end=20\n")
-    assert (by_call, by_person) == ({("out", "unanswered"): (1, 0, 0, 0)}, {("101", "out"): (1, 0, 1, 0, 0, 0)})
+    assert (by_call, by_person) == ({("out", "unanswered"): (1, 0, 0, 0, 0)}, {("101", "out"): (1, 0, 1, 0, 0, 0)})
 
 
 @pytest.mark.parametrize("table", [RING, "0 A dial internal 102 number=101\n9 A hangup internal 102 answered number=101\n", ""])

@@ -113,6 +113,33 @@ async def _old_row(connection: asyncpg.Connection, call: str, parked: str) -> No
     )
 
 
+async def test_hours_of_before_know_how_many_talks_their_calls_had(empty_database_url: str) -> None:
+    migrations = load_migrations()
+    upto = [each.name for each in migrations].index("0080_talks")
+    await migrate(empty_database_url, migrations=migrations[:upto])
+    connection = await connect(empty_database_url)
+    calls = [
+        ("both heard", 0, "answered", 30),
+        ("dial lost", 3_599_999, "answered", 30),
+        ("not heard", 9, "answered", 0),
+        ("missed", 9, "missed", 0),
+        ("next hour", 3_600_000, "answered", 9),
+        ("selftest-1", 7, "answered", 8),
+        ("goes on", 2, None, 7),
+    ]
+    for told in calls:
+        await _old_row(connection, told[0], "")
+        await connection.execute("UPDATE calls SET started_ms = $2, outcome = $3, talk_ms = $4 WHERE call = $1", *told)
+    hours = [(0, "answered", 3, 60, 1), (0, "missed", 1, 0, 0), (3_600_000, "answered", 1, 9, 0)]
+    await connection.executemany("INSERT INTO statistics_calls VALUES ('0367', $1, 'in', $2, $3, $4, $5, 0)", hours)
+
+    await migrate(connection)
+
+    rows = await connection.fetch("SELECT hour_ms, outcome, talks FROM statistics_calls ORDER BY 1, 2")
+    assert [tuple(row) for row in rows] == [(0, "answered", 2), (0, "missed", 0), (3_600_000, "answered", 1)]
+    await connection.close()
+
+
 async def test_migrating_twice_does_nothing(database_url: str) -> None:
     told: list[str] = []
 
