@@ -5,6 +5,7 @@ The order to the telephone exchange is given by whoever attends to the enterpris
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -40,7 +41,8 @@ from core.webhook_signature import is_admitted, reading_of, values_of
 log = structlog.get_logger("clicks")
 
 TAKE_S: Final = 2.7
-"""MoySklad gets an honest answer within this, whatever the database does. How long it would wait is not documented."""
+"""MoySklad gets an honest answer this long after its click arrived, whatever the database and the body do. How long it would wait
+is not documented."""
 
 MAX_TAKES: Final = 200
 """Clicks being written down at once, of all enterprises: what comes on top would only wait for the same database."""
@@ -72,9 +74,23 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One request as it came: the body, the signature shown, from where."""
+class Arrival:
+    """When a click arrived, and until when, on the loop's clock, whoever sent it has an answer: one limit for all steps, whichever
+    of them is slow, and the moment from which the click is fresh."""
 
+    at_ms: int
+    until_s: float
+
+    def left_s(self) -> float:
+        """How much of the time is left."""
+        return max(0.0, self.until_s - asyncio.get_running_loop().time())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One request as it came: when, the body, the signature shown, from where."""
+
+    arrival: Arrival
     raw: bytes
     signature: str
     address: str
@@ -108,10 +124,14 @@ class ClickDesk:
         self.answers = dict.fromkeys(Answer, 0)
         """How deliveries were answered since the process started; read by metrics."""
 
-    async def whose(self, uuid: str) -> Current | None:
+    def arrival(self) -> Arrival:
+        """That of a click which arrives now."""
+        return Arrival(at_ms=self._now_ms(), until_s=asyncio.get_running_loop().time() + self._take_s)
+
+    async def whose(self, uuid: str, arrival: Arrival) -> Current | None:
         """Whose webhook this is; None for nobody's. Raises StoreUnavailable, in time for whoever waits."""
         try:
-            return await self._takes.within(self._take_s, self._look(uuid))
+            return await self._takes.within(arrival.left_s(), self._look(uuid))
         except TimeoutError as error:
             raise StoreUnavailable("the database does not answer in time") from error
 
@@ -121,7 +141,7 @@ class ClickDesk:
     async def take(self, current: Current, delivery: Delivery) -> Answer:
         """Take one delivery in; when it says ``TAKEN`` the click is on disk. Raises StoreUnavailable."""
         try:
-            answer = await self._takes.within(self._take_s, self._take(current, delivery))
+            answer = await self._takes.within(delivery.arrival.left_s(), self._take(current, delivery))
         except TimeoutError as error:
             raise StoreUnavailable("the database does not answer in time") from error
         self.answers[answer] += 1
@@ -133,7 +153,7 @@ class ClickDesk:
         reading = reading_of(delivery.signature, delivery.raw, [account.phone_key, account.api_token])
         signature = reading.value if reading is not None else WRONG if delivery.signature.strip() else ABSENT
         facts = ClickRefused(
-            at_ms=self._now_ms(), error="", signature=signature, address=delivery.address, raw=as_sent(values)
+            at_ms=delivery.arrival.at_ms, error="", signature=signature, address=delivery.address, raw=as_sent(values)
         )
         if not current.settings.enabled:
             off = Unfit(error="the integration is switched off", remedy="switch it on in the integration's settings")

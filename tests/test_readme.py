@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapters.asterisk.config import Originate, Tls, load
-from adapters.http import access, admin, board, calls, directory, hooks, integrations, internal, pages, status, what_if
+from adapters.http import access, admin, board, calls, clicks, directory, hooks, integrations, internal, pages, status, what_if
 from core.events import DialObserved
 from core.lifecycle import Phase
 from core.settings import merge_update, parse_settings
@@ -96,7 +96,7 @@ def test_every_variable_is_documented_once_and_no_other() -> None:
 
 
 def test_every_address_that_is_told_is_served() -> None:
-    rooms = (internal, admin, status, access, calls, board, pages, directory, integrations, hooks, what_if)
+    rooms = (internal, admin, status, access, calls, clicks, board, pages, directory, integrations, hooks, what_if)
     served = {re.sub(r"\{\w+\}", "*", route.path) for each in rooms for route in each.routes()}
     for page in PAGES:
         for address in re.findall(r"/(?:internal/ms|ms-admin)/[\w{}/*-]+", text_of(page)):

@@ -233,9 +233,11 @@ class ClickQuery(Body, frozen=True, kw_only=True):
 
 
 class ClicksQuery(Body, frozen=True, kw_only=True):
-    """``before``: only older ones, milliseconds; ``bad=1``: only those that came to nothing; ``lang=ru``: reasons in Russian."""
+    """``before``: only older ones, milliseconds; ``before_click``: and, of that very millisecond, those whose names come before
+    this one; the previous answer says both. ``bad=1``: only those that came to nothing; ``lang=ru``: reasons in Russian."""
 
     before: Annotated[str, Meta(pattern=r"^[0-9]{0,17}$")] = ""
+    before_click: Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{0,40}$")] = ""
     bad: str = ""
     lang: str = ""
 

@@ -77,10 +77,12 @@ class SignatureSeen(Shape, frozen=True, kw_only=True):
 
 
 class ClicksFound(Shape, frozen=True, kw_only=True):
-    """Clicks, newest first. ``before``: asks for older ones; null: there are none. ``names``: extension -> employee."""
+    """Clicks, newest first. ``before`` and ``before_click`` together: ask for older ones; null: there are none. ``names``:
+    extension -> employee."""
 
     clicks: list[ClickRow]
     before: int | None
+    before_click: str | None
     signature: SignatureSeen
     names: dict[str, str]
 

@@ -27,8 +27,6 @@ from core.webhook_signature import HEADER
 BODY_LIMIT: Final = 16_384
 """A click has three short fields."""
 
-BODY_S: Final = 5.0
-
 UNKNOWN_MINUTE: Final = 30
 """Unknown UUIDs of one address in a minute before it is told to go slow. Guessing one takes longer than the world has."""
 
@@ -51,11 +49,12 @@ def routes() -> list[web.RouteDef]:
 async def take_click(request: web.Request) -> web.Response:
     """Take a click in, as MoySklad sends it (JSON or a form): 200 once it is durable; the telephone rings afterwards."""
     parts, address = services(request), address_of(request)
-    current = await parts.clicks.whose(request.match_info["uuid"])
+    arrival = parts.clicks.arrival()
+    current = await parts.clicks.whose(request.match_info["uuid"], arrival)
     if current is None:
         raise _unknown(request.app[UNKNOWN], address)
-    raw = await read_within(request, most_bytes=BODY_LIMIT, seconds=BODY_S)
-    delivery = Delivery(raw=raw, signature=request.headers.get(HEADER, ""), address=address)
+    raw = await read_within(request, most_bytes=BODY_LIMIT, seconds=arrival.left_s())
+    delivery = Delivery(arrival=arrival, raw=raw, signature=request.headers.get(HEADER, ""), address=address)
     match await parts.clicks.take(current, delivery):
         case Answer.TAKEN | Answer.REPEATED:
             return answer({"success": True})
@@ -94,10 +93,14 @@ async def get_clicks(request: web.Request) -> web.Response:
     before = request.query.get("before", "")
     if before and not (before.isascii() and before.isdigit() and len(before) <= 17):
         raise Problem(400, "before is not understood", field="before", hint="a number of milliseconds")
+    before_click = request.query.get("before_click", "")
+    if before_click and not (before_click.isascii() and before_click.isalnum() and len(before_click) <= 40):
+        raise Problem(400, "before_click is not understood", field="before_click", hint="the name of a click")
     found = await recent_clicks(
         parts.pool,
         enterprise,
         before_ms=int(before) if before else FOREVER_MS,
+        before_click=before_click,
         bad=request.query.get("bad", "") not in ("", "0"),
     )
     current = await parts.settings.current(enterprise)
@@ -116,6 +119,7 @@ async def get_clicks(request: web.Request) -> web.Response:
         {
             "clicks": clicks,
             "before": found["before"],
+            "before_click": found["before_click"],
             "signature": {**seen, "fitted": seen["fitted"] and words(seen["fitted"])},
             "names": await names(parts.pool, enterprise, current.settings if current is not None else None),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -78,7 +79,10 @@ class Desk:
         return current() if uuid == "its own" else None
 
     async def take(self, raw: bytes = WANTED, of: Current | None = None) -> Answer:
-        return await self.desk.take(of or current(), Delivery(raw=raw, signature="", address="203.0.113.5"))
+        return await self.desk.take(of or current(), self.delivery(raw))
+
+    def delivery(self, raw: bytes = WANTED) -> Delivery:
+        return Delivery(arrival=self.desk.arrival(), raw=raw, signature="", address="203.0.113.5")
 
     async def add(self, stream: StreamId, event: NewEvent) -> None:
         await self.store.append(Append(stream=stream, events=(event,)))
@@ -190,7 +194,27 @@ async def test_a_database_that_hangs_is_not_waited_for() -> None:
     with pytest.raises(StoreUnavailable):
         await desk.take()
     with pytest.raises(StoreUnavailable):
-        await desk.desk.whose("its own")
+        await desk.desk.whose("its own", desk.desk.arrival())
     desk.book.gate.set()
-    assert await desk.desk.whose("its own") is not None
-    assert await desk.desk.whose("another's") is None
+    assert await desk.desk.whose("its own", desk.desk.arrival()) is not None
+    assert await desk.desk.whose("another's", desk.desk.arrival()) is None
+
+
+async def test_all_steps_of_a_delivery_have_one_limit(desk: Desk) -> None:
+    """Each had the whole time for itself: a slow look-up and a slow book together took twice as long as an answer may."""
+    spent = replace(desk.desk.arrival(), until_s=asyncio.get_running_loop().time())
+    desk.book.gate = asyncio.Event()
+    async with asyncio.timeout(5.0):
+        with pytest.raises(StoreUnavailable):
+            await desk.desk.whose("its own", spent)
+        with pytest.raises(StoreUnavailable):
+            await desk.desk.take(current(), replace(desk.delivery(), arrival=spent))
+    assert desk.desk.arrival().left_s() > 5.0
+
+
+async def test_a_click_is_as_old_as_its_arrival(desk: Desk) -> None:
+    delivery = desk.delivery()
+    desk.clock.now_ms += 7_000
+    assert await desk.desk.take(current(), delivery) is Answer.TAKEN
+    (event,) = await desk.store.read_log(0, 10)
+    assert event.data["at_ms"] == delivery.arrival.at_ms == desk.clock.now_ms - 7_000

@@ -10,14 +10,14 @@ import pytest
 from adapters.click_list import recent_clicks, signature_seen
 from core.errors import StoreUnavailable
 
-_ADD = (
+ADD = (
     "INSERT INTO clicks (enterprise, click, at_ms, stage, extension, number, uid, signature, way, error, remedy, ambiguous, call,"
     " repeats) VALUES ($1, $2, $3, $4, '101', '+375290000001', '', $5, 'http', '', '', false, '', 0)"
 )
 
 
 async def add(pool: Any, click: str, at_ms: int, stage: str = "joined", signature: str = "absent", of: str = "0367") -> None:
-    await pool.execute(_ADD, of, click, at_ms, stage, signature)
+    await pool.execute(ADD, of, click, at_ms, stage, signature)
 
 
 async def test_newest_first_page_after_page(pg_pool: asyncpg.Pool) -> None:
@@ -28,7 +28,15 @@ async def test_newest_first_page_after_page(pg_pool: asyncpg.Pool) -> None:
     assert [each["click"] for each in first["clicks"]] == ["c4", "c3", "c2"]
     second = await recent_clicks(pg_pool, "0367", before_ms=first["before"], limit=3)
     assert [each["click"] for each in second["clicks"]] == ["c1", "c0"]
-    assert second["before"] is None
+    assert (second["before"], second["before_click"]) == (None, None)
+
+
+async def test_clicks_of_one_moment_on_two_pages_are_all_told(pg_pool: asyncpg.Pool) -> None:
+    for number in range(5):
+        await add(pg_pool, f"c{number}", 1_000 if number in (1, 2) else number * 1_000)
+    first = await recent_clicks(pg_pool, "0367", limit=3)
+    second = await recent_clicks(pg_pool, "0367", before_ms=first["before"], before_click=first["before_click"], limit=3)
+    assert [each["click"] for each in first["clicks"] + second["clicks"]] == ["c4", "c3", "c2", "c1", "c0"]
 
 
 async def test_only_those_that_came_to_nothing(pg_pool: asyncpg.Pool) -> None:

@@ -3,49 +3,49 @@ import { html, useState, useEffect, useData, useWhileSeen, api, param, withParam
 import { mount } from "./shell.js";
 import { Client, ChooseOne, person } from "./calls-words.js";
 import { STAGES, WAYS, signed } from "./clicks-words.js";
+import { NOTHING, renewed, continued } from "./clicks-list.js";
 
 const EVERY_MS = 5_000;
 function Clicks({ enterprise }) {
-  if (!enterprise) return html`<div class="page-head"><h1>Нажатия в МоёмСкладе</h1></div><${ChooseOne} what="Нажатия" />`;
-  return html`<${List} key=${enterprise} enterprise=${enterprise} />`;
-}
-
-function List({ enterprise }) {
-  const [bad, setBad] = useState(param("bad") === "1"), [older, setOlder] = useState([]), [before, setBefore] = useState(undefined);
-  const base = `/ms-admin/api/clicks/${encodeURIComponent(enterprise)}?lang=ru${bad ? "&bad=1" : ""}`;
-  const { data, error, reload } = useData(base);
-  const [now, setNow] = useState(Date.now()), [loading, setLoading] = useState(false), [lost, setLost] = useState(null);
-  useWhileSeen(EVERY_MS, () => { reload(); setNow(Date.now()); });
+  const [bad, setBad] = useState(param("bad") === "1");
   const pick = (event) => {
     const on = event.target.checked;
     setBad(on);
-    setOlder([]);
-    setBefore(undefined);
     history.replaceState(null, "", withParams({ bad: on ? "1" : "" }));
   };
-  const next = before === undefined ? data && data.before : before;
-  const more = async () => {
-    setLoading(true);
-    setLost(null);
-    try {
-      const told = await api(`${base}&before=${next}`);
-      setOlder([...older, ...told.clicks]);
-      setBefore(told.before);
-    } catch (failure) { setLost(failure); } finally { setLoading(false); }
-  };
-  const fresh = data ? data.clicks : [], known = new Set(fresh.map((each) => each.click));
-  const shown = [...fresh, ...older.filter((each) => !known.has(each.click))];
+  if (!enterprise) return html`<div class="page-head"><h1>Нажатия в МоёмСкладе</h1></div><${ChooseOne} what="Нажатия" />`;
   return html`
     <div class="page-head"><h1 class="grow">Нажатия в МоёмСкладе</h1>
       <label class="check"><input type="checkbox" checked=${bad} onChange=${pick} /> только неудачные</label></div>
+    <${List} key=${`${enterprise} ${bad}`} enterprise=${enterprise} bad=${bad} />`;
+}
+
+function List({ enterprise, bad }) {
+  const base = `/ms-admin/api/clicks/${encodeURIComponent(enterprise)}?lang=ru${bad ? "&bad=1" : ""}`;
+  const { data, error, reload } = useData(base);
+  const [list, setList] = useState(NOTHING);
+  const [now, setNow] = useState(Date.now()), [loading, setLoading] = useState(false), [lost, setLost] = useState(null);
+  useWhileSeen(EVERY_MS, () => { reload(); setNow(Date.now()); });
+  useEffect(() => { if (data) setList((was) => renewed(was, data)); }, [data]);
+  const more = async () => {
+    const { next } = list;
+    setLoading(true);
+    setLost(null);
+    setList((was) => ({ ...was, growing: true }));
+    try {
+      const told = await api(`${base}&${next}`);
+      setList((was) => continued(was, next, told));
+    } catch (failure) { setLost(failure); } finally { setLoading(false); }
+  };
+  return html`
     ${error && html`<${Failed} error=${error} retry=${reload} />`}
     ${data && html`<p class="muted">${signed(data.signature)}</p>`}
     <section class="panel" aria-label="Нажатия">
       ${!data && !error && html`<p class="empty"><${Busy} /></p>`}
-      ${shown.map((each) => html`<${Click} key=${each.click} enterprise=${enterprise} click=${each} names=${data.names} now=${now} />`)}
-      ${data && !shown.length && html`<p class="empty">${bad ? html`<${Tag} kind="good">Неудачных нет<//>` : "На номера в МоёмСкладе ещё никто не нажимал."}</p>`}
+      ${data && list.clicks.map((each) => html`<${Click} key=${each.click} enterprise=${enterprise} click=${each} names=${data.names} now=${now} />`)}
+      ${data && !data.clicks.length && html`<p class="empty">${bad ? html`<${Tag} kind="good">Неудачных нет<//>` : "На номера в МоёмСкладе ещё никто не нажимал."}</p>`}
       ${lost && html`<${Failed} error=${lost} retry=${more} />`}
-      ${next && html`<div class="more"><button class="btn" type="button" disabled=${loading} onClick=${more}>${loading ? "Ищем…" : "Показать ещё"}</button></div>`}
+      ${list.next && html`<div class="more"><button class="btn" type="button" disabled=${loading} onClick=${more}>${loading ? "Ищем…" : "Показать ещё"}</button></div>`}
     </section>`;
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlencode
@@ -12,13 +13,19 @@ from urllib.parse import urlencode
 import orjson
 import pytest
 
+from adapters.click_book import PostgresClickBook
+from adapters.click_desk import ClickDesk, Find
+from adapters.click_list import PAGE
 from adapters.http.clicks import BODY_LIMIT, UNKNOWN_MINUTE
 from adapters.http.guard import Guard
+from adapters.http.services import Services
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
-from core.clicks import CALL_WITHIN_MS, EACH_MINUTE, REPEAT_MS
+from adapters.settings_store import Current
+from core.clicks import CALL_WITHIN_MS, EACH_MINUTE, FRESH_MS, REPEAT_MS
 from core.origination import OriginationInDoubt, OriginationRefused
 from core.webhook_signature import HEADER, Reading
-from tests.adapters.http.support import edge, everything
+from tests.adapters.http.support import edge, everything, parts
+from tests.adapters.test_click_list import ADD as ADD_CLICK
 from tests.exchange import FakeOriginator
 from tests.playback import as_call_event, recording
 from tests.rig import ENTERPRISE, Rig, running
@@ -294,6 +301,36 @@ async def test_a_body_has_a_limit(rig: Rig, exchange: FakeOriginator) -> None:
     assert exchange.orders == []
 
 
+async def test_a_body_that_does_not_come_is_not_waited_for_beyond_the_answer_s_limit(rig: Rig) -> None:
+    async with edge(rig, Guard([ip_network("127.0.0.0/8")], "", ""), with_desk(rig, rig.service.settings.of_webhook, 0.1)) as http:
+        reader, writer = await asyncio.open_connection("127.0.0.1", http.port)
+        writer.write(f"POST {await address(rig)} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode())
+        async with asyncio.timeout(3.0):
+            assert (await reader.readline()).startswith((b"HTTP/1.1 408", b"HTTP/1.1 503"))
+        writer.close()
+
+
+async def test_a_click_that_took_too_long_to_take_in_does_not_ring(rig: Rig, exchange: FakeOriginator) -> None:
+    async def find(uuid: str) -> Current | None:
+        rig.clock.now_ms += FRESH_MS
+        return await rig.service.settings.of_webhook(uuid)
+
+    async with edge(rig, Guard([ip_network("127.0.0.0/8")], "", ""), with_desk(rig, find, 10.0)) as http:
+        async with http.post(await address(rig), json=WANTED) as answer:
+            assert answer.status == 200
+        await rig.settle()
+    assert exchange.orders == []
+    assert [each["stage"] for each in await listed(rig)] == ["expired"]
+
+
+def with_desk(rig: Rig, find: Find, take_s: float) -> Services:
+    """The rig's parts, with another desk for clicks."""
+    service = rig.service
+    book = PostgresClickBook(service.pool)
+    desk = ClickDesk(store=service.store, book=book, now_ms=rig.clock, find=find, wake=service.reactor.wake, take_s=take_s)
+    return replace(parts(rig), clicks=desk)
+
+
 # -- the signature -------------------------------------------------------------------------------------------------
 
 
@@ -371,6 +408,21 @@ async def test_the_story_of_a_click_is_told(rig: Rig) -> None:
             titles = [entry["title"] for entry in (await answer.json())["entries"]]
     assert [step["call"] for step in told["steps"]][-1] == "lab-1795437250.14"
     assert "this call came of a click in MoySklad" in titles
+
+
+async def test_older_clicks_are_asked_for_by_where_the_answer_before_ended(rig: Rig) -> None:
+    numbers = [f"{number:020x}" for number in range(PAGE + 2)]
+    await rig.service.pool.executemany(ADD_CLICK, [(ENTERPRISE, click, 5_000, "joined", "absent") for click in numbers])
+    path = f"/ms-admin/api/clicks/{ENTERPRISE}"
+    _, first = await rig.get(path)
+    _, second = await rig.get(f"{path}?before={first['before']}&before_click={first['before_click']}")
+    assert [each["click"] for each in first["clicks"] + second["clicks"]] == numbers[::-1], "all of one millisecond"
+    assert (second["before"], second["before_click"]) == (None, None)
+    _, by_moment = await rig.get(f"{path}?before={first['before']}")
+    assert by_moment["clicks"] == [], "the moment alone means what it always meant"
+    for wrong in ("%00", "'", "a" * 41):
+        status, told = await rig.get(f"{path}?before=1&before_click={wrong}")
+        assert (status, told["field"]) == (400, "before_click")
 
 
 async def test_no_secret_is_kept(rig: Rig) -> None:
