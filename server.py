@@ -7,7 +7,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ from adapters.work_commands import WORK_COMMANDS
 from core.click_joining import CHOSEN
 from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
-from core.ports import Projection, StreamId
+from core.ports import Projection, RecordedEvent, StreamId
 from projections.calls import Calls
 from projections.clicks import Clicks
 from projections.folded import FoldedCalls
@@ -131,7 +131,9 @@ async def find_story(service: Service, enterprise: str, name: str) -> story.Stor
     return found[0] if found is not None else None
 
 
-async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[story.Story, picture.Picture] | None:
+async def _find_replay(
+    service: Service, enterprise: str, name: str
+) -> tuple[story.Story, picture.Picture, Sequence[RecordedEvent]] | None:
     call = await resolve(service.pool, enterprise, name, service.options.zone)
     if call is None:
         return None
@@ -141,7 +143,7 @@ async def _find_replay(service: Service, enterprise: str, name: str) -> tuple[st
     told = story.tell(enterprise, call, history, settings, service.options.limits)
     others = await legs_of(service.pool, enterprise, call, told.start_ms, told.end_ms)
     told = replace(told, legs=(*told.legs, *(each for each in others if each not in told.legs)))
-    return told, picture.draw(told, history, settings)
+    return told, picture.draw(told, history, settings), history
 
 
 def _in_russian(sentence: str) -> str:
@@ -160,10 +162,10 @@ async def _replay(service: Service, enterprise: str, name: str, *, disguised: bo
     found = await _find_replay(service, enterprise, name)
     if found is None:
         return None
-    told, drawn = found
+    told, drawn, history = found
     replay: dict[str, Any] = {**msgspec.to_builtins(told), "picture": msgspec.to_builtins(drawn)}
     if disguised:
-        replay = disguise.disguise(replay)
+        replay = disguise.disguise(replay, history)
     return story_ru.replay_in_russian(replay) if russian else replay
 
 

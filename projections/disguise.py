@@ -1,16 +1,20 @@
 """A replay without anybody's number or name, for a ticket that others read: the same number is the same made-up one throughout.
 
-What could be a telephone number goes, whatever it is called and however it is written; so do names, addresses of recordings,
-and everything in MoySklad's bodies that is not on a list of what says nothing about a person. Ids and times stay: they are
-what a developer needs. A number's shape stays too: as many digits, the same spaces, dashes and brackets.
+What could be a telephone number goes, whatever it is called and however it is written; so do names, logins, e-mails, addresses of
+recordings and of computers, who ordered a retry and what he wrote of it, and everything in MoySklad's bodies that is not on a list
+of what says nothing about a person. Ids and times stay: they are what a developer needs. A number's shape stays too: as many
+digits, the same spaces, dashes and brackets.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from core.ports import RecordedEvent
+from projections.story import ORDERED, ORDERED_BY
 
 SHORTEST: Final = 7
 """Digits of the shortest number that is somebody's: extensions have six at most."""
@@ -32,6 +36,12 @@ _IDS: Final = re.compile(
     re.IGNORECASE,
 )
 _URL: Final = re.compile(r"https?://\S+", re.IGNORECASE)
+PRIVATE: Final = re.compile(
+    r"(?<![\w/.+-])(?=[\w.+-]*[^\W\d_])[\w.+-]+@[\w.-]*\w"  # an e-mail or a login; what stands behind a slash is a channel
+    r"|(?<![\w/.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\w)"
+)
+"""What names somebody, or where he sits, in whatever sentence it stands."""
+
 _MOYSKLAD_URL: Final = re.compile(r"https?://api\.moysklad\.ru/", re.IGNORECASE)
 _NUMBER_KEYS: Final = frozenset(
     {"phone", "number", "calleridnum", "connectedlinenum", "extphone", "connected", "caller_id", "exten"}
@@ -53,17 +63,31 @@ _TELLS_NOTHING: Final = frozenset(
 """Fields of MoySklad's bodies whose text is kept, numbers aside. In lower case."""
 
 
-def disguise(replay: Mapping[str, Any]) -> dict[str, Any]:
-    """The replay (as JSON) without numbers and names."""
+def disguise(replay: Mapping[str, Any], history: Sequence[RecordedEvent]) -> dict[str, Any]:
+    """The replay (as JSON) without numbers and names.
+
+    ``history``: what it was told from. Sentences hold names that stand nowhere in the replay by themselves: of an employee whose
+    telephone never rang, of a client who was renamed meanwhile.
+    """
     mask = _Mask()
     for value in _values(replay, _NUMBER_KEYS):
         mask.know_number(value)
-    named = {value for value in _values(replay, _NAME_KEYS) if re.search(r"[^\W\d_]", value)}
+    told = [*_values(replay, _NAME_KEYS), *(name for event in history for name in _values(event.data, _NAME_KEYS))]
+    named = {value for value in told if re.search(r"[^\W\d_]", value)}
     mask.names = sorted(named, key=len, reverse=True)
-    picture = {**replay.get("picture", {}), "names": {}}
-    found = _cover({**replay, "picture": picture} if "picture" in replay else dict(replay), mask, "", strict=False)
+    nameless = {
+        **replay,
+        "picture": {**replay["picture"], "names": {}},
+        "entries": [_unsigned(each) if each["kind"] == ORDERED else each for each in replay["entries"]],
+    }
+    found = _cover(nameless, mask, "", strict=False)
     assert isinstance(found, dict)
     return found
+
+
+def _unsigned(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An order without who gave it (a person's name and address) and why (whatever he wrote)."""
+    return {**entry, "title": f"{ORDERED_BY}{HIDDEN}", "why": entry["why"] and HIDDEN}
 
 
 @dataclass(slots=True)
@@ -87,8 +111,9 @@ class _Mask:
         return text
 
     def text(self, text: str) -> str:
-        """A text without numbers and addresses; ids and times in it stay."""
+        """A text without numbers, logins and addresses; ids and times in it stay."""
         text = _URL.sub(lambda url: url.group() if _MOYSKLAD_URL.match(url.group()) else RECORDING, text)
+        text = PRIVATE.sub(HIDDEN, text)
         parts: list[str] = []
         end = 0
         for known in _IDS.finditer(text):

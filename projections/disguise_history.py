@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from core.contact_plan import contact_sync_id
+from core.events import RetryRequested
 from core.expectations import complaints
 from core.history_file import HistoryFile, Stored, dump
 from core.naming import path_safe
 from core.settings import is_secret_field
 from core.shrinking import shrunk, with_expectations
+from projections.disguise import HIDDEN, PRIVATE
 
 ENTERPRISE: Final = "0001"
 """Stands for the company."""
@@ -39,7 +41,9 @@ _NUMBER_KEYS: Final = frozenset({"number", "caller_id", "connected", "exten"})
 _IDS_KEYS: Final = frozenset(
     {"channel", "bridge", "call", "key", "leg", "into", "sync_id", "type", "wire", "direction", "contact", "employee", "id"}
 )
-_NAMES: Final = frozenset({"name", "email", "by"})
+_NAMES: Final = frozenset({"name", "email", "uid", "organization"})
+"""Of people; an organization is often called by its owner's."""
+
 _SETTINGS: Final = frozenset(
     {
         "enabled", "notifications", "incoming_call_actions", "outgoing_call_actions", "employee_mapping", "country", "timezone",
@@ -93,7 +97,7 @@ class _Mask:
             return self.recordings.setdefault(value, f"https://recordings.example.invalid/{len(self.recordings) + 1}")
         if key == "external_id":
             return value.replace(f"{path_safe(self.enterprise)}-", f"{ENTERPRISE}-", 1)
-        if key in _NAMES:
+        if key in _NAMES and re.search(r"[^\W\d_]", value):  # a client that the service made is called by his number
             return self.names.setdefault(value, f"Имя {len(self.names) + 1}")
         if key in _IDS_KEYS:
             return value
@@ -105,7 +109,8 @@ class _Mask:
         return self._made_up(text, "".join(digits)) if len(digits) >= TAIL else text
 
     def text(self, text: str) -> str:
-        """A sentence, or anything else: what looks like a number goes, and every name that was seen."""
+        """A sentence, or anything else: what looks like a number, a login or an address goes, and every name that was seen."""
+        text = PRIVATE.sub(HIDDEN, text)
         for name, other in self.names.items():
             text = text.replace(name, other)
         parts: list[str] = []
@@ -129,6 +134,8 @@ class _Mask:
 
 def _event(stored: Stored, history: HistoryFile, mask: _Mask) -> Stored:
     data = {name: value for name, value in stored.data.items() if name != "raw"}
+    if stored.type == RetryRequested.type:  # a person's name and address, and whatever he wrote; no rule looks at it
+        data |= {name: HIDDEN for name in ("by", "reason") if data.get(name)}
     data["exchanges"] = [_exchange(each) for each in data.get("exchanges", ())]
     if not data["exchanges"]:
         del data["exchanges"]

@@ -136,6 +136,11 @@ class Story:
     entries: tuple[Entry, ...]
 
 
+ORDERED: Final = "ordered"
+ORDERED_BY: Final = "asked again by "
+"""How an order's entry begins; the rest of its title says who."""
+
+
 def tell(enterprise: str, call_id: str, history: Sequence[RecordedEvent], settings: Settings, limits: Limits) -> Story:
     """The story of one call from its stream. An empty history gives a story without entries."""
     state = initial(enterprise, call_id)
@@ -322,7 +327,7 @@ def _tell(event: Event, state: Call, clients: Mapping[str, str]) -> tuple[str, s
             why = event.reason if _again_ms(event, state) is not None else f"{event.reason}; {_NO_LONGER}"
             return "deferred", f"not asked yet: {_ask(event.effect, clients)}", why
         case RetryRequested():
-            return "ordered", f"asked again by {event.by or 'somebody'}", event.reason
+            return ORDERED, f"{ORDERED_BY}{event.by or 'somebody'}", event.reason
         case CallSettled():
             return "time", "the record is settled", event.reason
         case CallOverdue():

@@ -14,6 +14,7 @@ from core.events import Event, encode
 from core.ports import RecordedEvent, StreamId
 from core.settings import Settings
 from core.signals import Wire, envelope, parse
+from projections.disguise import disguise
 from projections.picture import Picture, draw
 from projections.story import Story, at_ms, tell
 from tests.playback import recording
@@ -71,3 +72,8 @@ def replay(history: Sequence[Event], call: str = "A", settings: Settings = SETTI
     """The same as the JSON that leaves the service."""
     story, picture = told(history, call, settings)
     return {**msgspec.to_builtins(story), "picture": msgspec.to_builtins(picture)}
+
+
+def hidden(history: Sequence[Event], call: str = "A", settings: Settings = SETTINGS) -> dict[str, Any]:
+    """The same without numbers and names."""
+    return disguise(replay(history, call, settings), recorded(history, call))

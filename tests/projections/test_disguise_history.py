@@ -10,8 +10,9 @@ import pytest
 
 from core.difference import compare
 from core.expectations import as_recorded, complaints, facts_of, run_again
-from core.history_file import HistoryFile, Stored, dump, load
+from core.history_file import HistoryFile, Stored, dump, load, stored_of
 from projections.disguise_history import ENTERPRISE, disguised
+from tests.every_text import SOMEBODYS, every_text, undecided
 
 FOLDER = Path(__file__).parents[1] / "histories"
 FILES = sorted(FOLDER.rglob("*.jsonl"))
@@ -89,6 +90,30 @@ def test_of_the_settings_only_what_decides_is_kept() -> None:
     assert disguised(replace(bare(), config=config)).config == {
         "enabled": True, "api_token": "secret", "employee_mapping": {"101": {"employee_id": "u-1"}, "102": "u-2"},
     }  # fmt: skip
+
+
+def test_nothing_of_anybody_is_left_of_any_event() -> None:
+    for event, words in every_text():
+        assert [where for where in words if undecided(where)] == [], "say in tests/every_text.py whether that is somebody's"
+        text = dump(disguised(replace(bare(), stored=stored_of([event])))).decode()
+        assert [where for where, word in words.items() if where in SOMEBODYS and word in text] == [], event.type
+
+
+def test_logins_and_addresses_go_from_any_sentence() -> None:
+    said = "ivanov.petr@romashka at 203.0.113.7 has no right to it"
+    found = data_of(bare(uid="ivanov.petr@romashka", error=said, channel_name="PJSIP/anna@trunk-0001"))
+    assert (found["uid"], found["error"]) == ("Имя 1", "… at … has no right to it")
+    assert found["channel_name"] == "PJSIP/anna@trunk-0001"
+
+
+def test_the_call_that_has_the_task_stays_what_it_is_called() -> None:
+    result = {"by": "lab-1795437008.105", "held_by": "1757840723.6"}
+    assert data_of(bare(result=result))["result"] == result
+
+
+def test_a_login_that_is_an_extension_does_not_hide_the_extension() -> None:
+    found = data_of(bare(uid="101", extensions=["101", "102"]))
+    assert (found["uid"], found["extensions"]) == ("101", ["101", "102"])
 
 
 def test_an_expectation_is_hidden_like_the_rest() -> None:
