@@ -18,6 +18,7 @@ import orjson
 from adapters.call_legs import call_of, calls_of
 from adapters.looking import TooMuch, looking
 from adapters.postgres.database import load_sql
+from adapters.zones import pbx_zone
 from core.events import safe_id
 from core.phone import digits, same_number
 from core.values import Direction, Outcome
@@ -106,7 +107,9 @@ async def _named(pool: Any, enterprise: str | None, name: str) -> Found:
 
 async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | None:
     """The call that ``name`` means: its UniqueId, MoySklad's id of it, ``phone@time`` (``+375290000001@2026-11-23 15:30``), or what
-    the PBX calls a channel or a bridge of it."""
+    the PBX calls a channel or a bridge of it. The time is the PBX's; ``zone``: the service's, where the enterprise's
+    settings say none.
+    """
     if not name.isprintable() or not enterprise.isprintable():
         return None  # PostgreSQL holds no NUL, and nobody means one
     known = await pool.fetchval(_KNOWN, enterprise, f"call/{safe_id(name)}", safe_id(name), name)
@@ -115,7 +118,7 @@ async def resolve(pool: Any, enterprise: str, name: str, zone: tzinfo) -> str | 
     phone, at, moment = name.partition("@")
     if not at or not digits(phone):
         return await call_of(pool, enterprise, name)
-    at_ms = moment_ms(moment, "time", zone)
+    at_ms = moment_ms(moment, "time", await pbx_zone(pool, enterprise, zone))
     rows = await pool.fetch(_NEAREST, enterprise, digits(phone)[-WHOLE:][::-1], at_ms, NEAR_MS)
     return next((str(row["call"]) for row in rows if same_number(row["number"], phone)), None)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import tzinfo
 from typing import Any, Final
 
 from adapters.postgres.database import load_sql
 from adapters.vault import Vault, is_encrypted
+from adapters.zones import pbx_zone
 from core.decisions import Limits
 from core.history_file import HistoryFile, Stored, without_secrets
 from core.other_settings import LATEST
@@ -43,6 +45,11 @@ class Histories:
         """One call; None when nothing was heard of it."""
         found = await self._page([(enterprise, f"call/{call}")])
         return found[0] if found else None
+
+    async def zone(self, enterprise: str, otherwise: tzinfo) -> tzinfo:
+        """In which an enterprise's days are its PBX's; ``otherwise``: the service's, where its settings say none."""
+        async with self._reading() as connection:
+            return await pbx_zone(connection, enterprise, otherwise)
 
     async def day(self, enterprise: str, from_ms: int, to_ms: int) -> AsyncIterator[HistoryFile]:
         """The calls of an enterprise that began within a time, in order."""

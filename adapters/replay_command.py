@@ -137,7 +137,7 @@ async def answered(question: Asked, words: Words, opened: Opened) -> int:
             history = await history_of(pool, histories, question.enterprise, question.name, words.zone)
             return await against_one(history, against, words, histories.config)
         if question.day:
-            from_ms, to_ms = day_ms(question.day, words.zone)
+            from_ms, to_ms = day_ms(question.day, await histories.zone(question.enterprise, words.zone))
             await must_be_known(pool, question.enterprise)
             whole = await histories.count_day(question.enterprise, from_ms, to_ms)
             found = histories.day(question.enterprise, from_ms, to_ms)

@@ -102,7 +102,8 @@ class WhatIfs:
         running = [each.enterprise for each in self._days.values() if each.state == "running"]
         if enterprise in running or len(running) >= AT_ONCE:
             raise Busy
-        from_ms, to_ms = day_ms(day, zone_named(zone, self._zone))
+        named = zone_named(zone, self._zone) if zone else await self._histories.zone(enterprise, self._zone)
+        from_ms, to_ms = day_ms(day, named)
         whole = await self._histories.count_day(enterprise, from_ms, to_ms)
         if whole > MOST_CALLS:
             raise TooMany(whole)

@@ -63,6 +63,21 @@ async def test_a_call_named_by_number_and_time_is_that_numbers(two_countries: An
 
 
 @pytest.mark.parametrize(
+    ("config", "hour"),
+    [
+        ({"ms": {"timezone": "Asia/Yekaterinburg"}}, 17), ({"ms": {"timezone": ""}}, 12), ({}, 12), ([], 12),
+        ({"ms": {"timezone": "Mars/Olympus"}}, 12), ('{"ms": {"timezone": "Asia/Yekaterinburg"}}', 17),
+    ],
+)  # fmt: skip
+async def test_the_time_that_names_a_call_is_its_pbx_s(two_countries: Any, config: Any, hour: int) -> None:
+    await two_countries.execute(
+        "INSERT INTO public.enterprises (number, name, integrations_config) VALUES ('0367', '', $1)", config
+    )
+    for typed, call in ((f"2026-11-23 {hour}:30", "by"), (f"2026-11-23 {29 - hour}:30", None)):
+        assert await resolve(two_countries, "0367", f"{BELARUS}@{typed}", UTC) == call, typed
+
+
+@pytest.mark.parametrize(
     "row",
     [
         "INSERT INTO public.enterprises (number, name) VALUES ('0001', '')",

@@ -116,6 +116,11 @@ async def test_a_call_a_day_and_everything_from_the_database(database_url: str) 
         with pytest.raises(ValueError, match="has no call"):
             await answered(Asked(enterprise=ENTERPRISE, name="nobody", against=SILENT), told.words, opened)
         assert before == (await rig.service.store.head(), len(await rig.requests()), len(await rig.requests("remap")))
+        await rig.service.settings.save(ENTERPRISE, {"timezone": "Pacific/Kiritimati"}, by="test", reason="")
+        for day, calls in (("2026-11-23", 0), ("2026-11-24", 3)):
+            told.answer.clear()
+            assert await answered(Asked(enterprise=ENTERPRISE, day=day), told.words, opened) == 0
+            assert told.answer[0] == f"0 of {calls} calls differ", "the PBX's own day"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,6 @@ async def test_a_call_a_day_and_everything_from_the_database(database_url: str) 
         Asked(day="2026-11-23"),
         Asked(everything=True, approve=True),
         Asked(corpus=FOLDER, approve=True),
-        Asked(enterprise="0367", day="soon"),
     ],
 )
 async def test_what_makes_no_sense_is_said(question: Asked) -> None:
@@ -136,13 +140,15 @@ async def test_what_makes_no_sense_is_said(question: Asked) -> None:
     async def opened() -> AsyncIterator[tuple[Any, Any]]:
         yield None, None
 
-    with pytest.raises(ValueError, match=r"name ENTERPRISE CALL|--approve|day"):
+    with pytest.raises(ValueError, match=r"name ENTERPRISE CALL|--approve"):
         await answered(question, Told().words, opened)
 
 
 def test_a_day_of_the_pbx() -> None:
     from_ms, to_ms = day_ms("2026-11-23", MINSK)
     assert (to_ms - from_ms, from_ms) == (86_400_000, 1_795_381_200_000)
+    with pytest.raises(ValueError, match="day"):
+        day_ms("soon", MINSK)
 
 
 def test_options_become_a_question() -> None:

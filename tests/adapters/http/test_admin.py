@@ -243,6 +243,16 @@ async def test_days_of_a_search_are_the_enterprises(rig: Rig, http: Any, zone: s
     assert [each["call"] for each in told["calls"]] == [UNIQUE_ID], "of all enterprises: the service's"
 
 
+async def test_the_time_that_names_a_call_is_its_enterprise_s(rig: Rig, http: Any) -> None:
+    """Quarter past three in Minsk is quarter past five in Yekaterinburg: what the search shows there opens and is asked again."""
+    await played(rig)
+    await ask(http, "PUT", CONFIG, {"timezone": "Asia/Yekaterinburg"})
+    for time, status in (("2026-11-23 17:14", 200), ("2026-11-23 15:14", 404)):
+        name = f"{ENTERPRISE}/{quote(PHONE)}@{quote(time)}"
+        assert (await ask(http, "GET", f"/ms-admin/api/calls/{name}"))[0] == status, time
+        assert (await ask(http, "POST", f"/ms-admin/api/retry/{name}"))[0] == status, time
+
+
 ODD_SEARCHES = [
     ("limit=0", "limit"),
     ("limit=9999", "limit"),

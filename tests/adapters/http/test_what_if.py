@@ -95,6 +95,14 @@ async def test_a_day_is_the_readers_where_his_zone_is_told(http: Any) -> None:
     assert (status, told["field"]) == (400, "zone")
 
 
+async def test_a_day_is_the_pbx_s_where_no_zone_is_told(http: Any) -> None:
+    await ask(http, "PUT", f"/ms-admin/api/config/{ENTERPRISE}", {"timezone": "Pacific/Kiritimati"})
+    for day, calls in ((date.fromisoformat(DAY), 0), (date.fromisoformat(DAY) + timedelta(days=1), 1)):
+        status, begun = await ask(http, "POST", DAYS, {**SILENT, "day": f"{day}"})
+        assert (status, begun["whole"]) == (202, calls)
+        await ended(http, begun["id"])
+
+
 async def test_a_day_can_be_stopped_and_one_goes_on_at_a_time(rig: Rig, http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     never = asyncio.Event()
 
