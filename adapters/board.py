@@ -31,7 +31,10 @@ PATIENCE_S: Final = 2.0
 """Whoever opens the board waits no longer for a database that is slow."""
 
 MAX_CALLS: Final = 2_000
-"""Calls at once on one board: more than anybody reads; the board says that there are more."""
+"""Calls at once on one board, of an enterprise or of all: more than anybody reads; the board says that there are more."""
+
+MAX_READ: Final = 20_000
+"""Calls at once on all boards together."""
 
 MAX_LISTENERS: Final = 200
 MAX_OF_ONE: Final = 40
@@ -43,6 +46,10 @@ MAX_WAITING: Final = 100
 _CALLS, _POSITION = load_sql("board"), load_sql("checkpoint_read")
 
 Key = tuple[str, str]
+Calls = Mapping[Key, dict[str, Any]]
+Boards = Mapping[str | None, Calls]
+"""Enterprise (None: all) -> its calls."""
+
 Status = Callable[[], Awaitable[Mapping[str, Any]]]
 """How the service is, as ``adapters/status.py`` tells it."""
 
@@ -92,7 +99,8 @@ class Board:
         self._every_s = every_s
         self._listeners: set[Listener] = set()
         self._watcher: asyncio.Task[None] | None = None
-        self._calls: dict[Key, dict[str, Any]] = {}
+        self._boards: Boards = {}
+        self._cut = False
         self._position: int | None = None
         self._health: Mapping[str, Any] = {}
         self._away = ""
@@ -148,7 +156,7 @@ class Board:
             return
         log.error("board_failed", exc_info=watcher.exception())
         if self._watcher is watcher:
-            self._watcher, self._calls, self._position = None, {}, None
+            self._watcher, self._boards, self._position = None, {}, None
         self.close()  # they come back, and get another watcher
 
     async def _run(self) -> None:
@@ -157,8 +165,8 @@ class Board:
             await self.look()
 
     async def _catch_up(self) -> None:
-        self._read_at = self._health_at = float("-inf")
-        await self.look()
+        self._read_at, self._health_at = float("-inf"), asyncio.get_running_loop().time()
+        await asyncio.gather(self.look(), self._look_at_health())  # whoever opens the board does not wait for one after the other
 
     async def look(self) -> None:
         """See what is different, and tell it."""
@@ -167,9 +175,10 @@ class Board:
             async with asyncio.timeout(PATIENCE_S):
                 position = await self._pool.fetchval(_POSITION, "calls")
                 if position != self._position or now_s >= self._read_at + READ_EVERY_S:
-                    rows = await self._pool.fetch(_CALLS, MAX_CALLS)
+                    rows = await self._pool.fetch(_CALLS, MAX_CALLS, MAX_READ)
                     self._position, self._read_at = position, now_s
-                    self._take({(row["enterprise"], row["call"]): dict(row) for row in rows})
+                    self._cut = len(rows) >= MAX_READ
+                    self._take(boards(rows))
         except DATABASE_ERRORS as error:
             still_wanted(error)
             self._lost(explain(error))
@@ -187,21 +196,21 @@ class Board:
             self._away = reason
             self._tell("away", lambda _enterprise: {"reason": reason, "now_ms": self._now_ms()})
 
-    def _take(self, calls: dict[Key, dict[str, Any]]) -> None:
-        before, self._calls = self._calls, calls
-        if self._away:
-            return  # everybody gets a snapshot
-        changed = [call for key, call in calls.items() if before.get(key) != call]
-        gone = [key for key in before if key not in calls]
-        if changed or gone:
-            self._tell("calls", lambda enterprise: self._changes(enterprise, changed, gone))
+    def _take(self, boards: Boards) -> None:
+        before, self._boards = self._boards, boards
+        if not self._away:  # else everybody gets a snapshot
+            self._tell("calls", lambda enterprise: self._changes(before.get(enterprise, {}), enterprise))
 
-    def _changes(self, enterprise: str | None, changed: Iterable[dict[str, Any]], gone: Iterable[Key]) -> dict[str, Any] | None:
-        mine = [call for call in changed if enterprise in (None, call["enterprise"])]
-        over = [list(key) for key in gone if enterprise in (None, key[0])]
-        if not mine and not over:
+    def _changes(self, before: Calls, enterprise: str | None) -> dict[str, Any] | None:
+        calls = self._boards.get(enterprise, {})
+        changed = [call for key, call in calls.items() if before.get(key) != call]
+        gone = [list(key) for key in before if key not in calls]
+        if not changed and not gone:
             return None
-        return {"now_ms": self._now_ms(), "changed": mine, "gone": over, "more": len(self._calls) >= MAX_CALLS}
+        return {"now_ms": self._now_ms(), "changed": changed, "gone": gone, "more": self._more(calls)}
+
+    def _more(self, calls: Calls) -> bool:
+        return self._cut or len(calls) >= MAX_CALLS
 
     async def _look_at_health(self) -> None:
         before, self._health = self._health, await self._status()
@@ -222,16 +231,29 @@ class Board:
     # -- what is seen --------------------------------------------------------------------------------------------
 
     def _seen_by(self, enterprise: str | None) -> dict[str, Any]:
+        calls = self._boards.get(enterprise, {})
         return {
             "now_ms": self._now_ms(),
-            "calls": [call for call in self._calls.values() if enterprise in (None, call["enterprise"])],
-            "more": len(self._calls) >= MAX_CALLS,
+            "calls": list(calls.values()),
+            "more": self._more(calls),
             "away": self._away,
             "health": self._health_of(enterprise),
         }
 
     def _health_of(self, enterprise: str | None) -> dict[str, Any]:
         return health(self._health, enterprise)
+
+
+def boards(rows: Iterable[Mapping[str, Any]]) -> Boards:
+    """What is to be seen by those who watch an enterprise, and by those who watch all; ``rows``: the oldest call first."""
+    found: dict[str | None, dict[Key, dict[str, Any]]] = {None: {}}
+    for row in rows:
+        key = row["enterprise"], row["call"]
+        call = dict(row)
+        found.setdefault(row["enterprise"], {})[key] = call
+        if len(found[None]) < MAX_CALLS:
+            found[None][key] = call
+    return found
 
 
 def health(status: Mapping[str, Any], enterprise: str | None) -> dict[str, Any]:

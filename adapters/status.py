@@ -166,11 +166,12 @@ def report(sources: Sources) -> dict[str, Any]:
 
 async def gather(sources: Sources) -> dict[str, Any]:
     """The whole answer."""
+    until_s = asyncio.get_running_loop().time() + DATABASE_S
     database = await look_at_database(sources.pool)
     backlog = sources.meter.last
     if not database.away:
         try:
-            async with asyncio.timeout(DATABASE_S):
+            async with asyncio.timeout_at(until_s):
                 backlog = await sources.meter.recent()
         except DATABASE_ERRORS:
             pass  # it is slow today: what was seen last has its time with it

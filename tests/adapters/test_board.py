@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,6 +101,58 @@ async def test_the_snapshot_has_the_calls_that_go_on_and_no_other(stage: Stage) 
     assert [call["call"] for call in everything["calls"]] == ["one", "theirs"]
     (mine,) = (await stage.board.snapshot("0367"))["calls"]
     assert (mine["call"], mine["phase"], mine["phase_ms"], mine["ringing"]) == ("one", "ringing", BEGAN_MS, ["101"])
+
+
+async def test_many_calls_of_one_enterprise_leave_the_others_boards_as_they_are(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.board.MAX_CALLS", 3)
+    for number in range(5):
+        await ring(stage, f"c{number}", enterprise="0999", started_ms=BEGAN_MS + number)
+    await ring(stage, "mine", started_ms=BEGAN_MS + 9)
+    boards = {each: await stage.board.snapshot(each) for each in ("0367", "0999", None, "0001")}
+    assert {each: ([call["call"] for call in seen["calls"]], seen["more"]) for each, seen in boards.items()} == {
+        "0367": (["mine"], False), "0999": (["c0", "c1", "c2"], True), None: (["c0", "c1", "c2"], True), "0001": ([], False),
+    }  # fmt: skip
+    async with stage.board.listening("0999") as theirs, stage.board.listening(None) as operator:
+        await heard(theirs)
+        await heard(operator)
+        await stage.database.pool.execute("UPDATE calls SET phase = 'ending' WHERE call = 'c0'")
+        await stage.move()
+        await stage.board.look()
+        for listener in (theirs, operator):
+            told = (await heard(listener))[1]
+            assert ([call["call"] for call in told["changed"]], told["gone"]) == (["c3"], [["0999", "c0"]])
+
+
+async def test_what_is_too_much_for_all_boards_is_taken_from_whoever_has_most(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.board.MAX_READ", 4)
+    for number in range(5):
+        await ring(stage, f"c{number}", enterprise="0999", started_ms=BEGAN_MS + number)
+    await ring(stage, "mine", started_ms=BEGAN_MS + 9)
+    seen = await stage.board.snapshot(None)
+    assert ([call["call"] for call in seen["calls"]], seen["more"]) == (["c0", "c1", "c2", "mine"], True)
+
+
+async def test_whoever_opens_the_board_does_not_wait_for_calls_and_accounts_in_turn(pg_pool: Any) -> None:
+    calls, accounts = asyncio.Event(), asyncio.Event()
+
+    class Slow(Database):
+        async def fetchval(self, *args: Any) -> Any:
+            calls.set()
+            await accounts.wait()
+            return await super().fetchval(*args)
+
+    async def status() -> Mapping[str, Any]:
+        accounts.set()
+        await calls.wait()
+        return SICK
+
+    async with asyncio.timeout(1):
+        seen = await Board(Slow(pg_pool), status, now_ms=lambda: 42).snapshot("0367")
+    assert (seen["away"], len(seen["health"]["accounts"])) == ("", 1)
 
 
 async def test_whoever_listens_hears_a_snapshot_and_then_what_changes(stage: Stage) -> None:
@@ -235,7 +288,7 @@ async def test_a_bug_in_it_lets_everybody_go_and_the_next_get_another_watcher(pg
     stage.board = Board(stage.database, stage._status, now_ms=lambda: 42, every_s=0.01)
     async with stage.board.listening(None) as listener:
         await heard(listener)
-        stage.board._position = stage.board._calls = None  # type: ignore[assignment]
+        stage.board._position = stage.board._boards = None  # type: ignore[assignment]
         await ring(stage, "one")
         assert await listener.next() is None
     async with stage.board.listening(None) as listener:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -163,6 +164,29 @@ async def test_a_database_that_is_away_is_part_of_the_answer(pg_pool: Any) -> No
     never = await gather(sources(pg_pool))
     assert (never["backlog"], never["parked"]) == (None, None)
     assert next(in_words(never)).startswith("database   away: ")
+
+
+async def test_a_slow_database_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question would do in time alone: together they are cut where the first one began."""
+    monkeypatch.setattr("adapters.status.DATABASE_S", 0.2)
+
+    class Slow:
+        async def fetch(self, *_args: Any) -> list[Any]:
+            await asyncio.sleep(0.15)
+            return []
+
+        async def fetchval(self, *_args: Any) -> None:
+            return None
+
+    answered: list[str] = []
+
+    class Meter(BacklogMeter):
+        async def recent(self) -> Any:
+            await asyncio.sleep(0.15)
+            answered.append("too late")
+
+    told = await gather(replace(sources(Slow()), meter=Meter(Slow(), now_ms=lambda: NOW_MS)))
+    assert (told["backlog"], answered) == (None, [])
 
 
 async def test_who_lives_can_be_read_by_whoever_is_none_of_them(pg_pool: Any, database_url: str) -> None:

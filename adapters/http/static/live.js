@@ -87,7 +87,7 @@ function Live({ enterprise }) {
         <tbody>${shown.map((call) => html`<${Row} key=${call.enterprise + "/" + call.call} call=${call} names=${enterprise ? names : NOBODY} skew=${skew} all=${!enterprise} />`)}</tbody></table></div>`}
       ${board.ready && !shown.length && html`<p class="empty">${sorted.length ? "Под отбор ничего не подходит." : "Сейчас никто не звонит. Звонки появятся здесь сами."}</p>`}
       ${!board.ready && (board.error ? html`<div class="panel-body"><${Failed} error=${board.error} /></div>` : html`<p class="empty">Загрузка…</p>`)}
-      ${board.more && html`<p class="empty small">Показаны первые ${counted(sorted.length, "звонок", "звонка", "звонков")}: выберите предприятие.</p>`}
+      ${board.more && html`<p class="empty small">Показаны первые ${counted(sorted.length, "звонок", "звонка", "звонков")}${enterprise ? "" : ": выберите предприятие"}.</p>`}
     </section>`;
 }
 
