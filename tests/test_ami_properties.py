@@ -10,12 +10,26 @@ from hypothesis import strategies as st
 
 from core.ami_peers import Side, party_of
 from core.conclusions import outcome
+from core.lifecycle import LIVE, Phase
 from core.phone import looks_like_extension
 from core.values import Direction
 from tests.ami_lab import Line, core_show_channels
-from tests.ami_play import PBX, RECORDINGS, Truth, customers, differences, gapped_world, heard_world, lines_of
+from tests.ami_play import (
+    PBX,
+    RECORDINGS,
+    Listener,
+    Truth,
+    customers,
+    deliver,
+    differences,
+    gapped_world,
+    heard_world,
+    lines_of,
+)
 from tests.ami_scenes import SCRIPTS, Scene, scene
 from tests.ami_strategies import calls, offices
+from tests.settings import SETTINGS
+from tests.world import World
 
 LOST = (0, 1, 2, 3, 5, 8, 13, 21, 34)
 
@@ -56,6 +70,22 @@ def test_a_gap_at_any_place_of_any_recording(subtests_of: list[str]) -> None:
             lost = LOST[cut % len(LOST)]
             if cut + lost <= len(lines):
                 assert_sound(lines, RECORDINGS[name], cut, lost, restarted=cut % 4 < 2)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_what_a_holder_records_after_another_s_resync_tells_each_call_whole(name: str) -> None:
+    lines = lines_of(name)
+    for cut in range(0, len(lines), len(lines) // 3 + 1):
+        world, holder = World(settings=SETTINGS), Listener()
+        for line in lines[:cut]:
+            deliver(world, holder.hear(line))
+        heard, back_ms = holder.hear_all(lines[cut:]), lines[-1][0] + 1_000
+        open_calls = [call for call in world.calls.values() if call.phase in (*LIVE, Phase.INTERNAL)]
+        deliver(world, Listener().resync([], open_calls, back_ms))
+        deliver(world, [(back_ms + 1, each) for _, each in heard])
+        assert all(row.screens() == {} for row in world.moysklad.rows), f"a card of what is over, cut after {cut}"
+        for truth in RECORDINGS[name]:
+            assert list(differences(truth, world.calls[truth["call"]])) == [], f"cut after {cut}"
 
 
 def assert_sound(lines: Sequence[Line], truth: Sequence[Truth], cut: int, lost: int, *, restarted: bool) -> None:

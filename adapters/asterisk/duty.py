@@ -1,7 +1,8 @@
 """Which instance keeps which PBX's connection: one each, and another within seconds when that one is gone.
 
-A claim is a row that names an instance; it counts for as long as that instance lives (``adapters/membership.py`` beats anyway). An
-instance that was stopped and goes on may record something that another has recorded too: a repeat, recognised by its content.
+A claim is a row that names an instance; it counts for as long as that instance lives (``adapters/membership.py`` beats anyway).
+While the database is away for long the holder listens on, but every lease runs out, and whoever is back first takes all. So an
+instance that loses a PBX records what it had heard by the time the other took it: nobody else can have heard that.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ class Claims(Protocol):
 
     async def claim(self, node_id: str, names: Sequence[str]) -> list[str]:
         """Take those that no living instance holds; all of these names that this one holds now. None if it is gone itself."""
+        ...
+
+    async def held_for_ms(self, names: Sequence[str]) -> dict[str, int]:
+        """How long ago whoever was the last to take each of these took it. One that nobody has is left out."""
         ...
 
     async def release(self, node_id: str) -> None:
@@ -101,11 +106,13 @@ class Duty:
             return
         try:
             mine = set(await self._claims.claim(node_id, list(self._configs)))
+            lost = [name for name in self._tasks if name not in mine]
+            held_for_ms = await self._claims.held_for_ms(lost) if lost else {}
         except StoreUnavailable:
             return
-        for name in [name for name in self._tasks if name not in mine]:
+        for name in lost:
             log.info("pbx_is_another_s", pbx=name)
-            self._drop(name)
+            self._drop(name, self._now_ms() - held_for_ms.get(name, 0))
         self._held_as = node_id
         for name in mine:
             if name not in self._tasks:
@@ -113,7 +120,8 @@ class Duty:
                 self._sources[name] = source
                 self._tasks[name] = group.create_task(source.run(), name=f"pbx {name}")
 
-    def _drop(self, name: str) -> None:
-        self._tasks.pop(name).cancel()
-        del self._sources[name]
+    def _drop(self, name: str, taken_ms: int) -> None:
+        task = self._tasks.pop(name)
+        if not self._sources.pop(name).let_go(taken_ms):
+            task.cancel()
 

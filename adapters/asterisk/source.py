@@ -111,6 +111,7 @@ class Source:
         self._ami = ami.Ami()
         self._wait_s = FIRST_WAIT_S
         self._connection: Connection | None = None
+        self._taken_ms: int | None = None
         self._state = State(name=config.pbx.name, enterprise=config.pbx.enterprise, where=config.where, since_ms=now_ms())
 
     @property
@@ -120,14 +121,28 @@ class Source:
         return replace(self._state, waiting=waiting)
 
     async def run(self) -> None:
-        """Connect, listen, and connect again, until cancelled."""
+        """Connect, listen, and connect again, until cancelled or let go."""
         while True:
             began = asyncio.get_running_loop().time()
             try:
                 await self.listen_once()
             except ConnectionEnded as ended:
+                if self._taken_ms is not None:
+                    return
                 lasted_s = asyncio.get_running_loop().time() - began
                 await self._wait(ended, lasted_s)
+
+    def let_go(self, taken_ms: int) -> bool:
+        """Hear nothing more, for another instance does since then. What was heard before is recorded yet, and then ``run`` returns.
+
+        False: there is nothing that may be recorded, and ``run`` goes on. A list of channels that was not compared with the
+        log yet must not be any more: the other one has recorded calls that are younger than the list.
+        """
+        if self._connection is None or self._state.state != "connected":
+            return False
+        self._taken_ms = taken_ms
+        self._connection.give_up("this end let go of the connection")
+        return True
 
     async def listen_once(self) -> None:
         """One connection, from its beginning to its end. Raises ConnectionEnded, once what was heard is recorded."""
@@ -152,11 +167,12 @@ class Source:
                 "add reporting to write= of that user in manager.conf",
                 refused=True,
             ) from None
+        listed_ms = self._now_ms()  # not once the database has answered: what is heard until then came after the list
         pbx = self._config.pbx
         country = await self._patiently(lambda: self._recorder.country(pbx.enterprise))
         self._pbx = replace(pbx, country=country) if country else pbx
         calls = await self._patiently(lambda: self._recorder.open_calls(pbx.enterprise, pbx.wire))
-        self._ami, heard = ami.resync(self._ami, channels, calls, self._now_ms(), self._pbx)
+        self._ami, heard = ami.resync(self._ami, channels, calls, listed_ms, self._pbx)
         await self._record(heard)
         closed = sum(isinstance(each.event, HangupObserved) for each in heard)
         self._state = replace(self._state, closed=self._state.closed + closed)
@@ -169,7 +185,7 @@ class Source:
             heard: list[Heard] = []
             for message in batch:
                 if message is None:
-                    await self._record(heard)
+                    await self._record([*heard, *self._held_back()])
                     assert connection.ended is not None
                     raise connection.ended
                 self._ami, said = ami.hear(self._ami, message.message, message.heard_ms, self._pbx)
@@ -179,6 +195,14 @@ class Source:
                 self._ami, said = ami.tick(self._ami, self._now_ms(), self._pbx)
                 heard += said
             await self._record(heard)
+
+    def _held_back(self) -> list[Heard]:
+        """All that waits for what may still be said: nothing will be, and nobody knows when Asterisk is back."""
+        heard: list[Heard] = []
+        while (due_ms := self._ami.due_ms) is not None:
+            self._ami, said = ami.tick(self._ami, max(due_ms, self._now_ms()), self._pbx)
+            heard += said
+        return heard
 
     async def _next(self, connection: Connection) -> list[HeardMessage | None]:
         """What is there, as soon as something is; nothing when the translation has waited long enough."""
@@ -199,7 +223,8 @@ class Source:
         async def record() -> None:
             nonlocal attempts
             attempts += 1
-            await self._recorder.record(self._pbx.enterprise, heard, again=attempts > 1)
+            ours = [each for each in heard if self._taken_ms is None or each.event.heard_ms <= self._taken_ms]
+            await self._recorder.record(self._pbx.enterprise, ours, again=attempts > 1)
 
         if heard:
             await self._patiently(record)

@@ -16,7 +16,8 @@ LOOK_S: Final = 20.0
 MAX_OPEN: Final = 5_000
 """Open calls of one PBX; what is beyond is closed by its own deadline (MS_CALL_MAX_S)."""
 
-_CLAIM, _RELEASE, _OPEN = load_sql("pbx_claim"), load_sql("pbx_release"), load_sql("pbx_open_calls")
+_CLAIM, _RELEASE = load_sql("pbx_claim"), load_sql("pbx_release")
+_HELD_FOR, _OPEN = load_sql("pbx_held_for"), load_sql("pbx_open_calls")
 
 
 class PostgresClaims:
@@ -34,6 +35,10 @@ class PostgresClaims:
     async def claim(self, node_id: str, names: Sequence[str]) -> list[str]:
         """See ``Claims``."""
         return [row["name"] for row in await self._line.fetch(_CLAIM, node_id, list(names))]
+
+    async def held_for_ms(self, names: Sequence[str]) -> dict[str, int]:
+        """See ``Claims``."""
+        return {row["name"]: row["held_for_ms"] for row in await self._line.fetch(_HELD_FOR, list(names))}
 
     async def release(self, node_id: str) -> None:
         """See ``Claims``."""

@@ -56,6 +56,17 @@ class ClaimsContract:
         await claims.release("a")
         assert sorted(await claims.claim("b", ["one", "two"])) == ["one", "two"]
 
+    async def test_it_is_told_for_how_long_the_last_to_take_it_has_had_it(self, claims: Claims, nodes: Nodes) -> None:
+        await nodes.live("a")
+        await nodes.live("b")
+        await claims.claim("a", ["one", "two"])
+        await asyncio.sleep(0.1)
+        await nodes.die("a")
+        await claims.claim("b", ["two"])
+        held_for_ms = await claims.held_for_ms(["one", "two", "nobody's"])
+        assert set(held_for_ms) == {"one", "two"}
+        assert 0 <= held_for_ms["two"] <= held_for_ms["one"] - 100
+
     async def test_of_many_at_once_one_gets_it(self, claims: Claims, nodes: Nodes) -> None:
         names = [f"n{number}" for number in range(8)]
         for name in names:

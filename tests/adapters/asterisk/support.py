@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ class MemoryClaims:
     living: set[str] = field(default_factory=set)
     holders: dict[str, str] = field(default_factory=dict)
     away: bool = False
+    taken_s: dict[str, float] = field(default_factory=dict)
 
     async def live(self, node_id: str) -> None:
         """See ``Nodes``."""
@@ -32,8 +34,14 @@ class MemoryClaims:
             return []
         for name in names:
             if self.holders.get(name) not in self.living:
-                self.holders[name] = node_id
+                self.holders[name], self.taken_s[name] = node_id, time.monotonic()
         return [name for name in names if self.holders.get(name) == node_id]
+
+    async def held_for_ms(self, names: Sequence[str]) -> dict[str, int]:
+        """See ``Claims``."""
+        if self.away:
+            raise StoreUnavailable("away")
+        return {name: round((time.monotonic() - self.taken_s[name]) * 1_000) for name in names if name in self.holders}
 
     async def release(self, node_id: str) -> None:
         """See ``Claims``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from adapters.asterisk.duty import Duty
 from core.call import Call
 from tests.adapters.asterisk.peer import Manager, config_of, listening
 from tests.adapters.asterisk.support import MemoryClaims
-from tests.adapters.asterisk.test_source import Log
+from tests.adapters.asterisk.test_source import Log, kinds, recording, translated
 from tests.contracts.pbx_claims import ClaimsContract
 from tests.eventually import until
 
@@ -41,9 +42,9 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def on_duty(claims: MemoryClaims, member: Member, *managers: Manager) -> AsyncIterator[Duty]:
+async def on_duty(claims: MemoryClaims, member: Member, *managers: Manager, log: Log | None = None) -> AsyncIterator[Duty]:
     configs = [config_of(manager, name=f"pbx{number}") for number, manager in enumerate(managers)]
-    made = Duty(configs, claims, AnyLog(), member, now_ms=lambda: 0)
+    made = Duty(configs, claims, log or AnyLog(), member, now_ms=lambda: round(time.monotonic() * 1_000))
     task = asyncio.create_task(made.run())
     try:
         yield made
@@ -96,6 +97,28 @@ async def test_a_database_that_is_away_ends_no_connection() -> None:
         claims.living = {"a again"}
         await until(duty.may_record)
         assert [state.connections for state in duty.states()] == [1]
+
+
+async def test_what_was_heard_before_another_took_it_is_recorded_and_nothing_else() -> None:
+    claims, a, b, logs = MemoryClaims(living={"a", "b"}), Member("a"), Member("b"), (AnyLog(), AnyLog())
+    async with listening(Manager()) as one, on_duty(claims, a, one, log=logs[0]) as first:
+        await until(lambda: connected(first) == ["pbx0"])
+        async with on_duty(claims, b, one, log=logs[1]) as second:
+            claims.away, a.certain, b.certain = True, False, False
+            await one.say(*recording("inbound_noanswer"))
+            await until(lambda: first.states()[0].messages == len(recording("inbound_noanswer")))
+            await asyncio.sleep(0.01)
+            claims.away, claims.living, b.node_id, b.certain = False, {"b again"}, "b again", True
+            await until(lambda: connected(second) == ["pbx0"])
+            await one.say(*recording("ring_group"))
+            await until(lambda: len(logs[1].heard) == len(translated("ring_group")))
+            assert connected(first) == ["pbx0"], "it does not know yet that it is another's"
+            assert logs[0].heard == []
+            claims.living, a.node_id, a.certain = {"a again", "b again"}, "a again", True
+            await until(lambda: first.states() == [])
+            await until(lambda: kinds(logs[0].heard) == translated("inbound_noanswer"))
+            await asyncio.sleep(0.05)
+            assert kinds(logs[0].heard) == translated("inbound_noanswer"), "the ring group is told by whoever took it"
 
 
 async def test_before_it_takes_part_it_keeps_nothing() -> None:

@@ -19,6 +19,7 @@ from core.errors import StoreUnavailable
 from core.events import Event, HangupObserved
 from core.signals import Heard
 from tests.adapters.asterisk.peer import Manager, config_of, listening
+from tests.ami_lab import core_show_channels
 from tests.eventually import until
 from tests.playback import FOLDER
 
@@ -79,10 +80,15 @@ class Stage:
     source: Source
     log: Log
     waits: Waits
+    task: asyncio.Task[None]
 
     async def until_connected(self) -> None:
         """Return once it listens."""
         await until(lambda: self.source.state.state == "connected")
+
+    def taken(self) -> int:
+        """How many messages were read, recorded or not."""
+        return self.source.state.messages + self.source.state.waiting
 
     async def play(self, messages: Sequence[dict[str, str]]) -> None:
         """Let Asterisk say it, and wait until it was taken."""
@@ -99,7 +105,7 @@ async def staged(manager: Manager | None = None, log: Log | None = None, **optio
         source = Source(config_of(peer), log, **given)
         task = asyncio.create_task(source.run())
         try:
-            yield Stage(peer, source, log, waits)
+            yield Stage(peer, source, log, waits, task)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -181,6 +187,36 @@ async def test_a_call_that_ended_while_nobody_listened_is_closed_also_by_another
         assert stage.source.state.closed == 1
 
 
+async def test_the_channels_are_of_when_they_were_listed_however_long_the_database_takes() -> None:
+    clock = [NOW_MS]
+
+    class Slow(Log):
+        async def country(self, enterprise: str) -> str | None:
+            clock[0] += 60_000
+            return "RU"
+
+    channels = core_show_channels([(NOW_MS, message) for message in recording("inbound_answered")[:7]])
+    async with staged(Manager(channels=channels), Slow(), now_ms=lambda: clock[0]) as stage:
+        await until(lambda: kinds(stage.log.heard) == translated("inbound_answered")[:2])
+        assert {each.event.heard_ms for each in stage.log.heard} == {NOW_MS}
+
+
+@pytest.mark.parametrize("held_back", ["dial_observed", "hangup_observed"])
+async def test_what_is_held_back_is_said_when_the_connection_ends(held_back: str) -> None:
+    said = recording("inbound_answered")
+    if held_back == "dial_observed":
+        said = said[:5]  # another telephone may begin to ring beside it
+    else:
+        said = [each for each in said if not (each["Event"] == "Hangup" and "/101-" in each["Channel"])]
+    async with staged() as stage:
+        await stage.until_connected()
+        await stage.play(said)
+        assert held_back not in {each.event.type for each in stage.log.heard}
+        await stage.manager.stop_listening()
+        await until(lambda: stage.source.state.state == "waiting")
+        assert kinds(stage.log.heard)[-1][1] == held_back
+
+
 async def test_it_connects_again_and_waits_longer_each_time() -> None:
     async with staged() as stage:
         await stage.until_connected()
@@ -224,6 +260,28 @@ async def test_what_may_be_another_s_is_not_recorded() -> None:
         assert stage.log.heard == []
         allowed[0] = True
         await until(lambda: len(stage.log.heard) >= len(translated("inbound_answered")))
+
+
+async def test_let_go_it_records_what_it_heard_before_and_ends() -> None:
+    allowed, clock, before, after = [True], [NOW_MS], recording("inbound_noanswer"), recording("ring_group")
+    async with staged(may_record=lambda: allowed[0], now_ms=lambda: clock[0]) as stage:
+        await stage.until_connected()
+        allowed[0] = False
+        await stage.manager.say(*before)
+        await until(lambda: stage.taken() == len(before))
+        clock[0] += 1_000
+        await stage.manager.say(*after)
+        await until(lambda: stage.taken() == len(before) + len(after))
+        assert stage.source.let_go(NOW_MS + 500)
+        allowed[0] = True
+        await stage.task
+        assert kinds(stage.log.heard) == translated("inbound_noanswer")
+
+
+async def test_let_go_before_it_compared_the_channels_it_records_nothing() -> None:
+    async with staged(may_record=lambda: False) as stage:
+        await until(lambda: stage.waits.asked)
+        assert not stage.source.let_go(NOW_MS), "the other one has recorded calls that are younger than the list"
 
 
 def test_a_state_is_told_whole() -> None:
