@@ -29,7 +29,7 @@ NOBODYS: Final = frozenset(
         # ids of the PBX and of MoySklad, extensions, and how things are called
         "assignee", "bridge", "call", "channel", "channel_name", "claim_callback.by", "click", "contact", "create_order.name",
         "employee", "extension", "extensions", "external_id", "held_by", "hung_up_by", "into", "key", "leg", "mark", "open",
-        "order", "owner", "rang", "source", "state", "sync_id", "target", "task", "told_by", "trunk", "wire",
+        "order", "over", "owner", "rang", "source", "state", "sync_id", "target", "task", "told_by", "trunk", "wire",
         # what happened, and why, in the service's, the PBX's or MoySklad's words
         "call_settled.reason", "comment", "effect_deferred.reason", "error", "how", "kind", "purpose", "remedy", "rule", "status",
         "verdict", "why", "without",
@@ -63,7 +63,7 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "confirm_call": ("call", "contact", "owner"),
     "create_order": ("order", "name", "open", "organization", "state", "channel", "without"),
     "create_task": ("task", "assignee"),
-    "claim_callback": ("by", "held_by"),
+    "claim_callback": ("by", "task", "held_by"),
     "hold_tasks": ("told_by",),
 }
 """Texts of results, as the effects' docstrings name them."""
