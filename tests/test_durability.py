@@ -144,6 +144,7 @@ LASTING = re.compile(
 """What would stay with a session."""
 
 OWN_CONNECTION = {
+    "adapters/archive.py",
     "adapters/postgres/migrations.py",
     "adapters/postgres/rebuild.py",
     "adapters/postgres/sql/archive_staying.sql",

@@ -136,7 +136,7 @@ async def go_through(connection: asyncpg.Connection, models: Sequence[Rebuildabl
 async def _alone(connection: asyncpg.Connection) -> None:
     """Be the only rebuild. A process of one that was killed may still be writing its last piece."""
     if not await connection.fetchval(_TRY, ONE_AT_A_TIME):
-        raise RebuildRefused("the read models are being rebuilt or a month leaves the log: wait until that is done, or end it")
+        raise RebuildRefused("read models are being rebuilt already, or a month leaves the log: wait until that is done, or end it")
     if not await connection.fetchval(_TRY, AT_WORK):
         raise RebuildRefused("a rebuild that was killed is just ending: try again in a few seconds")
     await connection.execute("SELECT pg_advisory_unlock($1)", AT_WORK)

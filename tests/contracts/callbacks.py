@@ -76,7 +76,7 @@ class CallbacksContract:
         await callbacks.claim("0367", "B", NUMBER, 8_000)
         assert await callbacks.keep("0367", "A", "task-1")
         assert await callbacks.close("0367", "C", NUMBER, 5_000) == ()
-        assert await callbacks.claim("0367", "D", NUMBER, 9_000) == Claimed(granted=False, by="A")
+        assert await callbacks.claim("0367", "D", NUMBER, 9_000) == Claimed(granted=False, by="A", task="task-1")
         assert await callbacks.close("0367", "E", NUMBER, 9_000) == ("task-1",)
 
     async def test_a_call_that_is_heard_of_after_the_talk_needs_none(self, callbacks: Callbacks) -> None:
