@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -341,6 +341,8 @@ class Attendant:
                 return Waits(until_ms=until_ms)
             judging = False
         settings, account = await self._settings.for_call(stream.enterprise, known.call.settings_revision)
+        if account.ends_only and not known.call.remote.may_be_there:
+            account = replace(account, phone_key="")
         seen = self._look(known, settings, now, judging)
         if seen.step is None or seen.rank > turn or not is_write(seen.step.effect):
             if seen.facts:

@@ -34,6 +34,7 @@ from core.events import (
 )
 from core.ports import RecordedEvent
 from core.remote import card_events
+from core.self_test import MAX_MS
 from core.settings import Settings
 from core.values import Direction
 
@@ -231,7 +232,10 @@ def _hide(seen: _Seen, no_card: str, failed_to_register: bool) -> Step:
     if seen.shown is None and (no_card or failed_to_register or seen.ended is not None):
         return Step(key="hide", title=title, state="skipped", text="Её и не было.")
     if seen.hidden is not None:
-        took_ms = None if seen.hung_up_ms is None else max(0, seen.hidden.at_ms - seen.hung_up_ms)
+        took_ms = None if seen.hung_up_ms is None else seen.hidden.at_ms - seen.hung_up_ms
+        if took_ms is None or took_ms < 0:
+            text = f"Звонок никто не закончил: карточка убрана через {MAX_MS // 1_000} с."
+            return Step(key="hide", title=title, state="done", text=text)
         return Step(key="hide", title=title, state="done", text="После конца звонка.", took_ms=took_ms)
     last = seen.last.get(UpdateCall.type)
     if seen.hung_up_ms is None or seen.shown is None:

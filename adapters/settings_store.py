@@ -262,13 +262,16 @@ class SettingsStore:
     async def for_call(self, enterprise: str, revision: int) -> tuple[Settings, Account]:
         """What a call works under: the settings of its revision, and the credentials in force now.
 
-        A revoked key that was replaced must serve calls that began before; an inline configuration brings its own.
+        A revoked key that was replaced must serve calls that began before; an inline configuration brings its own. Where the
+        integration was deleted, a call that MoySklad has is only ended.
         """
         settings, account, inline = await self._at(enterprise, revision)
         if inline:
             return settings, account
         now = await self.current(enterprise)
-        return settings, now.account if now is not None and now.config else account
+        if now is not None and not now.config:
+            return replace(settings, has_main_api=False), replace(account, api_token="", ends_only=True)
+        return settings, now.account if now is not None else account
 
     async def at_revision(self, enterprise: str, revision: int) -> Settings:
         """The settings of one revision; switched off where the revision is not known."""

@@ -355,6 +355,9 @@ class Account:
     What is chosen there belongs to it too, so that what was refused for want of a choice can be done once it is made:
     ``organization`` (id or name: for whom orders are made, where the account has several legal entities) and ``assignee``
     (an employee's uuid or an extension: who gets the tasks that are nobody's else).
+
+    ``ends_only``: the integration was deleted. What MoySklad has of a call is ended with the key it began with: a card that stands
+    would stand for good. Nothing else is made with it.
     """
 
     enterprise: str
@@ -362,6 +365,7 @@ class Account:
     api_token: str = field(repr=False, default="")
     organization: str = ""
     assignee: str = ""
+    ends_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

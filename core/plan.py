@@ -102,7 +102,7 @@ def urgency(call: Call, now_ms: int, step: Step | None = None) -> Urgency:
 
 
 def _not_ours(call: Call) -> Note | None:
-    if call.remote.call is not None or call.remote.attempt is not None or call.remote.late_post is not None:
+    if call.remote.may_be_there:
         return None
     if call.click is not None and call.direction is Direction.INTERNAL:
         return Note(about="call", text="only the telephone of whoever clicked rings: the customer has not been dialled")

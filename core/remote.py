@@ -154,6 +154,11 @@ class _Told(Struct, gc=False, omit_defaults=True):
                 return refusal
         return None
 
+    @property
+    def may_be_there(self) -> bool:
+        """Whether MoySklad has the call, or may have it."""
+        return self.call is not None or self.attempt is not None or self.late_post is not None
+
     def failures_of(self, effect: Effect) -> int:
         """How often in a row an effect of this kind, or what came before it, has failed."""
         return self.contact.failures if type(effect) in _CONTACT else self.failures

@@ -3,8 +3,10 @@
 ALTER TABLE statistics_calls ADD COLUMN talks integer NOT NULL DEFAULT 0;
 ALTER TABLE anew_statistics_calls ADD COLUMN talks integer NOT NULL DEFAULT 0;
 
--- Hours of before have what the search knows of their calls; self-tests are counted nowhere. Exact once `./ms.sh rebuild statistics` ran.
-UPDATE statistics_calls AS s SET talks = c.talks
+-- Hours of before have what the search knows of their calls, self-tests aside; of months that were archived only the waits are left.
+-- Exact, for what the log still holds, once `./ms.sh rebuild statistics` ran.
+UPDATE statistics_calls SET talks = waits WHERE talk_ms > 0;
+UPDATE statistics_calls AS s SET talks = greatest(s.talks, c.talks)
 FROM (
     SELECT enterprise, started_ms / 3600000 * 3600000 AS hour_ms, direction, outcome, count(*)::integer AS talks
     FROM calls

@@ -19,8 +19,8 @@ import structlog
 
 from adapters.directory.lookups import Lookups
 from adapters.directory.memory import Memory
-from adapters.directory.table import MAX_CHANGES_READ, WRITE_S, Table
-from adapters.postgres.database import DATABASE_ERRORS, explain, in_time, load_sql, still_wanted
+from adapters.directory.table import LOOK_BACK_S, MAX_CHANGES_READ, WRITE_S, Table
+from adapters.postgres.database import DATABASE_ERRORS, explain, in_time, is_poison, load_sql, still_wanted
 from adapters.settings_store import SettingsStore
 from core.errors import StoreUnavailable
 from core.hooks import Changed, told
@@ -67,7 +67,7 @@ class Hooks:
         self._now_ms = now_ms
         self._others = others
         self._known: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
-        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._seen: OrderedDict[int, float] = OrderedDict()
         self._looking = 0
         self._followed_s = asyncio.get_running_loop().time()
         self._unrecorded: dict[tuple[str, str], tuple[Changed, int]] = {}
@@ -144,7 +144,12 @@ class Hooks:
     async def record_the_rest(self) -> None:
         """What could not be recorded when it was told. Raises database errors."""
         for (enterprise, name), (changed, at_ms) in list(self._unrecorded.items()):
-            await in_time(self._table.record_change(enterprise, name, changed, at_ms), WRITE_S)
+            try:
+                await in_time(self._table.record_change(enterprise, name, changed, at_ms), WRITE_S)
+            except DATABASE_ERRORS as error:
+                if not is_poison(error):
+                    raise
+                log.error("change_not_writable", enterprise=enterprise, reason=explain(error))  # and the others are not held up
             self._unrecorded.pop((enterprise, name), None)
 
     async def follow(self) -> None:
@@ -153,9 +158,10 @@ class Hooks:
         changes = await self._table.changes(self._seen, now_s - self._followed_s)
         self._followed_s = now_s - (changes[-1].age_s if len(changes) == MAX_CHANGES_READ else 0.0)
         for change in changes:
-            self._seen[change.id] = None
+            self._seen[change.id] = now_s - change.age_s
             self._memory.changed(change.enterprise, change.changed, change.at_ms)
-        while len(self._seen) > MAX_SEEN:
+        # Only what is not read again is forgotten: it would come as news, before all that is newer.
+        while len(self._seen) > MAX_SEEN and next(iter(self._seen.values())) < self._followed_s - LOOK_BACK_S - 1:
             self._seen.popitem(last=False)
 
     async def _in_time(self, work: Any) -> Any:

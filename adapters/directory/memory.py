@@ -139,6 +139,7 @@ class Memory:
 
     def changed(self, enterprise: str, what: Changed, at_ms: int) -> None:
         """MoySklad told of changes: what they concern is doubted from now on."""
+        at_ms = min(at_ms, self.now_ms())  # by a clock that is ahead nothing would be newer for as long
         whatever = (*((BLANK,) if what.phones else ()), *((STAFF,) if what.staff else ()))
         for name in (*what.contacts, *what.persons, *what.employees, *whatever):
             self._changes[enterprise, name] = at_ms

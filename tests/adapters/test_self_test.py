@@ -45,6 +45,17 @@ def states(report: Report) -> dict[str, str]:
     return {step.key: step.state for step in report.steps}
 
 
+async def test_of_a_test_that_nobody_hung_up_it_is_said_why_its_card_went(rig: Rig) -> None:
+    """The service was stopped before it could."""
+    test = await trials_of(rig).begin(ENTERPRISE, "101")
+    await rig.settle()
+    await rig.wait(LIFE_MS + 5_000)
+    for _ in range(2):
+        (hide,) = [step for step in (await seen(rig, test)).steps if step.key == "hide"]
+        assert (hide.state, hide.text, hide.took_ms) == ("done", "Звонок никто не закончил: карточка убрана через 90 с.", None)
+        await rig.settle()
+
+
 async def test_a_call_goes_through_everything_and_is_marked(rig: Rig) -> None:
     test = await trials_of(rig).begin(ENTERPRISE, "101")
     assert states(await seen(rig, test))["store"] == "done"

@@ -123,7 +123,8 @@ async def test_a_month_that_somebody_reads_for_long_is_made_later_and_nobody_wai
 async def test_a_card_goes_when_the_integration_is_deleted_while_a_telephone_rings(database_url: str) -> None:
     lines = recording("inbound_answered")
     ring = next(number for number, line in enumerate(lines) if line.event == "dial") + 1
-    async with running(database_url, config=CARDS) as rig:
+    actions = {"create_client": True, "create_order": "always"}
+    async with running(database_url, config={**CARDS, "incoming_call_actions": actions, "organization": "ООО «Песочница»"}) as rig:
         rig.clock.now_ms = lines[0].at_ms - 1_000
         await send(rig, lines[:ring])
         await calm(rig)
@@ -134,6 +135,27 @@ async def test_a_card_goes_when_the_integration_is_deleted_while_a_telephone_rin
         await rig.wait(60_000)
         (row,) = await rig.rows()
         assert (row["open_cards"], bool(row["end_time"])) == ([], True)
+        assert await _orders(rig) == 0, "it is only ended"
+
+
+async def test_what_moysklad_does_not_have_is_not_made_for_an_integration_that_was_deleted(database_url: str) -> None:
+    lines = recording("inbound_answered")
+    async with running(database_url, config=CARDS) as rig:
+        await fault(rig, action="status", status=403, code=1062, api="phone", method="POST", times=1_000)
+        rig.clock.now_ms = lines[0].at_ms - 1_000
+        await send(rig, lines)
+        await rig.wait(60_000)
+        await rig.service.runner.catch_up()
+        assert await rig.service.settings.delete(ENTERPRISE, by="admin")
+        await rig.sandbox.delete("/sandbox/faults")
+        call = await rig.service.pool.fetchval("SELECT call FROM calls")
+        assert await rig.service.parked.retry_call(ENTERPRISE, call, by="support")
+        await rig.service.pool.execute("UPDATE retry_orders SET ripe_at = clock_timestamp()")
+        await rig.service.retries.step()
+        await rig.wait(30_000)
+        assert await rig.rows() == []
+        await rig.service.runner.catch_up()
+        assert "key" in await rig.service.pool.fetchval("SELECT parked FROM calls")
 
 
 async def _types(rig: Rig) -> list[str]:

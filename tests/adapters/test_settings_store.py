@@ -381,7 +381,8 @@ async def test_a_call_that_began_before_its_settings_were_deleted_is_ended_with_
     assert await store.delete(ENTERPRISE, by="b")
     settings, account = await store.for_call(ENTERPRISE, began.revision)
     assert settings.enabled
-    assert (account.phone_key, account.api_token) == (PHONE_KEY, API_TOKEN)
+    assert (account.phone_key, account.api_token, account.ends_only) == (PHONE_KEY, "", True)
+    assert not settings.has_main_api, "it makes no order and no client any more"
     await store.save(ENTERPRISE, {**UPDATE, "api_token": "fictional-new-token"}, by="c", reason="back again")
     assert (await store.for_call(ENTERPRISE, began.revision))[1].api_token == "fictional-new-token"
 

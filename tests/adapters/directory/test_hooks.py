@@ -199,6 +199,35 @@ async def test_what_could_not_be_recorded_is_recorded_when_the_database_is_back(
     assert await hooks.take(ENTERPRISE, "r1", found) == "repeated"
 
 
+async def test_what_can_never_be_recorded_holds_up_nothing_else(rig: Rig) -> None:
+    """Somebody who knows one address sends what PostgreSQL does not take."""
+    hooks = rig.service.directory.hooks
+    with pytest.raises(StoreUnavailable):
+        await hooks.take(ENTERPRISE, "bad", delivery("counterparty", "a\0b", "UPDATE", "name"))
+    hooks._unrecorded[ENTERPRISE, "good"] = (Changed(contacts=frozenset({"c1"})), rig.clock.now_ms)
+    await hooks.record_the_rest()
+    assert [row["request"] for row in await rig.service.pool.fetch("SELECT request FROM directory_changes")] == ["good"]
+    assert not hooks._unrecorded
+
+
+async def test_after_a_storm_what_is_new_is_still_heard(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read and is still looked back upon must not come as news before what is."""
+    for module in (hooks_module, table_module):
+        monkeypatch.setattr(module, "MAX_CHANGES_READ", 2)
+    monkeypatch.setattr(hooks_module, "MAX_SEEN", 5)
+    hooks, add = rig.service.directory.hooks, "INSERT INTO directory_changes (enterprise, request, at_ms, changed)"
+    await rig.service.pool.execute(
+        f"{add} SELECT $1, 'r' || n, n, jsonb_build_object('contacts', jsonb_build_array('c' || n))"
+        " FROM generate_series(1, 9) AS n",
+        ENTERPRISE,
+    )
+    for _ in range(8):
+        await hooks.follow()
+    await rig.service.pool.execute(f"{add} VALUES ($1, 'later', 1, $2)", ENTERPRISE, {"contacts": ["later"]})
+    await hooks.follow()
+    assert {name for _, name in rig.service.directory.memory._changes} == {"later", *(f"c{number}" for number in range(1, 10))}
+
+
 async def test_whose_address_it_is(rig: Rig) -> None:
     hooks, secret = rig.service.directory.hooks, str(uuid4())
     await rig.service.pool.execute(

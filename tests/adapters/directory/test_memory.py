@@ -40,7 +40,7 @@ def trust(memory: Memory, number: str = NUMBER) -> Trust:
 
 
 def test_every_part_of_an_account_tells_it_apart() -> None:
-    others = [replace(ACCOUNT, **{name: "x"}) for name in ("enterprise", "phone_key", "api_token")]
+    others = [replace(ACCOUNT, enterprise="x"), replace(ACCOUNT, phone_key="x"), replace(ACCOUNT, api_token="x")]
     assert len({mark_of(each) for each in (ACCOUNT, *others)}) == 4
     assert len(MARK) == 16
 
@@ -171,6 +171,11 @@ def test_extensions_by_account(memory: Memory) -> None:
     assert memory.roster(MARK) is not None
     memory.changed("0367", Changed(staff=True), 3)
     assert memory.roster(MARK) is None
+
+
+def test_a_change_by_a_clock_that_is_ahead_is_one_of_now(memory: Memory) -> None:
+    memory.changed("0367", Changed(staff=True), memory.now_ms() + 600_000)
+    assert memory.take_roster("0367", MARK, Roster(asked_ms=memory.now_ms()))
 
 
 def test_extensions_that_were_asked_for_before_they_changed_are_not_kept(memory: Memory) -> None:

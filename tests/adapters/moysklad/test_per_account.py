@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_accounts_are_remembered_within_a_bound_and_the_longest_unused_goes() ->
 
 
 @pytest.mark.parametrize("other", [{"enterprise": "0999"}, {"phone_key": "another"}, {"api_token": "another"}])
-def test_nothing_is_remembered_across_credentials_and_none_is_kept(other: dict[str, str]) -> None:
+def test_nothing_is_remembered_across_credentials_and_none_is_kept(other: dict[str, Any]) -> None:
     known: PerAccount[list[str]] = PerAccount(list)
     assert known.of(ACCOUNT) is not known.of(replace(ACCOUNT, **other))
     assert mark_of(ACCOUNT) != mark_of(replace(ACCOUNT, **other))

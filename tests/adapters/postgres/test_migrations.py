@@ -130,13 +130,19 @@ async def test_hours_of_before_know_how_many_talks_their_calls_had(empty_databas
     for told in calls:
         await _old_row(connection, told[0], "")
         await connection.execute("UPDATE calls SET started_ms = $2, outcome = $3, talk_ms = $4 WHERE call = $1", *told)
-    hours = [(0, "answered", 3, 60, 1), (0, "missed", 1, 0, 0), (3_600_000, "answered", 1, 9, 0)]
+    archived = (7_200_000, "answered", 4, 90, 3)  # the search has its calls no more
+    hours = [(0, "answered", 3, 60, 1), (0, "missed", 1, 0, 2), (3_600_000, "answered", 1, 9, 0), archived]
     await connection.executemany("INSERT INTO statistics_calls VALUES ('0367', $1, 'in', $2, $3, $4, $5, 0)", hours)
 
     await migrate(connection)
 
     rows = await connection.fetch("SELECT hour_ms, outcome, talks FROM statistics_calls ORDER BY 1, 2")
-    assert [tuple(row) for row in rows] == [(0, "answered", 2), (0, "missed", 0), (3_600_000, "answered", 1)]
+    assert [tuple(row) for row in rows] == [
+        (0, "answered", 2),
+        (0, "missed", 0),
+        (3_600_000, "answered", 1),
+        (7_200_000, "answered", 3),
+    ]
     await connection.close()
 
 
