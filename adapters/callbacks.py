@@ -28,7 +28,7 @@ from core.effects import (
     way_of,
 )
 from core.phone import digits
-from core.ports import Callbacks
+from core.ports import Callbacks, Ended
 
 TAIL: Final = 9
 """So many last digits of a number name a customer, as in the list of missed calls: they are the same however it was dialled."""
@@ -72,7 +72,8 @@ async def answer(callbacks: Callbacks, enterprise: str, effect: Effect) -> dict[
     match effect:
         case ClaimCallback():
             names = clients(effect.number, effect.contact)
-            claimed = await callbacks.claim(enterprise, effect.call, names, effect.missed_ms, effect.over)
+            over = Ended(effect.over, effect.over_ms) if effect.over else None
+            claimed = await callbacks.claim(enterprise, effect.call, names, effect.missed_ms, over)
             told: dict[str, Any] = msgspec.to_builtins(claimed)
             return told
         case KeepTask():

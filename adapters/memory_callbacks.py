@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.ports import HOLD_MS, Claimed
+from core.ports import HOLD_MS, Claimed, Ended
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,10 +30,14 @@ class MemoryCallbacks:
         self._talks: dict[tuple[str, str], int] = {}
         self._holds: dict[str, tuple[str, int]] = {}
 
-    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: str = "") -> Claimed:
+    async def claim(
+        self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: Ended | None = None
+    ) -> Claimed:
         """See ``Callbacks.claim``."""
-        if over:
-            self._end(enterprise, over, call)
+        if over is not None:
+            self._end(enterprise, over.task, call)
+            if over.at_ms is not None:
+                self._talk(enterprise, clients, over.at_ms)
         known = self._matters.get((enterprise, call))
         talked = max((self._talks.get((enterprise, client), -1) for client in clients), default=-1)
         if known is not None and known.closed_by is not None:
@@ -85,13 +89,16 @@ class MemoryCallbacks:
 
     async def close(self, enterprise: str, call: str, clients: Sequence[str], talked_ms: int) -> tuple[str, ...]:
         """See ``Callbacks.close``."""
-        for client in clients:
-            self._talks[enterprise, client] = max(talked_ms, self._talks.get((enterprise, client), talked_ms))
+        self._talk(enterprise, clients, talked_ms)
         for matter in self._open(enterprise, clients).values():
             if matter.missed_ms <= talked_ms:
                 matter.closed_by, matter.waits = call, False
         ended = {name: each for (owner, name), each in self._matters.items() if owner == enterprise and each.closed_by == call}
         return tuple(ended[name].task for name in sorted(ended) if ended[name].task)
+
+    def _talk(self, enterprise: str, clients: Sequence[str], talked_ms: int) -> None:
+        for client in clients:
+            self._talks[enterprise, client] = max(talked_ms, self._talks.get((enterprise, client), talked_ms))
 
     def _end(self, enterprise: str, task: str, call: str) -> None:
         for (owner, _), matter in self._matters.items():

@@ -217,12 +217,13 @@ def _rings_on(track: Track, own: Sequence[Channel], alive_ms: int) -> Mapping[st
     are the trunks' channels that were there before the gap, in the order in which they were made; answered meanwhile or not.
     """
     before = [leg for leg in track.legs if leg.channel.startswith("before ") and leg.is_open]
-    ringing = [each for each in own if _is_rung(track, each)]
-    shown = {leg.channel: each.id for leg in before for each in ringing if leg.who in (each.party.who, digits(each.caller_id))}
+    rung = [each for each in own if _is_rung(track, each) or each.party.side is Side.OUTSIDE]
+    shown = {leg.channel: each.id for leg in before for each in rung if leg.who in (each.party.who, digits(each.caller_id))}
     hidden = [leg.channel for leg in before if leg.side is Side.OUTSIDE and leg.channel not in shown]
     taken = {*shown.values(), *(leg.channel for leg in track.legs)}
     trunks = [each for each in own if each.party.side is Side.OUTSIDE and each.id not in taken]
     older = [each.id for each in trunks if each.born_ms - _BORN_LATE_MS <= alive_ms]
+    # Where one stopped meanwhile it may be the wrong one that is named: still an answered call, and no missed one.
     return shown | dict(zip(hidden, sorted(older, key=lambda id_: (len(id_), id_)), strict=False))
 
 

@@ -104,12 +104,17 @@ def waited_for_contact(call: Call, now_ms: int, limits: Limits) -> bool:
     """Whether a record that waits for nothing else has waited for its contact, and in vain, for as long as it may."""
     contact = call.remote.contact
     deadline_ms = record_deadline_ms(call, now_ms, limits)
-    if contact.failed_ms is not None and contact.failed_ms >= (call.settled_ms or 0):
+    if contact.failed_ms is not None and contact.failed_ms >= _over_ms(call):
         if contact.gave_up:
             return True
         if contact.again_ms is not None:  # it was asked for once more, in vain: the hour is for an API that is away
             deadline_ms = min(deadline_ms, contact.failed_ms + limits.record_wait_ms)
     return now_ms >= deadline_ms
+
+
+def _over_ms(call: Call) -> int:
+    """Since when no card waits for the contact; a call that was written off never settled."""
+    return call.settled_ms or call.overdue_ms or 0
 
 
 def record_deadline_ms(call: Call, now_ms: int, limits: Limits) -> int:
@@ -119,7 +124,7 @@ def record_deadline_ms(call: Call, now_ms: int, limits: Limits) -> int:
     Where it may not even be asked for, because of what was answered during the call, it counts from the end. Where the record
     could not be sent either, the contact is tried once more, for longer.
     """
-    contact, over_ms = call.remote.contact, (call.settled_ms or 0) + limits.record_wait_ms
+    contact, over_ms = call.remote.contact, _over_ms(call) + limits.record_wait_ms
     if contact.again_ms is not None:
         return contact.again_ms + CONTACT_AGAIN_MS
     if contact.waits_until_ms is not None and contact.waits_until_ms >= over_ms:  # else it was a card that waited

@@ -209,7 +209,7 @@ class CompleteTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="comple
 class InspectTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="inspect_task"):
     """GET /entity/task/{id}: is it still to be done? Whoever called back from a telephone of his own ends it in MoySklad itself.
 
-    Result: ``open``: False when it is done or was deleted.
+    Result: ``open``: False when it is done or was deleted; ``ended_ms``: since when it is done, where MoySklad says so.
     """
 
     type: ClassVar[str] = "inspect_task"
@@ -219,7 +219,8 @@ class InspectTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="inspect
 class ClaimCallback(AfterRecord, frozen=True, kw_only=True, gc=False, tag="claim_callback"):
     """May this missed call have the task? Asked of the house's own memory of who is to be called back, not of MoySklad.
 
-    ``missed_ms``: when the call began. ``over``: a task that was found ended in MoySklad itself, so that nobody waits for it.
+    ``missed_ms``: when the call began. ``over``: a task that was found ended in MoySklad itself, so that nobody waits for it;
+    ``over_ms``: since when, so that whoever was missed before has been called back.
     Result: ``granted``; else ``by`` (the call whose task it is) with ``task`` (its uuid, empty while there is none), or
     ``talked_ms`` (somebody talked with the customer until then). ``held_by``: granted, but the account takes no tasks, as that
     call was told.
@@ -231,6 +232,7 @@ class ClaimCallback(AfterRecord, frozen=True, kw_only=True, gc=False, tag="claim
     missed_ms: int
     contact: str = ""
     over: str = ""
+    over_ms: int | None = None
 
 
 class KeepTask(AfterRecord, frozen=True, kw_only=True, gc=False, tag="keep_task"):

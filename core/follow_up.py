@@ -48,7 +48,8 @@ class Task(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     ``asked``: our own database (:class:`core.ports.Callbacks`) was asked which call gets the customer's task; ``granted``: this
     one; ``by``: that other call, and ``others`` its task; ``talked``: none is needed, somebody talked with the customer since.
 
-    ``looked``: MoySklad was asked whether that other task is still to be done, and it is; ``over``: the one that is not.
+    ``looked``: MoySklad was asked whether that other task is still to be done, and it is; ``over``: the one that is not, since
+    ``over_ms`` where that is known.
 
     ``held_by``: another call found out that the account takes no tasks; ``told_by``: this call found out itself, by a refusal,
     and the call named here is the one that tells a person.
@@ -64,6 +65,7 @@ class Task(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     others: str = ""
     looked: bool = False
     over: str = ""
+    over_ms: int | None = None
     talked: bool = False
     held_by: str = ""
     told_by: str = ""
@@ -172,7 +174,8 @@ def _done(after: After, effect: FollowUp, result: dict[str, Any]) -> After:
         case InspectTask() if result.get("open", True):
             task = replace(task, looked=True)
         case InspectTask():
-            task = replace(task, asked=False, over=effect.task)
+            ended_ms = result.get("ended_ms")
+            task = replace(task, asked=False, over=effect.task, over_ms=ended_ms if isinstance(ended_ms, int) else None)
         case CompleteTask():
             task = replace(task, completed=_with(task.completed, effect.task))
     return After(order=order, task=task)

@@ -52,7 +52,7 @@ _ORDER_NAMESPACE: Final = UUID("2d5c8f0a-0d7e-4b51-8f3e-51b7a3c0e6d2")
 def follow_up(call: Call, settings: Settings, notes: list[Note]) -> Step | None:
     """What to do next of both; the one that can be done first."""
     steps = [step for step in (_task(call, settings, notes), _order(call, settings, notes)) if step is not None]
-    return min(steps, key=lambda step: due_ms(call, step), default=None)
+    return min(steps, key=lambda step: (due_ms(call, step), isinstance(step.effect, InspectTask)), default=None)
 
 
 def order_sync_id(call: Call) -> str:
@@ -208,7 +208,12 @@ def _missed(call: Call, settings: Settings, task: Task, notes: list[Note]) -> St
         return look(call, FindContact(number=call.number, purpose="task"), "the task is for whoever is responsible for the client")
     if not task.asked:
         effect = ClaimCallback(
-            call=call.id, number=call.number, missed_ms=conclusions.start_ms(call), contact=_customer(call), over=task.over
+            call=call.id,
+            number=call.number,
+            missed_ms=conclusions.start_ms(call),
+            contact=_customer(call),
+            over=task.over,
+            over_ms=task.over_ms,
         )
         return look(call, effect, "a client who was missed has one task, until somebody talks with him")
     if task.talked:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
 import msgspec
@@ -267,6 +267,13 @@ class Claimed:
     held_by: str = ""
 
 
+class Ended(NamedTuple):
+    """A task that a person ended in MoySklad itself, and since when, where that is known: he has talked with the customer."""
+
+    task: str
+    at_ms: int | None = None
+
+
 class Callbacks(Protocol):
     """Which customers are to be called back, each by one task, whichever of his calls was missed (PRODUCT C11).
 
@@ -278,7 +285,9 @@ class Callbacks(Protocol):
     ``tests/contracts/callbacks.py`` states this as tests.
     """
 
-    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: str = "") -> Claimed:
+    async def claim(
+        self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: Ended | None = None
+    ) -> Claimed:
         """May this call, missed at that time, have the task? ``over``: that task's matter has ended in MoySklad itself."""
         ...
 

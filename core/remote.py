@@ -253,6 +253,7 @@ def forgive(remote: RemoteDraft) -> None:
     remote.deferred = ""
     remote.contact = rested(remote.contact, gave_up="", exhausted="", failed_ms=None)
     remote.employees = tuple((extension, employee) for extension, employee in remote.employees if employee)
+    remote.employees_until_ms = None
     remote.after = follow_up.forgiven(remote.after)
 
 
@@ -263,7 +264,7 @@ def _deferred(remote: RemoteDraft, event: EffectDeferred, effect: Effect) -> Non
         case FindContact() | CreateContact():
             remote.contact = contact_state.deferred(remote.contact, event, effect.deadline_ms, remote.deferred)
         case FindEmployees() if is_too_late(effect.deadline_ms, event.until_ms):
-            remote.employees = _by_extension_alone(remote, effect)
+            remote.employees, remote.employees_until_ms = _by_extension_alone(remote, effect), None
         case FindEmployees() if effect.deadline_ms is not None:
             remote.employees_until_ms = effect.deadline_ms
         case RegisterCall():
@@ -320,7 +321,7 @@ def _found_employees(remote: RemoteDraft, event: EffectDone, effect: FindEmploye
             id_ = str(employee.get("id", "")) if isinstance(employee, Mapping) else None
             # Whoever is named without a uuid has a card, by the extension, and nothing that needs the uuid: no use in asking on.
             known[str(extension)] = id_ if effect.deadline_ms is not None else id_ or None
-    remote.employees = tuple(known.items())
+    remote.employees, remote.employees_until_ms = tuple(known.items()), None
 
 
 def _created_contact(remote: RemoteDraft, event: EffectDone, _: CreateContact) -> None:
@@ -424,7 +425,7 @@ def _failed(remote: RemoteDraft, event: EffectFailed, effect: Effect) -> None:
     match effect:
         case FindEmployees() if effect.deadline_ms is not None:
             # A card does not wait; an order or a task, which need the employee, ask again.
-            remote.employees = _by_extension_alone(remote, effect)
+            remote.employees, remote.employees_until_ms = _by_extension_alone(remote, effect), None
             remote.failures, remote.retry_ms = 0, None
         case RegisterCall() | UpdateCall() if remote.attempt is not None:
             remote.attempt = _ended(remote.attempt, event)
@@ -465,7 +466,7 @@ def _refused(remote: RemoteDraft, event: EffectRefused, effect: Effect) -> None:
         case FindContact() | CreateContact():
             remote.contact = rested(remote.contact, gave_up=event.error)
         case FindEmployees():
-            remote.employees = _by_extension_alone(remote, effect)
+            remote.employees, remote.employees_until_ms = _by_extension_alone(remote, effect), None
         case _:
             pass
 

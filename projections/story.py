@@ -275,7 +275,8 @@ def _entry(
 
 
 def _again_ms(event: Event, after: Call) -> int | None:
-    """When it is tried again; None: never, as far as whoever waited for it goes. An order, a task or a client may ask later."""
+    """When it is tried again; None: never, as far as whoever waited for it goes, or only if somebody still waits for it then. An
+    order, a task or a client may ask later."""
     match event:
         case EffectFailed():
             again_ms = event.retry_ms
@@ -283,16 +284,25 @@ def _again_ms(event: Event, after: Call) -> int | None:
             again_ms = event.until_ms
         case _:
             return None
-    remote = after.remote
     match effect := effect_of(event):
-        case FindContact() | CreateContact():
-            given_up = isinstance(event, EffectFailed) and remote.contact.retry_ms is None
-            given_up = given_up or is_too_late(effect.deadline_ms, again_ms)
-        case FindEmployees(deadline_ms=int()):
-            given_up = dict(remote.employees).keys() >= set(effect.extensions)  # the extension alone must do
+        case FindContact() | CreateContact() if is_too_late(effect.deadline_ms, again_ms):
+            return None
         case _:
-            given_up = False
-    return None if given_up else again_ms
+            return None if _is_given_up(event, after) else again_ms
+
+
+def _is_given_up(event: Event, after: Call) -> bool:
+    """Whether what failed, or was put off, is not waited for any more."""
+    remote = after.remote
+    match effect_of(event) if isinstance(event, EffectFailed | EffectDeferred) else None:
+        case FindContact() | CreateContact() if isinstance(event, EffectFailed):
+            return remote.contact.retry_ms is None
+        case FindContact() | CreateContact():
+            return bool(remote.contact.gave_up)
+        case FindEmployees(deadline_ms=int()) as effect:
+            return dict(remote.employees).keys() >= set(effect.extensions)  # the extension alone must do
+        case _:
+            return False
 
 
 def _exchanges(event: Event) -> Iterator[dict[str, Any]]:
@@ -308,6 +318,7 @@ def _exchanges(event: Event) -> Iterator[dict[str, Any]]:
 
 
 _NO_LONGER: Final = "the card or the record that waited for it waits no longer"
+_IF_WAITED_FOR: Final = "it is tried again if a card or the record still waits for it then"
 
 
 def _tell(event: Event, state: Call, clients: Mapping[str, str]) -> tuple[str, str, str]:
@@ -319,12 +330,13 @@ def _tell(event: Event, state: Call, clients: Mapping[str, str]) -> tuple[str, s
             return "answered", f"{_ask(event.effect, clients)}: {_answer(event.effect, event.result, clients)}", ""
         case EffectFailed():
             acted = "MoySklad may have acted all the same" if event.ambiguous else "MoySklad did not act"
-            again = "it is tried again" if _again_ms(event, state) is not None else _NO_LONGER
+            again = "it is tried again" if _again_ms(event, state) is not None else _IF_WAITED_FOR
+            again = _NO_LONGER if _is_given_up(event, state) else again
             return "failed", f"{_ask(event.effect, clients)}: {event.error}", f"{acted}; {again}"
         case EffectRefused():
             return "refused", f"MoySklad refused: {_ask(event.effect, clients)}: {event.error}", event.remedy
         case EffectDeferred():
-            why = event.reason if _again_ms(event, state) is not None else f"{event.reason}; {_NO_LONGER}"
+            why = f"{event.reason}; {_NO_LONGER}" if _is_given_up(event, state) else event.reason
             return "deferred", f"not asked yet: {_ask(event.effect, clients)}", why
         case RetryRequested():
             return ORDERED, f"{ORDERED_BY}{event.by or 'somebody'}", event.reason

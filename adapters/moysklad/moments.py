@@ -13,6 +13,14 @@ def to_moscow(at_ms: int, zone: tzinfo) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03d}"
 
 
+def from_moscow(text: object, zone: tzinfo) -> int | None:
+    """The moment that MoySklad writes like this, as Unix epoch ms (UTC); None for anything else."""
+    try:
+        return round(datetime.fromisoformat(str(text)).replace(tzinfo=zone).timestamp() * 1_000)
+    except ValueError:
+        return None
+
+
 def to_people(at_ms: int, zone: tzinfo) -> str:
     """The same as a Russian reader writes it, to the minute."""
     return f"{(_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone):%d.%m.%Y %H:%M}"

@@ -10,7 +10,7 @@ from typing import Any, Final
 from adapters.moysklad.directory import Directory
 from adapters.moysklad.errors import ApiRefusal
 from adapters.moysklad.json_api import JsonApi, listed
-from adapters.moysklad.moments import to_moscow, to_people
+from adapters.moysklad.moments import from_moscow, to_moscow, to_people
 from adapters.moysklad.phone_api import flat_meta, linked_id
 from adapters.moysklad.transport import Outgoing, Trail
 from core.effects import Account, CompleteTask, CreateTask, InspectTask, Refused
@@ -71,11 +71,14 @@ class Tasks:
         """See :class:`core.effects.InspectTask`. The history keeps only whether it is done."""
         outgoing = Outgoing(method="GET", path=f"/entity/task/{effect.task}", digest=lambda body: {"done": _is_done(body)})
         try:
-            return {"open": not _is_done(await self._json.transport.send(outgoing, account.api_token, trail))}
+            body = await self._json.transport.send(outgoing, account.api_token, trail)
         except ApiRefusal as refusal:
             if not refusal.not_found:
                 raise
-            return {"open": False}
+            return {"open": False, "ended_ms": None}
+        if not _is_done(body):
+            return {"open": True, "ended_ms": None}
+        return {"open": False, "ended_ms": from_moscow(body.get("completed") or body.get("updated"), self._zone)}
 
     async def _post(self, body: dict[str, Any], account: Account, trail: Trail) -> Mapping[str, Any]:
         try:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from adapters.postgres.database import DATABASE_ERRORS, is_poison, load_sql
 from core.errors import StoreUnavailable
-from core.ports import HOLD_MS, Claimed
+from core.ports import HOLD_MS, Claimed, Ended
 
 KEPT_DAYS: Final = 90
 """As long as the list of missed calls looks back."""
@@ -38,11 +38,15 @@ class PostgresCallbacks:
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
-    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: str = "") -> Claimed:
+    async def claim(
+        self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: Ended | None = None
+    ) -> Claimed:
         """See ``Callbacks.claim``."""
         async with self._turn(enterprise) as connection:
-            if over:
-                await connection.execute(_OVER, enterprise, call, over)
+            if over is not None:
+                await connection.execute(_OVER, enterprise, call, over.task)
+                if over.at_ms is not None:
+                    await connection.execute(_TALK, enterprise, list(clients), over.at_ms)
             known = await connection.fetchrow(_KNOWN, enterprise, call)
             if known is not None and known["closed_by"] is not None:
                 # If it was the one to tell a person, it is the next one's turn.

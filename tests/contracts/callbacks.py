@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from core.ports import HOLD_MS, Callbacks, Claimed
+from core.ports import HOLD_MS, Callbacks, Claimed, Ended
 
 NUMBER = ("number 290000001",)
 KNOWN = ("number 290000001", "contact ann")
@@ -30,13 +30,23 @@ class CallbacksContract:
         await callbacks.claim("0367", "A", NUMBER, 1_000)
         await callbacks.keep("0367", "A", "task-1")
         assert await callbacks.claim("0367", "B", NUMBER, 2_000) == Claimed(granted=False, by="A", task="task-1")
-        assert await callbacks.claim("0368", "B", NUMBER, 2_000, "task-1") == YES
+        over = Ended("task-1")
+        assert await callbacks.claim("0368", "B", NUMBER, 2_000, over) == YES
         assert await callbacks.claim("0367", "B", NUMBER, 2_000) == Claimed(granted=False, by="A", task="task-1")
-        assert await callbacks.claim("0367", "B", NUMBER, 2_000, "task-1") == YES
-        assert await callbacks.claim("0367", "B", NUMBER, 2_000, "task-1") == YES
-        assert await callbacks.claim("0367", "C", NUMBER, 3_000, "task-1") == Claimed(granted=False, by="B"), "two found it out"
+        assert await callbacks.claim("0367", "B", NUMBER, 2_000, over) == YES
+        assert await callbacks.claim("0367", "B", NUMBER, 2_000, over) == YES
+        assert await callbacks.claim("0367", "C", NUMBER, 3_000, over) == Claimed(granted=False, by="B"), "two found it out"
         await callbacks.keep("0367", "B", "task-2")
         assert await callbacks.close("0367", "D", NUMBER, 9_000) == ("task-2",)
+
+    async def test_whoever_was_missed_before_the_task_was_ended_has_been_called_back(self, callbacks: Callbacks) -> None:
+        await callbacks.claim("0367", "A", KNOWN, 1_000)
+        await callbacks.keep("0367", "A", "task-1")
+        assert (await callbacks.claim("0367", "B", NUMBER, 2_000)).task == "task-1"
+        over = Ended("task-1", 2_500)
+        assert await callbacks.claim("0367", "B", NUMBER, 2_000, over) == Claimed(granted=False, talked_ms=2_500)
+        assert await callbacks.claim("0367", "C", NUMBER, 2_400) == Claimed(granted=False, talked_ms=2_500)
+        assert await callbacks.claim("0367", "D", NUMBER, 3_000) == YES
 
     async def test_another_customer_and_another_enterprise_have_their_own(self, callbacks: Callbacks) -> None:
         assert await callbacks.claim("0367", "A", NUMBER, 1_000) == YES

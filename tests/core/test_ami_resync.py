@@ -204,6 +204,26 @@ def test_mobiles_that_ring_on_together_are_told_apart_by_the_order_in_which_they
     assert [(leg.who, leg.channel) for leg in track.legs] == [(MOBILE, first.id), ("79165550006", second.id)]
 
 
+def test_whoever_answered_meanwhile_and_shows_his_own_number_is_not_taken_for_another() -> None:
+    lab = Lab()
+    customer = lab.arrives()
+    other = "79165550006"
+    first, second = dial_mobile(lab, customer, shows=MOBILE), dial_mobile(lab, customer, other, shows=other)
+    world, _ = lived(lab)
+    lab.answers(customer, second)
+    lab.ends(customer, first, "CANCEL")
+    restarted = Listener()
+    (ended,) = after(lab, restarted, *world.calls.values())
+    assert isinstance(ended, RingEnded)
+    assert ended.extensions == (MOBILE,)
+    heard = len(lab.lines)
+    lab.hangs_up(lab.join(second, customer), customer, second)
+    deliver(world, restarted.hear_all(lab.lines[heard:]))
+    world.finish()
+    (call,) = world.calls.values()
+    assert conclusions.attribution(call, SETTINGS)[0] == other
+
+
 def test_a_mobile_that_began_to_ring_meanwhile_is_another_one() -> None:
     lab = Lab()
     customer = lab.arrives()

@@ -23,7 +23,7 @@ from core.contact_plan import (
 from core.contact_state import CONTACT_AGAIN_MS, CONTACT_ATTEMPTS
 from core.decisions import Limits
 from core.effects import CreateContact, Effect, FindContact, RegisterCall
-from core.events import CallSettled
+from core.events import CallOverdue, CallSettled, CallWrittenOff
 from core.settings import Settings
 from tests.scenario import NUMBER, call_of, deferred, done, failed, given, ms, refused, started
 from tests.settings import SETTINGS, employee_id, settings_with
@@ -241,6 +241,14 @@ def test_a_record_is_not_held_by_what_was_answered_during_the_call() -> None:
     assert record_deadline_ms(call, ms(605), LIMITS) == ms(615)
     on_the_phone_api = call_of(ENDED, failed(RegisterCall(external_id="x", number="n", incoming=True, start_ms=0), 5, retry=600))
     assert not waited_for_contact(fold(on_the_phone_api, (SETTLED,)), ms(604), LIMITS), "nothing holds the look-up back"
+
+
+def test_the_record_of_a_call_that_was_written_off_waits_for_its_contact_too() -> None:
+    """It never settled, and a card waited for the contact long ago."""
+    put_off = deferred(FindContact(number=NUMBER, deadline_ms=ms(2)), 1, until=1.5)
+    call = call_of(RING, put_off, CallOverdue(at_ms=ms(7_200)), CallWrittenOff(at_ms=ms(90_000)))
+    assert not waited_for_contact(call, ms(90_000), LIMITS)
+    assert record_deadline_ms(call, ms(90_000), LIMITS) == ms(90_010)
 
 
 def test_it_does_not_wait_for_what_was_given_up() -> None:

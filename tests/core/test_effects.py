@@ -74,7 +74,7 @@ EVERY: list[Effect] = [
     ),
     CompleteTask(task="t"),
     InspectTask(task="t"),
-    ClaimCallback(call="1.1", number="+375290000001", missed_ms=1, contact="c", over="t"),
+    ClaimCallback(call="1.1", number="+375290000001", missed_ms=1, contact="c", over="t", over_ms=2),
     KeepTask(call="1.1", task="t"),
     HoldTasks(call="1.1"),
     CloseCallback(call="1.1", number="+375290000001", talked_ms=1, contact="c"),

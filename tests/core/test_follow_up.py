@@ -75,6 +75,7 @@ def test_an_order_is_known_with_all_that_was_said_of_it(result: dict[str, Any], 
         (InspectTask(task="t-1"), {"open": True}, Task(looked=True)),
         (InspectTask(task="t-1"), {}, Task(looked=True)),
         (InspectTask(task="t-1"), {"open": False}, Task(over="t-1")),
+        (InspectTask(task="t-1"), {"open": False, "ended_ms": 5}, Task(over="t-1", over_ms=5)),
     ],
 )
 def test_of_a_task_is_known_what_the_house_and_moysklad_said(effect: FollowUp, result: dict[str, Any], task: Task) -> None:

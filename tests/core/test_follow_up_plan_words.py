@@ -192,8 +192,16 @@ def test_before_a_client_is_said_to_wait_already_his_task_is_looked_at() -> None
     assert told(MISSED, TASKS, FOUND, done(CLAIM, 25, granted=False, by="B")) == said, "it is not made yet"
     over = structs.replace(CLAIM, over="t-1")
     assert asked(MISSED, TASKS, *waits, done(inspect, 26, open=False))[0] == over
+    since = structs.replace(CLAIM, over="t-1", over_ms=ms(24))
+    assert asked(MISSED, TASKS, *waits, done(inspect, 26, open=False, ended_ms=ms(24)))[0] == since
     another = done(over, 27, granted=False, by="C", task="t-2")
     assert asked(MISSED, TASKS, *waits, done(inspect, 26, open=False), another)[0] == InspectTask(task="t-2")
+
+
+def test_an_order_does_not_wait_for_whether_anothers_task_is_still_to_be_done() -> None:
+    both = settings_with(task="on_missed", order="always", order_unanswered=True)
+    waits = (FOUND, done(CLAIM, 25, granted=False, by="B", task="t-1"))
+    assert isinstance(asked(MISSED, both, *waits)[0], CreateOrder)
 
 
 def test_a_task_is_asked_for_with_all_that_is_known_and_says_why() -> None:

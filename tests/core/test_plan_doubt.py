@@ -443,6 +443,17 @@ def test_a_card_waits_for_the_directory_as_long_as_was_said_first_after_the_last
     assert planned.step.effect.deadline_ms == ms(until)
 
 
+def test_a_wait_for_the_directory_is_over_with_its_answer() -> None:
+    """Whoever picks up without having been rung is asked about anew, with all the time that a card has."""
+    hurried = FindEmployees(extensions=("101",), deadline_ms=ms(1.5))
+    put_off = deferred(hurried, 0.5, until=0.7)
+    nobody = done(hurried, 1, employees={"101": None})
+    for answer in (nobody, failed(hurried, 1), refused(hurried, 1), deferred(hurried, 1, until=2)):
+        call = call_of("0 A dial 101", put_off, answer)
+        assert call.remote.employees_until_ms is None
+    assert call_of("0 A dial 101", put_off, retry(9)).remote.employees_until_ms is None
+
+
 # -- parked, and asked again ----------------------------------------------------------------------------------------
 
 BARE = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))

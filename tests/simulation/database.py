@@ -24,7 +24,7 @@ from adapters.tail import Tail
 from adapters.wakeup import Bell, Bells
 from core.click_joining import KnownClick
 from core.errors import StoreUnavailable, VersionConflict
-from core.ports import Append, Appended, Claim, Claimed, Due, Node, RecordedEvent, StreamId, encode_many
+from core.ports import Append, Appended, Claim, Claimed, Due, Ended, Node, RecordedEvent, StreamId, encode_many
 from core.values import Urgency
 from tests.simulation.loop import ProcessLoop, drive
 
@@ -245,7 +245,9 @@ class NodeCallbacks:
         self._link = link
         self._callbacks = database.callbacks
 
-    async def claim(self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: str = "") -> Claimed:
+    async def claim(
+        self, enterprise: str, call: str, clients: Sequence[str], missed_ms: int, over: Ended | None = None
+    ) -> Claimed:
         """See ``Callbacks``."""
         ask = self._callbacks.claim
         return await self._link.ask(lambda: drive(ask(enterprise, call, clients, missed_ms, over)), write=True, once=True)

@@ -130,16 +130,20 @@ async def test_nobody_is_nobody() -> None:
 
 async def test_whether_a_task_is_still_to_be_done_is_read_and_nothing_else_of_it_is_kept() -> None:
     async with scripted(Api.JSON) as (script, transport):
-        body = {"id": "t", "done": False, "description": "Перезвонить: +375290000001"}
-        script.then(says(200, body), says(200, {**body, "done": True}), complains(404, 1021), complains(403, 1017))
+        body = {"id": "t", "done": False, "description": "Перезвонить: +375290000001", "updated": "2026-11-23 15:28:00.250"}
+        script.then(says(200, body), says(200, {**body, "done": True}))
+        script.then(says(200, {"done": True, "completed": "2026-11-23 15:28:00"}), says(200, {"done": True}))
+        script.then(complains(404, 1021), complains(403, 1017))
         gateway, effect = gateway_of(transport), InspectTask(task="t")
         performed = await gateway.perform(effect, ACCOUNT)
-        assert performed.result == {"open": True}
+        assert performed.result == {"open": True, "ended_ms": None}
         assert "+375290000001" not in str(performed.exchanges)
-        assert [(await gateway.perform(effect, ACCOUNT)).result for _ in range(2)] == [{"open": False}] * 2
+        at_ms = 1_795_436_880_000  # 15:28 in Moscow
+        ended = [(await gateway.perform(effect, ACCOUNT)).result for _ in range(4)]
+        assert ended == [{"open": False, "ended_ms": since} for since in (at_ms + 250, at_ms, None, None)]
         with pytest.raises(Refused):
             await gateway.perform(effect, ACCOUNT)
-        assert [(each.method, each.path) for each in script.seen] == [("GET", "/api/entity/task/t")] * 4
+        assert [(each.method, each.path) for each in script.seen] == [("GET", "/api/entity/task/t")] * 6
 
 
 async def test_a_task_is_ended_also_when_somebody_deleted_it() -> None:
