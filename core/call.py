@@ -59,7 +59,8 @@ class _Known(Struct, gc=False, omit_defaults=True):
     """Everything known of one call. ``*_ms`` are UTC milliseconds, as heard by this service unless said otherwise.
 
     ``over_ami``: something of it was heard over AMI, which will say how it ended. ``stopped``: extensions whose telephones were
-    heard to stop ringing, and when. ``inner``: the extension that calls another one. ``own``: who its own channel
+    heard to stop ringing, and when. ``requested``: who was ever to be shown a card (PRODUCT A5), ``asked``: since somebody last
+    answered, for that ends what a card was asked for. ``inner``: the extension that calls another one. ``own``: who its own channel
     belongs to, as that tells of itself. ``certainly_leg``: no dial makes it a call.
     """
 
@@ -79,6 +80,7 @@ class _Known(Struct, gc=False, omit_defaults=True):
     dials: tuple[Dial, ...] = ()
     stopped: tuple[tuple[str, int], ...] = ()
     requested: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     bridges: Bridges = Bridges()
     hangup: HangupObserved | None = None
     hangup_ms: int | None = None
@@ -161,9 +163,9 @@ class _Known(Struct, gc=False, omit_defaults=True):
             return (self.caller,) if self.caller else ()
         latest = max(reversed(self.steps), key=lambda step: step.heard_ms, default=None)  # of those heard at once the last told
         if latest is None:
-            return self.requested
+            return self.asked
         quiet = {extension for extension, at_ms in self.stopped if at_ms >= latest.heard_ms}
-        return tuple(dict.fromkeys([*(each for each in latest.extensions if each not in quiet), *self.requested]))
+        return tuple(dict.fromkeys([*(each for each in latest.extensions if each not in quiet), *self.asked]))
 
     @property
     def steps(self) -> tuple[Dial, ...]:
@@ -321,6 +323,8 @@ def _dialled(call: Draft, event: DialObserved) -> None:
     )
     step = dial_beside(step, call.click)
     internal = step.direction is INTERNAL
+    if step.direction is not INTERNAL or call.direction is INTERNAL:
+        call.dials = tuple([dial for dial in call.dials if not dial.asked])  # who is really rung is told now
     if not is_echo(call.dials, step):
         call.dials = (*call.dials, step)
     if not internal:
@@ -347,13 +351,18 @@ def _move_on_its_own(call: Draft, trigger: Trigger) -> None:
 
 def _card_requested(call: Draft, event: CardRequested) -> None:
     call.known = None
-    call.number = _known_number(call.number, event.number)
+    internal = event.direction is INTERNAL
+    if not internal:
+        call.number = _known_number(call.number, event.number)
+    else:
+        call.inner = call.inner or as_extension(event.number)
     if call.hangup is not None:
         return  # the call is over: no card is shown any more, and nobody is rung
     call.requested = tuple(dict.fromkeys([*call.requested, *event.extensions]))
+    call.asked = tuple(dict.fromkeys([*call.asked, *event.extensions]))
     if call.phase is Phase.UNHEARD:
-        call.dials = (Dial(direction=event.direction, extensions=event.extensions, heard_ms=event.heard_ms),)
-        _move(call, Trigger.DIAL)
+        call.dials = (Dial(direction=event.direction, extensions=event.extensions, heard_ms=event.heard_ms, asked=True),)
+        _move(call, Trigger.DIAL_INTERNAL if internal else Trigger.DIAL)
 
 
 def _named(call: Draft, event: CallerIdObserved) -> None:
@@ -466,7 +475,8 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
         call.inner = call.inner or as_extension(event.number)
         _move(call, Trigger.HANG_UP_INTERNAL)
         return
-    if is_external_number(event.number):
+    if is_external_number(event.number) or (event.direction is not INTERNAL and call.arrival_ms is None and not call.dials):
+        # A short number, such as a taxi's, is the customer's where nothing else names him.
         call.number = _known_number(call.number, event.number)
     has_talked = call.phase in (TALKING, Phase.ON_HOLD, Phase.TRANSFERRING)
     _move(call, Trigger.ANSWER if has_talked and _is_handed_on(call) else Trigger.HANG_UP)
@@ -573,7 +583,9 @@ STEPS: Final[Mapping[type[Event], tuple[Step, ...]]] = {
 
 
 def _move(call: Draft, trigger: Trigger) -> None:
-    call.phase = next_phase(call.phase, trigger)
+    before, call.phase = call.phase, next_phase(call.phase, trigger)
+    if call.phase is TALKING and before is not TALKING:
+        call.asked = ()
 
 
 def _known_number(known: str, said: str) -> str:

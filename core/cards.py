@@ -103,7 +103,10 @@ def card_changes(
     if over and leaving and "" not in refused:
         changes.append((CardAction.HIDE_ALL, ""))
     elif not over:
-        changes.extend((CardAction.HIDE, extension) for extension in leaving if extension not in refused)
+        # Who has several telephones has one screen, and hiding the card of one of them hides it.
+        keeping = {employee_of(remote, settings, extension) for extension in wanted} - {"", None} if leaving else set()
+        gone = [extension for extension in leaving if employee_of(remote, settings, extension) not in keeping]
+        changes.extend((CardAction.HIDE, extension) for extension in gone if extension not in refused)
     return tuple(
         CardEvent(
             action=action,
@@ -169,7 +172,7 @@ def _targets(call: Call, now_ms: int, limits: Limits) -> dict[str, Card]:
                 return {}
             return {last.extension: Card.TIMING}
         case _:
-            return dict.fromkeys(call.requested, Card.SHOWN)
+            return dict.fromkeys(call.asked, Card.SHOWN)
 
 
 def _too_late(call: Call, extension: str, now_ms: int, limits: Limits) -> bool:

@@ -17,6 +17,9 @@ from core.values import ANONYMOUS, LATEST_MS, Direction, Outcome
 CLOCK_SKEW_MS: Final = 2_000
 """How far the PBX's clock may differ from ours before its end time is not believed for a call we heard live."""
 
+CLOCK_AHEAD_MS: Final = 60_000
+"""A hangup alone that names an end later than this after it was heard is of a clock that is ahead, or of another zone."""
+
 PART_TO_HANGUP_MS: Final = 4_000
 """A hangup this soon after the customer left the last bridge is that parting; later, the customer was somewhere else."""
 
@@ -66,7 +69,14 @@ def start_ms(call: Call) -> int:
         told = hangup.started_ms
     if told is None:
         told = hangup.ended_ms
-    return heard if told is None else min(told, heard)
+    return heard if told is None else min(told - _clock_ahead_ms(call, hangup), heard)
+
+
+def _clock_ahead_ms(call: Call, hangup: HangupObserved) -> int:
+    """How far the PBX's clock is ahead of ours at least, where a hangup is all there is: by it the call ended after that was heard.
+    Such a hangup tells how long the call was; when it was, the hearing does."""
+    ahead_ms = 0 if hangup.ended_ms is None or call.hangup_ms is None else hangup.ended_ms - call.hangup_ms
+    return ahead_ms if ahead_ms > CLOCK_AHEAD_MS else 0
 
 
 def _is_hangup_all_there_is(call: Call) -> bool:
@@ -113,7 +123,7 @@ def _told_end_ms(call: Call) -> int | None:
         # Heard long after the end, by a clock that disagrees: what is left of it is the length it measured.
         return start + max(0, told - (call.hangup.received_ms or told))
     if lone:
-        return max(start, told)
+        return max(start, told - _clock_ahead_ms(call, call.hangup))
     if told <= left < told + LEFT_NEAR_END_MS:
         return max(start, left)
     return max(start, min(heard, told + WITHIN_THE_SECOND_MS))

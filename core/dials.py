@@ -15,13 +15,17 @@ ECHO_MS: Final = 15_000
 
 
 class Dial(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """One Dial step: who was rung, in which direction, when it was heard. ``exact``: over AMI, which also tells when it ends."""
+    """One Dial step: who was rung, in which direction, when it was heard. ``exact``: over AMI, which also tells when it ends.
+
+    ``asked``: nobody was heard to be rung yet, only a card was asked for (PRODUCT A5).
+    """
 
     direction: Direction
     extensions: tuple[str, ...]
     heard_ms: int
     trunk: str = ""
     exact: bool = False
+    asked: bool = False
 
 
 def is_echo(dials: tuple[Dial, ...], step: Dial) -> bool:

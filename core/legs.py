@@ -209,11 +209,9 @@ def _nature(event: Observation) -> tuple[Kind | None, str]:
     match event:
         case ArrivalObserved():
             return Kind.ARRIVED, customer_digits(event.number)
-        case CardRequested():
+        case CardRequested() | DialObserved() | HangupObserved() if event.direction is not Direction.INTERNAL:
             return Kind.CUSTOMER, customer_digits(event.number)
-        case DialObserved() | HangupObserved() if event.direction is not Direction.INTERNAL:
-            return Kind.CUSTOMER, customer_digits(event.number)
-        case DialObserved():
+        case CardRequested() | DialObserved():
             return Kind.INTERNAL, ""
         case HangupObserved():
             number = customer_digits(event.number)

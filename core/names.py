@@ -26,6 +26,9 @@ _FILLING: Final = frozenset(
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _PATRONYMIC: Final = re.compile(r"(?:вич|вна|ична|чна|оглы|кызы)\Z", re.IGNORECASE)
 
+_HIS: Final = frozenset({"никита", "илья", "кузьма", "лука", "савва", "фома", "данила", "гаврила"})
+"""Men's names that end as women's do."""
+
 
 def clean(text: object) -> str:
     """A field as one line that can be shown: without control characters and marks that turn text round, bounded."""
@@ -58,6 +61,12 @@ def display_name(company: str, person: str) -> str:
     return company or person
 
 
+def _is_hers(first_name: str) -> bool:
+    """Whether it is a woman's: her patronymic never ends as a man's does, and as many a surname of Belarus."""
+    name = first_name.lower()
+    return name.endswith(("а", "я")) and name not in _HIS
+
+
 def split_name(text: str) -> tuple[str, str, str]:
     """Last, first and middle name of a person whom MoySklad knows by one text. Only what a patronymic proves is split.
 
@@ -67,10 +76,14 @@ def split_name(text: str) -> tuple[str, str, str]:
     name = re.split(r"[,;(/]", clean(text), maxsplit=1)[0].strip()
     words = name.split()
     match [bool(_PATRONYMIC.search(word)) and len(word) > 4 for word in words]:
-        case [False, False, True]:
+        case [False | True, False, True]:
             return words[0], words[1], words[2]
+        case [False, True, True]:
+            return words[2], words[0], words[1]
         case [False, True, False]:
             return words[2], words[0], words[1]
+        case [False, True] if _is_hers(words[0]) and words[1].lower().endswith("вич"):
+            return words[1], words[0], ""
         case [False, True]:
             return "", words[0], words[1]
         case _:

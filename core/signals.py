@@ -432,7 +432,7 @@ class _Reader:
         told = self._outer.get("answered")
         if isinstance(told, bool):
             return told
-        return bool(extensions) and times[0] is not None and times[2] is not None and times[2] > times[0]
+        return times[0] is not None and times[2] is not None and times[2] > times[0]
 
     def _time(self, key: str) -> int | None:
         """A local time without a zone, as UTC ms; empty is unknown."""

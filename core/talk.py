@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from core.events import BridgeClosed, BridgeEntered, BridgeLeft
-from core.phone import digits, is_helper, looks_like_extension, same_number, strip_technology
+from core.phone import is_helper, looks_like_extension, same_number, strip_technology
 from core.values import ANONYMOUS, INCOMING, LATEST_MS, OUTGOING, Direction
 
 OVERLAP_SLACK_MS: Final = 2_000
@@ -196,8 +196,7 @@ class Parties(Struct, frozen=True, kw_only=True, eq=False):
             return peer
         if looks_like_extension(stay.caller_id):
             return stay.caller_id
-        said = digits(stay.caller_id)
-        return next((number for number in self.dialled if said and digits(number) == said), "")
+        return next((number for number in self.dialled if same_number(number, stay.caller_id)), "")
 
     def _is_exchange(self, stay: Stay) -> bool:
         return self.clicked and stay.channel_name.startswith("Local/")

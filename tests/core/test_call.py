@@ -23,6 +23,7 @@ from core.events import (
     CallOverdue,
     CallSettled,
     CallWrittenOff,
+    CardRequested,
     ConsultationObserved,
     DialObserved,
     EffectDeferred,
@@ -369,6 +370,29 @@ def test_a_card_request_within_a_call_adds_who_was_asked_for_and_nothing_else() 
 
 def test_who_is_to_be_shown_a_card_counts_as_rung_where_no_dial_was_heard() -> None:
     assert call_of("0 A start\n1 A card 103").rung == ("103",)
+
+
+def test_who_was_asked_for_before_a_dial_was_heard_does_not_ring_either() -> None:
+    call = call_of("0 A card 103\n0.2 A dial 101\n0.4 A start")
+    assert (call.rung, call.ringing) == (("101",), ("101", "103"))
+    assert call_of("0 A card 103\n0.2 A dial 101 internal").rung == ("103",), "a service leg rings nobody"
+    assert call_of("0 A card 103\n0.2 A dial 101 out").caller == "101"
+
+
+def test_a_card_that_is_asked_for_within_the_house_makes_no_customers_call() -> None:
+    asked = CardRequested(heard_ms=ms(0), extensions=("152",), direction=Direction.INTERNAL, number="151")
+    call = fold(initial("0367", "A"), [asked])
+    assert (call.phase, call.inner, call.number) == (Phase.INTERNAL, "151", ANONYMOUS)
+    ended = fold(call, events("9 A hangup 152 internal answered number=151"))
+    assert ended.phase is Phase.INTERNAL_ENDED
+    outside = fold(call, events("1 A dial 101"))
+    assert (outside.phase, outside.number, outside.rung) == (Phase.RINGING, NUMBER, ("101",))
+
+
+def test_a_short_number_is_the_customers_where_only_the_hangup_tells_it() -> None:
+    assert call_of("9 A hangup 101 out answered number=7788").number == "7788"
+    assert call_of("9 A hangup 101 answered number=7788").number == "7788"
+    assert call_of("0 A dial 101 number=anonymous\n9 A hangup 101 answered number=7788").number == ANONYMOUS
 
 
 def test_a_card_request_after_the_end_names_nobody() -> None:

@@ -13,9 +13,9 @@ from core.decisions import Limits
 from core.effects import CardAction, CardEvent, FindEmployees, RegisterCall, UpdateCall
 from core.events import CallOverdue, CallSettled, CallWrittenOff, LegAbsorbed
 from core.remote import Card, Remote
-from core.settings import Settings
+from core.settings import Settings, parse_settings
 from tests.scenario import call_of, done, ms, refused, started
-from tests.settings import SETTINGS, employee_id, settings_with
+from tests.settings import MS_CONFIG, SETTINGS, employee_id, settings_with
 
 LIMITS = Limits()
 RING = "0 A start\n0.5 A dial 101 102\n"
@@ -54,6 +54,14 @@ def test_an_internal_step_inside_the_call_shows_nothing() -> None:
 def test_those_a_card_was_asked_for_see_it_too() -> None:
     assert wanted(call_of(RING + "1 A card 103"), 1) == {"101": "shown", "102": "shown", "103": "shown"}
     assert wanted(call_of("0 A start\n1 A card 103"), 1) == {"103": "shown"}
+
+
+def test_whom_a_card_was_asked_for_sees_it_no_more_once_somebody_answered() -> None:
+    asked = "0.3 A card 103\n"
+    assert wanted(call_of(TALK.replace("0.5 A", asked + "0.5 A")), 5) == {"101": "timing"}
+    moved = PARTED.replace("0.5 A", asked + "0.5 A") + "35.2 A dial 102\n"
+    assert wanted(call_of(moved), 36) == {"102": "shown"}
+    assert wanted(call_of(moved + "35.4 A card 150"), 36) == {"102": "shown", "150": "shown"}
 
 
 def test_only_who_talks_keeps_it_and_its_timer_runs() -> None:
@@ -284,6 +292,20 @@ def test_the_changes_while_the_call_goes_on(standing: dict[str, Card], want: dic
 )
 def test_at_the_end_one_event_hides_the_cards_of_everybody(standing: dict[str, Card], expected: list[str]) -> None:
     assert changes(standing, {}, over=True) == expected
+
+
+def test_of_an_employee_with_two_telephones_the_card_is_not_hidden_while_it_belongs_on_his_screen() -> None:
+    """A screen is an employee's, not a telephone's (CONTRACT-MOYSKLAD: the employee takes precedence over the extension)."""
+    mapping = {**MS_CONFIG["employee_mapping"], "201": {"employee_id": employee_id("101")}}
+    settings = parse_settings({**MS_CONFIG, "employee_mapping": mapping})
+
+    def changed(standing: dict[str, Card], want: dict[str, Card]) -> list[str]:
+        found = card_changes(Remote(cards=tuple(standing.items())), settings, want, over=False)
+        return [f"{event.action} {event.extension}" for event in found]
+
+    assert changed({"101": S, "201": S, "102": S}, {"101": T}) == ["STARTTIME 101", "HIDE 102"]
+    assert changed({"101": S}, {"201": S}) == ["SHOW 201"]
+    assert changed({"101": T, "201": S}, {"102": S}) == ["SHOW 102", "HIDE 101", "HIDE 201"]
 
 
 def test_events_are_numbered_after_all_earlier_ones() -> None:

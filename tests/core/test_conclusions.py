@@ -160,6 +160,13 @@ def test_of_a_downloaded_hangup_whose_clock_is_wrong_the_length_is_believed() ->
     assert ended(call_of(RING + "100 A hangup 101 answered downloaded received=none end=-3565")) == 0
 
 
+@pytest.mark.parametrize("how", ["", " downloaded"])
+def test_of_a_hangup_alone_whose_clock_is_ahead_the_length_is_believed(how: str) -> None:
+    """A PBX two hours further east than the settings say makes no call of a minute one of two hours."""
+    call = call_of(f"100 A hangup 101 answered received=7240 end=7300{how}")
+    assert (began(call), ended(call)) == (40, 100)
+
+
 def test_an_outgoing_call_that_was_handed_on_ends_with_the_customer_not_with_the_caller() -> None:
     handed_on = HANDED_ON + "20.6 A hangup 101 out answered\n"
     assert ended(call_of(handed_on + "200 A leave b2 customer\n200.1 A leave b2 102")) == 200

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from core.decisions import Limits
-from core.events import BridgeEntered, BridgeOpened, CallSettled, HangupObserved
+from core.events import BridgeEntered, BridgeOpened, CallSettled, CardRequested, HangupObserved
 from core.legs import (
     HELD_UP_MS,
     PARASITE_WINDOW_MS,
@@ -22,7 +22,7 @@ from core.legs import (
     hear,
     is_trunk,
 )
-from core.values import ANONYMOUS
+from core.values import ANONYMOUS, Direction
 from tests.scenario import NUMBER, heard
 
 OTHER = "+375290000002"
@@ -433,6 +433,11 @@ def test_an_internal_leg_that_hangs_up_with_the_customers_number_is_one() -> Non
 )
 def test_what_proves_a_customers_call_outweighs_what_makes_it_look_internal(table: str, expected: Kind) -> None:
     assert kind(table) is expected
+
+
+def test_a_card_that_is_asked_for_within_the_house_makes_no_customers_call() -> None:
+    asked = CardRequested(heard_ms=0, extensions=("152",), direction=Direction.INTERNAL, number="151")
+    assert hear(Legs(), "call/A", asked)[0].calls["A"].kind is Kind.INTERNAL
 
 
 def test_the_number_of_a_call_is_the_first_that_was_said_and_its_times_the_extremes() -> None:

@@ -396,6 +396,16 @@ def test_a_logged_call_that_tells_only_how_long_it_was_has_just_ended() -> None:
     assert heard(Wire.LOG_CALL, {**told, "duration": 66}).digest != first.digest
 
 
+def test_a_logged_call_of_some_length_is_answered_though_nobody_says_by_whom() -> None:
+    told = {"enterprise_number": "0367", "phone": "80290000001", "unique_id": "log-1"}
+    said = event(Wire.LOG_CALL, {**told, "duration": 52})
+    assert isinstance(said, HangupObserved)
+    assert (said.answered, said.extensions) == (True, ())
+    said = event(Wire.LOG_CALL, {**told, "duration": 52, "answered": False})
+    assert isinstance(said, HangupObserved)
+    assert not said.answered
+
+
 def test_a_logged_call_may_be_the_pbx_hangup() -> None:
     said = event(Wire.LOG_CALL, {"enterprise_number": "0367", "raw": pbx("hangup", CallStatus="0")})
     assert isinstance(said, HangupObserved)

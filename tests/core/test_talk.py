@@ -292,6 +292,7 @@ def test_a_hidden_number_makes_nobody_the_customer() -> None:
         (stay("B", "PJSIP/150-0000001c", NUMBER), "150"),
         (stay("B", "SIP/trunk-0000001c", "151"), "151"),
         (stay("B", "PJSIP/trunk-0000001c", "+375 29 000-00-09"), "375290000009"),
+        (stay("B", "PJSIP/trunk-0000001c", "80290000009"), "375290000009"),
         (stay("B", "PJSIP/trunk-0000001c", "80290000008"), ""),
         (stay("B", "PJSIP/trunk-0000001c", ""), ""),
     ],
