@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import signal
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -277,8 +279,10 @@ async def database(
 @contextlib.asynccontextmanager
 async def opened(env: Environment, *, makes: bool = False) -> AsyncIterator[Service]:
     """The parts for a command that looks at the history or works on the read models; the reactor does not run."""
-    async with database(env, complain, makes=makes) as dsn, assembled(service_options(env, dsn), projections()) as service:
-        yield service
+    async with contextlib.AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(database(env, complain, makes=makes))
+        options = replace(service_options(env, dsn), looks_only=True)
+        yield await stack.enter_async_context(assembled(options, projections()))
 
 
 @contextlib.asynccontextmanager
@@ -539,6 +543,12 @@ def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | No
 
 if __name__ == "__main__":
     install_last_resort()
+    for _stream in (sys.stdout, sys.stderr):
+        if isinstance(_stream, io.TextIOWrapper):  # a letter that the charset has not must not end a command half-way
+            if _stream.isatty():
+                _stream.reconfigure(errors="replace")
+            else:
+                _stream.reconfigure(encoding="utf-8")  # a file is not read on this terminal alone, and JSON is UTF-8
     try:
         main(prog_name="./ms.sh")
     except OSError as error:  # the answer cannot be written: the disk that it goes to is full

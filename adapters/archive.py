@@ -121,13 +121,19 @@ async def hindrances(connection: Any, month: Month, now_ms: int) -> list[str]:
 
 
 async def export(connection: Any, month: Month, folder: Path) -> Path:
-    """Write a month to a file and its checksum beside it; both are on disk when this returns. Raises OSError, NotArchived."""
-    path = await asyncio.to_thread(_new_file, folder, month)
+    """Write a month to a file and its checksum beside it; both are on disk when this returns. Raises OSError, NotArchived.
+
+    Whole files of this very month stay: then one who wrote them was stopped before the month went.
+    """
+    path = folder / f"events-{month.month}.copy.gz"
     part = path.with_suffix(".part")
     count = int(await connection.fetchval(f"SELECT count(*) FROM {month.table}"))
     header = Header(
         format=FORMAT, month=month.month, from_ms=month.from_ms, till_ms=month.till_ms, events=count, columns=COLUMNS
     )
+    if await asyncio.to_thread(_is_whole, path, header):
+        return path
+    await asyncio.to_thread(_new_file, path)
     with part.open("wb") as raw:
         with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, mtime=0) as packed:
             packed.write(msgspec.json.encode(header) + b"\n")
@@ -298,12 +304,22 @@ def _named() -> str:
     return ", ".join(f"e.{name}" for name in COLUMNS)
 
 
-def _new_file(folder: Path, month: Month) -> Path:
-    path = folder / f"events-{month.month}.copy.gz"
+def _is_whole(path: Path, header: Header) -> bool:
+    try:
+        _check(path)
+        if _header(path) != header:
+            return False
+    except NotArchived:
+        return False
+    for each in (path, _checksum_of(path), path.parent):
+        _on_disk(each)
+    return True
+
+
+def _new_file(path: Path) -> None:
     if path.exists():
         raise NotArchived(f"{path} is there already: give another folder, or remove it")
-    folder.mkdir(parents=True, exist_ok=True)
-    return path
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 async def _lines(path: Path) -> AsyncGenerator[bytes]:

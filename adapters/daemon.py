@@ -68,6 +68,11 @@ def status(env: Environment, echo: Echo) -> int:
     except DaemonError as error:
         echo(str(error))
         return 1
+    if not found.running and (told := _in_the_foreground(env)) is not None:
+        echo(f"ready, not as a daemon but in the foreground (./ms.sh serve): {env.local_url}")
+        for line in _lines(told):
+            echo(line)
+        return 0
     echo(str(found))
     if found.ready:
         for line in _details(env):
@@ -75,15 +80,31 @@ def status(env: Environment, echo: Echo) -> int:
     return found.exit_code
 
 
+def _in_the_foreground(env: Environment) -> Mapping[str, Any] | None:
+    """What the service says of itself that a supervisor keeps on this port and this data; None where there is none, or it waits."""
+    try:
+        told = _ask(env)
+        folder = told["database"]["folder"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
+    return told if folder == ("" if env.database_url else str(env.data_dir)) else None
+
+
 def _details(env: Environment) -> Iterator[str]:
     """Instances, backlog, accounts in trouble, parked calls; or why that is not known. Never changes the exit code."""
     try:
-        lines = list(in_words(_ask(env)))
+        told = _ask(env)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        lines = [f"it tells no more: {str(error) or type(error).__name__}"]
-    except (KeyError, TypeError, AttributeError):
-        lines = ["it tells no more: its answer is that of another version"]
-    yield from lines
+        yield f"it tells no more: {str(error) or type(error).__name__}"
+    else:
+        yield from _lines(told)
+
+
+def _lines(told: Mapping[str, Any]) -> Sequence[str]:
+    try:
+        return list(in_words(told))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return ["it tells no more: its answer is that of another version"]
 
 
 def _ask(env: Environment) -> Mapping[str, Any]:
@@ -139,7 +160,10 @@ def log_sink(env: Environment) -> LogFile | None:
 
 def _daemon(env: Environment, argv: Sequence[str] = ()) -> Daemon:
     root = Path(__file__).resolve().parent.parent
-    return Daemon(argv=argv, data_dir=env.data_dir, health_url=f"{env.local_url}/healthz", cwd=root)
+    # A relative path is the caller's; the daemon works in another folder.
+    paths = {"MS_DATA_DIR": env.data_dir, "MS_PBX_FILE": env.pbx_file}
+    variables = {name: str(path) for name, path in paths.items() if path is not None}
+    return Daemon(argv=argv, data_dir=env.data_dir, health_url=f"{env.local_url}/healthz", cwd=root, variables=variables)
 
 
 def _tell(echo: Echo, text: str) -> None:

@@ -20,8 +20,8 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -54,12 +54,16 @@ class DaemonError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
-    """What to run and how to ask it: ``health_url`` (http) answers 200 once it is ready; ``cwd`` is its working folder."""
+    """What to run and how to ask it: ``health_url`` (http) answers 200 once it is ready; ``cwd`` is its working folder.
+
+    ``variables``: of its environment, besides ours: paths that mean another place there than here.
+    """
 
     argv: Sequence[str]
     data_dir: Path
     health_url: str
     cwd: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lock_path(self) -> Path:
@@ -228,6 +232,7 @@ def _spawn(daemon: Daemon, lock: int) -> subprocess.Popen[bytes]:
             stdout=descriptor,
             stderr=descriptor,
             cwd=daemon.cwd,
+            env={**os.environ, **daemon.variables},
             start_new_session=True,
             pass_fds=[lock],
         )
@@ -345,8 +350,11 @@ def _health(daemon: Daemon, pid: int) -> tuple[bool, str]:
     url = urlsplit(daemon.health_url)
     connection = http.client.HTTPConnection(url.hostname or "127.0.0.1", url.port, timeout=HEALTH_TIMEOUT_S)
     try:
-        if not _listeners(url.port or 80) & _sockets(pid):
-            return False, "it does not listen yet"
+        own = _sockets(pid)
+        if not _listeners(url.port or 80) & own:
+            elsewhere = sorted({port for inode, port in _listening() if inode in own})
+            port = f"port {', '.join(map(str, elsewhere))}, not {url.port}: restart it, or correct MS_PORT"
+            return False, f"it listens on {port}" if elsewhere else "it does not listen yet"
         connection.request("GET", url.path or "/")
         answer = connection.getresponse()
         body = answer.read(MAX_HEALTH_BYTES)
@@ -368,13 +376,18 @@ def _said(body: bytes) -> str:
 
 def _listeners(port: int) -> set[str]:
     """The inodes of the sockets that listen on a port, whatever the address."""
+    return {inode for inode, taken in _listening() if taken == port}
+
+
+def _listening() -> set[tuple[str, int]]:
+    """The inodes of all sockets that listen, with their ports."""
     found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == TCP_LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    found.add(fields[9])
+                if fields[3] == TCP_LISTEN:
+                    found.add((fields[9], int(fields[1].rpartition(":")[2], 16)))
     return found
 
 

@@ -173,7 +173,7 @@ class LogFile:
         self._kept = kept
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._open()
+        self._file = self._open(path)
         self._size = self._file.tell()
 
     def write(self, text: str, /) -> int:
@@ -192,20 +192,24 @@ class LogFile:
         """Close the file; later lines are lost."""
         self._file.close()
 
-    def _open(self) -> Any:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    @staticmethod
+    def _open(path: Path) -> Any:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         file = os.fdopen(descriptor, "ab", buffering=0)
         file.seek(0, os.SEEK_END)
         return file
 
     def _rotate(self) -> None:
+        fresh = self._path.with_name(f"{self._path.name}.next")
+        file = self._open(fresh)  # before the others move: where no file can be made, they stay
         for number in range(self._kept, 0, -1):
             older = self._path.with_name(f"{self._path.name}.{number}")
             newer = self._path if number == 1 else self._path.with_name(f"{self._path.name}.{number - 1}")
             with contextlib.suppress(FileNotFoundError):
                 newer.replace(older)
+        fresh.replace(self._path)
         self._file.close()
-        self._file = self._open()
+        self._file = file
         self._size = self._file.tell()
 
 

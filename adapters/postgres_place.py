@@ -33,6 +33,9 @@ PROGRAMS: Final = ("postgres", "initdb")
 MAX_SOCKET_PATH_BYTES: Final = 107
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 LOCATION_FILE: Final = "postgres.location"
+OWNER_FILE: Final = "data-dir"
+"""In a home outside the data folder: which data folder it is of."""
+
 INITDB_LIMIT_S: Final = 180.0
 
 
@@ -86,8 +89,10 @@ def find_place(data_dir: Path, profile: Profile, say: Say) -> Place:
 
 def _place_for_root(data_dir: Path, profile: Profile, say: Say) -> Place:
     home = located_home(data_dir)
+    _refuse_a_copy(data_dir, home)
     uid, gid = _server_user(home / "data")
     if _prepare(home, uid, gid):
+        _note_owner(data_dir, home)
         return Place(home=home, uid=uid, gid=gid)
     who = pwd.getpwuid(uid).pw_name
     if home != data_dir / "postgres":
@@ -100,9 +105,26 @@ def _place_for_root(data_dir: Path, profile: Profile, say: Say) -> Place:
     moved = _fallback_home(data_dir, uid, gid, profile)
     say(f"user {who} cannot reach {data_dir}: the database is kept in {moved}")
     _write_whole(data_dir / LOCATION_FILE, f"{moved}\n")
+    _note_owner(data_dir, moved)
     with contextlib.suppress(OSError):
         home.rmdir()
     return Place(home=moved, uid=uid, gid=gid)
+
+
+def _refuse_a_copy(data_dir: Path, home: Path) -> None:
+    """A copied data folder names the database of the one it was copied from: a trial would work on it, and migrate it."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        owner = Path((home / OWNER_FILE).read_text(encoding="utf-8").strip())
+        if not owner.samefile(data_dir) and located_home(owner) == home:
+            raise EmbeddedPostgresError(
+                f"{data_dir} is a copy of {owner} and names its database, {home}: remove {data_dir / LOCATION_FILE} to begin with "
+                "an empty one, or copy the database too and write into that file where it is"
+            )
+
+
+def _note_owner(data_dir: Path, home: Path) -> None:
+    if home != data_dir / "postgres":
+        _write_whole(home / OWNER_FILE, f"{data_dir.resolve()}\n")
 
 
 def _server_user(data: Path) -> tuple[int, int]:

@@ -116,6 +116,7 @@ class ServiceOptions:
     ``address``: the name of this instance among the others; empty for a tool or a test, which is no instance and attends to
     whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
     ``database``: the folder of the embedded database; empty: ``dsn`` was configured.
+    ``looks_only``: a tool beside the service, whose key may be another one (``SettingsStore``).
     For tests: ``ways`` of ordering calls that replace those of the same names; ``known_limits``: makes limits as of a
     process that has run for a while.
     """
@@ -132,6 +133,7 @@ class ServiceOptions:
     version: str = ""
     address: str = ""
     database: str = ""
+    looks_only: bool = False
     asterisk_api_url: str = ASTERISK_API_URL
     pbxes: tuple[PbxConfig, ...] = ()
     ways: Mapping[str, Originator] = field(default_factory=dict)
@@ -374,7 +376,7 @@ async def _ground(
     store = await stack.enter_async_context(PostgresEventStore(derived, options.dsn, patience_s=STORE_PATIENCE_S))
     own = await create_pool(options.dsn, min_size=0, max_size=SETTINGS_CONNECTIONS)
     stack.push_async_callback(close_pool, own)
-    settings = SettingsStore(own, options.vault, public_url=options.public_url)
+    settings = SettingsStore(own, options.vault, public_url=options.public_url, records=not options.looks_only)
     return _Ground(pool=pool, derived=derived, moysklad=moysklad, store=store, settings=settings)
 
 

@@ -107,13 +107,24 @@ class SettingsConflict(Exception):
 
 
 class SettingsStore:
-    """Reads and writes settings. Every method may raise StoreUnavailable."""
+    """Reads and writes settings. Every method may raise StoreUnavailable.
+
+    ``records``: what others changed in a row becomes a revision. A tool that looks leaves that to the service: its key may be
+    another one, under which the service could not read that revision's tokens. What it finds unrecorded has the revision 0.
+    """
 
     def __init__(
-        self, pool: Any, vault: Vault, *, public_url: str, monotonic_s: Callable[[], float] = time.monotonic
+        self,
+        pool: Any,
+        vault: Vault,
+        *,
+        public_url: str,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        records: bool = True,
     ) -> None:
         self._pool = pool
         self._vault = vault
+        self._records = records
         self._public_url = public_url.rstrip("/")
         self._monotonic_s = monotonic_s
         self._current: OrderedDict[str, tuple[float, Current | None]] = OrderedDict()
@@ -398,7 +409,7 @@ class SettingsStore:
         async with self._pool.acquire() as connection:
             rows = await self._rows(connection, names)
             revisions, fresh = await _as_they_are(connection, {name: config for name, (_, config) in rows.items()})
-            if fresh:
+            if fresh and self._records:
                 async with connection.transaction():
                     await connection.execute(_HOLD, sorted(fresh))
                     # Somebody may have saved them meanwhile; from here on nobody does.
@@ -409,7 +420,7 @@ class SettingsStore:
                     revisions |= await self._revisions_of(connection, changed, by="outside", reason=why)
         found: dict[str, Current] = {}
         for name, (mark, config) in rows.items():
-            current = found[name] = self._as_current(name, revisions[name], config)
+            current = found[name] = self._as_current(name, revisions.get(name, 0), config)
             self._keep(self._read, name, (mark, current), CACHED_ENTERPRISES)
         return found
 

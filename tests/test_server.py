@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,6 +107,23 @@ def test_who_only_looks_makes_no_database(arguments: tuple[str, ...], tmp_path: 
     words = f"no database in {folder}: start the service there first, or correct MS_DATA_DIR\n"
     assert (told.exit_code, told.stdout, told.stderr) == (1, "", words)
     assert not folder.exists()
+
+
+def test_a_letter_that_the_charset_has_not_ends_no_command(tmp_path: Path) -> None:
+    said = "страна: принято «BY» → ✓"
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/service.log").write_text(said + "\n", encoding="utf-8")
+    variables = {**os.environ, "MS_DATA_DIR": str(tmp_path), "PYTHONIOENCODING": "koi8-r"}
+    script = [sys.executable, str(Path(server.__file__)), "logs"]
+    piped = subprocess.run(script, env=variables, capture_output=True, check=True)
+    assert piped.stdout.decode() == said + "\n"
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(script, env=variables, stdout=theirs, check=True)
+        assert os.read(ours, 1_000).decode("koi8-r").rstrip() == "страна: принято ?BY? ? ?"
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_old_months_are_listed_and_what_is_unfinished_stays(command: Command, tmp_path: Path) -> None:

@@ -143,9 +143,14 @@ class Guard:
         address = peer(request)
         if address is None or not any(address in network for network in self.networks):
             return False
-        headers = request.headers
-        is_direct = not any(name in headers for name in (*PROXY_HEADERS, *BROWSER_HEADERS))
-        return is_direct and self._is_our_name(headers.get("Host", ""))
+        return _is_direct(request) and self._is_our_name(request.headers.get("Host", ""))
+
+    def in_public(self, error: StoreUnavailable | StartingUp, request: web.Request) -> StoreUnavailable | StartingUp:
+        """Why the service is not there yet, as whoever asks may hear it: where its database is, is this machine's affair."""
+        is_ours = self._is_near(request) or (_is_direct(request) and _is_of_this_machine(request))
+        if is_ours or isinstance(error, StoreUnavailable):
+            return error
+        return StartingUp(503, "the service is not ready yet", hint=error.hint, retry_after_s=1)
 
     def _is_our_name(self, host: str) -> bool:
         """Whether nobody else can have made this name lead here: an address, a name of this machine, or one without a domain."""
@@ -198,6 +203,16 @@ def _is_page(request: web.Request) -> bool:
     return getattr(request.match_info.handler, "is_page", False)
 
 
+def _is_direct(request: web.Request) -> bool:
+    return not any(name in request.headers for name in (*PROXY_HEADERS, *BROWSER_HEADERS))
+
+
+def _is_of_this_machine(request: web.Request) -> bool:
+    """Whether it came from the very address that it came to, as what ``./ms.sh`` asks does, whatever ``MS_HOST`` is."""
+    name = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    return isinstance(name, tuple) and str(name[0]) == str(peer(request))
+
+
 def _is_host(host: str) -> bool:
     return not set(host) & set("/?#@\\ ")
 
@@ -222,12 +237,15 @@ def guarded(guard: Guard) -> Middleware:
                 # No name or id holds such characters, and PostgreSQL cannot store them: refused here, once for every address.
                 raise Problem(400, "the address holds characters that cannot be stored", field=name, hint="send plain text")
         if target in OPEN:
-            return await handler(request)
+            try:
+                return await handler(request)
+            except StartingUp as error:
+                raise guard.in_public(error, request) from None
         try:
             asker = await guard.identify(request)
-        except _NOBODY_KNOWS:
+        except _NOBODY_KNOWS as error:
             if not _is_page(request):
-                raise
+                raise guard.in_public(error, request) from None
             return await handler(request)  # nobody can say who asks; a page without data tells that in words, JSON would not
         if asker is None:
             is_unknown = isinstance(request.match_info, MatchInfoError)

@@ -168,8 +168,30 @@ async def test_a_file_that_is_damaged_is_not_brought_back(connection: Any, pg_po
     with pytest.raises(NotArchived, match="there is no file"):
         await restore(connection, tmp_path / "none")
     assert await everything(pg_pool) == before
+    february = await the(connection, FEBRUARY)
+    path.rename(tmp_path / "events-2026-02.copy.gz")  # of another month
+    (tmp_path / "away").rename(tmp_path / "events-2026-02.copy.gz.sha256")
     with pytest.raises(NotArchived, match="is there already"):
-        await export(connection, january, tmp_path)
+        await export(connection, february, tmp_path)
+
+
+async def test_one_that_was_stopped_after_its_file_is_simply_done_again(
+    connection: Any, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(archive, "TRIES", 1)
+    january = await the(connection, JANUARY)
+    other = await connect(database_url)
+    await other.execute(f"BEGIN; LOCK TABLE events, {january.table} IN ACCESS SHARE MODE")
+    with pytest.raises(NotArchived, match="try again later"):
+        await _archived(connection, january.till_ms, tmp_path, now_ms())
+    await other.close()
+    path = tmp_path / "events-2026-01.copy.gz"
+    written = path.read_bytes()
+    await _archived(connection, january.till_ms, tmp_path, now_ms())
+    assert next(each.month for each in await months(connection)) == FEBRUARY
+    assert path.read_bytes() == written
+    header, _ = await restore(connection, path)
+    assert header.events == 3
 
 
 async def test_a_month_stays_while_anything_of_it_is_unfinished(

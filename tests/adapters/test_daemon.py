@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +73,50 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(env: Environment) -> None
     assert daemon.start(ARGV, replace(env, data_dir=Path("/proc/x")), said.append) == 1
     (line,) = said
     assert line.startswith("MS_DATA_DIR: /proc/x cannot be used (No such file or directory")
+
+
+def test_a_relative_folder_is_the_callers(env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MS_DATA_DIR", "var")
+    monkeypatch.setenv("MS_PBX_FILE", "pbx.toml")
+    Path("pbx.toml").touch()
+    said: list[str] = []
+    assert daemon.start(ARGV, Environment.from_env(os.environ), said.append) == 0
+    assert (tmp_path / "var/log/service.log").exists()
+    assert daemon.stop(env, said.append) == 0
+
+
+def test_one_that_runs_on_another_port_is_said_to(env: Environment) -> None:
+    said: list[str] = []
+    assert daemon.start(ARGV, env, said.append) == 0
+    other = replace(env, port=env.port - 1)
+    assert daemon.status(other, said.append) == 1
+    assert f"not ready: it listens on port {env.port}, not {other.port}: restart it, or correct MS_PORT" in said[-1]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_service_in_the_foreground_is_not_said_to_be_down(env: Environment, own: bool) -> None:
+    folder = env.data_dir if own else env.data_dir.parent / "other"
+    told = {"now_ms": 0, "database": {"state": "ready", "folder": str(folder)}, "nodes": [{"id": "a", "address": "here"}]}
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(told).encode())
+
+        def log_message(self, *_arguments: object) -> None:
+            """Nobody listens."""
+
+    said: list[str] = []
+    with http.server.HTTPServer((env.host, env.port), Answers) as service:
+        threading.Thread(target=service.handle_request, daemon=True).start()
+        assert daemon.status(env, said.append) == (0 if own else 3)
+    if own:
+        assert said[0] == f"ready, not as a daemon but in the foreground (./ms.sh serve): {env.local_url}"
+        assert "instances  1: here" in said
+    else:
+        assert said == ["not running"]
 
 
 def test_a_day_in_the_life_of_a_daemon(env: Environment) -> None:

@@ -382,6 +382,24 @@ class TestAsRoot:
         assert any("cannot reach" in text for text in said)
         assert not home.exists()
 
+    def test_a_copied_data_folder_does_not_get_the_original_s_database(self, data_dir: Path) -> None:
+        closed = data_dir / "closed"
+        closed.mkdir(mode=0o700)
+        original, copy, moved = (closed / name for name in ("original", "copy", "moved"))
+        home = place.find_place(original, "tests", print).home
+        try:
+            assert not home.is_relative_to(data_dir)
+            shutil.copytree(original, copy)
+            with pytest.raises(EmbeddedPostgresError, match=f"{copy} is a copy of {original} and names its database"):
+                place.find_place(copy, "tests", print)
+            (closed / "link").symlink_to(original)
+            assert place.find_place(closed / "link", "tests", print).home == home, "the same folder by another name"
+            shutil.rmtree(copy)
+            original.rename(moved)
+            assert place.find_place(moved, "tests", print).home == home, "a folder that was moved keeps its database"
+        finally:
+            shutil.rmtree(home)
+
     @pytest.mark.slow
     async def test_a_deleted_data_folder_begins_anew_though_its_home_was_elsewhere(self, data_dir: Path) -> None:
         closed = data_dir / "closed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -298,6 +299,24 @@ def test_a_log_file_is_private_and_bounded_and_loses_no_recent_line(tmp_path: Pa
     assert path.stat().st_mode & 0o777 == 0o600
     kept = "".join((path.parent / name).read_text() for name in reversed(names)).splitlines()
     assert [line[:8] for line in kept] == [f"line {number:03}" for number in range(200 - len(kept), 200)]
+    file.close()
+
+
+def test_while_no_file_can_be_made_the_old_ones_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = LogFile(tmp_path / "log", max_bytes=100, kept=3)
+    for number in range(4):
+        file.write(f"{number}" * 60 + "\n")
+
+    def full(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LogFile, "_open", staticmethod(full))
+        for _ in range(5):
+            file.write("x" * 60 + "\n")
+    file.write("4" * 60 + "\n")
+    kept = [(tmp_path / name).read_text()[0] for name in ("log.3", "log.2", "log.1", "log")]
+    assert kept == ["1", "2", "3", "4"]
     file.close()
 
 

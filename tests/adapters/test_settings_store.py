@@ -65,9 +65,10 @@ def store(pg_pool: asyncpg.Pool, clock: Clock) -> SettingsStore:
     return another(pg_pool, clock)
 
 
-def another(pool: asyncpg.Pool, clock: Clock, key: bytes = KEY) -> SettingsStore:
+def another(pool: asyncpg.Pool, clock: Clock, key: bytes = KEY, *, records: bool = True) -> SettingsStore:
     """The store as a second process has it."""
-    return SettingsStore(pool, Vault([key]), public_url="https://calls.example.invalid/", monotonic_s=clock)
+    vault = Vault([key])
+    return SettingsStore(pool, vault, public_url="https://calls.example.invalid/", monotonic_s=clock, records=records)
 
 
 async def write_row(pool: asyncpg.Pool, config: Any, *, number: str = ENTERPRISE, secret: str | None = None) -> None:
@@ -343,6 +344,36 @@ async def test_a_lost_key_loses_no_call_and_asks_for_the_token(store: SettingsSt
     assert back is not None
     assert back.account.api_token == API_TOKEN
     assert (back.settings.has_main_api, back.settings.main_api_sealed) == (True, False)
+
+
+async def test_a_tool_that_has_another_key_changes_nothing_by_looking(
+    store: SettingsStore, pg_pool: asyncpg.Pool, clock: Clock
+) -> None:
+    saved = await store.save(ENTERPRISE, UPDATE, by="a", reason="r")
+    tool = another(pg_pool, clock, Fernet.generate_key(), records=False)
+    seen = await tool.current(ENTERPRISE)
+    assert seen is not None
+    assert any("MS_SECRET_KEY" in problem for problem in seen.settings.problems)
+    clock.at_s += 3
+    now = await store.current(ENTERPRISE)
+    assert now is not None
+    assert now.revision == saved.revision
+    assert [each.revision for each in await store.history(ENTERPRISE)] == [saved.revision]
+    assert await pg_pool.fetchval("SELECT count(*) FROM retry_orders") == 0
+
+
+async def test_calls_have_the_tokens_of_a_row_that_a_tool_saw_before_the_service(
+    store: SettingsStore, pg_pool: asyncpg.Pool, clock: Clock
+) -> None:
+    await write_row(pg_pool, {"ms": UPDATE})
+    tool = another(pg_pool, clock, Fernet.generate_key(), records=False)
+    seen = await tool.current(ENTERPRISE)
+    assert seen is not None
+    assert (seen.revision, seen.settings.has_main_api) == (0, True)
+    now = await store.current(ENTERPRISE)
+    assert now is not None
+    settings, _ = await store.for_call(ENTERPRISE, now.revision)
+    assert (settings.has_main_api, settings.main_api_sealed) == (True, False)
 
 
 # -- what was refused is asked again -------------------------------------------------------------------------------

@@ -82,6 +82,17 @@ async def test_each_token_opens_its_own_doors_only() -> None:
         assert not await allowed(guard, path, ("127.0.0.1", 1)), "a configured token is asked of everybody"
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/ms-admin/api/login", "/ms/webhook/a1b2", "/ms-admin/api/me"])
+async def test_only_this_machine_hears_where_the_database_is_that_is_waited_for(path: str) -> None:
+    why = 'waiting for PostgreSQL at 10.1.2.3:5432/calls: PostgreSQL says: role "calls" does not exist (28000)'
+    method = "POST" if path.endswith(("login", "b2")) else "GET"
+    async with TestClient(TestServer(build_app(Holder(waiting=why), Guard([], "a", "")))) as client:
+        for headers, told in (({}, why), ({"X-Forwarded-For": "203.0.113.5"}, "the service is not ready yet")):
+            sent = {"Cookie": "ms_session=x", "X-Requested-With": "page", **headers}
+            async with client.request(method, path, headers=sent, json={"password": "x"}) as answer:
+                assert (answer.status, (await answer.json())["error"]) == (503, told)
+
+
 @pytest.mark.parametrize("path", OPEN)
 async def test_health_and_description_are_for_everybody(path: str) -> None:
     async with TestClient(TestServer(build_app(Holder(), Guard([], "a", "b")))) as client, client.get(path) as answer:
