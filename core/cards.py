@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 
@@ -15,6 +16,12 @@ from core.phone import looks_like_extension
 from core.remote import Card, Refusal, Remote, names_employee
 from core.settings import Settings
 from core.values import Direction
+
+MOST_REFUSED: Final = 3
+"""Of so many employees each was refused a card of his own: then the others are not tried, it is about cards altogether."""
+
+INACTIVE: Final = 3045
+"""What MoySklad says of an employee who cannot log in (CONTRACT-MOYSKLAD 1.5); it does not say who."""
 
 
 class Note(Struct, frozen=True, kw_only=True, gc=False):
@@ -54,7 +61,11 @@ def wanted_cards(call: Call, settings: Settings, now_ms: int, limits: Limits) ->
     cards: dict[str, Card] = {}
     unknown: list[str] = []
     notes: list[Note] = []
+    refused = _refused_alone(call.remote)
     for extension, card in targets.items():
+        if extension in refused:
+            notes.append(Note(about=f"card {extension}", text=f"MoySklad refused card events: {refused[extension].error}"))
+            continue
         employee = employee_of(call.remote, settings, extension)
         if employee is None and extension not in dict(call.remote.employees):
             if looks_like_extension(extension):
@@ -88,11 +99,15 @@ def card_changes(
     """The card events that turn the cards as they stand into the wanted ones, numbered after all earlier ones.
 
     ``over``: the call shows no card any more, so that one HIDE_ALL does for everybody. ``standing``: how the cards
-    stand, if not as the outcomes tell (an update in doubt may have shown more).
+    stand, if not as the outcomes tell (an update in doubt may have shown more). Where cards of several employees were refused
+    together, each is shown on its own: one who cannot log in (3045) shall not cost his colleagues theirs.
     """
+    singly = any(len(_shown(refusal)) > 1 for refusal in _refused_shows(remote))
     standing = remote.cards_by_extension if standing is None else standing
     changes: list[tuple[CardAction, str]] = []
     for extension, card in wanted.items():
+        if singly and changes:
+            break
         now = standing.get(extension, Card.HIDDEN)
         if now in (Card.HIDDEN, Card.UNSURE):
             changes.append((CardAction.SHOW, extension))
@@ -120,16 +135,27 @@ def card_changes(
 
 def shows_refused(remote: Remote) -> Refusal | None:
     """The refusal that ended the showing of cards for this call, if there is one: the call itself goes on."""
-    for refusal in remote.refusals:
-        effect = refusal.effect
-        if (
-            refusal.proves
-            and not names_employee(effect)
-            and isinstance(effect, RegisterCall | UpdateCall)
-            and any(event.action in (CardAction.SHOW, CardAction.STARTTIME) for event in effect.cards)
-        ):
-            return refusal
-    return None
+    alone = _refused_alone(remote)
+    return next(iter(alone.values())) if len(alone) >= MOST_REFUSED else None
+
+
+def _refused_alone(remote: Remote) -> dict[str, Refusal]:
+    """Extensions whose card MoySklad refused in a request that showed nobody else's, and how: they are not asked for again."""
+    shown = ((_shown(refusal), refusal) for refusal in _refused_shows(remote))
+    return {extension: refusal for extensions, refusal in shown if len(extensions) == 1 for extension in extensions}
+
+
+def _refused_shows(remote: Remote) -> list[Refusal]:
+    """What was refused with cards to show, and would be again if employees were named by their extensions alone."""
+    final = (each for each in remote.refusals if each.proves and (each.code == INACTIVE or not names_employee(each.effect)))
+    return [each for each in final if _shown(each)]
+
+
+def _shown(refusal: Refusal) -> frozenset[str]:
+    """The extensions for which a refused effect would have shown a card, or moved it on."""
+    effect = refusal.effect
+    events = effect.cards if isinstance(effect, RegisterCall | UpdateCall) else ()
+    return frozenset(event.extension for event in events if event.action in (CardAction.SHOW, CardAction.STARTTIME))
 
 
 def _refused_to_hide(remote: Remote) -> frozenset[str]:

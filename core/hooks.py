@@ -65,12 +65,15 @@ class Repairs:
         return bool(self.create or self.mend or self.remove)
 
 
-def repairs(there: Iterable[Hook], url: str) -> Repairs:
-    """How to come from what is there to what is wanted at ``url``. Webhooks of others are left alone."""
+def repairs(there: Iterable[Hook], url: str, former: str = "") -> Repairs:
+    """How to come from what is there to what is wanted at ``url``. Webhooks of others are left alone.
+
+    ``former``: the secret of before, whose webhooks are ours too.
+    """
     ours: dict[tuple[str, str], Hook] = {}
     surplus: list[Hook] = []
     for hook in sorted(there, key=lambda each: each.id):
-        if secret_in(hook.url) != secret_in(url):
+        if secret_in(hook.url) not in (secret_in(url), former.lower() or None):
             continue
         kind = (hook.entity, hook.action)
         if hook.url == url and kind in WANTED and kind not in ours:

@@ -178,28 +178,30 @@ class Keeper:
         claimed = await self._pool.fetchrow(_CLAIM, enterprise, str(uuid4()), bytes(account), current.revision, WORK_S)
         if claimed is None:
             return 0
-        secret = str(claimed["secret"])
+        secret, former = str(claimed["secret"]), ""
         if claimed["account"] != bytes(account):
             # Another account, or another key: what the old one still tells must not be taken for news of this one.
-            await self._remove(await self._settings.account_at(enterprise, claimed["revision"]), secret)
-            secret = str(uuid4())
-        state, reason, again_s = await self._repair(current.account, self._base + secret)
+            secret, former = str(uuid4()), secret
+            await self._remove(await self._settings.account_at(enterprise, claimed["revision"]), former)
+        state, reason, again_s = await self._repair(current.account, self._base + secret, former)
         await self._settle(current, secret, bytes(account), mark, state, reason, again_s)
         return 1
 
-    async def _repair(self, account: Account, url: str) -> tuple[str, str, float]:
+    async def _repair(self, account: Account, url: str, former: str) -> tuple[str, str, float]:
+        """Make them right. A new token of the same account has revoked the one before (2.1): only by the new one can the webhooks
+        with the ``former`` secret be removed."""
         trail = await self._trail(account)
         try:
             async with asyncio.timeout(WORK_S):
                 there = await self._json.webhooks(account.api_token, trail)
-                todo = repairs(map(_hook, there), url)
+                todo = repairs(map(_hook, there), url, former)
+                for hook in todo.remove:  # first: an account may have five of a kind (2.8)
+                    await self._json.delete_webhook(hook.id, account.api_token, trail)
                 for entity, action in todo.create:
                     await self._json.create_webhook(url, entity, action, account.api_token, trail)
                 by_id = {each.id: each for each in there}
                 for hook in todo.mend:
                     await self._json.mend_webhook(by_id[hook.id], account.api_token, trail)
-                for hook in todo.remove:
-                    await self._json.delete_webhook(hook.id, account.api_token, trail)
         except Refused as failure:
             log.info("hooks_refused", enterprise=account.enterprise, code=failure.code)
             return "refused", REFUSED.format(why=explain_failure_ru(failure, Api.JSON)), REFUSED_S

@@ -76,10 +76,13 @@ class ApiRefusal(Refused):
         self.kind = kind
 
     def is_about(self, field: str) -> bool:
-        """Whether it concerns one field: it names it, or it says "not found" and names nothing."""
+        """Whether it concerns one field: it names it, or it says "not found" and names nothing.
+
+        That we may not change something, said of what is being made, is about its owner: naming one takes a right (2.5).
+        """
         if self.parameters:
             return any(name == field or name.startswith(field + ".") for name in self.parameters)
-        return 1021 in self.codes
+        return 1021 in self.codes or (field == "owner" and 1017 in self.codes)
 
     def again(self) -> ApiRefusal:
         """The same, to be raised once more."""
@@ -189,7 +192,7 @@ def problem_of(answer: Answer, *, write: bool) -> ApiRefusal | ApiUnavailable | 
         return ApiUnavailable(
             error,
             ambiguous=write and not harmless,
-            retry_after_ms=_retry_after_ms(answer.headers, codes, limited=limited),
+            retry_after_ms=_retry_after_ms(answer, codes, limited=limited),
             status=status,
             codes=codes,
         )
@@ -255,13 +258,21 @@ def _parameters(items: list[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(str(item["parameter"]) for item in items if item.get("parameter"))
 
 
-def _retry_after_ms(headers: Mapping[str, str], codes: tuple[int, ...], *, limited: bool) -> int | None:
-    """How long to wait: the limit headers are in milliseconds (2.2), the standard Retry-After in seconds."""
+def _retry_after_ms(answer: Answer, codes: tuple[int, ...], *, limited: bool) -> int | None:
+    """How long to wait: the limit headers are in milliseconds (2.2), the standard Retry-After in seconds.
+
+    Every answer may tell when the limit per time resets: that says nothing of an outage, nor of too many at once.
+    """
+    crowded = limited and is_crowded(answer, codes)
     for name, unit_ms in (("X-Lognex-Retry-After", 1), ("X-Lognex-Reset", 1), ("Retry-After", 1_000)):
-        if (value := header_int(headers, name)) is not None and value > 0:
+        if name == "X-Lognex-Reset" and (crowded or not limited):
+            continue
+        if (value := header_int(answer.headers, name)) is not None and value > 0:
             return min(value * unit_ms, MAX_RETRY_AFTER_MS)
     if (code := next((code for code in codes if code in _DEFAULT_RETRY_MS), None)) is not None:
         return _DEFAULT_RETRY_MS[code]
+    if crowded:
+        return _DEFAULT_RETRY_MS[1073]
     return _DEFAULT_429_MS if limited else None
 
 

@@ -18,7 +18,7 @@ from adapters.moysklad.directory import Directory
 from adapters.moysklad.errors import ApiRefusal, ApiUnavailable
 from adapters.moysklad.json_api import JsonApi
 from adapters.moysklad.limits import Clock, wall_ms
-from adapters.moysklad.moments import to_moscow
+from adapters.moysklad.moments import from_moscow
 from adapters.moysklad.numbers import number_key
 from adapters.moysklad.orders import Orders
 from adapters.moysklad.phone_api import NOTHING_TO_CHANGE, PhoneApi, RemoteCall, update_body
@@ -55,6 +55,11 @@ from core.effects import (
 Result = dict[str, Any]
 
 EXISTS: Final = 3006
+
+QUARTER_MS: Final = 900_000
+"""By whole quarters of an hour two time zones differ."""
+ROUNDED_MS: Final = 1_000
+"""An answer may tell whole seconds, cut or rounded."""
 
 
 class _Admitted:
@@ -227,7 +232,7 @@ class MoySkladGateway:
             self._memory.registered(account, effect.number, call.contact, owner)
         result: Result = _told(call)
         # A server that returns the existing row instead of refusing gives itself away when that row began at another time.
-        if call.start and call.start[:19] != to_moscow(effect.start_ms, self._phone.zone)[:19]:
+        if _began_otherwise(from_moscow(call.start, self._phone.zone), effect.start_ms):
             result["existed"] = True
         return result
 
@@ -291,6 +296,15 @@ class MoySkladGateway:
 def _told(call: RemoteCall) -> Result:
     """A call, whom MoySklad linked, and who is responsible for him, where it says so."""
     return {"call": call.id, "contact": call.contact} | ({"owner": call.owner} if call.owner else {})
+
+
+def _began_otherwise(told_ms: int | None, sent_ms: int) -> bool:
+    """Whether a start in an answer is not the one that was sent. In which zone it is told, and how exactly, is not established
+    (1.7)."""
+    if told_ms is None:
+        return False
+    off_ms = (told_ms - sent_ms) % QUARTER_MS
+    return min(off_ms, QUARTER_MS - off_ms) > ROUNDED_MS
 
 
 def _put(effect: Effect) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import NAMESPACE_URL, uuid5
 
 from adapters.moysklad.errors import ApiUnavailable
+from adapters.moysklad.numbers import number_key
 from adapters.moysklad.phone_api import flat_meta, linked_id
 from adapters.moysklad.transport import Outgoing, Trail, Transport
 
@@ -20,6 +22,8 @@ EXPANDED: Final = "contactpersons,owner"
 MAX_PAGES: Final = 3
 EMPLOYEE_PAGE: Final = 1000
 MAX_EMPLOYEE_PAGES: Final = 10
+MAX_FORMER: Final = 5
+"""Customers made of one number who were given another one since: so many are passed over."""
 CREATED_TAG: Final = "Создан автоматически"
 
 
@@ -89,8 +93,17 @@ class JsonApi:
         return rows, _size(body, rows)
 
     async def create_counterparty(self, number: str, sync_id: str, token: str, trail: Trail, *, owner: str = "") -> str:
-        """POST /entity/counterparty; a repeat with the same ``sync_id`` returns the first one (2.5). The new uuid."""
-        made = await self.create("counterparty", counterparty_body(number, sync_id, owner), token, trail)
+        """POST /entity/counterparty; a repeat with the same ``sync_id`` returns the first one (2.5). The new uuid.
+
+        Whoever was made of this number long ago and has another telephone now is not meant: the next one has a name of his own.
+        """
+        key = number_key(number)
+        for _ in range(1 + MAX_FORMER):
+            made = await self.create("counterparty", counterparty_body(number, sync_id, owner), token, trail)
+            phone = made.get("phone")
+            if not isinstance(phone, str) or not phone or key is None or key.is_in(phone):
+                break
+            sync_id = str(uuid5(NAMESPACE_URL, f"{sync_id}:{made['id']}"))
         return str(made["id"])
 
     async def create(self, kind: str, body: Mapping[str, Any], token: str, trail: Trail) -> Mapping[str, Any]:

@@ -84,9 +84,9 @@ class Tasks:
         try:
             return await self._json.create("task", body, account.api_token, trail)
         except ApiRefusal as refusal:
-            if "agent" not in body or not refusal.is_about("agent") or refusal.is_about("assignee"):
+            if "agent" not in body or not refusal.is_about("agent"):
                 raise
-        # The customer was deleted since we found him: his number is in the description.
+        # The customer was deleted since we found him, or it is not said who is gone: his number is in the description.
         rest = {name: value for name, value in body.items() if name != "agent"}
         return await self._json.create("task", rest, account.api_token, trail)
 

@@ -10,17 +10,21 @@ from msgspec import structs
 from core.call import Call, fold
 from core.cards import card_changes, employee_of, is_mixed, mixture_refused, shows_refused, wanted_cards
 from core.decisions import Limits
-from core.effects import CardAction, CardEvent, FindEmployees, RegisterCall, UpdateCall
+from core.effects import CardAction, CardEvent, Effect, FindEmployees, RegisterCall, UpdateCall
 from core.events import CallOverdue, CallSettled, CallWrittenOff, LegAbsorbed
 from core.remote import Card, Remote
 from core.settings import Settings, parse_settings
-from tests.scenario import call_of, done, ms, refused, started
+from tests.scenario import PickyModel, call_of, done, given, ms, refused, started
 from tests.settings import MS_CONFIG, SETTINGS, employee_id, settings_with
 
 LIMITS = Limits()
 RING = "0 A start\n0.5 A dial 101 102\n"
 TALK = RING + "5 A enter b1 customer\n5 A enter b1 101\n"
 PARTED = TALK + "35 A leave b1 101\n35 A leave b1 customer\n35 A close b1\n"
+
+
+def show(extension: str, sequence: int) -> CardEvent:
+    return CardEvent(action=CardAction.SHOW, sequence=sequence, extension=extension)
 
 
 def wanted(call: Call, at: float, settings: Settings = SETTINGS) -> dict[str, str]:
@@ -228,21 +232,61 @@ def test_a_card_asked_for_without_a_dial_goes_stale_too() -> None:
 # -- refusals -----------------------------------------------------------------------------------------------------
 
 
-def test_after_a_refused_show_the_call_goes_on_without_cards() -> None:
+def test_after_a_refused_show_the_others_keep_their_cards() -> None:
     call = call_of(RING, started(SHOW_101, 1), refused(SHOW_101, 1, error="inactive"))
+    assert wanted(call, 2) == {"102": "shown"}
+    assert notes(call, 2) == {"card 101": "MoySklad refused card events: inactive"}
+
+
+def test_after_so_many_refused_shows_the_call_goes_on_without_cards() -> None:
+    ring = "0 A start\n0.5 A dial 101 102 103 104"
+    alone = [UpdateCall(external_id="x", call="m", cards=(show(who, 1),)) for who in ("101", "102", "104")]
+    call = call_of(ring, *(refused(effect, 1, error="inactive") for effect in alone[:2]))
+    assert set(wanted(call, 2)) == {"103"}
+    call = call_of(ring, *(refused(effect, 1, error="inactive") for effect in alone))
     assert wanted(call, 2) == {}
     assert notes(call, 2) == {"cards": "MoySklad refused card events: inactive"}
+
+
+def test_cards_that_were_refused_together_are_shown_one_by_one() -> None:
+    together = UpdateCall(external_id="x", call="m", cards=(show("101", 1), show("102", 2)))
+    call = call_of(RING, refused(together, 1))
+    assert wanted(call, 2) == {"101": "shown", "102": "shown"}
+    changes = card_changes(call.remote, SETTINGS, wanted_cards(call, SETTINGS, ms(2), LIMITS).cards, over=False)
+    assert [event.extension for event in changes] == ["101"]
+
+
+@pytest.mark.parametrize("bad", ["101", "102", "103"])
+def test_one_of_a_ring_group_who_cannot_log_in_costs_nobody_else_the_card(bad: str) -> None:
+    """3045 says only that somebody is inactive, not who (CONTRACT-MOYSKLAD 1.5)."""
+
+    def refuses_one(effect: Effect) -> str:
+        shown = isinstance(effect, RegisterCall | UpdateCall) and any(card.extension == bad for card in effect.cards)
+        return "inactive employee" if shown else ""
+
+    scenario = given("0 A start\n0.5 A dial 101 102 103", moysklad=PickyModel(refuses=refuses_one))
+    assert set(scenario.screens()) == {"101", "102", "103"} - {bad}
+    assert scenario.notes()[f"card {bad}"] == "MoySklad refused card events: inactive employee"
+    scenario = scenario.then("20 A hangup").finished()
+    assert (scenario.screens(), scenario.row.end_ms is not None, scenario.planned().parked) == ({}, True, "")
+
+
+def test_somebody_who_cannot_log_in_is_not_asked_for_by_extension_alone_too() -> None:
+    named = structs.replace(show("101", 1), employee=employee_id("101"))
+    alone = UpdateCall(external_id="x", call="m", cards=(named,))
+    assert wanted(call_of(RING, refused(alone, 1)), 2) == {"101": "shown", "102": "shown"}
+    assert wanted(call_of(RING, refused(alone, 1, code=3045)), 2) == {"102": "shown"}
 
 
 @pytest.mark.parametrize(
     ("action", "ends_cards"),
     [(CardAction.SHOW, True), (CardAction.STARTTIME, True), (CardAction.HIDE, False), (CardAction.HIDE_ALL, False)],
 )
-def test_only_a_refused_showing_ends_the_cards(action: CardAction, ends_cards: bool) -> None:
+def test_only_a_refused_showing_ends_a_card(action: CardAction, ends_cards: bool) -> None:
     effect = UpdateCall(external_id="x", call="m", cards=(CardEvent(action=action, sequence=1, extension="101"),))
     call = call_of(RING, refused(effect, 1))
-    assert bool(shows_refused(call.remote)) is ends_cards
-    assert bool(wanted(call, 2)) is not ends_cards
+    assert ("101" not in wanted(call, 2)) is ends_cards
+    assert shows_refused(call.remote) is None
 
 
 def test_a_refusal_of_something_else_does_not() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 import pytest
 
 from adapters.directory.keeper import NO_ADDRESS, NOT_YET, SWITCHED_OFF, WELL, Keeper, may_register
+from adapters.sandbox import SANDBOX_LOGIN, SANDBOX_PASSWORD
 from core.hooks import WANTED
 from core.settings import Settings
 from tests.adapters.directory.support import asked, configure, moysklad, trouble
@@ -147,6 +149,23 @@ async def test_another_account_gets_an_address_of_its_own(rig: Rig) -> None:
     async with rig.sandbox.get("/sandbox/accounts") as answer:
         accounts = {each["name"]: each["entities"].get("webhook", 0) for each in (await answer.json())["accounts"]}
     assert accounts == {"sandbox": 0, "other": len(WANTED)}
+
+
+async def test_a_new_token_of_the_same_account_takes_over_what_the_revoked_one_made(rig: Rig) -> None:
+    """Issuing a token revokes the user's previous ones (CONTRACT-MOYSKLAD 2.1), and an account has five webhooks of a kind."""
+    keeper = keeper_of(rig)
+    await look(rig, keeper)
+    basic = aiohttp.encode_basic_auth(SANDBOX_LOGIN, SANDBOX_PASSWORD)
+    headers = {"Authorization": basic, "Accept-Encoding": "gzip"}
+    for _ in range(6):
+        async with rig.sandbox.post("/api/remap/1.2/security/token", headers=headers) as answer:
+            token = (await answer.json())["access_token"]
+        await configure(rig, api_token=token)
+        assert await look(rig, keeper) == 1
+        assert keeper.watches(ENTERPRISE), keeper.in_words(ENTERPRISE, SETTINGS)
+        async with rig.sandbox.get("/api/remap/1.2/entity/webhook", headers=headers) as answer:
+            hooks = (await answer.json())["rows"]
+        assert [each["url"] for each in hooks] == [PREFIX + await secret(rig)] * len(WANTED)
 
 
 async def test_two_instances_do_not_do_it_twice(rig: Rig) -> None:

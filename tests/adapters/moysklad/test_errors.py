@@ -115,6 +115,27 @@ def test_errors_under_a_success_status_are_errors() -> None:
     assert problem.code == 1056
 
 
+@pytest.mark.parametrize(
+    ("status", "codes", "headers", "retry_after_ms"),
+    [
+        (429, (1049,), {}, 4_800),
+        (429, (1073,), {}, 500),
+        (429, (), {"X-Lognex-Auth": "429005"}, 500),
+        (503, (1095,), {}, 60_000),
+        (503, (1074,), {}, None),
+        (409, (1065,), {}, 300),
+        (503, (), {"Retry-After": "7"}, 7_000),
+    ],
+)
+def test_when_the_limit_resets_is_not_when_moysklad_is_back(
+    status: int, codes: tuple[int, ...], headers: dict[str, str], retry_after_ms: int | None
+) -> None:
+    """That header may stand in every answer (CONTRACT-MOYSKLAD 2.2)."""
+    problem = problem_of(answer(status, *codes, headers={**headers, "X-Lognex-Reset": "4800"}), write=True)
+    assert isinstance(problem, ApiUnavailable)
+    assert problem.retry_after_ms == retry_after_ms
+
+
 @pytest.mark.parametrize("body", [None, 5, "x", [], {"errors": 7}, {"errors": ["text", None, {}]}, [{"errors": [{"code": "x"}]}]])
 def test_any_body_is_survived(body: Any) -> None:
     problem = problem_of(Answer(status=412, headers={}, body=body, kind="json"), write=True)

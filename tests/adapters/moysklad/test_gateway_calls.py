@@ -133,6 +133,29 @@ async def test_a_returned_row_that_began_at_another_time_existed() -> None:
         assert (await rig.perform(ringing())).result["existed"] is True
 
 
+@pytest.mark.parametrize(
+    ("told", "existed"),
+    [
+        ("2026-07-16 12:00:00.700", False),
+        ("2026-07-16 12:00:00", False),
+        ("2026-07-16 12:00:01.000", False),
+        ("2026-07-16 14:00:00.700", False),
+        ("2026-07-16 17:30:01.000", False),
+        ("2026-07-16 11:59:55.700", True),
+        ("2026-07-16 12:07:00.700", True),
+        ("soon", False),
+        (None, False),
+    ],
+)
+async def test_a_start_told_in_seconds_or_in_the_accounts_own_zone_is_the_one_that_was_sent(told: Any, existed: bool) -> None:
+    """A card of a new call that is taken for an older one is shown a second time (CONTRACT-MOYSKLAD 1.7, 6.5)."""
+    async with scripted(Api.PHONE) as (script, transport):
+        script.then(says(200, {"id": "c1", "startTime": told}))
+        gateway = MoySkladGateway(PhoneApi(transport, zone=MOSCOW), JsonApi(transport))
+        performed = await gateway.perform(ringing(start_ms=NOW_MS + 700), Account(enterprise="0367", phone_key=KEY))
+        assert performed.result.get("existed", False) is existed
+
+
 @pytest.mark.parametrize("switch", ["reject-3006", "return-existing", "create-duplicate"])
 @pytest.mark.parametrize(
     ("action", "happened"),

@@ -339,6 +339,30 @@ async def test_creation_refused_or_put_off(status: int, code: int, kind: Any) ->
     assert len(caught.value.exchanges) == len(script.seen) == 1
 
 
+async def test_a_customer_who_was_given_another_number_is_not_made_of_the_old_one_again(rig: Rig) -> None:
+    """The same ``syncId`` returns the customer of before (CONTRACT-MOYSKLAD 2.5), whoever has the number now."""
+    effect = CreateContact(number="+79160000099", sync_id=SYNC)
+    first = (await rig.perform(effect)).result["contact"]
+    assert (await rig.perform(effect)).result["contact"] == first
+    rig.inside.of_type("counterparty")[first].fields["phone"] = "8 (916) 000-00-99"
+    assert (await rig.perform(effect)).result["contact"] == first
+    rig.inside.of_type("counterparty")[first].fields["phone"] = "+7 916 000-00-98"
+    second = (await rig.perform(effect)).result["contact"]
+    assert second != first
+    assert (await rig.perform(effect)).result["contact"] == second
+    assert rig.inside.of_type("counterparty")[second].fields["phone"] == "+79160000099"
+
+
+async def test_whose_token_may_name_no_owner_makes_customers_without_one() -> None:
+    async with scripted(Api.JSON) as (script, transport):
+        script.then(complains(403, 1017), says(200, {"id": "c1"}))
+        gateway = MoySkladGateway(PhoneApi(transport, zone=MOSCOW), JsonApi(transport))
+        account = Account(enterprise="0367", phone_key=KEY, api_token=KEY)
+        performed = await gateway.perform(CreateContact(number="+79160000099", sync_id=SYNC, owner="o1"), account)
+    assert performed.result == {"contact": "c1"}
+    assert [("owner" in each.body) for each in script.seen] == [True, False]
+
+
 # -- employees -----------------------------------------------------------------------------------------------
 
 

@@ -172,6 +172,19 @@ async def test_what_may_be_absent_is_given_up_one_by_one_under_the_same_name() -
         assert set(posted[-1]) == {"syncId", "organization", "agent", "description"}
 
 
+async def test_whose_token_may_name_no_owner_has_orders_without_one() -> None:
+    """Naming an owner takes a right (CONTRACT-MOYSKLAD 2.5); which field it was that may not be changed is not always said."""
+    async with scripted(Api.JSON) as (script, transport):
+        script.then(ONE, complains(403, 1017), MADE)
+        performed = await gateway_of(transport).perform(structs.replace(ORDER, source="", owner="e-1"), ACCOUNT)
+        assert performed.result["without"] == "the owner: Ошибка 1017"
+        assert "owner" not in script.seen[-1].body
+    async with scripted(Api.JSON) as (script, transport):
+        script.then(ONE, complains(403, 1017))
+        with pytest.raises(Refused, match="1017"):
+            await gateway_of(transport).perform(structs.replace(ORDER, source=""), ACCOUNT)
+
+
 async def test_a_refusal_of_the_order_itself_is_a_refusal() -> None:
     async with scripted(Api.JSON) as (script, transport):
         script.then(ONE, complains(412, 3000, parameter="attributes"))

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from aiohttp import web
 from msgspec import structs
 
 from adapters.moysklad.errors import Api
@@ -94,6 +95,22 @@ async def test_a_client_who_was_deleted_costs_the_link_only() -> None:
         await gateway_of(transport).perform(TASK, ACCOUNT)
         assert "agent" not in script.seen[1].body
         assert assignee(script.seen[1].body) == WHO
+
+
+@pytest.mark.parametrize(("gone", "other"), [("agent", ""), ("agent", OTHER), ("assignee", OTHER)])
+async def test_where_it_is_not_said_who_is_gone_the_task_is_made_all_the_same(gone: str, other: str) -> None:
+    """``parameter`` is one of the fields that an error may lack (CONTRACT-MOYSKLAD 1.8, 2.3)."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        missing = "agent" in body if gone == "agent" else assignee(body) == WHO
+        return await (complains(404, 1021) if missing else MADE)(request)
+
+    async with scripted(Api.JSON) as (script, transport):
+        script.then(*[answer] * 4)
+        performed = await gateway_of(transport).perform(TASK, replace(ACCOUNT, assignee=other))
+        assert performed.result["assignee"] == (WHO if gone == "agent" else OTHER)
+        assert ("agent" in script.seen[-1].body) is (gone == "assignee")
 
 
 @pytest.mark.parametrize("no", [complains(404, 1021, parameter="assignee"), complains(412, 3045)])
