@@ -26,7 +26,7 @@ def test_nothing_of_anybody_is_left_and_everything_goes_as_it_went(path: Path) -
     left = re.sub(r'"(?:call|channel|bridge|leg|into|external_id|channel_name|about)":"[^"]*"', "", text)
     assert not re.search(r"9161234567|447654321|Ковалёва|Токен|Token|raw|request\"|response\"", left), path.name
     assert hidden.enterprise == ENTERPRISE
-    assert complaints(hidden) == ()
+    assert [about for about, _ in complaints(hidden)] == [about for about, _ in complaints(history)]
     # The run of the hidden one differs from its record no more than the other's does.
     assert otherwise(hidden) == otherwise(history)
     was, is_ = as_recorded(facts_of(history, history.events)), as_recorded(facts_of(hidden, hidden.events))
