@@ -548,7 +548,8 @@ if __name__ == "__main__":
             if _stream.isatty():
                 _stream.reconfigure(errors="replace")
             else:
-                _stream.reconfigure(encoding="utf-8")  # a file is not read on this terminal alone, and JSON is UTF-8
+                # A file is not read on this terminal alone, and JSON is UTF-8; a file's name may be in any charset.
+                _stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         main(prog_name="./ms.sh")
     except OSError as error:  # the answer cannot be written: the disk that it goes to is full

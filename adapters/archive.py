@@ -131,9 +131,9 @@ async def export(connection: Any, month: Month, folder: Path) -> Path:
     header = Header(
         format=FORMAT, month=month.month, from_ms=month.from_ms, till_ms=month.till_ms, events=count, columns=COLUMNS
     )
-    if await asyncio.to_thread(_is_whole, path, header):
-        return path
-    await asyncio.to_thread(_new_file, path)
+    is_there = await asyncio.to_thread(_is_whole, path, header)
+    if not is_there:
+        await asyncio.to_thread(_new_file, path)
     with part.open("wb") as raw:
         with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, mtime=0) as packed:
             packed.write(msgspec.json.encode(header) + b"\n")
@@ -145,6 +145,10 @@ async def export(connection: Any, month: Month, folder: Path) -> Path:
             await connection.copy_from_query(query, output=keep, timeout=WORK_S)
         raw.flush()
         os.fsync(raw.fileno())
+    if is_there:  # as many events may be those of another database that is archived into the same folder
+        is_same = await asyncio.to_thread(_content, part) == await asyncio.to_thread(_content, path)
+        part.unlink()
+        return path if is_same else _new_file(path)
     digest = await asyncio.to_thread(_sha256, part)
     beside = _checksum_of(path)
     beside.write_text(f"{digest}  {path.name}\n")
@@ -316,10 +320,16 @@ def _is_whole(path: Path, header: Header) -> bool:
     return True
 
 
-def _new_file(path: Path) -> None:
+def _new_file(path: Path) -> Path:
     if path.exists():
         raise NotArchived(f"{path} is there already: give another folder, or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _content(path: Path) -> str:
+    with gzip.open(path, "rb") as packed:
+        return hashlib.file_digest(packed, "sha256").hexdigest()
 
 
 async def _lines(path: Path) -> AsyncGenerator[bytes]:

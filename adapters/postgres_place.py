@@ -123,8 +123,20 @@ def _refuse_a_copy(data_dir: Path, home: Path) -> None:
 
 
 def _note_owner(data_dir: Path, home: Path) -> None:
-    if home != data_dir / "postgres":
-        _write_whole(home / OWNER_FILE, f"{data_dir.resolve()}\n")
+    """A home of before has no note: only the folder that it was made for gets it, for a copy may come first.
+
+    On a full disk there is none: whoever only asks the server must not be turned away for that.
+    """
+    note, text = home / OWNER_FILE, f"{data_dir.resolve()}\n"
+    with contextlib.suppress(OSError):
+        if home != data_dir / "postgres" and (
+            note.read_text(encoding="utf-8") != text if note.exists() else _digest(data_dir) in home.name
+        ):
+            _write_whole(note, text)
+
+
+def _digest(data_dir: Path) -> str:
+    return hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
 
 
 def _server_user(data: Path) -> tuple[int, int]:
@@ -164,7 +176,7 @@ def _can(uid: int | None, gid: int | None, command: list[str]) -> bool:
 
 def _fallback_home(data_dir: Path, uid: int, gid: int, profile: Profile) -> Path:
     """A home outside the data folder. /var/lib first: /var/tmp may be cleaned of files unchanged for 30 days."""
-    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
+    digest = _digest(data_dir)
     bases = [Path("/var/lib/ms-call-service"), Path("/var/tmp/ms-call-service")]
     if profile == "tests":
         bases = [Path(tempfile.gettempdir()) / "ms-call-service-tests"]

@@ -126,6 +126,15 @@ def test_a_letter_that_the_charset_has_not_ends_no_command(tmp_path: Path) -> No
         os.close(theirs)
 
 
+def test_a_file_name_in_an_old_charset_ends_no_command(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"old\xff.log")).write_text("neither\n")
+    variables = {**os.environ, "MS_DATA_DIR": str(tmp_path)}
+    file = os.fsdecode(bytes(tmp_path) + b"/old\xff.log")
+    script = [sys.executable, str(Path(server.__file__)), "import", "--into", "100", file]
+    told = subprocess.run(script, env=variables, capture_output=True, check=False)
+    assert (told.returncode, "old\\udcff.log, line 1: left out" in told.stderr.decode()) == (1, True)
+
+
 def test_old_months_are_listed_and_what_is_unfinished_stays(command: Command, tmp_path: Path) -> None:
     listed = command("archive").stdout.splitlines()
     assert (len(listed), "it is not over" in listed[0]) == (2, True)

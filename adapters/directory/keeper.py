@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import structlog
 
@@ -23,7 +23,7 @@ from adapters.moysklad.json_api import DIFF_TYPE, JsonApi, Webhook
 from adapters.moysklad.per_account import mark_of
 from adapters.moysklad.transport import Trail
 from adapters.postgres.database import DATABASE_ERRORS, explain, load_sql, still_wanted
-from adapters.settings_store import Current, SettingsStore
+from adapters.settings_store import SettingsStore
 from core.effects import Account, Refused, Unavailable
 from core.errors import StoreUnavailable
 from core.hooks import Hook, repairs, secret_in
@@ -181,10 +181,14 @@ class Keeper:
         secret, former = str(claimed["secret"]), ""
         if claimed["account"] != bytes(account):
             # Another account, or another key: what the old one still tells must not be taken for news of this one.
-            secret, former = str(uuid4()), secret
+            # The same one if this is done again: what the attempt before made is known by it.
+            secret, former = str(uuid5(NAMESPACE_URL, f"{secret}:{bytes(account).hex()}")), secret
             await self._remove(await self._settings.account_at(enterprise, claimed["revision"]), former)
         state, reason, again_s = await self._repair(current.account, self._base + secret, former)
-        await self._settle(current, secret, bytes(account), mark, state, reason, again_s)
+        revision, owner = current.revision, bytes(account)
+        if state == "away" and former:  # what the former secret made is still to be removed
+            secret, revision, owner = former, claimed["revision"], claimed["account"]
+        await self._settle(enterprise, revision, secret, owner, mark, state, reason, again_s)
         return 1
 
     async def _repair(self, account: Account, url: str, former: str) -> tuple[str, str, float]:
@@ -214,14 +218,13 @@ class Keeper:
         return "on", WELL, WELL_S
 
     async def _settle(
-        self, current: Current, secret: str, account: bytes, mark: str, state: str, reason: str, again_s: float
+        self, enterprise: str, revision: int, secret: str, account: bytes, mark: str, state: str, reason: str, again_s: float
     ) -> None:
-        enterprise = current.enterprise
-        await self._pool.execute(_SETTLE, enterprise, secret, account, current.revision, mark, state, reason, again_s)
+        await self._pool.execute(_SETTLE, enterprise, secret, account, revision, mark, state, reason, again_s)
         self._states[enterprise] = HookState(
             enterprise=enterprise,
             account=account,
-            revision=current.revision,
+            revision=revision,
             mark=mark,
             state=state,
             reason=reason,

@@ -103,6 +103,9 @@ class JsonApi:
             phone = made.get("phone")
             if not isinstance(phone, str) or not phone or key is None or key.is_in(phone):
                 break
+            whole = await self.counterparty(str(made["id"]), token, trail)
+            if any(key.is_in(person.get("phone")) for person in contact_persons(whole)):
+                break  # a firm was made of him, and he is its contact person
             sync_id = str(uuid5(NAMESPACE_URL, f"{sync_id}:{made['id']}"))
         return str(made["id"])
 

@@ -194,6 +194,20 @@ async def test_one_that_was_stopped_after_its_file_is_simply_done_again(
     assert header.events == 3
 
 
+async def test_a_file_of_another_database_with_as_many_events_is_not_taken_for_this_month_s(
+    connection: Any, pg_pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    january = await the(connection, JANUARY)
+    path = await export(connection, january, tmp_path)
+    written = path.read_bytes()
+    await pg_pool.execute("UPDATE events SET data = '{\"other\": 1}' WHERE position = 1")
+    with pytest.raises(NotArchived, match="is there already"):
+        await _archived(connection, january.till_ms, tmp_path, now_ms())
+    assert JANUARY in [each.month for each in await months(connection)]
+    assert path.read_bytes() == written
+    assert not path.with_suffix(".part").exists()
+
+
 async def test_a_month_stays_while_anything_of_it_is_unfinished(
     connection: Any, pg_pool: asyncpg.Pool, pg_store: PostgresEventStore
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -397,6 +398,40 @@ class TestAsRoot:
             shutil.rmtree(copy)
             original.rename(moved)
             assert place.find_place(moved, "tests", print).home == home, "a folder that was moved keeps its database"
+        finally:
+            shutil.rmtree(home)
+
+    def test_a_copy_that_comes_first_after_an_upgrade_does_not_become_the_original(self, data_dir: Path) -> None:
+        closed = data_dir / "closed"
+        closed.mkdir(mode=0o700)
+        original, copy = closed / "original", closed / "copy"
+        home = place.find_place(original, "tests", print).home
+        note = home / place.OWNER_FILE
+        try:
+            note.unlink()  # the version of before wrote none
+            shutil.copytree(original, copy)
+            place.find_place(copy, "tests", print)
+            assert place.find_place(original, "tests", print).home == home
+            with pytest.raises(EmbeddedPostgresError, match=f"{copy} is a copy of {original}"):
+                place.find_place(copy, "tests", print)
+        finally:
+            shutil.rmtree(home)
+
+    def test_a_full_disk_turns_nobody_away_who_asks_a_server_that_runs(
+        self, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closed = data_dir / "closed"
+        closed.mkdir(mode=0o700)
+        home = place.find_place(closed / "var", "tests", print).home
+
+        def full(path: Path, text: str) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+        monkeypatch.setattr(place, "_write_whole", full)
+        try:
+            assert place.find_place(closed / "var", "tests", print).home == home
+            (home / place.OWNER_FILE).unlink()
+            assert place.find_place(closed / "var", "tests", print).home == home
         finally:
             shutil.rmtree(home)
 

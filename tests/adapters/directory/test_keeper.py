@@ -168,6 +168,28 @@ async def test_a_new_token_of_the_same_account_takes_over_what_the_revoked_one_m
         assert [each["url"] for each in hooks] == [PREFIX + await secret(rig)] * len(WANTED)
 
 
+async def test_a_new_token_takes_over_also_where_moysklad_is_away_at_first(rig: Rig) -> None:
+    keeper = keeper_of(rig)
+    await look(rig, keeper)
+    basic = aiohttp.encode_basic_auth(SANDBOX_LOGIN, SANDBOX_PASSWORD)
+    headers = {"Authorization": basic, "Accept-Encoding": "gzip"}
+    async with rig.sandbox.post("/api/remap/1.2/security/token", headers=headers) as answer:
+        token = (await answer.json())["access_token"]
+    await configure(rig, api_token=token)
+    await trouble(rig, action="status", status=503, code=1074, api="remap")
+    assert await look(rig, keeper) == 1
+    assert not keeper.watches(ENTERPRISE)
+    assert await look(rig, keeper) == 0, "it waits"
+    async with rig.sandbox.delete("/sandbox/faults") as answer:
+        assert answer.status == 200
+    rig.service.moysklad.json.transport.forget(token)
+    await hasten(rig)
+    assert await look(rig, keeper) == 1
+    async with rig.sandbox.get("/api/remap/1.2/entity/webhook", headers=headers) as answer:
+        hooks = (await answer.json())["rows"]
+    assert [each["url"] for each in hooks] == [PREFIX + await secret(rig)] * len(WANTED)
+
+
 async def test_two_instances_do_not_do_it_twice(rig: Rig) -> None:
     first = keeper_of(rig)
     await look(rig, first)

@@ -353,6 +353,18 @@ async def test_a_customer_who_was_given_another_number_is_not_made_of_the_old_on
     assert rig.inside.of_type("counterparty")[second].fields["phone"] == "+79160000099"
 
 
+async def test_a_firm_that_was_made_of_a_customer_keeps_its_contact_person_s_number() -> None:
+    """Where the search did not find what somebody typed, ``syncId`` still tells whose number it is."""
+    async with scripted(Api.JSON) as (script, transport):
+        firm = {"id": "c1", "phone": "8 812 000-00-00"}
+        script.then(says(200, firm), says(200, firm | {"contactpersons": {"rows": [{"phone": "8 (91600) 000-99"}]}}))
+        gateway = MoySkladGateway(PhoneApi(transport, zone=MOSCOW), JsonApi(transport))
+        account = Account(enterprise="0367", phone_key=KEY, api_token=KEY)
+        performed = await gateway.perform(CreateContact(number="+79160000099", sync_id=SYNC), account)
+    assert performed.result == {"contact": "c1"}
+    assert len(script.seen) == 2
+
+
 async def test_whose_token_may_name_no_owner_makes_customers_without_one() -> None:
     async with scripted(Api.JSON) as (script, transport):
         script.then(complains(403, 1017), says(200, {"id": "c1"}))
