@@ -475,9 +475,12 @@ def _hung_up(call: Draft, event: HangupObserved) -> None:
         call.inner = call.inner or as_extension(event.number)
         _move(call, Trigger.HANG_UP_INTERNAL)
         return
-    if is_external_number(event.number) or (event.direction is not INTERNAL and call.arrival_ms is None and not call.dials):
+    only_asked = all(dial.asked for dial in call.dials)
+    if is_external_number(event.number) or (event.direction is not INTERNAL and call.arrival_ms is None and only_asked):
         # A short number, such as a taxi's, is the customer's where nothing else names him.
         call.number = _known_number(call.number, event.number)
+    if call.phase is Phase.INTERNAL and only_asked:
+        _move(call, Trigger.DIAL)  # it looked internal by what a card was asked for alone, and its end says that it is not
     has_talked = call.phase in (TALKING, Phase.ON_HOLD, Phase.TRANSFERRING)
     _move(call, Trigger.ANSWER if has_talked and _is_handed_on(call) else Trigger.HANG_UP)
 

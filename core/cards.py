@@ -18,7 +18,8 @@ from core.settings import Settings
 from core.values import Direction
 
 MOST_REFUSED: Final = 3
-"""Of so many employees each was refused a card of his own: then the others are not tried, it is about cards altogether."""
+"""Of so many employees each was refused a card of his own and nobody had one: then the others are not tried, it is about cards
+altogether."""
 
 INACTIVE: Final = 3045
 """What MoySklad says of an employee who cannot log in (CONTRACT-MOYSKLAD 1.5); it does not say who."""
@@ -83,9 +84,14 @@ def wanted_cards(call: Call, settings: Settings, now_ms: int, limits: Limits) ->
 
 def employee_of(remote: Remote, settings: Settings, extension: str) -> str | None:
     """The employee's uuid; empty when only the extension is known to be somebody's; None for nobody or not known yet."""
-    mapped = settings.employee_for(extension)
-    known = mapped.id if mapped is not None else dict(remote.employees).get(extension)
+    known = _screen_of(remote, settings, extension)
     return "" if known and remote.employees_refused else known
+
+
+def _screen_of(remote: Remote, settings: Settings, extension: str) -> str | None:
+    """The same, also where MoySklad refused somebody by his uuid: it is still one person's screen."""
+    mapped = settings.employee_for(extension)
+    return mapped.id if mapped is not None else dict(remote.employees).get(extension)
 
 
 def card_changes(
@@ -119,8 +125,8 @@ def card_changes(
         changes.append((CardAction.HIDE_ALL, ""))
     elif not over:
         # Who has several telephones has one screen, and hiding the card of one of them hides it.
-        keeping = {employee_of(remote, settings, extension) for extension in wanted} - {"", None} if leaving else set()
-        gone = [extension for extension in leaving if employee_of(remote, settings, extension) not in keeping]
+        keeping = {_screen_of(remote, settings, extension) for extension in wanted} - {"", None} if leaving else set()
+        gone = [extension for extension in leaving if _screen_of(remote, settings, extension) not in keeping]
         changes.extend((CardAction.HIDE, extension) for extension in gone if extension not in refused)
     return tuple(
         CardEvent(
@@ -135,6 +141,8 @@ def card_changes(
 
 def shows_refused(remote: Remote) -> Refusal | None:
     """The refusal that ended the showing of cards for this call, if there is one: the call itself goes on."""
+    if remote.cards:
+        return None  # some colleague was given his: it is about those who were refused
     alone = _refused_alone(remote)
     return next(iter(alone.values())) if len(alone) >= MOST_REFUSED else None
 

@@ -389,6 +389,16 @@ def test_a_card_that_is_asked_for_within_the_house_makes_no_customers_call() -> 
     assert (outside.phase, outside.number, outside.rung) == (Phase.RINGING, NUMBER, ("101",))
 
 
+@pytest.mark.parametrize("end", ["9 A hangup 101 answered number=7788", "9 A hangup 101 out answered number=7788"])
+def test_a_card_that_was_asked_for_as_within_the_house_loses_no_customers_call(end: str) -> None:
+    """A short number that calls in by a trunk, which the request for a card does not name, looks like a colleague's."""
+    asked = CardRequested(heard_ms=ms(0), extensions=("101",), direction=Direction.INTERNAL, number="7788")
+    call = fold(initial("0367", "A"), [asked, *events(end)])
+    assert (call.phase, call.number, call.rung) == (Phase.ENDING, "7788", ("101",))
+    heard_to_ring = fold(initial("0367", "A"), [asked, *events("1 A dial 101 internal\n" + end)])
+    assert heard_to_ring.phase is Phase.INTERNAL_ENDED
+
+
 def test_a_short_number_is_the_customers_where_only_the_hangup_tells_it() -> None:
     assert call_of("9 A hangup 101 out answered number=7788").number == "7788"
     assert call_of("9 A hangup 101 answered number=7788").number == "7788"

@@ -271,6 +271,24 @@ def test_one_of_a_ring_group_who_cannot_log_in_costs_nobody_else_the_card(bad: s
     assert (scenario.screens(), scenario.row.end_ms is not None, scenario.planned().parked) == ({}, True, "")
 
 
+@pytest.mark.parametrize("talker", ["101", "106"])
+def test_many_of_a_ring_group_who_cannot_log_in_take_no_card_off_the_others(talker: str) -> None:
+    bad = {"102", "103", "105"}
+
+    def refuses_them(effect: Effect) -> str:
+        shown = isinstance(effect, RegisterCall | UpdateCall) and any(card.extension in bad for card in effect.cards)
+        return "inactive employee" if shown else ""
+
+    mapping = {each: {"employee_id": employee_id(each)} for each in ("101", "102", "103", "104", "105", "106")}
+    settings = parse_settings({**MS_CONFIG, "employee_mapping": mapping})
+    ring = "0 A start\n0.5 A dial 101 102 103 104 105 106"
+    scenario = given(ring, settings=settings, moysklad=PickyModel(refuses=refuses_them))
+    assert set(scenario.screens()) == {"101", "104", "106"}
+    scenario = scenario.then(f"5 A enter b1 customer\n5 A enter b1 {talker}")
+    assert scenario.screens() == {talker: "timing"}
+    assert scenario.then("20 A hangup").finished().screens() == {}
+
+
 def test_somebody_who_cannot_log_in_is_not_asked_for_by_extension_alone_too() -> None:
     named = structs.replace(show("101", 1), employee=employee_id("101"))
     alone = UpdateCall(external_id="x", call="m", cards=(named,))
@@ -343,8 +361,13 @@ def test_of_an_employee_with_two_telephones_the_card_is_not_hidden_while_it_belo
     mapping = {**MS_CONFIG["employee_mapping"], "201": {"employee_id": employee_id("101")}}
     settings = parse_settings({**MS_CONFIG, "employee_mapping": mapping})
 
+    named = UpdateCall(external_id="x", call="m", cards=(structs.replace(show("103", 1), employee=employee_id("103")),))
+    refusal = call_of(RING, refused(named, 1, code=3045)).remote.refusals
+
     def changed(standing: dict[str, Card], want: dict[str, Card]) -> list[str]:
         found = card_changes(Remote(cards=tuple(standing.items())), settings, want, over=False)
+        beside = card_changes(Remote(cards=tuple(standing.items()), refusals=refusal), settings, want, over=False)
+        assert [each.action for each in beside] == [each.action for each in found], "also where a colleague was refused"
         return [f"{event.action} {event.extension}" for event in found]
 
     assert changed({"101": S, "201": S, "102": S}, {"101": T}) == ["STARTTIME 101", "HIDE 102"]
