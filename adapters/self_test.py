@@ -21,7 +21,7 @@ from adapters.self_test_steps import Progress, read_progress
 from adapters.settings_store import SettingsStore
 from core.errors import StoreUnavailable
 from core.ports import EventStore, StreamId
-from core.self_test import NUMBER, PREFIX, is_test
+from core.self_test import MAX_MS, NUMBER, PREFIX, is_test
 from core.signals import Wire
 
 log = structlog.get_logger("self_test")
@@ -32,7 +32,7 @@ SHOWN_MS: Final = 4_000
 PATIENCE_MS: Final = 20_000
 """Without a card the call ends after this: longer than MoySklad is waited for once."""
 
-LIFE_MS: Final = 90_000
+LIFE_MS: Final = MAX_MS
 """A test that has not ended by then is told as it stands."""
 
 APART_MS: Final = 30_000

@@ -277,11 +277,11 @@ class Ended(NamedTuple):
 class Callbacks(Protocol):
     """Which customers are to be called back, each by one task, whichever of his calls was missed (PRODUCT C11).
 
-    A *matter* begins with the first missed call of a customer that is granted the task, and ends with a talk, or when its
-    task does (``over``). ``clients`` are
-    the names under which a customer is known (his number, his contact): two calls are the same customer's if they have one in
-    common. This is the only thing that calls tell each other directly, so the questions of one enterprise are answered one
-    after another, whichever instance asks. Every method may be repeated: it answers the same. All may raise StoreUnavailable.
+    A *matter* begins with the first missed call of a customer that is granted the task, and ends with a talk, or when its task
+    does (``over``). ``clients`` are the names under which a customer is known (his number, his contact): two calls are the same
+    customer's if they have one in common. This is the only thing that calls tell each other directly, so the questions of one
+    enterprise are answered one after another, whichever instance asks. Every method may be repeated: it answers the same. All
+    may raise StoreUnavailable.
     ``tests/contracts/callbacks.py`` states this as tests.
     """
 

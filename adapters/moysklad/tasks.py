@@ -13,10 +13,10 @@ from adapters.moysklad.json_api import JsonApi, listed
 from adapters.moysklad.moments import from_moscow, to_moscow, to_people
 from adapters.moysklad.phone_api import flat_meta, linked_id
 from adapters.moysklad.transport import Outgoing, Trail
+from core.cards import INACTIVE
 from core.effects import Account, CompleteTask, CreateTask, InspectTask, Refused
 
 BAD_FILTER: Final = 1034
-INACTIVE: Final = 3045
 LATEST: Final = 100
 """Tasks looked through for a mark where MoySklad does not let us filter by it."""
 
