@@ -156,18 +156,23 @@ run_tests() {
     for argument in "$@"; do
         if [ "$argument" = --all ]; then select=() && export MS_TEST_ALL=1; else arguments+=("$argument"); fi
     done
-    make_environment dev
-    cd "$root"
-    # The pages are tested in a real browser, and without one those tests fail.
+    # The pages are tested in a real browser, and without one those tests fail. It is fetched beside the packages.
+    output=$(mktemp -d)
+    # shellcheck disable=SC2064  # the names are wanted as they are now, here and below
+    trap "rm -rf '$output'" EXIT
+    local browser=
     if [ ! -x /usr/bin/chromium ]; then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
             say "installing chromium (once)"
-            { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium; } >"$venv/chromium.log" 2>&1 ||
-                say "chromium could not be installed; the whole story is in $venv/chromium.log"
+            { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium; } >"$output/chromium" 2>&1 </dev/null &
+            browser=$!
         else
             say "the tests of the pages need Chromium: apt-get install chromium (as root)"
         fi
     fi
+    make_environment dev
+    [ -z "$browser" ] || wait "$browser" || { say "chromium could not be installed:"; tail -n 12 "$output/chromium" >&2; }
+    cd "$root"
     step() { # NAME COMMAND...
         local name=$1
         shift
@@ -178,9 +183,8 @@ run_tests() {
         fi
     }
     # mypy's twenty seconds are of one core: beside the tests, which leave some of the other.
-    output=$(mktemp -d)
     "$venv/bin/python" -m mypy >"$output/mypy" 2>&1 &
-    # shellcheck disable=SC2064  # the names are wanted as they are now
+    # shellcheck disable=SC2064
     trap "kill $! 2>/dev/null || true; rm -rf '$output'" EXIT
     typed() { local status=0; wait "$1" || status=$?; cat "$output/mypy"; return "$status"; }
     step ruff "$venv/bin/python" -m ruff check .

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import tzinfo
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -51,6 +52,7 @@ from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
 from adapters.work_commands import WORK_COMMANDS
+from adapters.zones import pbx_zone
 from core.click_joining import CHOSEN
 from core.clicks import STREAM as CLICKS
 from core.decisions import Limits
@@ -444,13 +446,13 @@ def replay_command(question: Asked, full: bool) -> None:
         raise SystemExit(run(answered(question, _words(env, as_json=question.as_json), partial(looked_at, env))))
     if not question.name:
         fail("name the enterprise and the call: ./ms.sh replay ENTERPRISE CALL", 2)
-    found = _story(env, question.enterprise, question.name)
+    found, zone = _story(env, question.enterprise, question.name)
     if question.as_json:
         click.echo(_story_json(found).decode())
     elif isinstance(found, click_story.ClickStory):
-        click.echo(click_story.render_click(found, ZoneInfo(env.timezone)), nl=False)
+        click.echo(click_story.render_click(found, zone), nl=False)
     else:
-        click.echo(story_text.render(found, ZoneInfo(env.timezone), full=full), nl=False)
+        click.echo(story_text.render(found, zone, full=full), nl=False)
 
 
 def _words(env: Environment, *, as_json: bool) -> Words:
@@ -484,7 +486,7 @@ def export_command(
         fail("--expect and --shrink are about --as-test: without it the replay is written as it is", 2)
     env = environment()
     test = run(_as_test(env, enterprise, call, expect, shrink=shrink)) if as_test else None
-    text = test or _story_json(_story(env, enterprise, call))
+    text = test or _story_json(_story(env, enterprise, call)[0])
     if output is None:
         click.echo(text.decode())
     else:
@@ -508,15 +510,16 @@ async def _as_test(env: Environment, enterprise: str, name: str, expect: tuple[s
     return text
 
 
-def _story(env: Environment, enterprise: str, call: str) -> story.Story | click_story.ClickStory:
-    """The replay of one call or click, or one line that says how to name it."""
+def _story(env: Environment, enterprise: str, call: str) -> tuple[story.Story | click_story.ClickStory, tzinfo]:
+    """The replay of one call or click and the zone of its PBX, or one line that says how to name it."""
 
-    async def work() -> story.Story | click_story.ClickStory:
+    async def work() -> tuple[story.Story | click_story.ClickStory, tzinfo]:
         async with opened(env) as service:
             found = await find_story(service, enterprise, call) or await find_click(service, enterprise, call)
-            return found or fail(await no_such_call(service.pool, enterprise, call))
+            zone = await pbx_zone(service.pool, enterprise, service.options.zone)
+            return found or fail(await no_such_call(service.pool, enterprise, call)), zone
 
-    told: story.Story | click_story.ClickStory = run(work())
+    told: tuple[story.Story | click_story.ClickStory, tzinfo] = run(work())
     return told
 
 

@@ -77,7 +77,7 @@ async def imported(
     """Read the files and run every call in them. Raises ValueError for too much at once, OSError for a file that cannot be read."""
     said, skipped = _read(paths, enterprise, zone)
     settings = parse_settings(config)
-    desk = _Desk(enterprise)
+    desk = _Desk(enterprise, limits)
     kept = repeated = 0
     for count, (file, each) in enumerate(said, start=1):
         try:
@@ -138,13 +138,17 @@ def _read(paths: Iterable[Path], enterprise: str, zone: tzinfo) -> tuple[list[tu
 class _Desk:
     """Takes signals in at their own times, in memory: streams, repeats, legs."""
 
-    def __init__(self, enterprise: str) -> None:
+    def __init__(self, enterprise: str, limits: Limits) -> None:
         self._enterprise = enterprise
         self._now_ms = 0
         self._store = MemoryEventStore(self._clock)
         self._state = MemorySwitchboardState(self._store)
         self._switchboard = Switchboard(
-            state=self._state, store=self._store, wake_call=lambda stream: None, now_ms=self._clock
+            state=self._state,
+            store=self._store,
+            wake_call=lambda stream: None,
+            now_ms=self._clock,
+            unended_ms=limits.call_max_ms,
         )
         self._heard = 0
 

@@ -7,9 +7,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from adapters.postgres.database import DATABASE_ERRORS, TRANSACTION_S, limit_transaction, load_sql, still_wanted
+from adapters.postgres.database import AWAY, TRANSACTION_S, limit_transaction, load_sql, still_wanted
 from adapters.vault import Vault, WrongKey
-from core.errors import StoreUnavailable
 
 log = structlog.get_logger("key_check")
 
@@ -17,8 +16,6 @@ WORD: Final = "ms-call-service"
 
 LOOK_S: Final = 0.2
 """Between two looks whether this instance counts among those that live, and two tries while the database is away."""
-
-_AWAY: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 
 _READ, _WRITE, _LIVING = load_sql("key_check_read"), load_sql("key_check_write"), load_sql("key_check_living")
 
@@ -73,7 +70,7 @@ async def agree_once_joined(pool: Any, vault: Vault, instance: Joining) -> None:
                 async with pool.acquire() as connection:
                     await agree_on_key(connection, vault, instance.node_id)
                 return
-        except _AWAY as error:
+        except AWAY as error:
             still_wanted(error)
             log.warning("key_check_waits_for_database", reason=type(error).__name__)
         await asyncio.sleep(LOOK_S)

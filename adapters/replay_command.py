@@ -10,7 +10,7 @@ import functools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -133,11 +133,13 @@ async def answered(question: Asked, words: Words, opened: Opened) -> int:
             workers=question.workers,
         )
     async with opened() as (pool, histories):
+        if question.enterprise:  # its times are its PBX's
+            words = replace(words, zone=await histories.zone(question.enterprise, words.zone))
         if question.name:
             history = await history_of(pool, histories, question.enterprise, question.name, words.zone)
             return await against_one(history, against, words, histories.config)
         if question.day:
-            from_ms, to_ms = day_ms(question.day, await histories.zone(question.enterprise, words.zone))
+            from_ms, to_ms = day_ms(question.day, words.zone)
             await must_be_known(pool, question.enterprise)
             whole = await histories.count_day(question.enterprise, from_ms, to_ms)
             found = histories.day(question.enterprise, from_ms, to_ms)

@@ -18,9 +18,9 @@ import structlog
 
 from adapters.attendant import new_event
 from adapters.parked import at_version
-from adapters.postgres.database import DATABASE_ERRORS, load_sql, still_wanted
+from adapters.postgres.database import AWAY, load_sql, still_wanted
 from core.call import Call
-from core.errors import StoreUnavailable, VersionConflict
+from core.errors import VersionConflict
 from core.events import RetryRequested
 from core.follow_up_plan import waits_for_tasks
 from core.plan import parked
@@ -55,8 +55,6 @@ ACCOUNT_REASON: Final = "MoySklad accepts the account again"
 ACCOUNT_AGAIN_S: Final = 600.0
 """Parked calls of an account that MoySklad accepts and refuses in turn are asked for at most this often: each time costs a
 request for each call."""
-
-UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 
 _NOTICE, _MENDED = load_sql("retry_order_notice"), load_sql("retry_order_mended")
 _BEGIN, _TAKE = load_sql("retry_order_begin"), load_sql("retry_order_take")
@@ -105,7 +103,7 @@ class RetryWorker:
             try:
                 while await self.step():
                     pass
-            except UNAVAILABLE as error:
+            except AWAY as error:
                 still_wanted(error)
                 log.warning("retries_wait_for_database", reason=type(error).__name__)
             await self._pause(POLL_S)

@@ -34,7 +34,7 @@ from adapters.ownership import Ownership
 from adapters.parked import ParkedWork
 from adapters.postgres import callbacks
 from adapters.postgres.callbacks import PostgresCallbacks
-from adapters.postgres.database import DATABASE_ERRORS, close_pool, create_pool, load_sql, still_wanted
+from adapters.postgres.database import AWAY, close_pool, create_pool, load_sql, still_wanted
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.leases import PostgresLeases
 from adapters.postgres.notices import Notices
@@ -52,7 +52,6 @@ from adapters.switchboard import Switchboard
 from adapters.trial_cards import TrialCards
 from adapters.vault import Vault
 from core.decisions import Limits
-from core.errors import StoreUnavailable
 from core.origination import Originator
 from core.ports import Projection, StreamId
 
@@ -82,7 +81,6 @@ REJECTED_DAYS: Final = 30
 REJECTED_ROWS: Final = 100_000
 """Rejected input is kept for inspection, not for ever: a sender that is wrong is often wrong a thousand times a day."""
 
-UNAVAILABLE: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 _PRUNE_REJECTED: Final = load_sql("prune_rejected")
 _MAKE_MONTHS: Final = load_sql("months_make")
 _DUE_SOONER: Final = load_sql("due_sooner")
@@ -216,7 +214,7 @@ class Service:
             try:
                 for enterprise in await seal(self.pool, self.options.vault):
                     log.info("tokens_encrypted", enterprise=enterprise)
-            except UNAVAILABLE as error:
+            except AWAY as error:
                 still_wanted(error)
                 log.warning("sealing_waits_for_database", reason=type(error).__name__)
             await asyncio.sleep(SEAL_EVERY_S)
@@ -248,7 +246,7 @@ class Service:
                 await self.clicks.prune()
                 await callbacks.prune(self.pool)
                 await self.directory.table.prune()
-            except UNAVAILABLE as error:
+            except AWAY as error:
                 still_wanted(error)
                 log.warning("pruning_waits_for_database", reason=type(error).__name__)
             await asyncio.sleep(PRUNE_EVERY_S)
@@ -413,6 +411,7 @@ def _switchboard(
         now_ms=options.now_ms,
         foreign=foreign,
         tail=ground.store.tail,
+        unended_ms=options.limits.call_max_ms,
     )
 
 

@@ -28,7 +28,19 @@ from core.clicks import STREAM as CLICKS
 from core.clicks import ClickMatched
 from core.errors import StoreUnavailable
 from core.events import AnyObservation, ConsultationObserved, Event, LegAbsorbed, Observation, UnknownEventType, decode
-from core.legs import PARASITE_WINDOW_MS, Absorb, Finding, KnownCall, Legs, Link, customer_digits, evidence_in, hear, up_ms
+from core.legs import (
+    PARASITE_WINDOW_MS,
+    UNENDED_MS,
+    Absorb,
+    Finding,
+    KnownCall,
+    Legs,
+    Link,
+    customer_digits,
+    evidence_in,
+    hear,
+    up_ms,
+)
 from core.ports import Append, EventStore, NewEvent, RecordedEvent, StreamId
 
 log = structlog.get_logger("switchboard")
@@ -179,8 +191,10 @@ class Switchboard:
         foreign: Callable[[StreamId], bool] = nobody,
         tail: Tail | None = None,
         alone_s: float = ALONE_S,
+        unended_ms: int = UNENDED_MS,
     ) -> None:
-        """``tail``: what this process records itself; without it the log is read each time. ``alone_s``: see ALONE_S."""
+        """``tail``: what this process records itself; without it the log is read each time. ``alone_s``: see ALONE_S.
+        ``unended_ms``: how long a call without a hangup counts as up (MS_CALL_MAX_S)."""
         self._state = state
         self._store = store
         self._wake_call = wake_call
@@ -188,6 +202,7 @@ class Switchboard:
         self._foreign = foreign
         self._tail = tail
         self._alone_s = alone_s
+        self._unended_ms = unended_ms
         self._kept: int | None = None
         self._seen = 0
         self._kept_s = float("-inf")
@@ -344,7 +359,7 @@ class Switchboard:
         copies: list[Append] = []
         if observed:
             near = await memory.load({enterprise: _near(observations) for enterprise, observations in observed.items()})
-            learned = {enterprise: _learn(near[enterprise], observations) for enterprise, observations in observed.items()}
+            learned = {each: _learn(near[each], observations, self._unended_ms) for each, observations in observed.items()}
             fresh = await self._fresh(learned, observed)
             changes: dict[str, Changes] = {}
             for enterprise, lesson in learned.items():
@@ -495,9 +510,9 @@ class _Lesson:
     heard_ms: int
 
 
-def _learn(near: Nearby, observations: Sequence[tuple[RecordedEvent, AnyObservation]]) -> _Lesson:
+def _learn(near: Nearby, observations: Sequence[tuple[RecordedEvent, AnyObservation]], unended_ms: int) -> _Lesson:
     """Take in what was heard of one enterprise, in the log's order."""
-    legs = near.legs
+    legs = replace(near.legs, unended_ms=unended_ms)
     findings: list[Finding] = []
     to_relay: dict[tuple[str, str], None] = {}
     for recorded, event in observations:

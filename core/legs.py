@@ -11,7 +11,7 @@ its start, dial and hangup). Everything else is joined to it by what the wire pr
 4. an internal call that shares a bridge with a customer's call was its consultation, and is absorbed by it;
 5. a hangup with CallType 2 that names a customer who has a call of his own at that time is that call's leg
    (CONTRACT-ASTERISK, quirk 2); of several calls of his, the one whose bridge the leg was in. A hidden customer is named by
-   nothing but that bridge. A call whose end was not heard is up for two hours.
+   nothing but that bridge. A call whose end was not heard is up as long as a call may last (MS_CALL_MAX_S).
 
 Two calls between the same two numbers run at once in real life, so a number joins nothing but rule 5's parasitic
 hangup, and that only when it can be told whose it is.
@@ -47,7 +47,7 @@ LONGEST_MS: Final = 86_400_000
 """No leg is up for longer: a hangup that says so has a wrong time in it."""
 
 UNENDED_MS: Final = 7_200_000
-"""A call counts as up for so long (the default of MS_CALL_MAX_S) if no hangup says otherwise: after that its hangup is lost."""
+"""How long a call counts as up if no hangup says otherwise, by default (as MS_CALL_MAX_S): after that its hangup is lost."""
 
 
 class Kind(StrEnum):
@@ -71,23 +71,19 @@ class KnownCall:
     ended_ms: int | None = None
     absorbed: bool = False
 
-    @property
-    def until_ms(self) -> int:
-        """Until when it counts as up."""
-        return self.first_ms + UNENDED_MS if self.ended_ms is None else self.ended_ms
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legs:
     """The part of one enterprise's switchboard that a signal can touch.
 
     ``members``: bridge -> channels ever in it, each with whether it is a trunk's; ``links``: leg stream
-    (``bridge/…``, ``channel/…``) -> calls it belongs to.
+    (``bridge/…``, ``channel/…``) -> calls it belongs to. ``unended_ms``: how long a call without a hangup counts as up.
     """
 
     calls: Mapping[str, KnownCall] = field(default_factory=dict)
     members: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
     links: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unended_ms: int = UNENDED_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,7 +333,7 @@ def _absorb_parasites(legs: Legs, heard: str, event: Observation) -> tuple[Legs,
     elif _is_customers(call) and call.number:
         for other in list(calls.values()):
             if other.kind is Kind.DOUBTFUL and not other.absorbed and other.number == call.number:
-                owners = _owners(calls, other, other.number, other.first_ms, other.ended_ms or other.first_ms)
+                owners = _owners(replace(legs, calls=calls), other, other.number, other.first_ms, other.ended_ms or other.first_ms)
                 if [owner.id for owner in owners] == [call.id]:
                     calls[other.id] = replace(other, absorbed=True)
                     why = "the customer it names has a call of his own"
@@ -356,20 +352,20 @@ def _told_owners(legs: Legs, leg: KnownCall, hangup: HangupObserved) -> list[Kno
     seen = [call for call in legs.calls.values() if call.id in met and _is_customers(call) and call.number == number]
     if len(seen) == 1 or not number:
         return seen
-    return _owners(legs.calls, leg, number, *up_ms(hangup))
+    return _owners(legs, leg, number, *up_ms(hangup))
 
 
-def _owners(calls: Mapping[str, KnownCall], leg: KnownCall, number: str, began_ms: int, ended_ms: int) -> list[KnownCall]:
+def _owners(legs: Legs, leg: KnownCall, number: str, began_ms: int, ended_ms: int) -> list[KnownCall]:
     """The customer's calls that were up together with ``leg``, oldest first."""
     return sorted(
         (
             call
-            for call in calls.values()
+            for call in legs.calls.values()
             if call.id != leg.id
             and _is_customers(call)
             and call.number == number
             and call.first_ms <= ended_ms + PARASITE_WINDOW_MS
-            and call.until_ms >= began_ms - PARASITE_WINDOW_MS
+            and (call.first_ms + legs.unended_ms if call.ended_ms is None else call.ended_ms) >= began_ms - PARASITE_WINDOW_MS
         ),
         key=lambda call: (call.first_ms, call.id),
     )

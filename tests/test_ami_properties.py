@@ -29,6 +29,7 @@ from tests.ami_play import (
 from tests.ami_scenes import SCRIPTS, Scene, scene
 from tests.ami_strategies import calls, offices
 from tests.settings import SETTINGS
+from tests.thorough import of
 from tests.world import World
 
 LOST = (0, 1, 2, 3, 5, 8, 13, 21, 34)
@@ -63,10 +64,11 @@ def test_a_gap_anywhere_leaves_no_call_open_and_none_double(played: Scene, data:
 
 
 def test_a_gap_at_any_place_of_any_recording(subtests_of: list[str]) -> None:
-    """Every second cut, one length each; :func:`test_a_gap_of_any_length_at_any_place` has all of them."""
+    """Some cuts, one length each; :func:`test_a_gap_of_any_length_at_any_place` has all of them."""
+    every = of(quick=5, thorough=2)
     for number, name in enumerate(subtests_of):
         lines = lines_of(name)
-        for cut in range(1 + number % 2, len(lines) + 1, 2):
+        for cut in range(1 + number % every, len(lines) + 1, every):
             lost = LOST[cut % len(LOST)]
             if cut + lost <= len(lines):
                 assert_sound(lines, RECORDINGS[name], cut, lost, restarted=cut % 4 < 2)
@@ -154,8 +156,8 @@ def subtests_of(request: pytest.FixtureRequest) -> list[str]:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_gap_at_any_place_of_any_scene(name: str) -> None:
-    played = scene(name)
-    for cut in range(1, len(played.lines) + 1):
+    played, every = scene(name), of(quick=3, thorough=1)
+    for cut in range(1 + len(name) % every, len(played.lines) + 1, every):
         lost = LOST[cut % 5]
         if cut + lost <= len(played.lines):
             assert_sound(played.lines, played.truth, cut, lost, restarted=cut % 2 == 0)

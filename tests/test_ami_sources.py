@@ -13,6 +13,7 @@ from tests.ami_play import PBX, Listener, customers, deliver, lines_of
 from tests.playback import TRUTH, as_call_event, as_dispatcher, recording
 from tests.settings import SETTINGS
 from tests.test_disorder import FORMS, MINSK
+from tests.thorough import of
 from tests.world import World
 
 Timed = list[tuple[int, Heard]]
@@ -39,7 +40,7 @@ def by_script(name: str, form: str, lag_ms: int, chance: random.Random) -> Timed
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", sorted(TRUTH))
 def test_both_ways_are_one_call_in_any_interleaving(name: str, form: str) -> None:
-    for seed in range(16):
+    for seed in range(of(quick=6, thorough=16)):
         chance = random.Random(seed)
         script_ms = chance.choice((0, 0, 400, 2_500, 6_000))
         ami_ms = chance.choice((0, 0, 400, 2_500, 4_000))  # within the grace of an ended call

@@ -17,6 +17,7 @@ from core.signals import Wire, envelope, parse
 from tests.moysklad_model import Row
 from tests.playback import NAMES, Line, as_call_event, as_dispatcher, recording
 from tests.settings import SETTINGS
+from tests.thorough import of
 from tests.world import World
 
 MINSK = ZoneInfo("Europe/Minsk")
@@ -137,12 +138,12 @@ def test_swapped_and_sent_twice_ends_in_the_same_record(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_many_neighbours_swapped_at_once_end_in_the_same_record(name: str) -> None:
-    """Fifty seeded ways each: about a third of all pairs change places at the same time, every other run twice over."""
+    """Many seeded ways each: about a third of all pairs change places at the same time, every other run twice over."""
     straight = posted(name, as_call_event)
     expected = play(straight, as_call_event)
     assert bool(expected.moysklad.rows) == (name != "internal")
     bad = {}
-    for seed in range(50):
+    for seed in range(of(quick=20, thorough=50)):
         played = shuffled(straight, random.Random(seed))
         found = differences(expected, play(doubled(played) if seed % 2 else played, as_call_event))
         if found:

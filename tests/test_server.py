@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,22 @@ def test_a_retry_that_cannot_be_understood_is_one_line(command: Command, databas
         "enterprise 0367 has no call nobody; name it by UniqueId, MoySklad's id, or phone@time\n",
     )
     assert asyncio.run(orders(database_url)) == []
+
+
+def test_a_call_is_told_at_the_times_of_its_own_pbx(command: Command, database_url: str) -> None:
+    async def move() -> None:
+        pool = await create_pool(database_url)
+        add = "INSERT INTO public.enterprises (number, name, integrations_config) VALUES ('0367', '', $1)"
+        await pool.execute(add, {"ms": {"timezone": "Asia/Tashkent"}})
+        await pool.close()
+
+    asyncio.run(move())
+    here, there = command("replay", "0999", "C").stdout, command("replay", "0367", "A").stdout
+    began = datetime.fromtimestamp(ms(0) / 1_000, UTC)
+    in_minsk, in_tashkent = (f"{began + timedelta(hours=hours):%H:%M:%S}" for hours in (3, 5))
+    assert in_minsk in here, here
+    assert in_tashkent in there
+    assert in_minsk not in there
 
 
 @pytest.mark.parametrize(

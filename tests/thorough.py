@@ -11,6 +11,11 @@ USUAL: Final = 100 if IS_ALL else 40
 """Examples of a property that says nothing of how many it needs."""
 
 
+def of(quick: int, thorough: int) -> int:
+    """So many in the quick suite, and so many where there is time: what a loop goes through, or every which of them."""
+    return thorough if IS_ALL else quick
+
+
 def examples(few: int) -> int:
     """Hypothesis' ``max_examples``: so few, or ten times as many where there is time (``MS_TEST_ALL``, set by ``--all``)."""
     return few * TIMES if IS_ALL else few

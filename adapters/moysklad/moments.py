@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo
+
+MOSCOW: Final = ZoneInfo("Europe/Moscow")
+"""Of all times of the JSON API, and documented there; only the Phone API's zone is a setting, as it is not established."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

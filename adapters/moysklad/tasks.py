@@ -10,7 +10,7 @@ from typing import Any, Final
 from adapters.moysklad.directory import Directory
 from adapters.moysklad.errors import ApiRefusal
 from adapters.moysklad.json_api import JsonApi, listed
-from adapters.moysklad.moments import from_moscow, to_moscow, to_people
+from adapters.moysklad.moments import MOSCOW, from_moscow, to_moscow, to_people
 from adapters.moysklad.phone_api import flat_meta, linked_id
 from adapters.moysklad.transport import Outgoing, Trail
 from core.cards import INACTIVE
@@ -78,7 +78,7 @@ class Tasks:
             return {"open": False, "ended_ms": None}
         if not _is_done(body):
             return {"open": True, "ended_ms": None}
-        return {"open": False, "ended_ms": from_moscow(body.get("completed") or body.get("updated"), self._zone)}
+        return {"open": False, "ended_ms": from_moscow(body.get("completed") or body.get("updated"), MOSCOW)}
 
     async def _post(self, body: dict[str, Any], account: Account, trail: Trail) -> Mapping[str, Any]:
         try:
@@ -114,11 +114,11 @@ class Tasks:
 
 
 def task_body(effect: CreateTask, assignee: str, zone: tzinfo) -> dict[str, Any]:
-    """The body of POST /entity/task."""
+    """The body of POST /entity/task. ``zone``: in which its reader is told when the call was."""
     body: dict[str, Any] = {
         "description": describe(effect, zone),
         "assignee": {"meta": flat_meta("employee", assignee)},
-        "dueToDate": to_moscow(effect.due_ms, zone),
+        "dueToDate": to_moscow(effect.due_ms, MOSCOW),
     }
     if effect.contact:
         body["agent"] = {"meta": flat_meta("counterparty", effect.contact)}

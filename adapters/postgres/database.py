@@ -86,6 +86,9 @@ DATABASE_ERRORS: Final[tuple[type[Exception], ...]] = (
 )
 """Everything that asyncpg raises when a statement fails or the server is lost."""
 
+AWAY: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
+"""The same, also where a port has said it in its own words already."""
+
 
 def still_wanted(error: BaseException) -> None:
     """Call it first when a loop catches a database error: raises CancelledError if the task is being cancelled.

@@ -19,7 +19,7 @@ from typing import Final
 import asyncpg
 import structlog
 
-from adapters.postgres.database import DATABASE_ERRORS, explain, is_poison, load_sql, still_wanted
+from adapters.postgres.database import AWAY, explain, is_poison, load_sql, still_wanted
 from core.errors import StoreUnavailable
 from core.ports import EventStore, Projection, Rebuildable, RecordedEvent
 
@@ -37,8 +37,6 @@ STANDBY_S: Final = 1.0
 
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 BUSY_PAUSE_S: Final = 0.05
-
-_AWAY: Final[tuple[type[Exception], ...]] = (StoreUnavailable, *DATABASE_ERRORS)
 
 _READ: Final = load_sql("followers_read")
 _MAKE: Final = load_sql("followers_make")
@@ -146,7 +144,7 @@ class ProjectionRunner:
         try:
             if any(name not in places for name in ready):
                 places.update(await self._read_places(ready))
-        except _AWAY as error:
+        except AWAY as error:
             self._wait(ready, error)
             return False
         moved, met = False, False
@@ -168,7 +166,7 @@ class ProjectionRunner:
         """Where projections that stand at one place stand after one batch; those that did not get it are missing."""
         try:
             batch = await self._store.read_log(place, self._batch)
-        except _AWAY as error:
+        except AWAY as error:
             self._wait(names, error)
             return {}
         if not batch:
@@ -179,7 +177,7 @@ class ProjectionRunner:
             took = await self._apply(names, place, batch)
         except Exception as error:
             still_wanted(error)
-            away = isinstance(error, _AWAY)
+            away = isinstance(error, AWAY)
             if away and not is_poison(error):
                 self._wait(names, error)
                 return {}
@@ -215,7 +213,7 @@ class ProjectionRunner:
         while True:
             try:
                 found = await self._read_places(list(self._projections))
-            except _AWAY as error:
+            except AWAY as error:
                 still_wanted(error)
                 return {}
             if found == places:

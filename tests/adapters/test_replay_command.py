@@ -121,6 +121,9 @@ async def test_a_call_a_day_and_everything_from_the_database(database_url: str) 
             told.answer.clear()
             assert await answered(Asked(enterprise=ENTERPRISE, day=day), told.words, opened) == 0
             assert told.answer[0] == f"0 of {calls} calls differ", "the PBX's own day"
+        told.answer.clear()
+        assert await answered(Asked(enterprise=ENTERPRISE, name=call, against=SILENT), told.words, opened) == 0
+        assert ", 2026-11-24 02:28:32, from " in told.answer[0], "and its own time"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from bench.by_hand import Clock
 from core.decisions import Limits
 from core.ports import StreamId
 from core.signals import Wire
-from tests.adapters.http.support import dial
+from tests.adapters.http.support import dial, hangup
 from tests.adapters.postgres.support import waiting_for_locks
 from tests.corpus import CARDS, calm, fault, send
 from tests.playback import recording
@@ -99,6 +99,18 @@ async def test_a_lower_maximum_reaches_calls_that_are_open(database_url: str) ->
         await _one_round(rig.service)
         await rig.wait(1_000)
         assert "call_overdue" in await _types(rig)
+
+
+async def test_a_leg_that_ends_after_hours_is_its_call_s_where_calls_may_last_so_long(database_url: str) -> None:
+    async with running(database_url, limits=Limits(call_max_ms=4 * 3_600_000)) as rig:
+        await rig.service.ingest.take(Wire.INCOMING_CALL, dial("1.1"))
+        await rig.wait(9_000_000)
+        leg = hangup("9.9", start="2026-11-23 17:43:10", end="2026-11-23 17:43:20", direction="internal", extension="152")
+        leg["raw"] |= {"CallType": 2, "Extensions": ["152"]}
+        await rig.service.ingest.take(Wire.HANGUP_CALL, leg)
+        await rig.wait(60_000)
+        assert len(await rig.rows()) == 1
+        assert "consultation_observed" in await _types(rig)
 
 
 async def test_a_month_that_somebody_reads_for_long_is_made_later_and_nobody_waits(database_url: str) -> None:

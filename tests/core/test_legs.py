@@ -26,11 +26,11 @@ from core.values import ANONYMOUS, Direction
 from tests.scenario import NUMBER, heard
 
 OTHER = "+375290000002"
+EMPTY = Legs()
 
 
-def listen(table: str) -> tuple[Legs, list[str]]:
+def listen(table: str, legs: Legs = EMPTY) -> tuple[Legs, list[str]]:
     """The switchboard after a table and what it found, e.g. ``bridge/b1 -> A`` and ``L => A with proof``."""
-    legs = Legs()
     found: list[str] = []
     for stream, event in heard(table):
         legs, findings = hear(legs, stream, event)
@@ -341,6 +341,12 @@ def test_how_long_a_call_without_an_end_counts_as_up() -> None:
 def test_a_call_whose_hangup_was_lost_is_not_up_for_ever(later_s: float, joined: bool) -> None:
     leg = f"{later_s} L hangup 102 internal answered received={later_s} number={NUMBER}"
     assert (found(INCOMING + leg) == ["L => A with proof"]) is joined
+
+
+@pytest.mark.parametrize(("later_s", "joined"), [(14_400 + WINDOW_S, True), (14_400 + WINDOW_S + 0.001, False)])
+def test_a_call_without_an_end_is_up_as_long_as_calls_may_last_here(later_s: float, joined: bool) -> None:
+    leg = f"{later_s} L hangup 102 internal answered received={later_s} number={NUMBER}"
+    assert (listen(INCOMING + leg, Legs(unended_ms=14_400_000))[1] == ["L => A with proof"]) is joined
 
 
 def test_yesterday_s_lost_hangup_takes_no_evidence_from_today_s_call() -> None:

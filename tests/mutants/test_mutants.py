@@ -11,6 +11,9 @@ from tests.mutants.__main__ import tests_for as chosen_for
 from tests.mutants.ground import ROOT, prepare, with_plain_getters
 from tests.mutants.literals import literals
 from tests.mutants.verdicts import SHARES, Excuse, Fate, Verdict, judge, read_excuses
+from tests.thorough import of
+
+MODULES = sorted(path.stem for path in (ROOT / "core").glob("*.py") if path.stem != "__init__")
 
 TABLE = """
 WORDS = {"a": "one"}
@@ -72,7 +75,7 @@ def test_a_property_becomes_a_method_that_mutmut_reaches_and_stays_the_same_to_i
     assert space["Call"]().one == 2
 
 
-@pytest.mark.parametrize("module", sorted(path.stem for path in (ROOT / "core").glob("*.py") if path.stem != "__init__"))
+@pytest.mark.parametrize("module", MODULES[:: of(quick=5, thorough=1)])
 def test_every_module_of_the_core_can_be_changed(module: str) -> None:
     source = (ROOT / "core" / f"{module}.py").read_text()
     compile(with_plain_getters(source), module, "exec")

@@ -119,6 +119,7 @@ class Node:
             now_ms=now_ms,
             foreign=lambda stream: bool(self.ownership.others()) and not self.ownership.owns(stream.enterprise),
             tail=self.store.tail,
+            unended_ms=around.limits.call_max_ms,
         )
         attendant = Attendant(
             store=self.store,

@@ -21,10 +21,11 @@ from tests.simulation.findings import FINDINGS, Finding, unexplained
 from tests.simulation.invariants import found_in, violations
 from tests.simulation.run import Run
 from tests.simulation.scenario import Fault, Kind, Scenario, Script, Trouble, from_seed, scenarios
+from tests.thorough import of
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUP = 15
-GROUPS = 4
+GROUPS = of(quick=3, thorough=4)
 MANY_GROUPS = 80
 MANY = 50
 
@@ -149,7 +150,7 @@ def test_the_scenarios_hold_everything_that_is_to_be_tried() -> None:
         assert sum(bool(getattr(scenario, name)) for scenario in many) >= 5, name
 
 
-@pytest.mark.parametrize("trouble", list(Trouble))
+@pytest.mark.parametrize("trouble", list(Trouble)[:: of(quick=3, thorough=1)])
 def test_every_trouble_really_happens(trouble: Trouble) -> None:
     """No fault is an empty word: with it the story is another one than without, and it still ends well."""
     quiet = Scenario(nodes=2, calls=(Script(answered=True), Script(at_ms=900, enterprise=1, answered=True)))

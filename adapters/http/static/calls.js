@@ -147,7 +147,8 @@ function Table({ calls, names, all }) {
       if ((event.key !== "ArrowDown" && event.key !== "ArrowUp") || /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName) || event.defaultPrevented) return;
       if (document.querySelector("dialog[open], .pop")) return;
       event.preventDefault();
-      go(body.current.contains(document.activeElement) ? at + (event.key === "ArrowDown" ? 1 : -1) : at);
+      const on = [...body.current.children].findIndex((row) => row.contains(document.activeElement)); // keys may come faster than we draw
+      go(on >= 0 ? on + (event.key === "ArrowDown" ? 1 : -1) : at);
     };
     document.addEventListener("keydown", keys);
     return () => document.removeEventListener("keydown", keys);

@@ -17,10 +17,13 @@ function useStep(entries) {
   const [version, setVersion] = useState(asked);
   const found = entries.findIndex((entry) => entry.version === version);
   const at = found >= 0 ? found : Math.max(0, entries.length - 1);
+  const place = useRef(at); // ahead of what is drawn: a key that is held down comes faster than we draw
+  place.current = at;
   const choose = useCallback((index) => {
-    const entry = entries[Math.max(0, Math.min(entries.length - 1, index))];
+    const to = Math.max(0, Math.min(entries.length - 1, index)), entry = entries[to];
     if (!entry) return;
-    const last = entry === entries[entries.length - 1];
+    const last = to === entries.length - 1;
+    place.current = to;
     setVersion(entry.version);
     history.replaceState(null, "", last ? location.pathname + location.search : `#step-${entry.version}`);
   }, [entries]);
@@ -37,7 +40,7 @@ function useStep(entries) {
   useEffect(() => { wasLast.current = at === entries.length - 1; }, [at, entries]);
   useEffect(() => {
     const keys = (event) => {
-      const way = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: entries.length - 1 }[event.key];
+      const way = { ArrowLeft: place.current - 1, ArrowRight: place.current + 1, Home: 0, End: entries.length - 1 }[event.key];
       if (way === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
       if (/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName) && document.activeElement.type !== "range") return;
       if (document.activeElement.closest(".json, dialog, .pop")) return;
@@ -46,7 +49,7 @@ function useStep(entries) {
     };
     document.addEventListener("keydown", keys);
     return () => document.removeEventListener("keydown", keys);
-  }, [at, choose]);
+  }, [choose]);
   return [at, choose];
 }
 

@@ -274,7 +274,7 @@ async def test_a_link_opens_one_enterprise_and_its_secret_leaves_the_address(hou
         await expect(page.get_by_text("для оператора")).to_be_visible()
 
 
-@pytest.mark.parametrize("phone", [False, True])
+@pytest.mark.parametrize("phone", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_pages_fit_can_be_named_and_stand_a_moysklad_that_hangs(house: House, phone: bool) -> None:
     await house.api("POST", f"/ms-admin/api/links/{ENTERPRISE}", {"name": "Анна Константиновна Петрова-Водкина, «Ромашка»"})
     async with page_of(house.browser, house.url, phone=phone, dark=phone) as page:

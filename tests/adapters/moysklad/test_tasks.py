@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,8 +32,8 @@ ACCOUNT = Account(enterprise="0367", phone_key=KEY, api_token=KEY)
 MADE = says(200, {"id": "task-1"})
 
 
-def gateway_of(transport: Any) -> MoySkladGateway:
-    return MoySkladGateway(PhoneApi(transport, zone=MOSCOW), JsonApi(transport), now_ms=FakeTime())
+def gateway_of(transport: Any, zone: tzinfo = MOSCOW) -> MoySkladGateway:
+    return MoySkladGateway(PhoneApi(transport, zone=zone), JsonApi(transport), now_ms=FakeTime())
 
 
 def assignee(body: Any) -> str:
@@ -52,6 +53,9 @@ def test_what_the_assignee_reads(task: CreateTask, text: str) -> None:
     body = task_body(task, WHO, MOSCOW)
     assert body["dueToDate"] == "2026-07-16 12:30:00.000"
     assert "agent" not in task_body(structs.replace(task, contact=""), WHO, MOSCOW)
+    elsewhere = task_body(task, WHO, ZoneInfo("Asia/Tashkent"))
+    assert elsewhere["dueToDate"] == "2026-07-16 12:30:00.000", "the zone of the Phone API is none of the JSON API's"
+    assert elsewhere["description"] == text.replace("12:00", "14:00")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +155,7 @@ async def test_whether_a_task_is_still_to_be_done_is_read_and_nothing_else_of_it
         script.then(says(200, body), says(200, {**body, "done": True}))
         script.then(says(200, {"done": True, "completed": "2026-11-23 15:28:00"}), says(200, {"done": True}))
         script.then(complains(404, 1021), complains(403, 1017))
-        gateway, effect = gateway_of(transport), InspectTask(task="t")
+        gateway, effect = gateway_of(transport, ZoneInfo("Asia/Tashkent")), InspectTask(task="t")
         performed = await gateway.perform(effect, ACCOUNT)
         assert performed.result == {"open": True, "ended_ms": None}
         assert "+375290000001" not in str(performed.exchanges)

@@ -167,13 +167,13 @@ async def test_a_connection_that_hangs_is_given_up_for_a_new_one(database_url: s
     monkeypatch.setattr(database, "CANCEL_S", 0.1)
     async with relay_to(database_url) as (relay, dsn):
         pool = await create_pool(dsn, min_size=0, max_size=1)
-        hasty = PostgresEventStore(pool, dsn, patience_s=0.1)
-        assert await hasty.read(CALL) == []
+        patient, hasty = (PostgresEventStore(pool, dsn, patience_s=each) for each in (20, 0.1))
+        assert await patient.read(CALL) == []
         relay.cut()
         with pytest.raises(StoreUnavailable):
             await hasty.read(CALL)
 
-        assert await PostgresEventStore(pool, dsn, patience_s=20).read(CALL) == []
+        assert await patient.read(CALL) == []
         pool.terminate()
 
 
