@@ -48,6 +48,7 @@ from adapters.postgres.migrations import migrate
 from adapters.process_commands import PROCESS_COMMANDS
 from adapters.replay_command import Asked, Words, answered, asked, history_of
 from adapters.service import Service, ServiceOptions, assembled, calm_the_collector
+from adapters.spool import Spool
 from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
@@ -345,9 +346,10 @@ async def _work(env: Environment, holder: Holder) -> None:
         log.info("waiting", reason=reason)
 
     password = AdminPassword(load_or_create_password(env))
+    holder.spool = Spool(env.data_dir / "spool", Vault(load_or_create_secret_key(env)))
     async with contextlib.AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database(env, waiting, makes=True, within_s=None))
-        options = service_options(env, dsn, env.local_url)
+        options = replace(service_options(env, dsn, env.local_url), spool=holder.spool)
         connection = await connect(dsn)
         try:
             await agree_on_key(connection, options.vault)

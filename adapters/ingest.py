@@ -24,6 +24,7 @@ from adapters.logs import says_debug
 from adapters.outages import is_outage, unavailable
 from adapters.postgres.database import DATABASE_ERRORS, load_sql
 from adapters.settings_store import INLINE_ENTERPRISE, SettingsStore
+from adapters.spool import Kept, Spool
 from adapters.zones import zone_of
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
 from core.events import DialObserved, HangupObserved, UnknownEventType, decode, encode
@@ -66,11 +67,16 @@ _KEEP_REJECTED: Final = load_sql("keep_rejected")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How long a sender waits. The dispatcher gives up after three seconds and does not repeat: an honest 503 must be there
-    before that, and so must a 400, whatever the database does."""
+    before that, and so must a 400, whatever the database does.
+
+    ``before_spool_s``: where there is a spool, it gets the rest of the time; ``behind_s``: while it is behind already.
+    """
 
     take_s: float = 2.7
     keep_s: float = 1.0
     answer_s: float = 2.9
+    before_spool_s: float = 1.5
+    behind_s: float = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A signal that is on disk. ``status``: ``success``, or ``disabled`` when the enterprise's integration is off."""
+    """A signal that is on disk. ``status``: ``success``, or ``disabled`` when the enterprise's integration is off.
+
+    In the spool it has no ``call`` and no ``position`` yet.
+    """
 
     status: str
     enterprise: str
@@ -103,7 +112,8 @@ class UnknownEnterprise(SignalError):
 class Ingest:
     """Every way in ends here. Raises SignalError for bad input (kept in ``rejected_input``) and StoreUnavailable.
 
-    ``give``: the event store's way in for who does not wait (:meth:`ready`); without it everybody waits.
+    ``give``: the event store's way in for who does not wait (:meth:`ready`); without it everybody waits. ``spool``: for single
+    posts that the database cannot take in time; without it they are refused (StoreUnavailable).
     """
 
     def __init__(
@@ -116,7 +126,9 @@ class Ingest:
         now_ms: Callable[[], int],
         patience: Patience | None = None,
         give: Callable[[Append], Recording] | None = None,
+        spool: Spool | None = None,
     ) -> None:
+        self._spool = spool
         self._store = store
         self._settings = settings
         self._pool = pool
@@ -130,37 +142,78 @@ class Ingest:
         self.heard = 0
         self.duplicates = 0
         self.rejected = 0
+        self.spooled = 0
+
+    @property
+    def wait_s(self) -> float:
+        """How long the sender of a single post waits for the database now."""
+        if self._spool is None:
+            return self.patience.take_s
+        return self.patience.behind_s if self._spool.behind else self.patience.before_spool_s
+
+    @property
+    def in_spool(self) -> int:
+        """Signals that are on disk and not in the log yet."""
+        return 0 if self._spool is None else self._spool.waiting
 
     async def take(self, wire: Wire, body: object, *, until_s: float | None = None) -> Taken:
         """Take one signal in; when this returns it is on disk. Ends in time for the sender, whatever the database does.
 
-        ``until_s``: when that is, on the loop's clock, where the sender has been waiting already.
+        ``until_s``: when he has waited for the database long enough, on the loop's clock, where he has been waiting already.
         """
-        clock, patience = asyncio.get_running_loop().time, self.patience
-        until_s = clock() + patience.take_s if until_s is None else until_s
+        clock, patience, heard_ms = asyncio.get_running_loop().time, self.patience, self._now_ms()
+        if until_s is None:
+            until_s = clock() + self.wait_s
+        else:
+            heard_ms -= round(max(0.0, self.wait_s - max(0.0, until_s - clock())) * 1_000)  # it came when he began to wait
+        answer_until_s = until_s + patience.answer_s - (patience.take_s if self._spool is None else patience.before_spool_s)
         try:
-            return await self._takes.within(max(0.0, until_s - clock()), self._take(wire, body))
+            return await self._in_time(until_s - clock(), wire, body, heard_ms)
         except SignalError as error:
-            left_s = until_s + patience.answer_s - patience.take_s - clock()
-            await self.reject(wire.value, body, error, within_s=min(patience.keep_s, left_s))
+            await self.reject(wire.value, body, error, within_s=min(patience.keep_s, answer_until_s - clock()))
             raise
+        except StoreUnavailable:
+            if self._spool is None:
+                raise
+            return await self._put_by(self._spool, Kept(wire=wire, body=body, heard_ms=heard_ms), answer_until_s - clock())
+
+    async def take_kept(self, kept: Kept) -> None:
+        """Take in what was in the spool, as heard when it came. Raises SignalError (kept as rejected), StoreUnavailable."""
+        try:
+            await self._in_time(self.patience.take_s, kept.wire, kept.body, kept.heard_ms)
+        except SignalError as error:
+            await self.reject(kept.wire.value, kept.body, error)
+            raise
+
+    async def _in_time(self, left_s: float, wire: Wire, body: object, heard_ms: int) -> Taken:
+        try:
+            if left_s <= 0 and self._spool is not None:
+                raise TimeoutError  # it was tried, and may be recorded yet
+            return await self._takes.within(max(0.0, left_s), self._take(wire, body, heard_ms))
         except TimeoutError as error:
             raise StoreUnavailable("the database does not answer in time") from error
 
-    async def _take(self, wire: Wire, body: object) -> Taken:
-        (outcome,) = await self.record([await self.prepare(envelope(wire, body))])
+    async def _take(self, wire: Wire, body: object, heard_ms: int) -> Taken:
+        (outcome,) = await self.record([await self.prepare(envelope(wire, body), heard_ms)])
         if isinstance(outcome, SignalError):
             raise outcome
         return outcome
 
-    async def prepare(self, signal: Envelope) -> Prepared:
-        """Find the settings in force and read the signal with them. Raises SignalError, StoreUnavailable."""
-        heard_ms = self._now_ms()
+    async def _put_by(self, spool: Spool, kept: Kept, left_s: float) -> Taken:
+        taken = await put_by(spool, kept, self._zone, within_s=left_s)
+        self.spooled += 1
+        return taken
+
+    async def prepare(self, signal: Envelope, heard_ms: int | None = None) -> Prepared:
+        """Find the settings in force and read the signal with them. ``heard_ms``: when it came; None: now. Raises SignalError,
+        StoreUnavailable."""
+        now_ms = self._now_ms()
+        heard_ms = now_ms if heard_ms is None else heard_ms
         enterprise, revision, settings = await self._whose(signal)
         if _needs_a_name(signal):
             signal = await self._name_short_form(signal, enterprise, heard_ms)
         heard = parse(signal, heard_ms=heard_ms, country=settings.country, zone=zone_of(settings.timezone, self._zone))
-        return _prepared(enterprise, heard, revision, settings, heard_ms)
+        return _prepared(enterprise, heard, revision, settings, now_ms)
 
     def ready(self, wire: Wire, body: object) -> Prepared | None:
         """The same as :meth:`prepare` without waiting: None if anything has to be looked up or is wrong with the body, so call
@@ -377,6 +430,20 @@ class Ingest:
         with unavailable("the calls cannot be read"):
             stream = await self._pool.fetchval(_LAST_SHORT, enterprise, f"call/{name}-", f"call/{name}.")
         return None if stream is None else str(stream).partition("/")[2]
+
+
+async def put_by(spool: Spool, kept: Kept, zone: tzinfo, *, within_s: float) -> Taken:
+    """Put a signal into the spool, for the database cannot take it now. Whose it is, and what depends on his settings, is found
+    out later. Raises SignalError where it is wrong under any settings, StoreUnavailable."""
+    signal = envelope(kept.wire, kept.body)
+    if not _needs_a_name(signal):
+        parse(signal, heard_ms=kept.heard_ms, country=Settings().country, zone=zone)
+    try:
+        async with asyncio.timeout(max(0.0, within_s)):
+            await spool.keep(kept)
+    except TimeoutError as error:
+        raise StoreUnavailable("neither the database nor the disk takes it in time") from error
+    return Taken(status="success", enterprise=signal.enterprise, call="", duplicate=False, position=0)
 
 
 def _prepared(enterprise: str, heard: Heard, revision: int, settings: Settings, now_ms: int) -> Prepared:

@@ -180,7 +180,9 @@ class Collector:
         signals.add_metric(["recorded"], self._ingest.heard - self._ingest.duplicates)
         signals.add_metric(["duplicate"], self._ingest.duplicates)
         signals.add_metric(["rejected"], self._ingest.rejected)
+        signals.add_metric(["spooled"], self._ingest.spooled)
         yield signals
+        yield GaugeMetricFamily("ms_spool_signals", "Signals on disk that are not in the log yet", value=self._ingest.in_spool)
         counters = self._reactor.counters
         effects = CounterMetricFamily("ms_effects", "Effects attempted at MoySklad, by how they ended", labels=["result"])
         effects.add_metric(["done"], counters.performed)

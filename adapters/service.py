@@ -47,6 +47,7 @@ from adapters.retries import RetryWorker
 from adapters.sealing import SEAL_EVERY_S, seal
 from adapters.self_test import SelfTests
 from adapters.settings_store import LOOKS_AT_ONCE, SettingsStore
+from adapters.spool import Spool
 from adapters.status import Sources, report
 from adapters.switchboard import Switchboard
 from adapters.trial_cards import TrialCards
@@ -115,6 +116,7 @@ class ServiceOptions:
     whatever it is told to. ``asterisk_api_url``: the provider's API for clicks; ``pbxes``: Asterisks to connect to.
     ``database``: the folder of the embedded database; empty: ``dsn`` was configured.
     ``looks_only``: a tool beside the service, whose key may be another one (``SettingsStore``).
+    ``spool``: for what the database cannot take in time.
     For tests: ``ways`` of ordering calls that replace those of the same names; ``known_limits``: makes limits as of a
     process that has run for a while.
     """
@@ -136,6 +138,7 @@ class ServiceOptions:
     pbxes: tuple[PbxConfig, ...] = ()
     ways: Mapping[str, Originator] = field(default_factory=dict)
     known_limits: Callable[[Mended], LimitsRegistry] | None = None
+    spool: Spool | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -198,6 +201,8 @@ class Service:
             parts += [self.notices.run(), self._share_the_address(self.ownership)]
         if self.duty is not None:
             parts.append(self.duty.run())
+        if self.options.spool is not None:
+            parts.append(self.options.spool.run(self.ingest.take_kept))
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
@@ -308,7 +313,7 @@ async def assembled(
         )
         reactor = Reactor(attendant, tail=store.tail, clicks=caller)
         retries = RetryWorker(pool, store, now_ms=options.now_ms, forget_refusals=forget_refusals)
-        ingest = Ingest(store=store, settings=settings, pool=pool, zone=options.zone, now_ms=options.now_ms, give=store.give)
+        ingest = _ingest(options, ground)
         if ownership is not None and options.pbxes:
             duty = _duty(options, stack, ownership, ingest, ground)
         book = PostgresClickBook(pool)
@@ -415,6 +420,18 @@ def _switchboard(
     )
 
 
+def _ingest(options: ServiceOptions, ground: _Ground) -> Ingest:
+    return Ingest(
+        store=ground.store,
+        settings=ground.settings,
+        pool=ground.pool,
+        zone=options.zone,
+        now_ms=options.now_ms,
+        give=ground.store.give,
+        spool=options.spool,
+    )
+
+
 def _duty(
     options: ServiceOptions, stack: contextlib.AsyncExitStack, ownership: Ownership, ingest: Ingest, ground: _Ground
 ) -> pbx_duty.Duty:
@@ -467,6 +484,7 @@ def _sources(
         accounts=moysklad.limits.snapshot,
         troubled=moysklad.limits.troubled,
         streams_open=streams_open,
+        spooled=lambda: 0 if options.spool is None else options.spool.waiting,
         pbxes=connections,
         configured_pbxes=tuple(config.pbx.name for config in options.pbxes),
         directory=directory.report,

@@ -104,6 +104,7 @@ class Sources:
     accounts: Callable[[], Iterable[AccountState]] = _none
     troubled: Callable[[], Iterable[AccountState]] = _none
     streams_open: Callable[[], int] = int
+    spooled: Callable[[], int] = int
     pbxes: Callable[[], Sequence[PbxState]] = _none
     configured_pbxes: tuple[str, ...] = ()
     directory: Callable[[], Mapping[str, Any]] = dict
@@ -197,6 +198,7 @@ async def gather(sources: Sources) -> dict[str, Any]:
         ),
         "followers": [{"name": name, "behind": behind} for name, behind in database.followers.items()],
         "directory": dict(sources.directory()),
+        "spooled": sources.spooled(),
         "streams_open": own["streams_open"] + sum(int(node.report.get("streams_open") or 0) for node in others),
         "pbxes": pbx_states(sources.configured_pbxes, [own, *(node.report for node in others)]),
     }
@@ -245,6 +247,8 @@ def in_words(status: Mapping[str, Any]) -> Iterator[str]:
     away = database.get("state") != "ready"
     if away:
         yield f"database   away: {database.get('reason') or 'no reason given'}; nothing is lost, the service waits"
+    if spooled := status.get("spooled"):
+        yield f"spool      {counted(spooled, 'signal')} on disk here until the database takes them"
     made_ms = database.get("made_ms")
     if made_ms is not None and now_ms - made_ms < NEW_MS:
         yield f"database   {new_words(made_ms, database.get('folder') or '', now_ms)}"

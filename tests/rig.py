@@ -31,6 +31,7 @@ from adapters.moysklad.limits import Limit
 from adapters.moysklad.registry import LimitsRegistry
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY, SandboxOptions, Switches, build_sandbox
 from adapters.service import Service, ServiceOptions, assembled
+from adapters.spool import Spool
 from adapters.status import gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
@@ -109,6 +110,7 @@ async def running(
     clock: Clock | None = None,
     projections: Sequence[Projection] | None = None,
     ways: Mapping[str, Originator] | None = None,
+    spool: Spool | None = None,
 ) -> AsyncIterator[Rig]:
     """A service on this database beside a fresh sandbox with one enterprise, 0367, whose settings are in force."""
     clock = clock or Clock()
@@ -117,7 +119,7 @@ async def running(
         sandbox_client = await stack.enter_async_context(TestClient(TestServer(sandbox)))
         address = str(sandbox_client.make_url("")).rstrip("/")
         service = await stack.enter_async_context(
-            service_beside(dsn, address, clock, limits=limits, projections=projections, ways=ways)
+            service_beside(dsn, address, clock, limits=limits, projections=projections, ways=ways, spool=spool)
         )
         app = held_to_description(build_app(Holder(_parts(service)), _guard()))
         http = await stack.enter_async_context(TestClient(TestServer(app)))
@@ -142,6 +144,7 @@ async def service_beside(
     limits: Limits | None = None,
     projections: Sequence[Projection] | None = None,
     ways: Mapping[str, Originator] | None = None,
+    spool: Spool | None = None,
 ) -> AsyncIterator[Service]:
     """The service's parts, told to use a sandbox at this address."""
     options = ServiceOptions(
@@ -156,6 +159,7 @@ async def service_beside(
         now_ms=clock,
         ways=ways or {},
         known_limits=lambda mended: Roomy(known_ms=3_600_000, mended=mended),
+        spool=spool,
     )
     folded = FoldedCalls()
     models = (Calls(folded), Clicks(), Journal(folded), Statistics(folded))

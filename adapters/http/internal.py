@@ -1,11 +1,14 @@
-"""The dispatcher's endpoints (PRODUCT A1 to A7). A 2xx means: on disk."""
+"""The dispatcher's endpoints (PRODUCT A1 to A7). A 2xx means: on disk, in the log or, while the database is away, in the spool."""
 
 from __future__ import annotations
 
+import time
+from datetime import UTC
 from typing import Any, Final
 
 from aiohttp import web
 
+from adapters import ingest
 from adapters.http.answers import Problem, answer, read_json, status_of, told
 from adapters.http.bodies import LoggedCall, Signal
 from adapters.http.described import described
@@ -13,6 +16,7 @@ from adapters.http.quick import WIRE, until_s
 from adapters.http.services import SERVICES, services
 from adapters.http.shapes import Acknowledgement, Taken
 from adapters.http.stream import NDJSON
+from adapters.spool import Kept, Spool
 from core.signals import SignalError, Wire
 
 _SAYS: Final = {
@@ -33,14 +37,17 @@ def routes() -> list[web.RouteDef]:
 
 def _taker(wire: Wire) -> Any:
     async def take(request: web.Request) -> web.Response:
-        ingest = services(request).ingest
+        holder = request.app[SERVICES]
+        if holder.parts is None and holder.spool is not None:
+            return answer(told(await _put_by(holder.spool, wire, await read_json(request))))
+        taker = services(request).ingest
         try:
             body = await read_json(request)
         except Problem as problem:
-            await ingest.reject(wire.value, problem.body_text, SignalError(problem.error, problem.field, problem.hint))
+            await taker.reject(wire.value, problem.body_text, SignalError(problem.error, problem.field, problem.hint))
             raise
         try:
-            taken = await ingest.take(wire, body, until_s=until_s(request))
+            taken = await taker.take(wire, body, until_s=until_s(request))
         except SignalError as error:
             raise Problem(status_of(error), error.error, field=error.field, hint=error.hint) from error
         return answer(told(taken))
@@ -50,8 +57,16 @@ def _taker(wire: Wire) -> Any:
     return described("dispatcher", Taken, body=LoggedCall if wire is Wire.LOG_CALL else Signal)(take)
 
 
+async def _put_by(spool: Spool, wire: Wire, body: Any) -> ingest.Taken:
+    """While the service waits for its database: what comes is taken in once that is there."""
+    kept = Kept(wire=wire, body=body, heard_ms=time.time_ns() // 1_000_000)
+    try:
+        return await ingest.put_by(spool, kept, UTC, within_s=ingest.Patience().take_s)
+    except SignalError as error:
+        raise Problem(status_of(error), error.error, field=error.field, hint=error.hint) from error
+
+
 @described("dispatcher", Acknowledgement, media=NDJSON, body=Signal, body_media=NDJSON)
 async def take_stream(request: web.Request) -> web.StreamResponse:
     """Take events in, one call-event object a line, for as long as the sender likes; one acknowledgement a line."""
-    ingest = services(request).ingest
-    return await request.app[SERVICES].streams.serve(request, ingest)
+    return await request.app[SERVICES].streams.serve(request, services(request).ingest)

@@ -26,7 +26,7 @@ from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server as WebServer
 
-from adapters.http.answers import told, unavailable
+from adapters.http.answers import told
 from adapters.http.services import Holder
 from adapters.ingest import Ingest, Prepared, Recording, SaidBefore
 from core.errors import AppendRefused, StoreUnavailable, VersionConflict
@@ -49,7 +49,6 @@ LATE: Final = "the database does not answer in time"
 HEAD_END: Final = b"\r\n\r\n"
 _NOT_PLAIN: Final = ("Transfer-Encoding", "Content-Encoding", "Expect", "Upgrade", "Connection")
 _OK: Final = b"HTTP/1.1 200 OK"
-_AWAY: Final = b"HTTP/1.1 503 Service Unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +174,7 @@ class QuickConnection(RequestHandler):
         self._pending, self._held = future, data[whole:]
         self._request_in_progress = True  # an orderly end waits for it as for any other
         self._request_count += 1
-        self._timer = self._loop.call_later(ingest.patience.take_s, self._unavailable, known, LATE)
+        self._timer = self._loop.call_later(ingest.wait_s, self._again, data[:whole], StoreUnavailable(LATE))
         future.add_done_callback(partial(self._recorded, ingest, prepared, known, data[:whole]))
         return True
 
@@ -184,11 +183,7 @@ class QuickConnection(RequestHandler):
     ) -> None:
         try:
             taken = ingest.given(prepared, future)
-        except StoreUnavailable as error:
-            if self._pending is future:
-                self._unavailable(known, str(error))
-            return
-        except (AppendRefused, VersionConflict, SaidBefore) as error:  # the ordinary way finds the same and says it
+        except (StoreUnavailable, AppendRefused, VersionConflict, SaidBefore) as error:  # the ordinary way knows what to do
             if self._pending is future:
                 self._again(data, error)
             return
@@ -204,11 +199,6 @@ class QuickConnection(RequestHandler):
         self._feed(data)
         if held:
             self._feed(held)
-
-    def _unavailable(self, known: Known, reason: str) -> None:
-        body, headers = unavailable(f"/internal/ms/{known.wire.value}", reason)
-        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
-        self._answer(known.answer.replace(_OK, _AWAY, 1) + more, orjson.dumps(body))
 
     def _answer(self, head: bytes, body: bytes) -> None:
         if self.transport is not None:

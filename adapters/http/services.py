@@ -26,6 +26,7 @@ from adapters.parked import ParkedWork
 from adapters.reports import Quantile
 from adapters.self_test import SelfTests
 from adapters.settings_store import SettingsStore
+from adapters.spool import Spool
 from adapters.trial_cards import TrialCards
 from adapters.what_ifs import WhatIfs
 
@@ -96,13 +97,15 @@ class Services:
 class Holder:
     """The parts once there are any; until then ``waiting`` says in words what the service waits for.
 
-    ``stopping``: no new connections are taken; those that are there are still answered, and told to go.
+    ``stopping``: no new connections are taken; those that are there are still answered, and told to go. ``spool``: where single
+    posts go while there are no parts.
     """
 
     parts: Services | None = None
     waiting: str = "the service is starting"
     stopping: bool = False
     streams: Streams = field(default_factory=Streams)
+    spool: Spool | None = None
 
 
 SERVICES: web.AppKey[Holder] = web.AppKey("services", Holder)

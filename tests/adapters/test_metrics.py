@@ -21,7 +21,7 @@ from core.values import Urgency
 from tests.adapters.test_backlog import backlog, lane
 from tests.adapters.test_status import Account, node
 
-INGEST: Any = SimpleNamespace(heard=7, duplicates=2, rejected=1)
+INGEST: Any = SimpleNamespace(heard=7, duplicates=2, rejected=1, spooled=3, in_spool=11)
 REACTOR: Any = SimpleNamespace(
     counters=SimpleNamespace(performed=5, failed=4, refused=3, calls=8, clients=2, orders=7, tasks=9), attending=6
 )
@@ -85,14 +85,15 @@ ALL = Figures(
 
 def test_what_the_parts_counted() -> None:
     found = samples()
-    assert {result: found["ms_signals_total", result] for result in ("recorded", "duplicate", "rejected")} == {
-        "recorded": 5, "duplicate": 2, "rejected": 1,
+    assert {result: found["ms_signals_total", result] for result in ("recorded", "duplicate", "rejected", "spooled")} == {
+        "recorded": 5, "duplicate": 2, "rejected": 1, "spooled": 3,
     }  # fmt: skip
     assert {result: found["ms_effects_total", result] for result in ("done", "failed", "refused")} == {
         "done": 5, "failed": 4, "refused": 3,
     }  # fmt: skip
     assert found["ms_calls_attended",] == 6
     assert found["ms_nodes",] == 0
+    assert found["ms_spool_signals",] == 11
     assert ("ms_backlog_oldest_seconds",) not in found, "what was never looked at is not zero"
 
 

@@ -133,6 +133,7 @@ async def test_one_instance_answers_for_all(pg_pool: Any, pg_store: PostgresEven
             owned=lambda: {"0999", "0367"},
             troubled=lambda: [Account()],
             streams_open=lambda: 2,
+            spooled=lambda: 7,
         )
     )
     assert (told["version"], told["node"], told["now_ms"]) == ("1.0", "n1", NOW_MS)
@@ -148,6 +149,7 @@ async def test_one_instance_answers_for_all(pg_pool: Any, pg_store: PostgresEven
     assert [each["enterprise"] for each in told["accounts"]] == ["0999", "0367"]
     assert told["followers"] == [{"name": "calls", "behind": len(history("C"))}]
     assert told["streams_open"] == 5
+    assert "spool      7 signals on disk here until the database takes them" in list(in_words(told))
 
 
 async def test_a_database_that_is_away_is_part_of_the_answer(pg_pool: Any) -> None:

@@ -76,6 +76,12 @@ class Instance:
                 return answer.status == 200
         return False
 
+    async def figure(self, name: str) -> float:
+        """One figure of its ``/metrics``."""
+        async with self.http.get(f"{self.url}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
+
     async def kill(self) -> None:
         """SIGKILL: nothing is flushed, nothing is said."""
         assert self.process is not None

@@ -22,7 +22,7 @@ function One({ number, unknown }) {
   return html`<div class="page-head"><h1>Состояние</h1>${unknown ? html`<${Tag} kind="warn">предприятие неизвестно<//>` : data && html`<${Tag} kind=${well ? "good" : "warn"}>${well ? "всё хорошо" : "нужно внимание"}<//>`}</div>
     ${error && html`<${Failed} error=${error} retry=${reload} />`}${!data && !error && html`<${Busy} />`}
     ${data && !unknown && html`<div class="status-grid">
-      ${data.away && html`<div class="note bad">Сервис ждёт базу данных. Ничего не потеряно: события принимает отправитель и повторит.</div>`}
+      ${data.away && html`<div class="note bad">Сервис ждёт базу данных. Ничего не потеряно: события записаны на диск сервера и будут учтены, как только она вернётся.</div>`}
       <${Accounts} accounts=${health.accounts} good="Трудностей с МоимСкладом сейчас нет." now=${data.now_ms} />
       <section class="panel"><div class="panel-head"><h2>Передача в МойСклад</h2></div><div class="panel-body">${backlogWords(health.behind)}</div></section>
       <section class="panel"><div class="panel-head"><h2>Ждут человека</h2></div><div class="panel-body">${health.parked

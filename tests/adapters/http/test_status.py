@@ -29,7 +29,7 @@ async def test_how_the_service_is(rig: Rig) -> None:
     assert (told["version"], told["database"]["state"]) == (rig.service.options.version, "ready")
     assert set(told) == {
         "version", "node", "now_ms", "database", "nodes", "enterprises", "backlog", "parked", "accounts", "followers",
-        "directory", "streams_open", "pbxes",
+        "directory", "streams_open", "pbxes", "spooled",
     }  # fmt: skip
     assert told["parked"] == {"calls": 0, "enterprises": {}}
     assert list(in_words(told))[-1] == "accounts   all well"

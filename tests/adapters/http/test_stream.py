@@ -455,10 +455,10 @@ async def test_a_look_up_that_hangs_ends_the_stream_in_words(rig: Rig) -> None:
 
 async def test_an_event_that_meets_a_bug_does_not_keep_the_others_back(rig: Rig) -> None:
     class Buggy(Ingest):
-        async def prepare(self, signal: Any) -> Any:
+        async def prepare(self, signal: Any, heard_ms: int | None = None) -> Any:
             if signal.unique_id == "37.1":
                 raise ZeroDivisionError
-            return await super().prepare(signal)
+            return await super().prepare(signal, heard_ms)
 
     service = rig.service
     ingest = Buggy(store=service.store, settings=service.settings, pool=service.pool, zone=MINSK, now_ms=rig.clock)
