@@ -299,7 +299,7 @@ async def looked_at(env: Environment) -> AsyncIterator[tuple[Any, Histories]]:
 
 
 MAX_CLICK_ID = 64
-READY_FIRST_S = 5.0
+READY_FIRST_S = 0.5
 READY_LOOK_S = 0.02
 LOAD_THE_REST_AFTER_S = 1.0
 
@@ -307,8 +307,8 @@ LOAD_THE_REST_AFTER_S = 1.0
 async def serve(env: Environment) -> None:
     """Run until SIGTERM or SIGINT.
 
-    The port opens once events can be kept, so that a balancer sends none before; where that takes long (the database is
-    away), it opens all the same and answers 503 in words.
+    The port opens once events can be recorded, so that a balancer sends none before; where that takes longer than a usual start
+    (the database is away, or is started too), it opens all the same: single posts go into the spool, the rest is 503 in words.
     """
     calm_the_collector()
     holder = Holder()

@@ -96,6 +96,31 @@ async def test_a_frozen_server(tmp_path: Path) -> None:
             nothing_had_to_be_sent_twice(posts)
 
 
+async def test_the_service_killed_while_the_database_is_away(tmp_path: Path) -> None:
+    """What its spool holds is taken in after its next start, and so is what comes while that waits for the database."""
+    seed, began = seeded(), time.monotonic()
+    async with own_postgres() as database:
+        await database.start()
+        async with staged(tmp_path, enterprises=ENTERPRISES, database=[database.port]) as stage:
+            rng, posts, service = random.Random(seed), stage.posts(), stage.instances[0]
+            load = Load(stage.offices, [posts], rng)
+            async with load.going_on(PER_S):
+                for _ in range(2):
+                    await asyncio.sleep(rng.uniform(2.0, 4.0))
+                    await database.kill()
+                    await asyncio.sleep(rng.uniform(2.0, 4.0))
+                    await service.kill()
+                    starting = asyncio.create_task(service.start())
+                    await asyncio.sleep(rng.uniform(4.0, 6.0))
+                    assert not await service.is_well(), "it waits for its database"
+                    await database.start()
+                    await starting
+                await asyncio.sleep(2.0)
+            verdict = await stage.judged(load.copies, patience_s=PATIENCE_S, quiet_s=QUIET_S)
+            told("killed twice without a database", seed, stage, load, verdict, began, answers(posts))
+            assert set(posts.answers) <= {"200", "lost"}, "lost: while it was down"
+
+
 async def test_slow_commits(tmp_path: Path) -> None:
     """Every commit waits for a standby that is stopped four fifths of the time: reading is fast, being on disk is slow."""
     seed, began = seeded(), time.monotonic()
