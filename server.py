@@ -48,7 +48,7 @@ from adapters.postgres.migrations import migrate
 from adapters.process_commands import PROCESS_COMMANDS
 from adapters.replay_command import Asked, Words, answered, asked, history_of
 from adapters.service import Service, ServiceOptions, assembled, calm_the_collector
-from adapters.spool import Spool
+from adapters.spool import SPOOL, Spool
 from adapters.status import Sources, accounts_spoken_for, gather
 from adapters.vault import Vault
 from adapters.what_ifs import WhatIfs
@@ -346,7 +346,7 @@ async def _work(env: Environment, holder: Holder) -> None:
         log.info("waiting", reason=reason)
 
     password = AdminPassword(load_or_create_password(env))
-    holder.spool = Spool(env.data_dir / "spool", Vault(load_or_create_secret_key(env)))
+    holder.spool = Spool(env.data_dir / SPOOL, Vault(load_or_create_secret_key(env)))
     async with contextlib.AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database(env, waiting, makes=True, within_s=None))
         options = replace(service_options(env, dsn, env.local_url), spool=holder.spool)

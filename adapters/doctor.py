@@ -12,6 +12,7 @@ from adapters.counted import counted
 from adapters.environment import Environment
 from adapters.postgres.database import TRANSACTION_TIMEOUT_SINCE
 from adapters.service import Service
+from adapters.spool import SPOOL, files_in
 from adapters.status import (
     NEW_MS,
     account_words,
@@ -52,6 +53,7 @@ async def examine(service: Service, env: Environment, echo: Echo) -> bool:
     good &= await _parked(service, echo, backlog)
     good &= await _enterprises(service, echo)
     good &= await _pbxes(service, echo, now_ms)
+    good &= _spool(env, echo)
     await _rejected(pool, env, echo)
     return good
 
@@ -139,6 +141,16 @@ async def _pbxes(service: Service, echo: Echo, now_ms: int) -> bool:
         if name in kept:
             echo(f"                  {pbx_words(kept[name], now_ms)}")
     return good
+
+
+def _spool(env: Environment, echo: Echo) -> bool:
+    """What waits there while the database answers: the service does not run, or could not take it in, and its log says why."""
+    found = files_in(env.data_dir / SPOOL)
+    if not found:
+        return True
+    size = sum(path.stat().st_size for path in found)
+    text = f"{counted(len(found), 'file')}, {size:,} bytes: signals that are not in the log yet; the running service takes them in"
+    return _line(echo, "spool", text, bad=True)
 
 
 async def _rejected(pool: Any, env: Environment, echo: Echo) -> None:

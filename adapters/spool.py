@@ -27,6 +27,9 @@ from core.signals import SignalError, Wire
 
 log = structlog.get_logger("spool")
 
+SPOOL: Final = "spool"
+"""The folder's name below MS_DATA_DIR."""
+
 MOST_BYTES: Final = 256 * 1024**2
 """In all files: some hours of a busy installation. What comes on top is answered 503."""
 
@@ -124,7 +127,7 @@ class Spool:
 
     async def take_in(self, take: Take) -> None:
         """Everything that is there now. Raises StoreUnavailable: the rest stays, and what was taken in again is a repeat."""
-        for path in await asyncio.to_thread(self._found):
+        for path in await asyncio.to_thread(files_in, self._folder):
             if path in self._put_aside:
                 continue
             async with self._disk:  # no line is written to it any more
@@ -218,7 +221,7 @@ class Spool:
 
     def _new(self) -> _File:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = max((int(path.name[:15]) for path in self._found()), default=0) + 1
+        number = max((int(path.name[:15]) for path in files_in(self._folder)), default=0) + 1
         path = self._folder / f"{number:015d}-{uuid.uuid4().hex[:12]}.signals"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try_lock(descriptor)
@@ -230,13 +233,6 @@ class Spool:
         file = _File(path=path, descriptor=descriptor)
         self._files[path] = file
         return file
-
-    def _found(self) -> list[Path]:
-        """All files, oldest first."""
-        try:
-            return sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
-        except FileNotFoundError:
-            return []
 
     def _read(self, path: Path) -> list[bytes] | None:
         """A file's whole lines; None for one that another process writes, or took in just now."""
@@ -277,6 +273,14 @@ class Spool:
             except (ValueError, KeyError, TypeError):
                 log.error("spool_line_broken", file=path.name)  # half a line, of a write that nobody was told had succeeded
         return found
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a spool, oldest first. Raises OSError."""
+    try:
+        return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    except FileNotFoundError:
+        return []
 
 
 def _lane(body: Any) -> str:

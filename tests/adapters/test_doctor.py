@@ -12,9 +12,12 @@ from adapters.doctor import examine
 from adapters.environment import Environment
 from adapters.postgres.leases import PostgresLeases
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
+from adapters.spool import SPOOL, Kept, Spool
+from adapters.vault import Vault
+from core.signals import Wire
 from tests.adapters.asterisk.peer import SECRET, Manager, config_of, listening
 from tests.adapters.test_parked import parked_history, record
-from tests.rig import ENTERPRISE, TOKEN, Rig, running
+from tests.rig import ENTERPRISE, KEY, TOKEN, Rig, running
 
 
 async def told(rig: Rig, folder: Path) -> tuple[bool, str]:
@@ -72,6 +75,17 @@ async def test_calls_that_wait_for_long_are_shown(database_url: str, tmp_path: P
         good, said = await told(rig, tmp_path)
         assert not good
         assert "work            1 call waits (1 live), the oldest for 5 min; at least 0 s of work   <- look at this" in said
+
+
+async def test_signals_that_the_service_has_not_taken_in_are_shown(database_url: str, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / SPOOL, Vault([KEY]))
+    async with running(database_url, spool=spool) as rig:
+        await spool.keep(Kept(wire=Wire.CALL_EVENT, body={}, heard_ms=1))
+        good, said = await told(rig, tmp_path)
+        assert not good
+        assert "spool           1 file, " in said
+        await spool.take_in(rig.service.ingest.take_kept)
+        assert "spool" not in (await told(rig, tmp_path))[1]
 
 
 async def test_instances_and_the_accounts_they_are_in_trouble_with_are_shown(database_url: str, tmp_path: Path) -> None:
