@@ -22,10 +22,10 @@ function Clicks({ enterprise }) {
 
 function List({ enterprise, bad }) {
   const base = `/ms-admin/api/clicks/${encodeURIComponent(enterprise)}?lang=ru${bad ? "&bad=1" : ""}`;
-  const { data, error, reload } = useData(base);
+  const { data, error, reload, look } = useData(base);
   const [list, setList] = useState(NOTHING);
   const [now, setNow] = useState(Date.now()), [loading, setLoading] = useState(false), [lost, setLost] = useState(null);
-  useWhileSeen(EVERY_MS, () => { reload(); setNow(Date.now()); });
+  useWhileSeen(EVERY_MS, () => { look(); setNow(Date.now()); });
   useEffect(() => { if (data) setList((was) => renewed(was, data)); }, [data]);
   const more = async () => {
     const { next } = list;

@@ -93,23 +93,24 @@ export function useWhileSeen(ms, look) {
   }, [ms]);
 }
 
-/** Load `path` (null: nothing yet): `{data, error, loading, reload, setData}`; what was there stays while it is loaded again. */
-export function useData(path) {
+/** Load `path` (null: nothing yet), and again when `of` is another: `{data, error, loading, reload, look}`; what was there stays while it is loaded again.
+ *  `look`: reload by a clock. It leaves a question that is under way alone: one that is never answered has to become an error. */
+export function useData(path, of = "") {
   const [state, setState] = useState({ data: null, error: null, loading: path !== null });
-  const [turn, setTurn] = useState(0);
+  const [turn, setTurn] = useState(0), asking = useRef(false);
   useEffect(() => {
+    asking.current = path !== null;
     if (path === null) return undefined;
     const gone = new AbortController();
+    const told = (take) => (answer) => { if (!gone.signal.aborted) { asking.current = false; setState(take(answer)); } };
     setState((before) => ({ ...before, loading: true }));
     api(path, { signal: gone.signal }).then(
-      (data) => setState({ data, error: null, loading: false }),
-      (error) => { if (!gone.signal.aborted) setState((before) => ({ data: before.data, error, loading: false })); },
-    );
+      told((data) => ({ data, error: null, loading: false })), told((error) => (before) => ({ data: before.data, error, loading: false })));
     return () => gone.abort();
-  }, [path, turn]);
+  }, [path, of, turn]);
   const reload = useCallback(() => setTurn((before) => before + 1), []);
-  const setData = useCallback((data) => setState({ data, error: null, loading: false }), []);
-  return { ...state, reload, setData };
+  const look = useCallback(() => { if (!asking.current) reload(); }, []);
+  return { ...state, reload, look };
 }
 
 // -- addresses ----------------------------------------------------------------------------------------------------

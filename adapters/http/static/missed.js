@@ -14,9 +14,9 @@ function Missed({ enterprise }) {
 
 function List({ enterprise }) {
   const [days, setDays] = useState(DAYS.includes(Number(param("days"))) ? Number(param("days")) : 14), [typed, setTyped] = useState(param("find")), [most, setMost] = useState(MOST);
-  const { data, error, reload } = useData(`/ms-admin/api/missed/${encodeURIComponent(enterprise)}?days=${days}`);
+  const { data, error, reload, look } = useData(`/ms-admin/api/missed/${encodeURIComponent(enterprise)}?days=${days}`);
   const [now, setNow] = useState(Date.now());
-  useWhileSeen(EVERY_MS, () => { reload(); setNow(Date.now()); });
+  useWhileSeen(EVERY_MS, () => { look(); setNow(Date.now()); });
   const pick = (event) => { setDays(Number(event.target.value)); history.replaceState(null, "", withParams({ days: event.target.value })); };
   useEffect(() => { history.replaceState(null, "", withParams({ find: typed.trim() })); }, [typed]);
   const digits = typed.replace(/\D/g, ""), text = typed.trim().toLowerCase();

@@ -9,7 +9,7 @@ const FOLLOWERS = { calls: "список звонков", clicks: "нажати�
 
 function useEvery(path) {
   const told = useData(path);
-  useWhileSeen(EVERY_MS, told.reload);
+  useWhileSeen(EVERY_MS, told.look);
   return told;
 }
 

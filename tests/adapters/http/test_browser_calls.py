@@ -302,6 +302,28 @@ async def test_a_state_that_cannot_be_asked_for_is_not_all_well(house: House, qu
     await context.close()
 
 
+@pytest.mark.slow
+async def test_a_question_that_is_not_answered_is_not_asked_anew_for_ever(house: House) -> None:
+    asked: list[Route] = []
+
+    async def held(route: Route) -> None:
+        asked.append(route)
+
+    context = await house.browser.new_context(locale="ru-RU")
+    page = await context.new_page()
+    await log_in(page, f"{house.url}/ms-admin/status")
+    await expect(page.get_by_text("всё хорошо")).to_be_visible()
+    await page.route("**/ms-admin/api/status?*", held)
+    for _ in range(3):
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await page.wait_for_timeout(200)
+    assert len(asked) == 1, "whoever asks anew each time never learns that nobody answers"
+    await asked[0].abort()
+    await expect(page.get_by_text("нет связи")).to_be_visible()
+    await expect(page.get_by_text("всё хорошо")).to_have_count(0)
+    await context.close()
+
+
 async def test_a_search_that_met_a_database_that_was_away_asks_again_by_itself(house: House) -> None:
     for number in range(60):
         await add(house.rig.service.pool, f"c{number:02}", started_ms=1_795_437_000_000 + number)
