@@ -1,6 +1,6 @@
 // One enterprise's settings: loading, changing, saving, and what happens when somebody else saved meanwhile.
 import { html, useState, useEffect, useRef, useCallback, useData, api, ApiError, toast, sayError, param, withParams, Tag, Busy, Failed, Dialog, counted, when } from "./lib.js";
-import { valuesOf, changedPaths, requestOf, draftLines, differences, problemWords, troubledPaths, FIELD } from "./settings-fields.js";
+import { valuesOf, changedPaths, rebased, requestOf, draftLines, differences, problemWords, troubledPaths, FIELD } from "./settings-fields.js";
 import { Section, Diff } from "./settings-parts.js";
 import { Staff, usePeople } from "./settings-staff.js";
 import { Connection, SelfTest } from "./settings-trial.js";
@@ -21,10 +21,10 @@ export function Editor({ me, number }) {
   const [tab, setTab] = useState(param("tab") === "history" ? "history" : "form");
   const [waiting, setWaiting] = useState(0); // calls that MoySklad refused
   const form = useRef(null), found = usePeople(number, told, isNew);
-  const take = useCallback((fresh) => {
+  const take = useCallback((fresh, sent = null) => {
     setTold((before) => ({ ...NOTHING, name: before ? before.name : "", primary: before ? before.primary : "", ...fresh }));
     setBase(valuesOf(fresh));
-    setDraft(valuesOf(fresh));
+    setDraft((now) => (sent ? rebased(sent, now, valuesOf(fresh)) : valuesOf(fresh))); // what was typed while it was saved stays
     setErrors({});
   }, []);
   const load = useCallback(() => {
@@ -58,8 +58,9 @@ export function Editor({ me, number }) {
     setSaving(true);
     setErrors({});
     try {
-      const fresh = await api(where, { method: "PUT", body: { ms: requestOf(draft, [...new Set([...paths, ...also])]), revision: over ? over.revision : told.revision } });
-      take(fresh);
+      const values = over ? rebased(base, draft, valuesOf(over)) : draft; // the other one has not taken his extensions away
+      const fresh = await api(where, { method: "PUT", body: { ms: requestOf(values, [...new Set([...paths, ...also])]), revision: over ? over.revision : told.revision } });
+      take(fresh, draft);
       setIsNew(false);
       setConflict(null);
       toast(`Сохранено: редакция ${fresh.revision}.`, "good");

@@ -74,6 +74,21 @@ export function mappingOf(stored) {
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 /** The paths whose values differ. */
 export const changedPaths = (base, draft) => FIELDS.map((each) => each.path).filter((path) => !same(base[path], draft[path]));
+/** `theirs` with the changes that make `draft` of `base`. Who has which extension is stored as a whole, but each extension is a matter of its own. */
+export function rebased(base, draft, theirs) {
+  const found = { ...theirs };
+  for (const path of changedPaths(base, draft)) found[path] = FIELD[path].kind === "mapping" ? remapped(base[path], draft[path], theirs[path]) : draft[path];
+  return found;
+}
+function remapped(base, draft, theirs) {
+  const found = { ...theirs };
+  for (const extension of new Set([...Object.keys(base), ...Object.keys(draft)])) {
+    if (same(base[extension], draft[extension])) continue;
+    if (draft[extension]) found[extension] = draft[extension];
+    else delete found[extension];
+  }
+  return found;
+}
 
 /** The request that makes these changes: only what was changed, in the shape in which it is stored. CLEAR empties a secret. */
 export const CLEAR = Symbol("clear");

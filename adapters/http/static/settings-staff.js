@@ -6,7 +6,8 @@ const EXTENSION = /^[0-9]{1,20}$/;
 /** The account's people; loaded beside the page, which is there without them. */
 export function usePeople(number, told, isNew) {
   const hasKeys = Boolean(told) && (told.effective.has_phone_api || told.effective.has_main_api);
-  return { hasKeys, ...useData(isNew || !hasKeys ? null : `/ms-admin/api/employees/${encodeURIComponent(number)}`) };
+  const keys = told ? `${told.ms.integration_code} ${told.ms.api_token}` : ""; // masked; what an old key found, a new one need not
+  return { hasKeys, ...useData(isNew || !hasKeys ? null : `/ms-admin/api/employees/${encodeURIComponent(number)}`, keys) };
 }
 
 export function Staff({ field, isNew, found }) {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from adapters.http.guard import Guard
 from adapters.sandbox import SANDBOX_PHONE_KEY
@@ -137,6 +137,53 @@ async def test_two_who_save_are_told_of_each_other(house: House) -> None:
         await dialog.get_by_role("button", name="Сохранить мои поверх").click()
         await expect(page.get_by_text("Сохранено: редакция 3.")).to_be_visible()
         await expect(page.get_by_label("Часовой пояс АТС")).to_have_value("Europe/Moscow")
+
+
+async def test_who_saves_over_somebody_else_takes_nobody_s_extension_away(house: House) -> None:
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page)
+        await page.get_by_label("Сотрудник с номером 101").select_option(label="Борис Литвинов (102)")
+        theirs = {"employee_mapping": {"777": {"employee_id": "x", "name": "Анна"}}}
+        await house.api("PUT", f"/ms-admin/api/config/{ENTERPRISE}", theirs)
+        await page.get_by_role("button", name="Сохранить").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Сохранить мои поверх").click()
+        await expect(page.get_by_text("Сохранено: редакция 3.")).to_be_visible()
+        await expect(page.get_by_label("Сотрудник с номером 777")).to_have_value("x")
+    current = await house.rig.service.settings.current(ENTERPRISE)
+    assert current is not None
+    names = {extension: employee.name for extension, employee in current.settings.employees}
+    assert names == {"101": "Борис Литвинов", "777": "Анна"}
+
+
+@pytest.mark.slow
+async def test_who_works_there_is_asked_anew_with_a_new_key(house: House) -> None:
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page)
+        await expect(page.get_by_label("Сотрудник с номером 101")).to_be_visible()
+        await page.get_by_label("Ключ Phone API").fill("another-key-that-is-nobody-s")
+        async with page.expect_request("**/ms-admin/api/employees/**"):
+            await page.get_by_role("button", name="Сохранить").click()
+
+
+async def test_what_is_typed_while_it_is_saved_is_not_lost(house: House) -> None:
+    saved = asyncio.Event()
+
+    async def slowly(route: Route) -> None:
+        if route.request.method == "PUT":
+            await saved.wait()
+        await route.continue_()
+
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page)
+        await page.route(f"**/ms-admin/api/config/{ENTERPRISE}", slowly)
+        await page.get_by_label("Страна").fill("RU")
+        await page.get_by_role("button", name="Сохранить").click()
+        await page.get_by_label("Номер для нераспознанных звонков").fill("150")
+        saved.set()
+        await expect(page.get_by_text("Сохранено: редакция 2.")).to_be_visible()
+        await expect(page.get_by_label("Страна")).to_have_value("RU")
+        await expect(page.get_by_label("Номер для нераспознанных звонков")).to_have_value("150")
+        await expect(page.get_by_text("Не сохранено: 1 изменение")).to_be_visible()
 
 
 @pytest.mark.slow
