@@ -13,10 +13,10 @@ export function useBoard(enterprise) {
     const calls = new Map();
     let source = null, later = null, quiet = null, over = false;
     const put = (change) => { if (!over) setSeen((before) => ({ ...before, ...change })); };
+    const listen = () => { clearTimeout(quiet); quiet = setTimeout(lost, SILENCE_MS); };
     const heard = (data) => {
-      clearTimeout(quiet);
-      quiet = setTimeout(lost, SILENCE_MS);
-      return { linked: true, heardMs: Date.now(), skewMs: data.now_ms - Date.now() };
+      listen();
+      return { linked: true, heardMs: Date.now(), ...(data.now_ms ? { skewMs: data.now_ms - Date.now() } : {}) };
     };
     const on = (kind, take) => source.addEventListener(kind, (event) => { const data = JSON.parse(event.data); put({ ...heard(data), ...take(data) }); });
     function lost() {
@@ -31,6 +31,7 @@ export function useBoard(enterprise) {
       if (document.hidden) return; // again when somebody looks
       source = new EventSource(`/ms-admin/api/board/stream?enterprise=${encodeURIComponent(enterprise)}`);
       const own = source;
+      listen(); // who takes the connection and says nothing is not there either
       source.onerror = () => {
         if (own !== source) return;
         // asks to log in again where that is the reason, and says any other
@@ -47,11 +48,15 @@ export function useBoard(enterprise) {
         for (const [number, call] of data.gone) calls.delete(JSON.stringify([number, call]));
         return { calls: [...calls.values()], more: data.more, away: "" };
       });
-      source.addEventListener("health", (event) => { put({ health: JSON.parse(event.data) }); });
+      on("health", (health) => ({ health })); // while a backlog moves nothing else may come for minutes: it is a sign of life, too
       on("away", (data) => ({ away: data.reason }));
       on("beat", () => ({}));
     }
-    const look = () => { if (!document.hidden && !source) { clearTimeout(later); connect(); } };
+    // a browser has six connections to a host, for all its tabs: six boards that nobody looks at would keep every other page waiting
+    const look = () => {
+      if (document.hidden) lost();
+      else if (!source) { clearTimeout(later); connect(); }
+    };
     document.addEventListener("visibilitychange", look);
     connect();
     return () => {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
@@ -25,6 +26,7 @@ __all__ = ["browser", "house"]  # fixtures
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OF = f"enterprise_number={ENTERPRISE}"
+STREAM = re.compile("/board/stream")
 
 
 async def looks_right(page: Page) -> None:
@@ -152,6 +154,52 @@ async def test_the_board_follows_the_calls_and_comes_back_after_a_restart(house:
         await expect(page.get_by_text("на связи", exact=True)).to_be_visible()
         await expect(row).to_have_count(0)
         await context.close()
+
+
+async def turned(page: Page, *, hidden: bool) -> None:
+    """Another tab is looked at, or this one again."""
+    await page.evaluate("hidden => Object.defineProperty(document, 'hidden', {value: hidden, configurable: true})", hidden)
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def _parked(count: int) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def status() -> dict[str, Any]:
+        return {"parked": {"calls": count, "enterprises": {ENTERPRISE: count}}}
+
+    return status
+
+
+@pytest.mark.slow
+async def test_the_board_is_in_touch_while_only_the_backlog_moves(house: House) -> None:
+    context = await house.browser.new_context(locale="ru-RU")
+    page = await context.new_page()
+    await page.clock.install()
+    streams: list[str] = []
+    page.on("request", lambda asked: streams.append(asked.url) if STREAM.search(asked.url) else None)
+    async with serving(house.rig) as server:
+        parts = server.app[SERVICES].parts
+        assert parts is not None
+        await log_in(page, str(server.make_url(f"/ms-admin/live?{OF}")))
+        await expect(page.get_by_text("на связи", exact=True)).to_be_visible()
+        for count, words in ((1, "1 звонок ждёт человека"), (2, "2 звонка ждут человека"), (3, "3 звонка ждут человека")):
+            parts.board._status = _parked(count)
+            await expect(page.get_by_text(words)).to_be_visible()
+            await page.clock.fast_forward(20_000)  # nobody waits as long as that for a sign of life twice
+        await expect(page.get_by_text("на связи", exact=True)).to_be_visible()
+        assert len(streams) == 1
+        await turned(page, hidden=True)
+        await expect(page.get_by_text("нет связи, на экране состояние на")).to_be_visible()
+        await turned(page, hidden=False)
+        await expect(page.get_by_text("на связи", exact=True)).to_be_visible()
+        assert len(streams) == 2, "a tab that nobody looks at holds no connection"
+        await page.route(STREAM, lambda _route: None)  # it is taken, and then nothing is said
+        async with page.expect_request(STREAM):
+            await turned(page, hidden=True)
+            await turned(page, hidden=False)
+        async with page.expect_request(STREAM):
+            await page.clock.fast_forward(25_000)
+            await page.clock.fast_forward(2_000)
+    await context.close()
 
 
 async def test_the_list_of_missed_calls_empties_itself(house: House) -> None:
