@@ -9,6 +9,7 @@ import { WhatIf } from "./replay-what-if.js";
 const [, , , number, call] = location.pathname.split("/").map(decodeURIComponent);
 const BASE = `/ms-admin/api/calls/${encodeURIComponent(number)}/${encodeURIComponent(call)}`;
 const EVERY_MS = 3_000;
+const FOLLOWED_MS = 60_000; // an order begins after two seconds, and goes behind the calls of today
 
 const asked = () => Number((/^#step-(\d+)$/.exec(location.hash) || [])[1]) || 0;
 
@@ -54,31 +55,32 @@ function useStep(entries) {
 }
 
 function Replay() {
-  const { data, error, reload } = useData(`${BASE}?lang=ru`);
+  const { data, error, reload, look } = useData(`${BASE}?lang=ru`);
   const live = Boolean(data && data.picture.live);
-  const unsettled = Boolean(data && (live || data.phase === "ending"));
-  const [now, setNow] = useState(Date.now());
+  const [now, setNow] = useState(Date.now()), [until, setUntil] = useState(0);
+  const unsettled = Boolean(data && (live || data.phase === "ending" || now < until));
   useEffect(() => {
     if (!unsettled) return undefined;
-    const each = setInterval(() => { if (!document.hidden) { reload(); setNow(Date.now()); } }, EVERY_MS);
+    const each = setInterval(() => { if (!document.hidden) { look(); setNow(Date.now()); } }, EVERY_MS);
     return () => clearInterval(each);
-  }, [unsettled, reload]);
+  }, [unsettled, look]);
+  const follow = useCallback(() => { setNow(Date.now()); setUntil(Date.now() + FOLLOWED_MS); }, []);
   if (!data) return error ? html`<div class="page-head"><h1>Звонок ${call}</h1></div><${Missing} error=${error} retry=${reload} />` : html`<${Busy} />`;
-  return html`<${Story} story=${data} now=${live ? now : data.picture.to_ms} reload=${reload} lost=${error} />`;
+  return html`<${Story} story=${data} now=${live ? now : data.picture.to_ms} follow=${follow} lost=${error} />`;
 }
 
 const Missing = ({ error, retry }) => (error.status === 404
   ? html`<div class="note warn">Такого звонка нет: о нём ничего не было слышно, или адрес неполон. <a href="/ms-admin/calls">Найти звонок</a></div>`
   : html`<${Failed} error=${error} retry=${retry} />`);
 
-function Story({ story, now, reload, lost }) {
+function Story({ story, now, follow, lost }) {
   const [at, choose] = useStep(story.entries), [asking, setAsking] = useState(false);
   useEffect(() => {
     document.title = [story.direction === "internal" ? "внутренний" : phone(story.number), story.start_ms !== null && when(story.start_ms), story.enterprise].filter(Boolean).join(" · ") + " — звонок";
   }, [story.number, story.start_ms]);
   const count = story.entries.length, entry = story.entries[at];
   return html`
-    <${Head} story=${story} reload=${reload} asking=${asking} ask=${() => setAsking(true)} />
+    <${Head} story=${story} follow=${follow} asking=${asking} ask=${() => setAsking(true)} />
     ${asking && html`<${WhatIf} number=${number} call=${story.call} story=${story} onClose=${() => setAsking(false)} />`}
     ${lost && html`<p class="note bad">Нет связи с сервисом: на экране то, что было известно.</p>`}
     ${count === 0 ? html`<p class="note">О звонке ещё ничего не записано.</p>` : html`
@@ -114,7 +116,7 @@ function Steps({ story, at, choose }) {
     })}</ol></section>`;
 }
 
-function Head({ story, reload, asking, ask }) {
+function Head({ story, follow, asking, ask }) {
   const [words, kind] = outcomeOf(story), [busy, setBusy] = useState(false);
   const names = story.picture.names, remote = story.moysklad;
   const copy = async () => {
@@ -125,7 +127,7 @@ function Head({ story, reload, asking, ask }) {
     try {
       const told = await api(`/ms-admin/api/retry/${encodeURIComponent(number)}/${encodeURIComponent(story.call)}`, { method: "POST" });
       toast(told.calls ? "Повторяем. Через несколько секунд будет видно, чем кончилось." : "Повторять нечего.", "good");
-      setTimeout(reload, 3_000);
+      follow();
     } catch (failure) { sayError(failure); } finally { setBusy(false); }
   };
   return html`

@@ -1,17 +1,20 @@
 // Calls of the enterprise that MoySklad refused: why, what helps, and asking again once the reason is gone.
-import { html, useState, useEffect, useData, api, toast, sayError, counted, when } from "./lib.js";
+import { html, useState, useEffect, useData, useWhileSeen, api, toast, sayError, counted, when } from "./lib.js";
+
+const EVERY_MS = 5_000;
 
 export function ParkedCalls({ number, onTold }) {
-  const { data, error, reload } = useData(`/ms-admin/api/parked?lang=ru&limit=5&enterprise=${encodeURIComponent(number)}`);
+  const { data, reload, look } = useData(`/ms-admin/api/parked?lang=ru&limit=5&enterprise=${encodeURIComponent(number)}`);
   const [busy, setBusy] = useState(false);
+  useWhileSeen(EVERY_MS, () => { if (data && data.total) look(); }); // they are asked for again here, elsewhere, and by what is saved
   useEffect(() => { if (data) onTold(data.total); }, [data]);
-  if (error || !data || !data.total) return null;
+  if (!data || !data.total) return null;
   const again = async () => {
     setBusy(true);
     try {
       const told = await api(`/ms-admin/api/retry/${encodeURIComponent(number)}`, { method: "POST" });
       toast(told.calls ? `Повторяем: ${counted(told.calls, "звонок", "звонка", "звонков")}.` : "Повторять нечего.", "good");
-      setTimeout(reload, 3000);
+      reload();
     } catch (failure) {
       sayError(failure);
     } finally {

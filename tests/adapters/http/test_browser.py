@@ -187,6 +187,24 @@ async def test_what_is_typed_while_it_is_saved_is_not_lost(house: House) -> None
 
 
 @pytest.mark.slow
+async def test_calls_that_are_asked_for_again_leave_the_page_by_themselves(house: House) -> None:
+    parked: dict[str, Any] = {"total": 1, "reasons": [], "calls": [], "orders": []}
+
+    async def ordered(route: Route) -> None:
+        parked["orders"] = [{"id": 1}]
+        await route.fulfill(json={"status": "ordered", "enterprise_number": ENTERPRISE, "calls": 1})
+
+    async with page_of(house.browser, house.url) as page:
+        await page.route("**/ms-admin/api/parked?*", lambda route: route.fulfill(json=parked))
+        await page.route(f"**/ms-admin/api/retry/{ENTERPRISE}", ordered)
+        await log_in(page)
+        await page.get_by_role("button", name="Повторить все").click()
+        await expect(page.get_by_role("button", name="Повторяются…")).to_be_disabled()
+        parked.update(total=0, orders=[])
+        await expect(page.get_by_text("Ждут человека:")).to_have_count(0, timeout=8_000)
+
+
+@pytest.mark.slow
 async def test_what_was_not_understood_is_told_and_mended(house: House) -> None:
     stored = {"ms": {"enabled": True, "country": "ZZ", "incoming_call_actions": {"create_order": "sometimes"}}}
     await house.rig.service.pool.execute("UPDATE public.enterprises SET integrations_config = $1::jsonb", stored)

@@ -202,6 +202,30 @@ async def test_the_board_is_in_touch_while_only_the_backlog_moves(house: House) 
     await context.close()
 
 
+@pytest.mark.slow
+async def test_a_call_that_is_asked_for_again_is_looked_at_until_that_is_done(house: House) -> None:
+    await played(house.rig)
+    await house.rig.wait(120_000)
+    asked: list[str] = []
+
+    async def parked(route: Route) -> None:
+        asked.append(route.request.url)
+        told = await (await route.fetch()).json()
+        await route.fulfill(json={**told, "parked": "МойСклад отказал" if len(asked) < 4 else None})
+
+    async with page_of(house.browser, house.url) as page:
+        await page.clock.install()
+        await page.route(f"**/ms-admin/api/calls/{ENTERPRISE}/{UNIQUE_ID}?lang=ru", parked)
+        await page.route("**/ms-admin/api/retry/**", lambda route: route.fulfill(json={"calls": 1}))
+        await log_in(page, f"/ms-admin/calls/{ENTERPRISE}/{UNIQUE_ID}")
+        await page.get_by_role("button", name="Повторить").click()
+        await expect(page.get_by_text("Повторяем.")).to_be_visible()
+        for _ in range(3):
+            async with page.expect_response(re.compile("lang=ru$")):
+                await page.clock.fast_forward(3_000)
+        await expect(page.get_by_text("Нужен человек:")).to_have_count(0)
+
+
 async def test_the_list_of_missed_calls_empties_itself(house: House) -> None:
     rig = house.rig
     await played(rig, answered=False)
