@@ -116,6 +116,9 @@ function Steps({ story, at, choose }) {
     })}</ol></section>`;
 }
 
+/** Whether somebody talked, or may have, whatever was heard of it. */
+const unheard = (story) => story.outcome === "answered" || story.outcome === "lost";
+
 function Head({ story, follow, asking, ask }) {
   const [words, kind] = outcomeOf(story), [busy, setBusy] = useState(false);
   const names = story.picture.names, remote = story.moysklad;
@@ -142,8 +145,8 @@ function Head({ story, follow, asking, ask }) {
     <dl class="summary">
       <div><dt>Когда</dt><dd class="num">${story.start_ms !== null ? dateTime(story.start_ms) : "—"}${story.end_ms !== null && html` – ${date(story.end_ms) === date(story.start_ms) ? time(story.end_ms) : dateTime(story.end_ms)} <span class="muted">(${duration(story.end_ms - story.start_ms)})</span>`}
         ${" "}<span class="muted small" title="Время этого устройства">${offset(story.start_ms ?? story.picture.from_ms)}</span></dd></div>
-      <div><dt>Звонило</dt><dd>${story.rang.length ? story.rang.map((each) => person(each, names)).join(", ") : "ни у кого"}</dd></div>
-      <div><dt>Говорили</dt><dd>${story.talked.length ? story.talked.map((each) => person(each, names)).join(", ") : story.outcome === "answered" ? "не слышно (нет событий соединений)" : story.outcome === "internal" ? "между собой, если трубку сняли" : "никто"}</dd></div>
+      <div><dt>Звонило</dt><dd>${story.rang.length ? story.rang.map((each) => person(each, names)).join(", ") : unheard(story) ? "не слышно (нет события набора)" : "ни у кого"}</dd></div>
+      <div><dt>Говорили</dt><dd>${story.talked.length ? story.talked.map((each) => person(each, names)).join(", ") : unheard(story) ? "не слышно (нет событий соединений)" : story.outcome === "internal" ? "между собой, если трубку сняли" : "никто"}</dd></div>
       ${story.hung_up_by && html`<div><dt>Положил трубку</dt><dd>${story.hung_up_by === "external" ? "абонент" : story.hung_up_by === "pbx" ? "АТС" : person(story.hung_up_by, names)}${
         story.cause !== null && html` <span class="muted">(причина ${story.cause})</span>`}</dd></div>`}
       ${story.attributed_because && html`<div><dt>Чей звонок</dt><dd>${story.attributed ? person(story.attributed, names) : "ничей"} <span class="muted">— ${story.attributed_because}</span></dd></div>`}

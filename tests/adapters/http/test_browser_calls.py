@@ -203,6 +203,17 @@ async def test_the_board_is_in_touch_while_only_the_backlog_moves(house: House) 
 
 
 @pytest.mark.slow
+async def test_what_was_not_heard_is_not_told_as_nobody(house: House) -> None:
+    await house.rig.wait(32_000)
+    await house.rig.post("/internal/ms/hangup-call", hangup(start=START, end=END))
+    await house.rig.wait(120_000)
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, f"/ms-admin/calls/{ENTERPRISE}/{UNIQUE_ID}")
+        for name in ("Звонило", "Говорили"):
+            await expect(page.locator("dl.summary > div", has_text=name)).to_contain_text("не слышно")
+
+
+@pytest.mark.slow
 async def test_a_call_that_is_asked_for_again_is_looked_at_until_that_is_done(house: House) -> None:
     await played(house.rig)
     await house.rig.wait(120_000)
