@@ -238,10 +238,12 @@ export function Failed({ error, retry }) {
   return html`<div class="note bad row" role="alert"><span>${waits ? `${AWAY[error.status]} Страница спрашивает снова сама.` : wordsOf(error)}</span>
     ${retry && html`<button class="btn small" type="button" onClick=${retry}>${waits ? "Повторить сейчас" : "Повторить"}</button>`}</div>`;
 }
-/** A dialog that is open while it is there. `onClose` is called for Escape too. */
+/** A dialog that is open while it is there. `onClose` is called for Escape too. Whoever presses that twice closes it without
+ *  our being asked: it is opened again, for somebody waits for its answer. */
 export function Dialog({ title, onClose, wide, children }) {
   const box = useRef(null), name = useId();
   useLayoutEffect(() => { box.current.showModal(); }, []);
-  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${(event) => { event.preventDefault(); onClose(); }}>
+  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby=${name} onCancel=${(event) => { event.preventDefault(); onClose(); }}
+    onClose=${() => { if (box.current && box.current.isConnected) box.current.showModal(); }}>
     <h2 id=${name}>${title}</h2>${children}</dialog>`;
 }
