@@ -1,5 +1,5 @@
 // «Звонки»: the search. What is asked for stands in the address, so that it can be sent, kept and gone back to.
-import { html, useState, useEffect, useRef, useCallback, api, withParams, duration, date, time, waited, counted, number, plural, Busy, Failed, Tag, Zone } from "./lib.js";
+import { html, useState, useEffect, useLayoutEffect, useRef, useCallback, api, withParams, duration, date, time, waited, counted, number, plural, Busy, Failed, Tag, Zone } from "./lib.js";
 import { mount } from "./shell.js";
 import { MISSED, OUTCOMES, outcomeOf, isInner, Way, Client, People, useNames, callLink } from "./calls-words.js";
 
@@ -60,12 +60,14 @@ const fieldOf = (error) => (error && error.status === 400 && FIELDS.includes(err
 
 function Form({ wanted, change, error, names }) {
   const [typed, setTyped] = useState(wanted);
-  useEffect(() => setTyped(wanted), [JSON.stringify(wanted)]);
+  // both before the next key: after it they would take it back, or ask for what was typed without what was chosen since
+  useLayoutEffect(() => setTyped(wanted), [JSON.stringify(wanted)]);
   // what is typed is asked for after a pause; what is chosen, at once
-  useEffect(() => {
-    const later = setTimeout(() => { if (typed.phone !== wanted.phone || typed.extension !== wanted.extension) change(typed); }, 350);
+  useLayoutEffect(() => {
+    if (typed.phone === wanted.phone && typed.extension === wanted.extension) return undefined;
+    const later = setTimeout(() => change(typed), 350);
     return () => clearTimeout(later);
-  }, [typed.phone, typed.extension]);
+  }, [typed, wanted]);
   const set = (name) => (event) => setTyped({ ...typed, [name]: event.target.value });
   const pick = (name) => (event) => change({ ...typed, [name]: event.target.type === "checkbox" ? (event.target.checked ? "1" : "") : event.target.value });
   const wrong = fieldOf(error);

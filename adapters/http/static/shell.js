@@ -84,12 +84,19 @@ function useListed(enterprise) {
 function Switcher({ me, enterprise, name, all, home }) {
   const [open, setOpen, box] = usePop();
   const [typed, setTyped] = useState(""), [found, setFound] = useState(null), [at, setAt] = useState(0);
-  const list = useId();
+  const list = useId(), entered = useRef(false); // Enter came before the answer to what was typed: what is listed is something else
+  const go = (each) => location.assign(home ? withParams({ enterprise_number: each.number }, home, "") : withParams({ enterprise_number: each.number }));
+  const take = (told) => {
+    setFound({ typed, enterprises: told.enterprises.slice(0, 200) });
+    setAt(0);
+    if (entered.current && told.enterprises.length) go(told.enterprises[0]);
+    entered.current = false;
+  };
   useEffect(() => {
     if (!open) return undefined;
     const gone = new AbortController();
     const later = setTimeout(() => api(`/ms-admin/api/enterprises?q=${encodeURIComponent(typed)}`, { signal: gone.signal }).then(
-      (told) => { setFound(told.enterprises.slice(0, 200)); setAt(0); }, (error) => { if (!gone.signal.aborted) sayError(error); }), typed ? 150 : 0);
+      take, (error) => { if (!gone.signal.aborted) sayError(error); }), typed ? 150 : 0);
     return () => { clearTimeout(later); gone.abort(); };
   }, [open, typed]);
   useEffect(() => {
@@ -98,19 +105,20 @@ function Switcher({ me, enterprise, name, all, home }) {
   }, [open, at]);
   const words = enterprise ? `${enterprise} ${name}` : "Все предприятия";
   if (me.enterprise) return html`<span class="nowrap muted" title=${words}>${words}</span>`;
-  const options = [...(all && !typed ? [{ number: "", name: "Все предприятия", state: "" }] : []), ...(found || [])];
-  const go = (each) => location.assign(home ? withParams({ enterprise_number: each.number }, home, "") : withParams({ enterprise_number: each.number }));
+  const options = [...(all && !typed ? [{ number: "", name: "Все предприятия", state: "" }] : []), ...(found ? found.enterprises : [])];
   const keys = (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       setAt((before) => Math.min(options.length - 1, Math.max(0, before + (event.key === "ArrowDown" ? 1 : -1))));
-    } else if (event.key === "Enter" && options[at]) go(options[at]);
+    } else if (event.key !== "Enter") return;
+    else if (typed && (!found || found.typed !== typed)) entered.current = true;
+    else if (options[at]) go(options[at]);
   };
   return html`<div class="pick" ref=${box}>
-    <button type="button" class="btn" aria-expanded=${open} aria-haspopup="listbox" onClick=${() => setOpen(!open)}><span>${words}</span> ▾</button>
+    <button type="button" class="btn" aria-expanded=${open} aria-haspopup="listbox" onClick=${() => { entered.current = false; setOpen(!open); }}><span>${words}</span> ▾</button>
     ${open && html`<div class="pop">
       <input type="search" placeholder="Номер или название" aria-label="Найти предприятие" role="combobox" aria-controls=${list} aria-expanded="true"
-        aria-activedescendant=${options.length ? `${list}-${at}` : undefined} value=${typed} onInput=${(event) => setTyped(event.target.value)} onKeyDown=${keys}
+        aria-activedescendant=${options.length ? `${list}-${at}` : undefined} value=${typed} onInput=${(event) => { entered.current = false; setTyped(event.target.value); }} onKeyDown=${keys}
         ref=${(input) => input && !typed && input.focus()} />
       ${found === null ? html`<${Busy} />` : html`<ul id=${list} role="listbox" aria-label="Предприятия">${options.map((each, index) => html`
         <li key=${each.number} role="presentation"><button type="button" role="option" tabindex="-1" id=${`${list}-${index}`} aria-selected=${index === at} onClick=${() => go(each)}>

@@ -237,6 +237,34 @@ async def test_a_call_that_is_asked_for_again_is_looked_at_until_that_is_done(ho
         await expect(page.get_by_text("Нужен человек:")).to_have_count(0)
 
 
+@pytest.mark.slow
+async def test_what_is_chosen_right_after_typing_stays_chosen(house: House) -> None:
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, f"/ms-admin/calls?{OF}")
+        before = await page.evaluate("history.length")
+        await page.get_by_label("Номер").fill(PHONE[-4:])
+        await page.keyboard.press("Enter")
+        await page.wait_for_timeout(600)  # what is typed is asked for by itself after 350 ms
+        assert await page.evaluate("history.length") == before + 1, "one search is one step back"
+        await page.get_by_label("Номер").fill("4321")
+        await page.get_by_label("Направление").select_option("out")
+        await page.wait_for_timeout(600)
+        await expect(page).to_have_url(re.compile("phone=4321&direction=out$"))
+        await expect(page.get_by_label("Направление")).to_have_value("out")
+
+
+@pytest.mark.slow
+async def test_enter_leads_to_what_was_typed_and_not_to_what_was_listed_before(house: House) -> None:
+    await house.api("PUT", "/ms-admin/api/config/0100", {"enabled": True})
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page, "/ms-admin/calls")
+        await page.get_by_role("button", name="Все предприятия").click()
+        await expect(page.get_by_role("listbox", name="Предприятия")).to_contain_text("0100")
+        await page.get_by_label("Найти предприятие").fill(ENTERPRISE)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/ms-admin/calls?{OF}")
+
+
 async def test_the_list_of_missed_calls_empties_itself(house: House) -> None:
     rig = house.rig
     await played(rig, answered=False)
