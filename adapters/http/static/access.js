@@ -41,16 +41,19 @@ function Links({ enterprise }) {
 }
 
 function Make({ enterprise, onClose }) {
-  const [wrong, setWrong] = useState({}), [made, setMade] = useState(null), [copied, setCopied] = useState(false), box = useRef(null);
+  const [wrong, setWrong] = useState({}), [busy, setBusy] = useState(false), [made, setMade] = useState(null), [copied, setCopied] = useState(false), box = useRef(null);
   const make = async (event) => {
     event.preventDefault();
     const { number, name, days } = event.target.elements;
     setWrong({});
+    setBusy(true);
     try {
       setMade(await api(`/ms-admin/api/links/${encodeURIComponent(number.value.trim())}`, { method: "POST", body: { name: name.value.trim(), days: Number(days.value) } }));
     } catch (error) {
       if (error instanceof ApiError) setWrong({ [error.field || "name"]: error.words });
       else sayError(error);
+    } finally {
+      setBusy(false);
     }
   };
   const copy = async () => {
@@ -74,7 +77,7 @@ function Make({ enterprise, onClose }) {
     <div class="field"><label for="name">Кому</label><input id="name" name="name" required maxlength="80" placeholder="Иванова Мария, «Ромашка»" aria-invalid=${wrong.name ? "true" : undefined} />
       ${wrong.name && html`<span class="error" role="alert">${wrong.name}</span>`}<span class="hint">Так этот человек будет записан в журнале и в истории изменений.</span></div>
     <div class="field"><label for="days">Срок</label><select id="days" name="days">${DAYS.map(([days, words]) => html`<option key=${days} value=${days} selected=${days === 90}>${words}</option>`)}</select></div>
-    <div class="actions"><button type="button" class="btn" onClick=${onClose}>Отмена</button><button class="btn primary">Создать</button></div></form><//>`;
+    <div class="actions"><button type="button" class="btn" onClick=${onClose}>Отмена</button><button class="btn primary" disabled=${busy}>Создать</button></div></form><//>`;
 }
 
 mount({ section: "access" }, ({ me, enterprise }) => (me.enterprise ? html`<p class="note warn">Эта страница — для оператора.</p>` : html`<${Links} key=${enterprise} enterprise=${enterprise} />`));

@@ -1,5 +1,5 @@
 // «Журнал действий»: who looked and who changed. For the operator.
-import { html, useState, useEffect, api, sayError, Tag, Busy, Failed, Zone, dateTime } from "./lib.js";
+import { html, useState, useEffect, useRef, api, sayError, Tag, Busy, Failed, Zone, dateTime } from "./lib.js";
 import { mount } from "./shell.js";
 
 const WORDS = {
@@ -15,13 +15,24 @@ const DETAILS = { revision: "редакция", restored: "из редакции
 function Journal({ enterprise }) {
   const [kind, setKind] = useState(""), [entries, setEntries] = useState(null), [complete, setComplete] = useState(true), [failed, setFailed] = useState(null);
   const path = (before) => `/ms-admin/api/audit?action=${kind}&enterprise=${encodeURIComponent(enterprise)}${before ? `&before=${before}` : ""}`;
+  const under = useRef(new AbortController()); // one question at a time: the answer to an earlier one is of another kind, or comes twice
+  const ask = (known, before, lost) => {
+    under.current.abort();
+    const gone = under.current = new AbortController();
+    api(path(before), { signal: gone.signal }).then((told) => {
+      if (gone.signal.aborted) return;
+      setEntries([...known, ...told.entries]);
+      setComplete(told.complete);
+    }, (error) => { if (!gone.signal.aborted) lost(error); });
+  };
   const load = () => {
     setEntries(null);
+    setComplete(true);
     setFailed(null);
-    api(path()).then((told) => { setEntries(told.entries); setComplete(told.complete); }, setFailed);
+    ask([], null, setFailed);
   };
   useEffect(load, [kind, enterprise]);
-  const more = () => api(path(entries[entries.length - 1].id)).then((told) => { setEntries((before) => [...before, ...told.entries]); setComplete(told.complete); }, sayError);
+  const more = () => ask(entries, entries[entries.length - 1].id, sayError);
   return html`
     <div class="page-head"><h1 class="grow">Журнал действий</h1>
       <label class="sr" for="kind">Показать</label><select id="kind" value=${kind} onChange=${(event) => setKind(event.target.value)}>${KINDS.map(([value, words]) => html`<option key=${value} value=${value}>${words}</option>`)}</select>

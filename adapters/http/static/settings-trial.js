@@ -36,7 +36,7 @@ const Verdict = ({ name, verdict }) => html`<div class=${`verdict ${verdict.ok ?
 export function SelfTest({ number, told, dirty, people }) {
   const where = `/ms-admin/api/self-test/${encodeURIComponent(number)}`;
   const [extension, setExtension] = useState(""), [test, setTest] = useState(null), [report, setReport] = useState(null), [wrong, setWrong] = useState("");
-  const [lost, setLost] = useState(false), field = useId(), shown = useRef(null);
+  const [lost, setLost] = useState(false), [busy, setBusy] = useState(false), field = useId(), shown = useRef(null);
   const off = !told.effective.enabled || !told.revision;
   useEffect(() => {
     if (!test) return undefined;
@@ -64,12 +64,15 @@ export function SelfTest({ number, told, dirty, people }) {
     setWrong("");
     if (!/^[0-9]{1,20}$/.test(extension)) { setWrong("Укажите добавочный номер цифрами, например 101."); return; }
     setReport(null);
+    setBusy(true);
     try {
       setTest((await api(where, { method: "POST", body: { extension } })).test);
       requestAnimationFrame(() => shown.current && shown.current.scrollIntoView({ block: "nearest" }));
     } catch (error) {
       if (error instanceof ApiError) setWrong(error.words);
       else sayError(error);
+    } finally {
+      setBusy(false);
     }
   };
   return html`<section class="panel" aria-labelledby="self-test-title">
@@ -81,7 +84,7 @@ export function SelfTest({ number, told, dirty, people }) {
         <input id=${field} list=${`${field}-known`} inputmode="numeric" size="7" placeholder="101" autocomplete="off" value=${extension} aria-invalid=${wrong ? "true" : undefined} aria-describedby=${`${field}-wrong`}
           onInput=${(event) => { setExtension(event.target.value.trim()); setWrong(""); }} />
         <datalist id=${`${field}-known`}>${people.filter((each) => each.extension).map((each) => html`<option key=${each.extension} value=${each.extension}>${each.name}</option>`)}</datalist>
-        <button class="btn" disabled=${Boolean(test) || off}>${test ? html`<span class="busy"></span> Идёт…` : "Позвонить"}</button></form>
+        <button class="btn" disabled=${Boolean(test) || busy || off}>${test ? html`<span class="busy"></span> Идёт…` : "Позвонить"}</button></form>
       <p id=${`${field}-wrong`} class="error-text" role="alert">${wrong}</p>
       ${off && html`<p class="small muted">Интеграция выключена: включите её и сохраните.</p>`}
       ${dirty && !off && html`<p class="small muted">Звонок пойдёт по сохранённым настройкам.</p>`}

@@ -205,6 +205,43 @@ async def test_calls_that_are_asked_for_again_leave_the_page_by_themselves(house
 
 
 @pytest.mark.slow
+async def test_a_button_that_is_pressed_twice_does_what_it_says_once(house: House) -> None:
+    async def slowly(route: Route) -> None:
+        await asyncio.sleep(0.3)
+        await route.continue_()
+
+    async def journal(route: Route) -> None:
+        older = "before=" in route.request.url
+        entry = {"id": 1 if older else 2, "at": "2026-11-23T12:00:00+00:00", "actor": "оператор", "address": "127.0.0.1"}
+        entries: list[dict[str, Any]] = [{**entry, "action": "logged_in", "enterprise": None, "object": "", "details": {}}]
+        await route.fulfill(json={"entries": entries, "complete": older})
+
+    begun: list[str] = []
+    async with page_of(house.browser, house.url) as page:
+        await log_in(page)
+        page.on("request", lambda asked: begun.append(asked.url) if asked.method == "POST" else None)
+        await page.route("**/ms-admin/api/self-test/**", slowly)
+        await page.get_by_label("Показать сотруднику").fill("101")
+        await page.get_by_role("button", name="Позвонить").dblclick()
+        await expect(page.get_by_role("button", name="Идёт…")).to_be_visible()
+        assert len(begun) == 1
+        await page.goto(f"/ms-admin/access?enterprise_number={ENTERPRISE}")
+        await page.route("**/ms-admin/api/links/**", slowly)
+        await page.get_by_role("button", name="Новая ссылка").click()
+        await page.get_by_label("Кому").fill("Анна Петрова")
+        await page.get_by_role("button", name="Создать").dblclick()
+        await expect(page.get_by_label("Ссылка для входа")).to_be_visible()
+        assert len((await house.api("GET", f"/ms-admin/api/links?enterprise={ENTERPRISE}"))["links"]) == 1
+        await page.route("**/ms-admin/api/audit?*", journal)
+        await page.goto("/ms-admin/audit")
+        more = page.get_by_role("button", name="Показать ещё")
+        await more.evaluate("(button) => { button.click(); button.click(); }")
+        await expect(more).to_have_count(0)
+        await page.wait_for_load_state("networkidle")
+        await expect(page.get_by_role("cell", name="оператор")).to_have_count(2)
+
+
+@pytest.mark.slow
 async def test_what_was_not_understood_is_told_and_mended(house: House) -> None:
     stored = {"ms": {"enabled": True, "country": "ZZ", "incoming_call_actions": {"create_order": "sometimes"}}}
     await house.rig.service.pool.execute("UPDATE public.enterprises SET integrations_config = $1::jsonb", stored)
