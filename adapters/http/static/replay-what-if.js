@@ -34,16 +34,25 @@ function Form({ number, where, story, ms, onClose }) {
   const [found, setFound] = useState(null), [busy, setBusy] = useState(false), [day, setDay] = useState(null);
   const title = useRef(null);
   useEffect(() => title.current.focus(), []);
-  const set = (path, value) => { setDraft((before) => ({ ...before, [path]: value })); setFound(null); };
+  const turn = useRef(0), [tried, setTried] = useState(""); // what is found is of the settings that were asked with, not of those that stand there since
+  const set = (path, value) => { turn.current += 1; setDraft((before) => ({ ...before, [path]: value })); setFound(null); };
   const changed = changedPaths(base, draft), body = changed.length ? { ms: requestOf(draft, changed) } : {};
+  const said = draftLines(base, draft).map((each) => `${each.label}: ${each.was} → ${each.now}`).join("; ");
   const ask = async () => {
+    const asked = turn.current;
     setBusy(true);
-    try { setFound(await api(`/ms-admin/api/what-if/${where}`, { method: "POST", body })); } catch (failure) { sayError(failure); } finally { setBusy(false); }
+    try {
+      const told = await api(`/ms-admin/api/what-if/${where}`, { method: "POST", body });
+      if (asked === turn.current) setFound(told);
+    } catch (failure) { sayError(failure); } finally { setBusy(false); }
   };
   const askDay = async () => {
     const then = new Date(story.start_ms), two = (value) => String(value).padStart(2, "0");
     const text = `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())}`;
-    try { setDay(await api(`/ms-admin/api/what-if-day/${encodeURIComponent(number)}`, { method: "POST", body: { ...body, day: text, ...(ZONE ? { zone: ZONE } : {}) } })); } catch (failure) { sayError(failure); }
+    try {
+      setDay(await api(`/ms-admin/api/what-if-day/${encodeURIComponent(number)}`, { method: "POST", body: { ...body, day: text, ...(ZONE ? { zone: ZONE } : {}) } }));
+      setTried(said);
+    } catch (failure) { sayError(failure); }
   };
   const running = day && day.state === "running";
   return html`<section class="panel what-if" aria-labelledby="what-if-title">
@@ -53,13 +62,13 @@ function Form({ number, where, story, ms, onClose }) {
       <p class="muted">Звонок разыгрывается заново с этими настройками. Ничего не сохраняется и не отправляется. Без изменений проверяется, как поступил бы сервис сегодня.</p>
       <div class="what-if-fields">${SHOWN.filter((path) => path !== "employee_mapping").map((path) => html`<${Field} key=${path} path=${path} value=${draft[path]} was=${base[path]} set=${set} />`)}</div>
       <${Mapping} number=${number} story=${story} draft=${draft.employee_mapping} was=${base.employee_mapping} set=${(value) => set("employee_mapping", value)} />
-      ${changed.length > 0 && html`<p class="small"><b>Изменено:</b> ${draftLines(base, draft).map((each) => `${each.label}: ${each.was} → ${each.now}`).join("; ")}</p>`}
+      ${changed.length > 0 && html`<p class="small"><b>Изменено:</b> ${said}</p>`}
       <div class="row"><button type="button" class="btn primary" disabled=${busy} onClick=${ask}>Проверить этот звонок</button>
         <button type="button" class="btn" disabled=${running || story.start_ms === null} onClick=${askDay}>Проверить все звонки за ${date(story.start_ms ?? Date.now())}</button>
         ${busy && html`<${Busy} words="Разыгрываем…" />`}</div>
       <div aria-live="polite" class="stack">
         ${found && html`<${Found} found=${found} />`}
-        ${day && html`<${Day} number=${number} day=${day} setDay=${setDay} />`}</div>
+        ${day && html`<${Day} number=${number} day=${day} setDay=${setDay} tried=${tried} />`}</div>
     </div></section>`;
 }
 
@@ -104,7 +113,7 @@ function Found({ found }) {
 
 const STATES = { running: ["идёт", "info"], done: ["готово", "good"], cancelled: ["остановлено", "warn"], failed: ["не получилось", "bad"] };
 
-function Day({ number, day, setDay }) {
+function Day({ number, day, setDay, tried }) {
   const path = `/ms-admin/api/what-if-day/${encodeURIComponent(number)}/${encodeURIComponent(day.id)}`, running = day.state === "running";
   useEffect(() => {
     if (!running) return undefined;
@@ -118,6 +127,7 @@ function Day({ number, day, setDay }) {
   return html`<div class="stack day-found"><div class="row"><h3>День ${day.day.split("-").reverse().join(".")}</h3> <${Tag} kind=${kind}>${words}<//>
       <progress max=${day.whole || 1} value=${day.done} aria-label="Сколько звонков проверено"></progress><span class="num muted">${day.done} из ${day.whole}</span>
       ${running && html`<button type="button" class="btn small" onClick=${stop}>Остановить</button>`}</div>
+    <p class="small muted">${tried ? `С изменениями: ${tried}` : "Без изменений настроек"}</p>
     <p><b>${found.differing} из ${counted(found.calls, "звонка", "звонков", "звонков")}</b> прошли бы иначе.
       ${found.anyway > 0 && html` <span class="muted">У ${found.anyway} есть отличия не из-за настроек.</span>`}${found.unreadable > 0 && html` <span class="muted">Не читаются: ${found.unreadable}.</span>`}</p>
     ${found.groups.length > 0 && html`<table><thead><tr><th scope="col" class="right">Звонков</th><th scope="col">Что было бы иначе</th><th scope="col">Например</th></tr></thead>

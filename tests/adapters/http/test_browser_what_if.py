@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.adapters.http.support import UNIQUE_ID, played
 from tests.adapters.http.test_browser import House, browser, house, log_in
@@ -51,6 +52,28 @@ async def test_other_settings_are_tried_with_a_call_and_with_its_day(house: Hous
         await page.get_by_role("button", name="Закрыть", exact=True).click()
         await expect(page.get_by_role("heading", name="А если бы настройки были другими?")).to_have_count(0)
     assert (await house.rig.service.store.head(), await asked_to_change(house)) == before
+
+
+@pytest.mark.slow
+async def test_an_answer_to_other_settings_than_those_that_stand_there_is_not_shown(house: House) -> None:
+    await played(house.rig)
+    changed = asyncio.Event()
+
+    async def slowly(route: Route) -> None:
+        if route.request.method == "POST":
+            await changed.wait()
+        await route.continue_()
+
+    async with page_of(house.browser, house.url) as page:
+        await page.route("**/ms-admin/api/what-if/**", slowly)
+        await log_in(page, f"/ms-admin/calls/{ENTERPRISE}/{UNIQUE_ID}")
+        await page.get_by_role("button", name="А если бы…").click()
+        await page.get_by_role("button", name="Проверить этот звонок").click()
+        await expect(page.get_by_text("Разыгрываем…")).to_be_visible()
+        await page.get_by_label("На входящих звонках").uncheck()
+        changed.set()
+        await expect(page.get_by_text("Разыгрываем…")).to_have_count(0)
+        await expect(page.get_by_text("Ничего бы не изменилось.")).to_have_count(0)
 
 
 async def test_another_employee_for_a_number(house: House) -> None:
