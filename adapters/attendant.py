@@ -32,6 +32,7 @@ from core.effects import (
     CreateTask,
     Deferred,
     FindContact,
+    FindEmployees,
     Gateway,
     Refused,
     Turn,
@@ -457,7 +458,7 @@ class Attendant:
         now = self.now_ms()
         until, rank, effect = now + (error.retry_after_ms or BACKOFF_MS[0]), urgency(call, now), step.effect
         all_away = rank is not Urgency.LIVE and self._gateway.is_away(_ANY_CALL, account)
-        if all_away and isinstance(effect, FindContact | CreateContact):
+        if all_away and isinstance(effect, FindContact | CreateContact | FindEmployees):
             effect = structs.replace(effect, deadline_ms=None)  # the call cannot be told either, so its contact is not given up
         noted = EffectDeferred(at_ms=now, effect=encode_effect(effect), reason=error.error, until_ms=until)
         if is_news(call.remote, noted):

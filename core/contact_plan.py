@@ -10,7 +10,7 @@ from core.call import Call
 from core.cards import Note, employee_of
 from core.contact_state import CONTACT_AGAIN_MS
 from core.decisions import Limits
-from core.effects import CreateContact, FindContact, Way
+from core.effects import CreateContact, FindContact, FindEmployees, Way
 from core.phone import digits, looks_like_extension
 from core.self_test import is_test
 from core.settings import Settings
@@ -56,7 +56,27 @@ def contact_steps(
     elif not LEAST_DIGITS <= len(digits(call.number)) <= MOST_DIGITS:
         notes.append(Note(about="contact", text="what was told is no telephone number: no client is made of it"))
     else:
+        if caller := _unknown_caller(call, settings):
+            effect = FindEmployees(extensions=(caller,), deadline_ms=_directory_deadline_ms(call, deadline_ms))
+            yield look(call, effect, "the settings do not say who has them")
         yield create_contact(call, settings, "the number is in nobody's card, and the settings ask for a client", deadline_ms)
+
+
+def _unknown_caller(call: Call, settings: Settings) -> str:
+    """Whoever called out, if nobody has said yet which employee he is: the client is to be his. Empty otherwise.
+
+    A card asks as well, but outgoing calls show none unless the settings say so.
+    """
+    caller = call.caller
+    asked = settings.employee_for(caller) is not None or caller in dict(call.remote.employees)
+    return caller if looks_like_extension(caller) and not asked else ""
+
+
+def _directory_deadline_ms(call: Call, deadline_ms: int | None) -> int | None:
+    """Until when the client waits for his owner: of a call that is over as was said when it was first asked for in vain."""
+    until_ms = call.remote.employees_until_ms
+    again = deadline_ms is not None and until_ms is not None and until_ms > _over_ms(call)
+    return until_ms if again else deadline_ms
 
 
 def create_contact(call: Call, settings: Settings, why: str, deadline_ms: int | None = None, purpose: str = "") -> Step:

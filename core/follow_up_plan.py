@@ -139,6 +139,8 @@ def _customer_for_order(call: Call, settings: Settings, notes: list[Note]) -> St
     if not settings.create_client(call.direction):
         text = "the client is created all the same: the settings ask for an order, and that needs one"
         notes.append(Note(about="contact", text=text))
+    if step := _look_up(call, settings, call.caller, "the order belongs to whoever talked"):
+        return step
     return create_contact(call, settings, "an order needs a contact", purpose="order")
 
 

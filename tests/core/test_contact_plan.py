@@ -22,8 +22,8 @@ from core.contact_plan import (
 )
 from core.contact_state import CONTACT_AGAIN_MS, CONTACT_ATTEMPTS
 from core.decisions import Limits
-from core.effects import CreateContact, Effect, FindContact, RegisterCall
-from core.events import CallOverdue, CallSettled, CallWrittenOff
+from core.effects import CreateContact, Effect, FindContact, FindEmployees, RegisterCall
+from core.events import CallOverdue, CallSettled, CallWrittenOff, Event
 from core.settings import Settings
 from tests.scenario import NUMBER, call_of, deferred, done, failed, given, ms, refused, started
 from tests.settings import SETTINGS, employee_id, settings_with
@@ -74,6 +74,9 @@ ENDED = RING + "9 A hangup\n"
 LOOK_UP = FindContact(number=NUMBER)
 NOBODY = done(LOOK_UP, 1, contact=None)
 SYNC_ID = contact_sync_id("0367", NUMBER)
+WHO = FindEmployees(extensions=("101",))
+UNMAPPED = settings_with(mapped=())
+MADE = "the number is in nobody's card, and the settings ask for a client"
 LIMITS = Limits()
 
 
@@ -89,14 +92,32 @@ def test_a_client_is_looked_for_and_then_made_as_long_as_the_card_waits() -> Non
     look = (FindContact(number=NUMBER, deadline_ms=ms(2)), "MoySklad links a call to a contact only when the call is created")
     assert asked(call_of(RING), deadline=2, now=1.999) == [look]
     make = CreateContact(number=NUMBER, sync_id=SYNC_ID, deadline_ms=ms(2))
-    assert asked(call_of(RING, NOBODY), deadline=2) == [(make, "the number is in nobody's card, and the settings ask for a client")]
+    assert asked(call_of(RING, NOBODY), deadline=2) == [(make, MADE)]
 
 
 def test_whoever_calls_out_owns_the_client_that_is_made_for_it() -> None:
     (made,) = asked(call_of("0 A dial out 101", NOBODY))
     assert made[0] == CreateContact(number=NUMBER, sync_id=SYNC_ID, owner=employee_id("101"))
-    (made,) = asked(call_of("0 A dial out 101", NOBODY), settings_with(mapped=()))
+    look, made = asked(call_of("0 A dial out 101", NOBODY), UNMAPPED)
+    assert look == (WHO, "the settings do not say who has them")
     assert made[0] == CreateContact(number=NUMBER, sync_id=SYNC_ID)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        done(WHO, 2, employees={"101": None}),
+        failed(FindEmployees(extensions=("101",), deadline_ms=ms(9)), 2),
+        refused(WHO, 2),
+    ],
+)
+def test_whoever_calls_out_is_looked_up_once_and_the_client_made_whatever_came_of_it(answer: Event) -> None:
+    assert asked(call_of("0 A dial out 101", NOBODY, answer), UNMAPPED) == [(CreateContact(number=NUMBER, sync_id=SYNC_ID), MADE)]
+
+
+@pytest.mark.parametrize("table", [RING, "0 A dial out 375290000009"])
+def test_nobody_is_looked_up_for_a_client_whom_no_extension_called(table: str) -> None:
+    assert asked(call_of(table, NOBODY), UNMAPPED) == [(CreateContact(number=NUMBER, sync_id=SYNC_ID), MADE)]
 
 
 def test_a_card_waits_no_longer_than_its_deadline_and_the_record_goes_on_asking() -> None:
@@ -230,6 +251,17 @@ def test_it_is_not_asked_for_anew_with_another_ten_seconds_each_time() -> None:
         assert asked_for.deadline_ms == ms(31)
         call = fold(call, (deferred(asked_for, at, until=at + 0.5),))
     assert [waited_for_contact(call, ms(at), LIMITS) for at in (30.999, 31)] == [False, True]
+
+
+def test_nor_is_his_owner_asked_for_anew_with_another_ten_seconds_each_time() -> None:
+    for_a_card = FindEmployees(extensions=("101",), deadline_ms=SETTLED.at_ms)
+    call = call_of("0 A dial out 101\n9 A hangup out 101", deferred(for_a_card, 0, until=1))
+    call = fold(call, (SETTLED, done(LOOK_UP, 20, contact=None)))
+    for at in range(21, 30):
+        asked_for = asked(call, UNMAPPED, deadline=at + 10)[0][0]
+        assert asked_for == FindEmployees(extensions=("101",), deadline_ms=ms(31))
+        call = fold(call, (deferred(asked_for, at, until=at + 0.5),))
+    assert asked(call, UNMAPPED)[0][0] == WHO, "once the call is registered nothing waits for it"
 
 
 def test_a_record_is_not_held_by_what_was_answered_during_the_call() -> None:

@@ -156,6 +156,16 @@ def test_whether_a_client_is_made_against_the_settings_goes_by_those_of_the_dire
     assert told(CALLED, settings, done(REGISTER, 1, call="m"), nobody) == [("contact", against)]
 
 
+def test_whoever_called_is_looked_up_for_the_client_that_an_order_needs() -> None:
+    settings = settings_with(order="always", create_outgoing=False, mapped=())
+    nobody = (done(REGISTER, 1, call="m"), done(FindContact(number=NUMBER, purpose="order"), 37, contact=None))
+    who = FindEmployees(extensions=("101",))
+    assert asked(CALLED, settings, *nobody) == (who, "the order belongs to whoever talked")
+    effect, _ = asked(CALLED, settings, *nobody, done(who, 38, employees={"101": {"id": "uuid-101"}}))
+    assert isinstance(effect, CreateContact)
+    assert effect.owner == "uuid-101"
+
+
 @pytest.mark.parametrize("known", [FOUND, done(REGISTER, 50, call="m", contact="ann")])
 def test_a_client_who_could_not_be_found_for_the_order_and_is_known_now_has_it(known: Event) -> None:
     no_right = refused(FindContact(number=NUMBER, purpose="order"), 40, error="no right")

@@ -12,6 +12,7 @@ from core.events import CallSettled, EffectDeferred, LegAbsorbed
 from core.plan import ENDED_FRESH_MS, Plan, plan, urgency
 from core.settings import Settings
 from core.values import Urgency
+from tests.moysklad_model import MoySkladModel
 from tests.scenario import NUMBER, Scenario, call_of, done, failed, given, look, ms, seconds, started, step_of
 from tests.settings import SETTINGS, employee_id, settings_with
 
@@ -234,6 +235,13 @@ def test_the_client_of_an_outgoing_call_is_the_callers() -> None:
     assert given(RING).asked()[1] == CREATE
     assert given("0 A dial 107 out").asked()[0:2] == ["find employees 107", FIND]
     assert CREATE in given("0 A dial 107 out").asked()
+
+
+def test_the_client_of_an_outgoing_call_is_the_callers_also_where_no_card_asked_who_he_is() -> None:
+    settings = settings_with(mapped=(), notify_outgoing=False)
+    moysklad = MoySkladModel(employees={"101": employee_id("101")})
+    scenario = given(OUTGOING + "9 A hangup 101 out answered", settings=settings, moysklad=moysklad).finished()
+    assert scenario.asked()[:3] == [FIND, "find employees 101", f"{CREATE} owner={employee_id('101')}"]
 
 
 def test_two_calls_at_once_from_one_unknown_number_make_one_client() -> None:
