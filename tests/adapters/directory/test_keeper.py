@@ -7,8 +7,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.directory.keeper import NO_ADDRESS, NOT_YET, SWITCHED_OFF, WELL, Keeper, may_register
+from adapters.directory.keeper import NO_ADDRESS, NOT_YET, REFUSED, SWITCHED_OFF, WELL, Keeper, may_register
 from adapters.sandbox import SANDBOX_LOGIN, SANDBOX_PASSWORD
+from core.contacts import AGED_MS
 from core.hooks import WANTED
 from core.settings import Settings
 from tests.adapters.directory.support import asked, configure, moysklad, trouble
@@ -230,3 +231,8 @@ def test_where_moysklad_can_reach_us(public: str, main: str, may: bool) -> None:
 def test_words_are_whole_sentences() -> None:
     words: list[Any] = [NO_ADDRESS, NOT_YET, SWITCHED_OFF, WELL]
     assert all(text.endswith(".") for text in words)
+
+
+def test_no_name_is_promised_sooner_than_it_is_asked_for() -> None:
+    assert AGED_MS == 24 * 3_600_000, "so long an old name is said once more"
+    assert all("звонил меньше суток назад" in text and "минут" not in text for text in (NO_ADDRESS, REFUSED))
