@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import fields
+from typing import Any, Final
 
 import pytest
 
+from adapters.sandbox import Switches
 from core.phone import digits
 from tests.playback import NAMES, TRUTH, Line, as_call_event, as_dispatcher, recording
 from tests.rig import Rig, running
@@ -108,3 +110,53 @@ async def test_a_mapping_that_names_nobody_costs_a_request_but_not_the_call(data
         (row,) = await rig.rows()
         assert (row["extension"], row["open_cards"]) == ("101", [])
         assert [event["event_type"] for event in row["events"]] == ["SHOW", "STARTTIME", "HIDE_ALL"]
+
+
+OTHERWISE: Final = Switches(
+    repeated_external_id="create-duplicate",
+    number_match="off",
+    retroactive_linking=True,
+    duration_computed=False,
+    record_url_deduplicated=True,
+    inactive_employee_3045=True,
+    unknown_extension="reject-3007",
+    phone_requires_gzip=False,
+    phone_limit_headers=True,
+    phone_429_body=False,
+    extid_get=True,
+    bad_id_code=1052,
+    sequence_drops_late=True,
+    sequence_int32_only=True,
+    search_normalises_digits=False,
+    search_includes_archived=True,
+    rate_limit_header="raw",
+    request_weight=4,
+    subresource_answer="object",
+    task_text_filter=False,
+    metadata_attributes="inline",
+    wrong_content_type="2001",
+    answers_compressed=False,
+    limits_enforced=False,
+    limit_algorithm="sliding",
+)
+"""All that the contract leaves open, otherwise than the sandbox has it by itself (CONTRACT-MOYSKLAD 6)."""
+
+
+def test_every_switch_is_turned() -> None:
+    same = {each.name for each in fields(Switches) if getattr(OTHERWISE, each.name) == getattr(Switches(), each.name)}
+    assert same == {"phone_latency_ms", "remap_latency_ms"}
+
+
+@pytest.mark.parametrize("name", ["ring_group", "attended_transfer", "outbound_answered"])
+async def test_a_recording_becomes_the_same_where_all_that_is_not_established_is_otherwise(name: str, database_url: str) -> None:
+    lines = recording(name)
+    async with running(database_url, switches=OTHERWISE) as rig:
+        rig.clock.now_ms = lines[0].at_ms - 1_000
+        await play(rig, lines, as_call_event)
+        rows = {row["external_id"].partition("-")[2]: row for row in await rig.rows()}
+        truth = [call for call in TRUTH[name] if call["direction"] != "internal"]
+        assert len(rows) == len(truth)
+        for call in truth:
+            row = rows[call["call"]]
+            assert (row["open_cards"], row["out_of_order"]) == ([], 0)
+            check(call, row, lines, "all events")

@@ -1,8 +1,9 @@
 """What can be chosen about a sandbox: the open questions of the contract, each as a switch with a name.
 
 Wherever CONTRACT-MOYSKLAD.md says ``[?]`` or lists a point in section 6, the client must be right under every
-behaviour; so every such point is a field of :class:`Switches`, can be changed while the sandbox runs
-(``PUT /sandbox/switches``), and its comment names the contract section.
+behaviour; so such a point is a field of :class:`Switches`, can be changed while the sandbox runs
+(``PUT /sandbox/switches``), and its comment names the contract section. No field has the Phone API's time zone (6.5), which is
+Moscow here, nor the HTTP statuses of its errors (6.6): a fault rule orders any status with any code.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def random_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """Every behaviour the contract leaves open, and the weather (latency). Values are what they are called in JSON."""
+    """Behaviours that the contract leaves open, and the weather (latency). Values are what they are called in JSON."""
 
     # -- Phone API -------------------------------------------------------------------------------------------
     # 1.9: what a second POST /call with a known externalId does
