@@ -7,7 +7,7 @@ than a type can say.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -102,7 +102,9 @@ class PbxBody(Body, frozen=True, kw_only=True):
     UniqueId: str = ""
     Phone: str = ""
     Extensions: list[str] | None = None
-    CallType: Annotated[int, Meta(ge=0, le=2, description="0 incoming, 1 outgoing, 2 internal")] | None = None
+    CallType: (
+        Annotated[int, Meta(ge=0, le=2, description="0 incoming, 1 outgoing, 2 internal")] | Literal["0", "1", "2"] | None
+    ) = None  # a string on older hosts (CONTRACT-ASTERISK)
     Trunk: str = ""
     CallStatus: Annotated[str, Meta(description='"2" is answered')] = ""
     DateReceived: str = ""

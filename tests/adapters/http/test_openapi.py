@@ -13,7 +13,7 @@ from adapters.http.app import VERSION, build_app
 from adapters.http.described import describe, operation_of
 from adapters.http.guard import OPEN, is_internal
 from adapters.http.services import Holder
-from tests.adapters.http.support import LOCAL, dial, hangup
+from tests.adapters.http.support import LOCAL, dial, dial_body, hangup
 from tests.described import SHAPES_OF_READ_MODELS
 
 START, END = "2026-11-23 15:13:20", "2026-11-23 15:13:52"
@@ -73,7 +73,9 @@ def test_the_stream_is_described_as_one(document: Any) -> None:
     assert {"n", "status", "call", "duplicate", "code", "error", "field", "hint"} <= set(line["properties"])
 
 
-@pytest.mark.parametrize("body", [dial(), hangup(start=START, end=END), {**dial(), "ms_config": {}}])
+@pytest.mark.parametrize(
+    "body", [dial(), dial(raw=dial_body(CallType="0")), hangup(start=START, end=END), {**dial(), "ms_config": {}}]
+)
 def test_what_the_dispatcher_sends_is_as_described(document: Any, body: Any) -> None:
     schema = document["paths"]["/internal/ms/hangup-call"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     validator = jsonschema_rs.validator_for({**schema, "components": document["components"]})
