@@ -1,6 +1,6 @@
 """What the stages are played: recordings as calls of several enterprises, sent by posts or by a stream until acknowledged.
 
-The sender behaves as the dispatcher does: it waits three seconds for an answer, and sends again what was not acknowledged.
+The sender waits three seconds for an answer, as the dispatcher does, and, unlike it, sends again what was not acknowledged.
 """
 
 from __future__ import annotations
