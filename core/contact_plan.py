@@ -142,11 +142,15 @@ def record_deadline_ms(call: Call, now_ms: int, limits: Limits) -> int:
 
     It counts from when the contact was first asked for, in vain, since the call was over: after an outage nobody has asked yet.
     Where it may not even be asked for, because of what was answered during the call, it counts from the end. Where the record
-    could not be sent either, the contact is tried once more, for longer.
+    could not be sent either, the contact is tried once more, for longer. Once that is over it is asked for as any other: deep in a
+    backlog a call has its turn hours later, and nobody may have asked meanwhile.
     """
     contact, over_ms = call.remote.contact, _over_ms(call) + limits.record_wait_ms
     if contact.again_ms is not None:
-        return contact.again_ms + CONTACT_AGAIN_MS
+        again_until_ms = contact.again_ms + CONTACT_AGAIN_MS
+        if now_ms < again_until_ms:
+            return again_until_ms
+        over_ms = max(over_ms, again_until_ms + 1)  # until when it waited within that hour says nothing of now
     if contact.waits_until_ms is not None and contact.waits_until_ms >= over_ms:  # else it was a card that waited
         return contact.waits_until_ms
     return over_ms if held_until_ms(call.remote, Way.JSON) > now_ms else now_ms + limits.record_wait_ms

@@ -60,17 +60,21 @@ def failed(contact: Contact, event: EffectFailed, deadline_ms: int | None, *, re
 
 
 def deferred(contact: Contact, event: EffectDeferred, deadline_ms: int | None, reason: str) -> Contact:
-    """Not asked yet. Without a deadline nothing of the account can be told: then nothing waits for the contact either."""
+    """Not asked yet. Without a deadline nothing of the account can be told: then nothing waits for the contact either, and when it
+    failed last does not count."""
     if is_too_late(deadline_ms, event.until_ms):
         # It will not come in time: whoever waits for it is told now, not at the deadline.
         return rested(contact, gave_up=contact.gave_up or reason, failed_ms=event.at_ms)
+    if deadline_ms is None:
+        return replace(contact, gave_up="", waits_until_ms=None, failed_ms=None)
     return replace(contact, gave_up="", waits_until_ms=deadline_ms)
 
 
-def once_more(contact: Contact, at_ms: int) -> Contact:
+def once_more(contact: Contact, at_ms: int, *, put_off: bool = False) -> Contact:
     """The contact once its call could not be registered: what it failed by was no trouble of the look-up alone, and MoySklad links
-    a call only when it is created (PRODUCT C5)."""
-    failed = contact.exhausted or contact.failed_ms is not None
+    a call only when it is created (PRODUCT C5). ``put_off``: the call was not even sent, as MoySklad is known to be away; then a
+    contact that was put off, too, counts as one that failed."""
+    failed = contact.exhausted or contact.failed_ms is not None or (put_off and contact.waits_until_ms is not None)
     waited = contact.again_ms is not None and at_ms >= contact.again_ms + CONTACT_AGAIN_MS
     if contact.id is not None or not (failed or waited):
         return contact

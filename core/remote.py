@@ -268,7 +268,7 @@ def _deferred(remote: RemoteDraft, event: EffectDeferred, effect: Effect) -> Non
         case FindEmployees() if effect.deadline_ms is not None:
             remote.employees_until_ms = effect.deadline_ms
         case RegisterCall():
-            remote.contact = once_more(remote.contact, event.at_ms)
+            remote.contact = once_more(remote.contact, event.at_ms, put_off=True)
         case _:
             pass
 

@@ -24,6 +24,7 @@ from core.contact_state import CONTACT_AGAIN_MS, CONTACT_ATTEMPTS
 from core.decisions import Limits
 from core.effects import CreateContact, Effect, FindContact, FindEmployees, RegisterCall
 from core.events import CallOverdue, CallSettled, CallWrittenOff, Event
+from core.plan import plan
 from core.settings import Settings
 from tests.scenario import NUMBER, call_of, deferred, done, failed, given, ms, refused, started
 from tests.settings import SETTINGS, employee_id, settings_with
@@ -216,10 +217,31 @@ def test_a_record_that_could_not_be_sent_either_waits_for_its_contact_once_more_
     registering = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
     call = call_of(RING, SETTLED, failed(LOOK_UP, 21), started(registering, 31), failed(registering, 32, ambiguous=False))
     again = 32 + CONTACT_AGAIN_MS / 1_000
-    assert [waited_for_contact(call, ms(at), Limits()) for at in (33, again - 0.001, again)] == [False, False, True]
-    assert record_deadline_ms(call, ms(33), Limits()) == ms(again)
+    assert record_deadline_ms(call, ms(33), Limits()) == record_deadline_ms(call, ms(again - 0.001), Limits()) == ms(again)
+    late = record_deadline_ms(call, ms(again), Limits())
+    assert late == ms(again) + Limits().record_wait_ms, "nobody has asked: once more, as for any other"
+    put_off = fold(call, (deferred(FindContact(number=NUMBER, deadline_ms=late), again, until=again + 1),))
+    assert [waited_for_contact(put_off, late + by_ms, Limits()) for by_ms in (-1, 0)] == [False, True]
     assert record_deadline_ms(call_of(RING, SETTLED), ms(33), Limits()) == ms(33) + Limits().record_wait_ms
     assert waited_for_contact(fold(call, (failed(LOOK_UP, 40),)), ms(50), Limits())
+
+
+def test_a_call_deep_in_the_backlog_of_a_long_outage_is_registered_with_its_contact_too() -> None:
+    """While all of MoySklad is away only the oldest calls are asked about now and then; this one has its turn when it is back."""
+    registering = RegisterCall(external_id="0367-A", number=NUMBER, incoming=True, start_ms=ms(0))
+    card = deferred(FindContact(number=NUMBER, deadline_ms=ms(2)), 0.5, until=4)  # too late for the card
+    before = call_of(ENDED, card, deferred(registering, 0.6, until=4), SETTLED)
+    asked_for = FindContact(number=NUMBER, deadline_ms=record_deadline_ms(before, ms(21), LIMITS))
+    later = 21 + 3 * CONTACT_AGAIN_MS / 1_000
+    in_vain: tuple[tuple[Event, ...], ...] = (
+        (deferred(asked_for, 21, until=30),),
+        (deferred(LOOK_UP, 21, until=30),),  # nothing of the account could be told
+        (failed(asked_for, 21), deferred(LOOK_UP, 22, until=30)),
+    )
+    for last in in_vain:
+        step = plan(fold(before, last), SETTINGS, ms(later), LIMITS).step
+        assert step is not None
+        assert step.effect == FindContact(number=NUMBER, deadline_ms=ms(later) + LIMITS.record_wait_ms)
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,15 @@ def test_a_contact_that_failed_is_tried_once_more_where_the_call_could_not_be_re
     assert untried.again_ms is None, "nothing was given up"
 
 
+def test_so_is_one_that_was_put_off_until_the_record_waited_no_longer() -> None:
+    """The JSON API was known to be away before the other was."""
+    put_off = after(deferred(structs.replace(FIND_FOR_THE_RECORD, deadline_ms=ms(11)), 1, until=2))
+    again = after(deferred(REGISTER, 11, 20), remote=put_off).contact
+    assert (again.waits_until_ms, again.again_ms) == (None, ms(11))
+    once = after(started(REGISTER, 11), failed(REGISTER, 11.2), remote=put_off).contact
+    assert once == put_off.contact, "one failure of the other API is no outage of all: its record does not wait for an hour"
+
+
 def test_a_long_outage_is_told_of_the_contact_now_and_then() -> None:
     tired = after(*[failed(FIND_FOR_THE_RECORD, at) for at in range(1, CONTACT_ATTEMPTS + 1)], deferred(REGISTER, 9, 12))
     later = 9 + CONTACT_AGAIN_MS / 1_000
