@@ -70,15 +70,16 @@ def deferred(contact: Contact, event: EffectDeferred, deadline_ms: int | None, r
     return replace(contact, gave_up="", waits_until_ms=deadline_ms)
 
 
-def once_more(contact: Contact, at_ms: int, *, put_off: bool = False) -> Contact:
+def once_more(contact: Contact, at_ms: int, *, put_off: bool = False, retry_ms: int | None = None) -> Contact:
     """The contact once its call could not be registered: what it failed by was no trouble of the look-up alone, and MoySklad links
     a call only when it is created (PRODUCT C5). ``put_off``: the call was not even sent, as MoySklad is known to be away; then a
-    contact that was put off, too, counts as one that failed."""
+    contact that was put off, too, counts as one that failed. ``retry_ms``: when the record is sent again; the contact is asked for
+    right before that, not minutes earlier, while both are still away."""
     failed = contact.exhausted or contact.failed_ms is not None or (put_off and contact.waits_until_ms is not None)
     waited = contact.again_ms is not None and at_ms >= contact.again_ms + CONTACT_AGAIN_MS
     if contact.id is not None or not (failed or waited):
         return contact
-    return rested(contact, exhausted="", failed_ms=None, again_ms=at_ms)
+    return replace(rested(contact, exhausted="", failed_ms=None, again_ms=at_ms), retry_ms=retry_ms)
 
 
 def is_too_late(deadline_ms: int | None, at_ms: int) -> bool:

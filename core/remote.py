@@ -430,7 +430,8 @@ def _failed(remote: RemoteDraft, event: EffectFailed, effect: Effect) -> None:
         case RegisterCall() | UpdateCall() if remote.attempt is not None:
             remote.attempt = _ended(remote.attempt, event)
             if isinstance(effect, RegisterCall):
-                remote.contact = once_more(remote.contact, event.at_ms)
+                retry_ms = event.retry_ms if effect.end_ms is not None else None  # of a record: no card waits for it
+                remote.contact = once_more(remote.contact, event.at_ms, retry_ms=retry_ms)
         case _:
             pass
 

@@ -96,6 +96,19 @@ async def test_a_call_that_began_and_ended_in_an_outage_is_registered_complete_i
     assert len(outcomes(await at.history(stream))) <= 7, "an hour away does not fill the history"
 
 
+async def test_a_record_that_failed_again_and_again_in_an_outage_is_registered_with_its_contact() -> None:
+    """It is sent again minutes after MoySklad is back, and its contact was last asked for minutes before."""
+    at = reactor_rig(before=lambda effect, nth: lost(ambiguous=False))
+    at.settings.settings = settings_with(notify="none")
+    at.gateway.model.contacts["+375290000001"] = "ann"
+    await at.hear_and_attend("A", ANSWERED)
+    await at.let_pass(ms(3_000))
+    at.gateway.before = lambda effect, nth: None
+    await at.let_pass(ms(3_600))
+    (row,) = at.gateway.model.rows
+    assert (row.contact, row.end_ms) == ("ann", ms(35))
+
+
 async def test_a_card_does_not_wait_for_a_contact_that_cannot_come_in_time() -> None:
     at = reactor_rig(door=contacts_away)
     stream = await at.hear("A", *RING)

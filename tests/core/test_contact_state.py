@@ -135,6 +135,14 @@ def test_so_is_one_that_was_put_off_until_the_record_waited_no_longer() -> None:
     assert once == put_off.contact, "one failure of the other API is no outage of all: its record does not wait for an hour"
 
 
+def test_it_is_asked_for_right_before_its_record_is_sent_again() -> None:
+    tired = after(*[failed(FIND_FOR_THE_RECORD, at) for at in range(1, CONTACT_ATTEMPTS + 1)])
+    record = structs.replace(REGISTER, end_ms=ms(8))
+    for registering, asked_for_ms in ((record, ms(309)), (REGISTER, None)):  # the latter shows a card
+        again = after(started(registering, 8.9), failed(registering, 9, retry=300), remote=tired).contact
+        assert (again.again_ms, again.retry_ms) == (ms(9), asked_for_ms)
+
+
 def test_a_long_outage_is_told_of_the_contact_now_and_then() -> None:
     tired = after(*[failed(FIND_FOR_THE_RECORD, at) for at in range(1, CONTACT_ATTEMPTS + 1)], deferred(REGISTER, 9, 12))
     later = 9 + CONTACT_AGAIN_MS / 1_000
