@@ -168,10 +168,23 @@ async def drop(connection: Any, month: Month, now_ms: int) -> int:
     """
     if why := await hindrances(connection, month, now_ms):
         raise NotArchived(f"{month.month} stays: {'; '.join(why)}")
-    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ONE_AT_A_TIME):
-        raise NotArchived(f"{month.month} stays: the read models are being rebuilt from it; try again when that is done")
-    try:
+    async with alone(connection, month.month):
         return await _drop(connection, month)
+
+
+@contextlib.asynccontextmanager
+async def alone(connection: Any, what: str) -> AsyncGenerator[None]:
+    """Nobody rebuilds from the log meanwhile, and no other archive writes the file that this one is about to trust.
+
+    Whoever is alone already may be so once more. Raises NotArchived.
+    """
+    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ONE_AT_A_TIME):
+        raise NotArchived(
+            f"{what} stays: the read models are being rebuilt from the log, or another archive is at work; "
+            "try again when that is done"
+        )
+    try:
+        yield
     finally:
         if not connection.is_closed():
             await connection.execute("SELECT pg_advisory_unlock($1)", ONE_AT_A_TIME)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from adapters.archive import Month, beginning_ms, drop, export, hindrances, months, restore
+from adapters.archive import Month, alone, beginning_ms, drop, export, hindrances, months, restore
 from adapters.command_line import environment, fail, run
 from adapters.counted import counted
 from adapters.outages import unavailable
@@ -70,24 +70,29 @@ async def _told(connection: Any, now_ms: int) -> bool:
 
 async def _archived(connection: Any, before_ms: int, folder: Path | None, now_ms: int) -> bool:
     """The oldest first; the first one that has to stay ends it, for nothing may be missing in the middle of the log."""
-    old: Sequence[Month] = [month for month in await months(connection) if month.till_ms <= before_ms]
-    if not old:
-        click.echo("there is no month before that")
-    for month in old:
-        if why := await hindrances(connection, month, now_ms):
-            fail(f"{month.month} stays: {'; '.join(why)}")
-        began = time.monotonic()
-        if folder is not None:
-            path = await export(connection, month, folder)
-            size = _size(path.stat().st_size)
-            click.echo(f"{month.month}: written to {path} ({size}) in {time.monotonic() - began:.1f} s")
-        began = time.monotonic()
-        lost = f"{month.month}: the database ended the connection or is away; run this again if ./ms.sh archive still lists it"
-        with unavailable(lost):
-            count = await drop(connection, month, now_ms)
-        left = f"{counted(count, 'event')} left the database, {_size(month.bytes_)}"
-        click.echo(f"{month.month}: {left}, in {time.monotonic() - began:.1f} s")
+    async with alone(connection, "every month"):  # looked for within it: another one may just have taken the oldest away
+        old: Sequence[Month] = [month for month in await months(connection) if month.till_ms <= before_ms]
+        if not old:
+            click.echo("there is no month before that")
+        for month in old:
+            await _month_archived(connection, month, folder, now_ms)
     return True
+
+
+async def _month_archived(connection: Any, month: Month, folder: Path | None, now_ms: int) -> None:
+    if why := await hindrances(connection, month, now_ms):
+        fail(f"{month.month} stays: {'; '.join(why)}")
+    began = time.monotonic()
+    if folder is not None:
+        path = await export(connection, month, folder)
+        size = _size(path.stat().st_size)
+        click.echo(f"{month.month}: written to {path} ({size}) in {time.monotonic() - began:.1f} s")
+    began = time.monotonic()
+    lost = f"{month.month}: the database ended the connection or is away; run this again if ./ms.sh archive still lists it"
+    with unavailable(lost):
+        count = await drop(connection, month, now_ms)
+    left = f"{counted(count, 'event')} left the database, {_size(month.bytes_)}"
+    click.echo(f"{month.month}: {left}, in {time.monotonic() - began:.1f} s")
 
 
 async def _bring_back(connection: Any, file: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from datetime import date
 from pathlib import Path
@@ -312,6 +313,20 @@ async def test_a_month_does_not_go_while_read_models_are_rebuilt_from_it(connect
         await drop(connection, january, now_ms())
     await other.close()
     assert await drop(connection, january, now_ms())
+
+
+async def test_two_at_once_do_not_write_one_file(connection: Any, database_url: str, tmp_path: Path) -> None:
+    """The month would leave the database with a file that the other one empties, or with the checksum of a half."""
+    january = await the(connection, JANUARY)
+    other = await connect(database_url)
+    await other.execute("SELECT pg_advisory_lock($1)", ONE_AT_A_TIME)
+    with pytest.raises(NotArchived, match="another archive is at work"):
+        await _archived(connection, january.till_ms, tmp_path, now_ms())
+    await other.close()
+    assert os.listdir(tmp_path) == []
+    assert await _archived(connection, january.till_ms, tmp_path, now_ms())
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    assert await connection.fetchval(held) == 0
 
 
 async def test_lines_that_a_stopped_one_left_in_the_journal_go_with_the_next(connection: Any, pg_pool: asyncpg.Pool) -> None:
