@@ -131,8 +131,15 @@ def live_postmaster(data: Path) -> int | None:
         return None
     pid = int(lines[0])
     arguments = _command_line(pid).split("\0")
-    is_it = os.path.basename(arguments[0]) == "postgres" and str(data) in arguments
+    is_it = os.path.basename(arguments[0]) == "postgres" and _serves(arguments, data)
     return pid if is_it else None
+
+
+def _serves(arguments: list[str], data: Path) -> bool:
+    """Whether ``-D`` names this folder; a link to it, or a way with ``..``, is another name of the same one."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return os.path.samefile(arguments[arguments.index("-D") + 1], data)
+    return False
 
 
 def server_state(data: Path) -> str:
@@ -157,8 +164,8 @@ def orphans(cluster: str) -> list[int]:
 
 
 def cluster_name(data: Path) -> str:
-    """What the cluster's processes carry in their titles: the same for the same folder, different for another."""
-    return "ms_" + hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
+    """What the cluster's processes carry in their titles: the same for one folder, whatever it is called, not for another."""
+    return "ms_" + hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:12]
 
 
 def stop_server(data: Path, *, patience_s: float = STOP_PATIENCE_S, pause: Callable[[float], None] = time.sleep) -> None:

@@ -175,6 +175,22 @@ async def test_several_starters_at_once_get_one_server(data_dir: Path) -> None:
     assert sorted(await asyncio.gather(*(server.stop() for server in servers))) == [False, False, False, True]
 
 
+async def test_a_folder_under_another_name_has_the_same_server(running: tuple[EmbeddedPostgres, str], data_dir: Path) -> None:
+    """Whoever did not see it waited for it without an end, and kept everybody else from starting and stopping it."""
+    link = data_dir.with_name(f"{data_dir.name}-link")
+    link.symlink_to(data_dir)
+    try:
+        for other in (link, data_dir / "postgres" / ".."):
+            assert server_status(other).pid == _pid(data_dir)
+            joined = EmbeddedPostgres(other, profile="tests")
+            async with asyncio.timeout(10):
+                assert await joined.start() == running[1]
+            assert await joined.stop() is False
+            assert keeper.cluster_name(other / "postgres/data") == keeper.cluster_name(data_dir / "postgres/data")
+    finally:
+        link.unlink()
+
+
 async def test_a_killed_service_finds_its_server_and_its_data_again(data_dir: Path) -> None:
     process = _user_process(data_dir)
     pid = _pid(data_dir)
