@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -51,11 +52,14 @@ def start(argv: Sequence[str], env: Environment, echo: Echo, *, limit_s: float =
 
 
 def stop(env: Environment, echo: Echo, *, limit_s: float = process.STOP_LIMIT_S) -> int:
-    """Stop the daemon; not running counts as stopped."""
+    """Stop the daemon; not running counts as stopped, running in the foreground does not: a copy of the data would be torn."""
     try:
         was_running = process.stop(_daemon(env), lambda text: _tell(echo, text), limit_s=limit_s)
     except DaemonError as error:
         echo(str(error))
+        return 1
+    if not was_running and _in_the_foreground(env) is not None:
+        echo(f"it runs in the foreground ({env.local_url}): end it where ./ms.sh serve was started, or through its supervisor")
         return 1
     echo("stopped" if was_running else "it was not running")
     return 0
@@ -84,10 +88,11 @@ def _in_the_foreground(env: Environment) -> Mapping[str, Any] | None:
     """What the service says of itself that a supervisor keeps on this port and this data; None where there is none, or it waits."""
     try:
         told = _ask(env)
-        folder = told["database"]["folder"]
+        named = (told["database"]["folder"], "" if env.database_url else str(env.data_dir))
+        folder, own = (name and os.path.realpath(name) for name in named)  # a link to a folder is another name of it
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return None
-    return told if folder == ("" if env.database_url else str(env.data_dir)) else None
+    return told if folder == own else None
 
 
 def _details(env: Environment) -> Iterator[str]:

@@ -94,9 +94,12 @@ def test_one_that_runs_on_another_port_is_said_to(env: Environment) -> None:
     assert f"not ready: it listens on port {env.port}, not {other.port}: restart it, or correct MS_PORT" in said[-1]
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_a_service_in_the_foreground_is_not_said_to_be_down(env: Environment, own: bool) -> None:
-    folder = env.data_dir if own else env.data_dir.parent / "other"
+@pytest.mark.parametrize("own", ["itself", "linked", ""])
+def test_a_service_in_the_foreground_is_not_said_to_be_down(env: Environment, own: str) -> None:
+    folder = env.data_dir if own == "itself" else env.data_dir.parent / "other"
+    if own == "linked":
+        env.data_dir.mkdir()
+        folder.symlink_to(env.data_dir)
     told = {"now_ms": 0, "database": {"state": "ready", "folder": str(folder)}, "nodes": [{"id": "a", "address": "here"}]}
 
     class Answers(http.server.BaseHTTPRequestHandler):
@@ -110,13 +113,16 @@ def test_a_service_in_the_foreground_is_not_said_to_be_down(env: Environment, ow
 
     said: list[str] = []
     with http.server.HTTPServer((env.host, env.port), Answers) as service:
-        threading.Thread(target=service.handle_request, daemon=True).start()
+        threading.Thread(target=service.serve_forever, args=(0.05,), daemon=True).start()
         assert daemon.status(env, said.append) == (0 if own else 3)
+        assert daemon.stop(env, said.append) == (1 if own else 0)
+        service.shutdown()
     if own:
         assert said[0] == f"ready, not as a daemon but in the foreground (./ms.sh serve): {env.local_url}"
         assert "instances  1: here" in said
+        assert said[-1].startswith(f"it runs in the foreground ({env.local_url}): ")
     else:
-        assert said == ["not running"]
+        assert said == ["not running", "it was not running"]
 
 
 def test_a_day_in_the_life_of_a_daemon(env: Environment) -> None:
