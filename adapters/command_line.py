@@ -60,22 +60,26 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def until_told(work: Coroutine[Any, Any, int]) -> int:
-    """The work, or its orderly end on SIGTERM: given up as by Ctrl-C, so that it ends what it started. Returns its exit status."""
-    task, told = asyncio.ensure_future(work), False
+    """The work, or its orderly end on SIGTERM, or when its terminal is closed: given up as by Ctrl-C, so that it ends what it
+    started. Returns its exit status."""
+    task, told = asyncio.ensure_future(work), 0
 
-    def tell() -> None:
+    def tell(number: signal.Signals) -> None:
         nonlocal told
-        told = True
-        task.cancel()
+        if not told:  # a terminal that is closed may say so twice, and the orderly end is not to be given up
+            told = number
+            task.cancel()
 
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError):  # Windows
-        loop.add_signal_handler(signal.SIGTERM, tell)
+        loop.add_signal_handler(signal.SIGTERM, tell, signal.SIGTERM)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # whom nohup started outlives his terminal
+            loop.add_signal_handler(signal.SIGHUP, tell, signal.SIGHUP)
     try:
         return await task
     except asyncio.CancelledError:
         if told:
-            return 128 + signal.SIGTERM
+            return 128 + told
         raise
 
 

@@ -28,6 +28,7 @@ from adapters.demo_stage import (
     staged,
     stay,
     watching,
+    webhook_of,
 )
 from adapters.embedded_postgres import embedded_postgres
 from adapters.postgres.database import connect
@@ -94,8 +95,7 @@ async def _give_secret(stage: Stage, exchange: DemoExchange) -> str:
             await connection.execute("UPDATE public.enterprises SET secret = $2 WHERE number = $1", ENTERPRISE, exchange.secret)
         finally:
             await connection.close()
-    async with stage.http.get(f"{stage.service}/ms-admin/api/config/{ENTERPRISE}") as answer:
-        return str((await answer.json())["ms"]["webhook_url"])
+    return await webhook_of(stage)
 
 
 async def _click(stage: Stage, exchange: DemoExchange, webhook: str) -> None:

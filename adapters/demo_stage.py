@@ -22,7 +22,9 @@ import aiohttp
 
 from adapters.counted import counted
 from adapters.demo_exchange import PBX_ZONE
+from adapters.postgres_keeper import open_lock, try_lock
 from adapters.sandbox import SANDBOX_API_TOKEN, SANDBOX_PHONE_KEY
+from adapters.webhook_addresses import PATH as WEBHOOKS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ENTERPRISE: Final = "0367"
@@ -57,9 +59,23 @@ class Stage:
     service: str
     sandbox: str
     environment: dict[str, str]
+    lock: int
     speed: float
     echo: Echo
     run: str = field(default_factory=lambda: f"{int(time.time()):x}")
+
+
+def alone(folder: Path) -> int:
+    """A lock, to be inherited: held for as long as anything of the demo lives. Raises ValueError where something of another does.
+
+    Two services on one database share its enterprises: half of the time the other one, and its sandbox, would get the calls.
+    """
+    lock = open_lock(folder / "demo.lock")
+    if try_lock(lock):
+        return lock
+    os.close(lock)
+    left = f"fuser -v {folder / 'demo.lock'} names its processes"
+    raise ValueError(f"another demo uses {folder}, or one that was killed left its service there: end it first ({left})")
 
 
 @contextlib.asynccontextmanager
@@ -67,6 +83,7 @@ async def staged(name: str, echo: Echo, *, speed: float = 1.0, variables: Mappin
     """Service and sandbox, running, with the enterprise configured. ``name``: of the data folder; ``variables``: of the service."""
     folder = Path(os.environ.get("MS_DATA_DIR", ROOT / "var")) / name
     folder.mkdir(parents=True, exist_ok=True)
+    lock = alone(folder)
     service_port, sandbox_port = free_ports(2)
     sandbox = f"http://127.0.0.1:{sandbox_port}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MS_") and key != "DATABASE_URL"} | {
@@ -81,27 +98,31 @@ async def staged(name: str, echo: Echo, *, speed: float = 1.0, variables: Mappin
     if "DATABASE_URL" in os.environ:
         echo("DATABASE_URL is left alone: the demo uses a database of its own.")
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(os.close, lock)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         stage = Stage(
             http=http,
             service=f"http://127.0.0.1:{service_port}",
             sandbox=sandbox,
             environment=environment,
+            lock=lock,
             speed=speed,
             echo=echo,
         )
         echo(f"Starting a MoySklad sandbox on {sandbox} ...")
-        await stack.enter_async_context(_process(stage, folder / "sandbox.log", "sandbox", "--port", str(sandbox_port)))
-        await _until_answers(stage, f"{sandbox}/sandbox/accounts", folder / "sandbox.log")
+        log = folder / "sandbox.log"
+        process = await stack.enter_async_context(_process(stage, log, "sandbox", "--port", str(sandbox_port)))
+        await _until_answers(stage, f"{sandbox}/sandbox/accounts", process, log)
         echo(f"Starting the call service on {stage.service} (PostgreSQL included, data in {folder}) ...")
-        await stack.enter_async_context(_process(stage, folder / "service.log", "serve"))
-        await _until_answers(stage, f"{stage.service}/healthz", folder / "service.log")
+        log = folder / "service.log"
+        process = await stack.enter_async_context(_process(stage, log, "serve"))
+        await _until_answers(stage, f"{stage.service}/healthz", process, log)
         await _configure(stage)
         yield stage
 
 
 @contextlib.asynccontextmanager
-async def _process(stage: Stage, log: Path, *arguments: str) -> AsyncIterator[None]:
+async def _process(stage: Stage, log: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -111,9 +132,10 @@ async def _process(stage: Stage, log: Path, *arguments: str) -> AsyncIterator[No
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is ours to pass on, in the right order
+            pass_fds=[stage.lock],
         )
     try:
-        yield
+        yield process
     finally:
         if process.returncode is None:
             process.terminate()
@@ -124,15 +146,16 @@ async def _process(stage: Stage, log: Path, *arguments: str) -> AsyncIterator[No
                 await process.wait()
 
 
-async def _until_answers(stage: Stage, url: str, log: Path) -> None:
+async def _until_answers(stage: Stage, url: str, process: asyncio.subprocess.Process, log: Path) -> None:
     deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
+    while process.returncode is None and time.monotonic() < deadline:
         with contextlib.suppress(aiohttp.ClientError):
             async with stage.http.get(url) as answer:
                 if answer.status == 200:
                     return
         await asyncio.sleep(0.1)
-    raise ValueError(f"{url} did not come up within {READY_S:.0f} s; {log} says why")
+    how = f" within {READY_S:.0f} s" if process.returncode is None else f": it ended with {process.returncode}"
+    raise ValueError(f"{url} did not come up{how}; {log} says why")
 
 
 async def _configure(stage: Stage) -> None:
@@ -142,6 +165,13 @@ async def _configure(stage: Stage) -> None:
     async with stage.http.get(f"{stage.service}/ms-admin/api/test/{ENTERPRISE}") as answer:
         verdict = await answer.json()
     stage.echo(f"Connection test: {verdict['phone_api']['text']} {verdict['main_api']['text']}\n")
+
+
+async def webhook_of(stage: Stage) -> str:
+    """Where MoySklad is to send clicks. The settings keep the address of the first demo, and the port is another one each time."""
+    async with stage.http.get(f"{stage.service}/ms-admin/api/config/{ENTERPRISE}") as answer:
+        known = str((await answer.json())["ms"]["webhook_url"])
+    return f"{stage.service}{known[known.index(WEBHOOKS) :]}"
 
 
 @contextlib.asynccontextmanager

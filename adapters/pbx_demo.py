@@ -24,6 +24,7 @@ from adapters.demo_stage import (
     staged,
     stay,
     watching,
+    webhook_of,
 )
 from adapters.lab.asterisk import AMI_USER, SUITES, TRUNKS, fetched
 from adapters.lab.exchange import CUSTOMER, Exchange, opened
@@ -117,9 +118,7 @@ async def _click(stage: Stage, pbx: Exchange) -> None:
     pbx.fresh(CUSTOMER)
     pbx["101"].behave = answering(1.0)
     pbx.trunk.behave = answering(1.0)
-    async with stage.http.get(f"{stage.service}/ms-admin/api/config/{ENTERPRISE}") as answer:
-        url = str((await answer.json())["ms"]["webhook_url"])
-    body = {"url": f"{stage.service}{url[url.index('/ms/webhook/') :]}", "srcNumber": "101", "destNumber": CUSTOMER}
+    body = {"url": await webhook_of(stage), "srcNumber": "101", "destNumber": CUSTOMER}
     async with stage.http.post(f"{stage.sandbox}/sandbox/click", json=body) as answer:
         told: dict[str, Any] = await answer.json()
     if told["status"] != 200:

@@ -211,9 +211,9 @@ def free_port(kind: socket.SocketKind, host: str = "127.0.0.1") -> int:
 
 @contextlib.asynccontextmanager
 async def running(asterisk: Asterisk) -> AsyncIterator[Asterisk]:
-    """It runs for as long as the block does."""
-    await asterisk.start()
+    """It runs for as long as the block does; one that does not come up, or is given up while it does, is ended, too."""
     try:
+        await asterisk.start()
         yield asterisk
     finally:
         await asterisk.stop()

@@ -54,13 +54,28 @@ async def until_given_up(ended: list[str], signum: signal.Signals | None) -> int
     return 0
 
 
-def test_sigterm_gives_the_work_up_in_good_order() -> None:
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_gives_the_work_up_in_good_order(signum: signal.Signals, status: int) -> None:
+    """SIGHUP: the terminal was closed."""
     ended: list[str] = []
-    assert run(until_told(until_given_up(ended, signal.SIGTERM))) == 143
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
+    try:
+        assert run(until_told(until_given_up(ended, signum))) == status
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert ended == ["in good order"]
     with pytest.raises(asyncio.CancelledError):
         run(until_told(until_given_up(ended, None)))
     assert (run(until_told(asyncio.sleep(0, 7))), len(ended)) == (7, 2)
+
+
+def test_whom_nohup_started_outlives_the_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run(until_told(asyncio.sleep(0, 7)))
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_what_goes_well_is_given_back(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.lab import asterisk as module
-from adapters.lab.asterisk import Asterisk, NoAsterisk, fetched
+from adapters.lab.asterisk import Asterisk, NoAsterisk, fetched, running
 
 SCRIPT = module.HERE / "fetch_asterisk.sh"
 
@@ -90,3 +90,20 @@ def test_what_it_is_configured_with(tmp_path: Path) -> None:
     assert "contact = sip:101@127.0.0.1:15101" in text["pjsip.conf"]
     assert "[trunk-alpha](trunk)" in text["pjsip.conf"]
     assert "match = 127.0.0.2" in text["pjsip.conf"]
+
+
+async def test_one_that_does_not_come_up_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READY_S", 0.2)
+    program = tmp_path / "program"
+    program.mkdir()
+    (program / "modules").write_text("modules\n")
+    (program / "version").write_text("Asterisk 16\n")
+    script = program / "asterisk"
+    script.write_text('#!/bin/sh\n[ "$1" = -f ] && exec sleep 60\nexit 1\n')
+    script.chmod(0o755)
+    asterisk = Asterisk(program=program, folder=tmp_path / "folder", run=tmp_path, phones={})
+    with pytest.raises(NoAsterisk, match="did not come up"):
+        async with running(asterisk):
+            pass
+    assert asterisk.process is not None
+    assert asterisk.process.returncode is not None
