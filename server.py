@@ -548,6 +548,7 @@ def import_command(files: tuple[Path, ...], enterprise: str, settings: Path | No
 
 if __name__ == "__main__":
     install_last_resort()
+    configure_logs("warning")  # to standard error: what a command answers is read by programs, too
     for _stream in (sys.stdout, sys.stderr):
         if isinstance(_stream, io.TextIOWrapper):  # a letter that the charset has not must not end a command half-way
             if _stream.isatty():

@@ -59,6 +59,16 @@ def test_parked_calls_are_listed_for_people_and_for_programs(command: Command) -
     assert NUMBER not in told.stdout
 
 
+def test_a_warning_is_not_put_among_what_programs_read(command: Command, tmp_path: Path) -> None:
+    pbx = tmp_path / "pbx.toml"
+    pbx.write_text('[[pbx]]\nname = "main"\nenterprise = "0367"\nuser = "ms"\nsecret = "for everybody"\n')
+    pbx.chmod(0o644)
+    script = [sys.executable, str(Path(server.__file__)), "parked", "--json"]
+    told = subprocess.run(script, env={**os.environ, "MS_PBX_FILE": str(pbx)}, capture_output=True, text=True, check=True)
+    assert json.loads(told.stdout)["total"] == 3
+    assert "pbx_file_readable_by_others" in told.stderr
+
+
 def test_a_retry_says_what_becomes_of_it(command: Command, database_url: str) -> None:
     assert command("retry", "0367", "A", "--reason", "mended").stdout == "0367 A: ordered\n"
     assert command("retry", "0367", f"{NUMBER}@{ms(0)}").stdout == "0367 A: ordered already\n"
