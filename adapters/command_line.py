@@ -84,8 +84,8 @@ async def until_told(work: Coroutine[Any, Any, int]) -> int:
 
 
 def in_one_line(error: OSError) -> str:
-    """What the system refused, and of which file."""
-    return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    """What the system refused, and of which file. Whoever waited in vain may have been told nothing but that."""
+    return f"{error.strerror or str(error) or type(error).__name__}{f': {error.filename}' if error.filename else ''}"
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

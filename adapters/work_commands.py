@@ -6,6 +6,7 @@ How the parts are opened on the database is not known here: ``server.py`` brings
 from __future__ import annotations
 
 import getpass
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -68,7 +69,7 @@ def retry_command(opened: Opened, enterprise: str | None, call: str | None, ever
     """Ask MoySklad again for what is parked: one CALL, or everything of an ENTERPRISE. The running service does it."""
     if everybody == bool(enterprise):
         fail("say which enterprise, or --all", 2)
-    env, by = environment(), f"{getpass.getuser()} (ms.sh)"
+    env, by = environment(), f"{_who()} (ms.sh)"
 
     async def work() -> None:
         async with opened(env) as service:
@@ -86,6 +87,13 @@ def retry_command(opened: Opened, enterprise: str | None, call: str | None, ever
                 click.echo(f"{each}: {told}")
 
     run(work())
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return f"uid {os.getuid()}"
 
 
 async def _retry_call(service: Service, enterprise: str, name: str, by: str, reason: str) -> str:

@@ -77,6 +77,14 @@ def test_a_retry_says_what_becomes_of_it(command: Command, database_url: str) ->
     assert asyncio.run(orders(database_url)) == [("0367", "A", ""), ("0367", "", ""), ("0999", "", "")]
 
 
+def test_a_retry_may_be_ordered_by_somebody_without_a_name(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container there may be no entry of the user."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2_000_123_456)
+    assert command("retry", "0367", "A").stdout == "0367 A: ordered\n"
+
+
 def test_a_retry_that_cannot_be_understood_is_one_line(command: Command, database_url: str) -> None:
     for arguments in (("retry",), ("retry", "0367", "--all")):
         told = command(*arguments)

@@ -26,6 +26,7 @@ async def ends_with(error: BaseException | None) -> str:
         (ValueError("day", "YYYY-MM-DD"), 1, "day: YYYY-MM-DD"),
         (StoreUnavailable("the database is away"), 1, "the database is away"),
         (FileNotFoundError(2, "No such file", "x.json"), 1, "No such file: x.json"),
+        (TimeoutError(), 1, "TimeoutError"),
         (BadEnvironment("MS_PORT", "is no port", "a number"), 2, "MS_PORT"),
     ],
 )
