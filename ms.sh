@@ -2,6 +2,11 @@
 # The service's only command for people: makes its own Python environment when needed, then does what it is told.
 set -euo pipefail
 
+# A stream that is closed (`start <&-`) would be taken by the next file that is opened: the daemon would lose its lock to it.
+true 3>&2 || exec 2>/dev/null
+true 2>/dev/null 3<&0 || exec </dev/null
+true 2>/dev/null 3>&1 || exec >/dev/null
+
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 venv=$root/.venv
 

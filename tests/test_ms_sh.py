@@ -208,6 +208,23 @@ def test_a_given_data_folder_is_kept(run: Run) -> None:
     assert " data: elsewhere cwd: " in run("status", MS_DATA_DIR="elsewhere").stdout
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_not_taken_by_the_next_file(
+    run: Run, checkout: Path, path: Path, tmp_path: Path, closed: str
+) -> None:
+    """As a lock that the daemon is to inherit: it would run, be said not to, and could not be stopped."""
+    told = tmp_path / "told"
+    (checkout / "server.py").write_text(
+        "import os\n"
+        "are_open = [os.path.exists(f'/proc/self/fd/{number}') for number in range(3)]\n"
+        f"open({str(told)!r}, 'w').write(str(are_open))\n"
+    )
+    run("status")
+    command = ["bash", "-c", f'exec "$0" status {closed}', str(checkout / "ms.sh")]
+    subprocess.run(command, env={"PATH": f"{path}:/usr/bin:/bin", "HOME": str(tmp_path)}, check=True, timeout=60)
+    assert told.read_text() == "[True, True, True]"
+
+
 def test_an_old_python_is_refused_with_a_remedy(run: Run, path: Path, checkout: Path) -> None:
     (path / "version").write_text("3.9")
     for name in ("bash", "cat", "dirname", "readlink", "env", "grep", "flock", "cksum", "tr"):
