@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -145,11 +146,14 @@ async def _pbxes(service: Service, echo: Echo, now_ms: int) -> bool:
 
 def _spool(env: Environment, echo: Echo) -> bool:
     """What waits there while the database answers: the service does not run, or could not take it in, and its log says why."""
-    found = files_in(env.data_dir / SPOOL)
-    if not found:
+    sizes: list[int] = []
+    for path in files_in(env.data_dir / SPOOL):
+        with contextlib.suppress(FileNotFoundError):  # the service has just taken it in
+            sizes.append(path.stat().st_size)
+    if not sizes:
         return True
-    size = sum(path.stat().st_size for path in found)
-    text = f"{counted(len(found), 'file')}, {size:,} bytes: signals that are not in the log yet; the running service takes them in"
+    what = f"{counted(len(sizes), 'file')}, {sum(sizes):,} bytes"
+    text = f"{what}: signals that are not in the log yet; the running service takes them in"
     return _line(echo, "spool", text, bad=True)
 
 

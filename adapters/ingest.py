@@ -168,22 +168,41 @@ class Ingest:
             heard_ms -= round(max(0.0, self.wait_s - max(0.0, until_s - clock())) * 1_000)  # it came when he began to wait
         answer_until_s = until_s + patience.answer_s - (patience.take_s if self._spool is None else patience.before_spool_s)
         try:
-            return await self._in_time(until_s - clock(), wire, body, heard_ms)
+            try:
+                return await self._in_time(until_s - clock(), wire, body, heard_ms)
+            except StoreUnavailable:
+                if self._spool is None:
+                    raise
+            kept = Kept(wire=wire, body=body, heard_ms=heard_ms)
+            return await self._put_by(self._spool, kept, answer_until_s - clock())
         except SignalError as error:
             await self.reject(wire.value, body, error, within_s=min(patience.keep_s, answer_until_s - clock()))
             raise
-        except StoreUnavailable:
-            if self._spool is None:
-                raise
-            return await self._put_by(self._spool, Kept(wire=wire, body=body, heard_ms=heard_ms), answer_until_s - clock())
 
-    async def take_kept(self, kept: Kept) -> None:
-        """Take in what was in the spool, as heard when it came. Raises SignalError (kept as rejected), StoreUnavailable."""
-        try:
-            await self._in_time(self.patience.take_s, kept.wire, kept.body, kept.heard_ms)
-        except SignalError as error:
-            await self.reject(kept.wire.value, kept.body, error)
-            raise
+    async def take_kept(self, kept: Sequence[Kept]) -> int:
+        """Take in the first of these, in order and in one commit, as heard when they came; returns how many, at least one.
+
+        What is wrong is kept as rejected. Raises StoreUnavailable: nobody knows what was recorded; a repeat is recognised.
+        """
+        ready: list[Prepared] = []
+        refused: list[tuple[Kept, SignalError]] = []
+        for each in kept:
+            if len(ready) % PREPARED_IN_A_ROW == PREPARED_IN_A_ROW - 1:
+                await asyncio.sleep(0)
+            try:
+                signal = envelope(each.wire, each.body)
+                if ready and _needs_a_name(signal):
+                    break  # its name is found among what was recorded before it
+                ready.append(await self.prepare(signal, each.heard_ms))
+            except SignalError as error:
+                refused.append((each, error))
+        count = len(ready) + len(refused)
+        for outcome in await self.record(ready) if ready else ():
+            if isinstance(outcome, SignalError):
+                log.error("spooled_signal_refused", reason=str(outcome))  # it cannot be stored: no second try would help
+        for each, why in refused:
+            await self.reject(each.wire.value, each.body, why)
+        return count
 
     async def _in_time(self, left_s: float, wire: Wire, body: object, heard_ms: int) -> Taken:
         try:

@@ -12,10 +12,11 @@ import contextlib
 import os
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 import structlog
@@ -23,7 +24,7 @@ import structlog
 from adapters.postgres_keeper import try_lock
 from adapters.vault import Vault, WrongKey
 from core.errors import StoreUnavailable
-from core.signals import SignalError, Wire
+from core.signals import Wire
 
 log = structlog.get_logger("spool")
 
@@ -33,11 +34,18 @@ SPOOL: Final = "spool"
 MOST_BYTES: Final = 256 * 1024**2
 """In all files: some hours of a busy installation. What comes on top is answered 503."""
 
+FILE_BYTES: Final = 2 * 1024**2
+"""A file that has so many is written to no further: it is read and taken in as a whole, some thousand signals."""
+
 LOOK_EVERY_S: Final = 5.0
 """Between two looks for files that a process left behind which is gone."""
 
 RETRY_S: Final = 0.5
 """Between two tries while the database is away: cards of calls that ring wait for it."""
+
+TOGETHER: Final = 500
+"""Signals of one enterprise that are taken in with one commit: between the dial and the hangup of a call that is over nobody may
+find the time to show its card."""
 
 AT_ONCE: Final = 16
 """Enterprises whose signals are taken in side by side; of one enterprise each waits for the one before it."""
@@ -62,10 +70,14 @@ class _File:
     descriptor: int
     size: int = 0
     signals: int = 0
+    taken: set[int] = field(default_factory=set)
+    """Which of its signals are in the log: a database that goes away again and again must not bring them back each time."""
 
 
-Take = Callable[[Kept], Awaitable[object]]
-"""Records one signal, a repeat once. Raises SignalError (it was kept as rejected), StoreUnavailable."""
+T = TypeVar("T")
+Take = Callable[[Sequence[Kept]], Awaitable[int]]
+"""Records the first of these signals in one commit, repeats once, and keeps what is wrong as rejected; returns how many, at least
+one. Raises StoreUnavailable."""
 
 
 class Spool:
@@ -83,6 +95,8 @@ class Spool:
         self._unwritten = 0
         self._writer: asyncio.Task[None] | None = None
         self._disk = asyncio.Lock()
+        # Its own: in the loop's those wait who look for the names of a database and of MoySklad that are away.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._wake = asyncio.Event()
         self._put_aside: set[Path] = set()
         """Until the next start: of another key, or with a signal that a bug keeps out."""
@@ -92,12 +106,12 @@ class Spool:
     @property
     def waiting(self) -> int:
         """Signals that are on disk here and not in the log yet, as far as this process knows."""
-        return sum(each.signals for each in self._files.values())
+        return sum(each.signals for each in list(self._files.values()))
 
     async def keep(self, kept: Kept) -> None:
         """When this returns it is on disk. Raises StoreUnavailable: the spool is full, or cannot be written."""
         line = self._seal(kept)
-        if sum(each.size for each in self._files.values()) + self._unwritten + len(line) > self._most_bytes:
+        if sum(each.size for each in list(self._files.values())) + self._unwritten + len(line) > self._most_bytes:
             log.error("spool_full", signals=self.waiting)
             raise StoreUnavailable("the database is away, and the spool is full")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -127,54 +141,68 @@ class Spool:
 
     async def take_in(self, take: Take) -> None:
         """Everything that is there now. Raises StoreUnavailable: the rest stays, and what was taken in again is a repeat."""
-        for path in await asyncio.to_thread(files_in, self._folder):
+        for path in await self._in_thread(files_in, self._folder):
             if path in self._put_aside:
                 continue
-            async with self._disk:  # no line is written to it any more
-                if self._writes_to is not None and self._writes_to.path == path:
-                    self._writes_to = None
-                lines = await asyncio.to_thread(self._read, path)
-            if lines is None:
-                continue
-            file = self._files[path]
-            signals = self._opened(path, lines)
-            if signals is None:
-                continue
-            file.signals = len(signals)
-            if signals:
-                log.info("spool_is_taken_in", signals=len(signals))
-            if await self._take_all(take, signals):
-                await asyncio.to_thread(self._remove, file)
-                del self._files[path]
-            else:
-                self._put_aside.add(path)
+            try:
+                await self._take_file(take, path)
+            except OSError as error:  # it is another user's, or its disk is ill: those behind it are not to wait for it
+                log.error("spool_file_unreadable", file=path.name, reason=type(error).__name__, errno=error.errno)
         self.behind = False
 
-    async def _take_all(self, take: Take, signals: Iterable[Kept]) -> bool:
+    async def _take_file(self, take: Take, path: Path) -> None:
+        async with self._disk:  # no line is written to it any more
+            if self._writes_to is not None and self._writes_to.path == path:
+                self._writes_to = None
+            signals = await self._in_thread(self._read, path)
+        if signals is None:
+            return
+        file = self._files[path]
+        file.signals = len(signals) - len(file.taken)
+        if signals:
+            log.info("spool_is_taken_in", signals=file.signals)
+        if not await self._take_all(take, file, signals):
+            self._put_aside.add(path)
+            return
+        try:
+            await self._in_thread(self._remove, file)
+        except OSError:
+            self._put_aside.add(path)  # nothing of it is missing in the log
+            raise
+
+    async def _take_all(self, take: Take, file: _File, signals: Sequence[Kept]) -> bool:
         """Whether nothing of it has to be kept. Raises StoreUnavailable."""
-        lanes: dict[str, list[Kept]] = {}
-        for each in signals:
-            lanes.setdefault(_lane(each.body), []).append(each)
+        lanes: dict[str, list[int]] = {}
+        for number, each in enumerate(signals):
+            if number not in file.taken:
+                lanes.setdefault(_lane(each.body), []).append(number)
         free = asyncio.Semaphore(AT_ONCE)
         away: list[StoreUnavailable] = []
         bugs = 0
 
-        async def in_order(lane: list[Kept]) -> None:
+        async def in_order(lane: list[int]) -> None:
             nonlocal bugs
+            at, most = 0, TOGETHER
             async with free:
-                for each in lane:
-                    if away:
-                        return
+                while at < len(lane) and not away:
+                    some = lane[at : at + most]
                     try:
-                        await take(each)
-                        self.behind = False
-                    except SignalError:
-                        pass  # it was kept as rejected, as it would have been at once
+                        count = await take([signals[number] for number in some])
                     except StoreUnavailable as error:
                         away.append(error)
+                        return
                     except Exception as error:
+                        if len(some) > 1:
+                            most = 1  # to find which it is
+                            continue
                         bugs += 1
-                        log.error("spooled_signal_failed", wire=each.wire.value, exc_info=error)
+                        log.error("spooled_signal_failed", wire=signals[lane[at]].wire.value, exc_info=error)
+                        at, most = at + 1, TOGETHER
+                        continue
+                    self.behind = False
+                    file.taken.update(some[:count])
+                    file.signals -= count
+                    at += count
 
         await asyncio.gather(*(in_order(lane) for lane in lanes.values()))
         if away:
@@ -189,7 +217,7 @@ class Spool:
             failed: OSError | None = None
             async with self._disk:
                 try:
-                    await asyncio.to_thread(self._append, data, len(batch))
+                    await self._in_thread(self._append, data, len(batch))
                 except OSError as error:
                     failed = error
             self._unwritten -= len(data)
@@ -203,17 +231,23 @@ class Spool:
                 else:
                     future.set_exception(StoreUnavailable("the database is away, and the spool cannot be written"))
 
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
     # -- the disk: what follows runs in a thread, one of it at a time ------------------------------------------------
 
     def _append(self, data: bytes, signals: int) -> None:
-        file = self._writes_to or self._new()
+        file = self._writes_to if self._writes_to is not None and self._writes_to.size < FILE_BYTES else self._new()
+        self._writes_to = None  # until it is whole: after half a line nothing is added to it
         try:
             written = 0
             while written < len(data):
                 written += os.pwrite(file.descriptor, data[written:], file.size + written)
             os.fdatasync(file.descriptor)
         except OSError:
-            self._writes_to = None  # half a line may stand at its end: nothing is added to it
+            if not file.size:  # else a full disk would cost a descriptor for each post
+                with contextlib.suppress(OSError):
+                    self._remove(file)
             raise
         file.size += len(data)
         file.signals += signals
@@ -222,36 +256,55 @@ class Spool:
     def _new(self) -> _File:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         number = max((int(path.name[:15]) for path in files_in(self._folder)), default=0) + 1
-        path = self._folder / f"{number:015d}-{uuid.uuid4().hex[:12]}.signals"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try_lock(descriptor)
+        while True:
+            path = self._folder / f"{number:015d}-{uuid.uuid4().hex[:12]}.signals"
+            file = _File(path=path, descriptor=os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            try:
+                is_ours = try_lock(file.descriptor) and os.fstat(file.descriptor).st_nlink > 0
+                if is_ours:
+                    self._sync_folder()
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._remove(file)
+                raise
+            if is_ours:
+                self._files[path] = file
+                return file
+            os.close(file.descriptor)  # another process found it without its lock just now, and takes it away
+
+    def _sync_folder(self) -> None:
         folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-        file = _File(path=path, descriptor=descriptor)
-        self._files[path] = file
-        return file
 
-    def _read(self, path: Path) -> list[bytes] | None:
-        """A file's whole lines; None for one that another process writes, or took in just now."""
+    def _read(self, path: Path) -> list[Kept] | None:
+        """What a file says; None for one that another process writes, or took in just now, and for one of another key."""
         file = self._files.get(path)
         if file is None:
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             except FileNotFoundError:
                 return None
-            if not try_lock(descriptor) or os.fstat(descriptor).st_nlink == 0:
+            try:
+                is_ours = try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
+            except OSError:
+                os.close(descriptor)
+                raise
+            if not is_ours:
                 os.close(descriptor)
                 return None
             file = _File(path=path, descriptor=descriptor, size=os.fstat(descriptor).st_size)
             self._files[path] = file
-        return os.pread(file.descriptor, os.fstat(file.descriptor).st_size, 0).split(b"\n")[:-1]
+        return self._opened(path, os.pread(file.descriptor, os.fstat(file.descriptor).st_size, 0).split(b"\n")[:-1])
 
     def _remove(self, file: _File) -> None:
-        file.path.unlink(missing_ok=True)
-        os.close(file.descriptor)
+        try:
+            file.path.unlink(missing_ok=True)
+        finally:
+            self._files.pop(file.path, None)
+            os.close(file.descriptor)
 
     # -- lines -------------------------------------------------------------------------------------------------------
 
@@ -262,16 +315,21 @@ class Spool:
     def _opened(self, path: Path, lines: Iterable[bytes]) -> list[Kept] | None:
         """What the lines say; None if they are of another key: they wait for a start with the right one."""
         found: list[Kept] = []
+        closed: WrongKey | None = None
         for line in lines:
             try:
                 told = orjson.loads(self._vault.decrypt(line.decode()))
                 found.append(Kept(wire=Wire(told["wire"]), body=told["body"], heard_ms=int(told["heard_ms"])))
             except WrongKey as error:
-                log.error("spool_of_another_key", file=path.name, reason=str(error))
-                self._put_aside.add(path)
-                return None
+                closed = error
             except (ValueError, KeyError, TypeError):
                 log.error("spool_line_broken", file=path.name)  # half a line, of a write that nobody was told had succeeded
+        if closed is not None and not found:
+            log.error("spool_of_another_key", file=path.name, reason=str(closed))
+            self._put_aside.add(path)
+            return None
+        if closed is not None:
+            log.error("spool_line_broken", file=path.name)  # a file has one key, so it is no other key that closes this one
         return found
 
 

@@ -88,6 +88,14 @@ async def test_signals_that_the_service_has_not_taken_in_are_shown(database_url:
         assert "spool" not in (await told(rig, tmp_path))[1]
 
 
+async def test_what_the_service_takes_in_meanwhile_is_no_fault(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.doctor.files_in", lambda folder: [folder / "gone.signals"])
+    async with running(database_url) as rig:
+        assert "spool" not in (await told(rig, tmp_path))[1]
+
+
 async def test_instances_and_the_accounts_they_are_in_trouble_with_are_shown(database_url: str, tmp_path: Path) -> None:
     async with running(database_url) as rig, PostgresLeases(database_url) as leases:
         _, said = await told(rig, tmp_path)

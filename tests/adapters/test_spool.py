@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from adapters import spool as module
+from adapters.postgres_keeper import try_lock
 from adapters.spool import Kept, Spool
 from adapters.vault import Vault
 from core.errors import StoreUnavailable
-from core.signals import SignalError, Wire
+from core.signals import Wire
 from tests.eventually import until
 
 KEY = Fernet.generate_key()
@@ -28,20 +32,25 @@ def signal(number: int, enterprise: str = "0367") -> Kept:
 
 
 class Log:
-    """Where signals are taken in: away while it is told to be, and with a bug for those it is told."""
+    """Where signals are taken in: away while it is told to be, and with a bug for those it is told. ``asked``: each time, what."""
 
     def __init__(self, *, away: bool = False) -> None:
         self.away = away
         self.heard: list[Kept] = []
-        self.refuses: dict[int, Exception] = {}
+        self.asked: list[list[int]] = []
+        self.wrong: set[int] = set()
+        self.bugs: set[int] = set()
 
-    async def take(self, kept: Kept) -> None:
+    async def take(self, kept: Sequence[Kept]) -> int:
         await asyncio.sleep(0)
+        numbers = [each.body["n"] for each in kept]
+        self.asked.append(numbers)
         if self.away:
             raise StoreUnavailable("the database is away")
-        if error := self.refuses.get(kept.body["n"]):
-            raise error
-        self.heard.append(kept)
+        if self.bugs.intersection(numbers):
+            raise RuntimeError("a bug")
+        self.heard += [each for each in kept if each.body["n"] not in self.wrong]
+        return len(kept)
 
 
 @pytest.fixture
@@ -97,10 +106,10 @@ async def test_of_one_enterprise_each_waits_for_the_one_before_and_nobody_waits_
     for number in range(6):
         await spool.keep(signal(number, f"036{number % 2}"))
 
-    async def take(kept: Kept) -> None:
-        if kept.body["enterprise_number"] == "0360":
+    async def take(kept: Sequence[Kept]) -> int:
+        if kept[0].body["enterprise_number"] == "0360":
             await hangs.wait()
-        await log.take(kept)
+        return await log.take(kept)
 
     taking = asyncio.create_task(spool.take_in(take))
     await until(lambda: len(log.heard) == 3)
@@ -111,21 +120,16 @@ async def test_of_one_enterprise_each_waits_for_the_one_before_and_nobody_waits_
 
 
 async def test_while_the_database_is_away_everything_stays_and_one_question_is_enough(folder: Path) -> None:
-    spool, log, asked = spool_in(folder), Log(away=True), list[int]()
+    spool, log = spool_in(folder), Log(away=True)
     for number in range(200):
         await spool.keep(signal(number, f"{number:04}"))
-
-    async def take(kept: Kept) -> None:
-        asked.append(kept.body["n"])
-        await log.take(kept)
-
     with pytest.raises(StoreUnavailable):
-        await spool.take_in(take)
-    assert len(asked) <= module.AT_ONCE
+        await spool.take_in(log.take)
+    assert len(log.asked) <= module.AT_ONCE
     await spool.keep(signal(200))
     assert (spool.behind, spool.waiting) == (True, 201)
     log.away = False
-    await spool.take_in(take)
+    await spool.take_in(log.take)
     assert sorted(each.body["n"] for each in log.heard) == list(range(201))
 
 
@@ -195,14 +199,14 @@ async def test_of_another_key_it_waits_for_a_start_with_the_right_one(folder: Pa
 
 async def test_what_is_refused_is_gone_and_what_a_bug_keeps_out_stays_for_the_next_start(folder: Path) -> None:
     spool, log = spool_in(folder), Log()
-    log.refuses = {1: SignalError("wrong"), 2: RuntimeError("a bug")}
+    log.wrong, log.bugs = {1}, {2}
     for number in range(4):
         await spool.keep(signal(number))
     await spool.take_in(log.take)
     await spool.take_in(log.take)
     assert log.heard == [signal(0), signal(3)]
     gone(spool)
-    log.refuses = {1: SignalError("wrong")}
+    log.bugs = set()
     await spool_in(folder).take_in(log.take)
     assert log.heard[2:] == [signal(0), signal(2), signal(3)], "a repeat is recognised by whoever takes it in"
     assert files(folder) == []
@@ -235,3 +239,133 @@ async def test_a_folder_that_cannot_be_read_ends_nothing(folder: Path, monkeypat
     await spool.keep(signal(2))
     await until(lambda: log.heard == [signal(2)])
     running.cancel()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_a_full_disk_costs_no_descriptor_and_no_file_for_each_post(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    spool, log = spool_in(folder), Log()
+    await spool.keep(signal(0))
+    before = descriptors()
+    for call in ("pwrite", "fsync"):
+        monkeypatch.setattr(os, call, full)
+        for number in range(20):
+            with pytest.raises(StoreUnavailable):
+                await spool.keep(signal(number))
+        monkeypatch.undo()
+    assert (descriptors(), len(files(folder))) == (before, 1)
+    await spool.keep(signal(1))
+    await spool.take_in(log.take)
+    assert (log.heard, files(folder)) == ([signal(0), signal(1)], [])
+
+
+async def test_a_long_outage_does_not_stop_the_service_when_it_is_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FILE_BYTES", 2_000)
+    first, log, threads, decrypt = spool_in(folder), Log(), set[int](), Vault.decrypt
+    for number in range(50):
+        await first.keep(signal(number))
+    assert len(files(folder)) > 5
+    gone(first)
+
+    def noted(vault: Vault, stored: str) -> str:
+        threads.add(threading.get_ident())
+        return decrypt(vault, stored)
+
+    monkeypatch.setattr(Vault, "decrypt", noted)
+    await spool_in(folder).take_in(log.take)
+    assert (log.heard, files(folder)) == ([signal(number) for number in range(50)], [])
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads, "a hundred thousand lines take seconds, in which nobody would be answered"
+
+
+async def test_one_file_that_cannot_be_opened_keeps_back_no_other(folder: Path) -> None:
+    os.mkdir(folder)
+    os.symlink("/nowhere", folder / f"{0:015}-{0:012}.signals")
+    spool, log = spool_in(folder), Log()
+    await spool.keep(signal(1))
+    await spool.take_in(log.take)
+    assert (log.heard, spool.waiting, spool.behind) == ([signal(1)], 0, False)
+
+
+async def test_a_file_that_another_process_takes_for_left_behind_is_not_written_to(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, log, lock = spool_in(folder), spool_in(folder), Log(), try_lock
+    loop, created = asyncio.get_running_loop(), list[int]()
+
+    def late(descriptor: int) -> bool:
+        created.append(descriptor)
+        if len(created) == 1:  # the other process looks just now
+            asyncio.run_coroutine_threadsafe(second.take_in(log.take), loop).result(10)
+        return lock(descriptor)
+
+    monkeypatch.setattr("adapters.spool.try_lock", late)
+    await first.keep(signal(1))
+    gone(first)
+    await second.take_in(log.take)
+    assert log.heard == [signal(1)]
+
+
+async def test_it_waits_for_nobody_who_looks_up_names(folder: Path) -> None:
+    loop, answered = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
+    busy = loop.run_in_executor(None, answered.wait)  # as getaddrinfo without an answer
+    async with asyncio.timeout(20):
+        await spool_in(folder).keep(signal(1))
+    answered.set()
+    await busy
+
+
+async def test_a_broken_line_is_no_other_key(folder: Path) -> None:
+    first, log = spool_in(folder), Log()
+    await first.keep(signal(1))
+    await first.keep(signal(2))
+    gone(first)
+    (path,) = files(folder)
+    line = read(path).splitlines()[0]
+    write(path, read(path) + line[:100] + "\0" * 50 + line[150:] + "\n")
+    await spool_in(folder).take_in(log.take)
+    assert (log.heard, files(folder)) == ([signal(1), signal(2)], [])
+
+
+async def test_a_database_that_goes_away_again_and_again_brings_nothing_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOGETHER", 1)
+    spool, log = spool_in(folder), Log()
+    for number in range(50):
+        await spool.keep(signal(number))
+
+    async def take(kept: Sequence[Kept]) -> int:
+        log.away = len(log.asked) % 10 == 9
+        return await log.take(kept)
+
+    for _ in range(5):
+        with pytest.raises(StoreUnavailable):
+            await spool.take_in(take)
+    assert spool.waiting == 5
+    await spool.take_in(take)
+    assert (log.heard, len(log.asked), spool.waiting) == ([signal(number) for number in range(50)], 55, 0)
+
+
+async def test_what_came_together_is_taken_in_together(folder: Path) -> None:
+    """Else the card of a call that is over is shown between its dial and its hangup."""
+    spool, log = spool_in(folder), Log()
+    for number in range(40):
+        await spool.keep(signal(number, f"036{number % 2}"))
+    await spool.take_in(log.take)
+    assert sorted(log.asked) == [list(range(0, 40, 2)), list(range(1, 40, 2))]
+    log.asked.clear()
+
+    async def two(kept: Sequence[Kept]) -> int:
+        return await log.take(kept[:2])
+
+    for number in range(5):
+        await spool.keep(signal(number))
+    await spool.take_in(two)
+    assert log.asked == [[0, 1], [2, 3], [4]]

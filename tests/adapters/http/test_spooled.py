@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,46 @@ async def test_a_call_during_an_outage_is_a_call_afterwards(database_url: str, s
         await rig.wait(120_000)
         (row,) = await rig.rows()
         assert row["end_ms"] is not None
-        assert not any(card["type"] == "SHOW" for card in row["events"]), "who called is long gone"
+        assert not any(card["event_type"] == "SHOW" for card in row["events"]), "who called is long gone"
+
+
+async def test_what_is_wrong_is_kept_for_inspection_although_the_database_was_slow(database_url: str, spool: Spool) -> None:
+    async with relay_to(database_url) as (relay, dsn), running(dsn, spool=spool) as rig:
+        await rig.settle()
+        relay.block()
+        body = hangup("9.9", start=START, end="never", enterprise_number="0999")  # whose settings have to be looked up
+        began = time.monotonic()
+        status, told = await rig.post(HANGUP, body)
+        assert (status, told["field"]) == (400, "EndTime"), told
+        assert time.monotonic() - began < 3, "the dispatcher waits no longer"
+        relay.unblock()
+        for _ in range(100):
+            if found := await rejected(rig):
+                break
+            await asyncio.sleep(0.05)
+        assert [(row["error"], row["enterprise"]) for row in found] == [("EndTime is not a time", "0999")]
+
+
+async def test_no_card_is_shown_of_a_call_that_was_over_before_the_database_was_back(database_url: str, spool: Spool) -> None:
+    async with running(database_url, spool=spool) as rig:
+        began_ms = rig.clock.now_ms
+        await spool.keep(Kept(wire=Wire.INCOMING_CALL, body=dial(), heard_ms=began_ms))
+        for number in range(60):
+            others = dial(f"2.{number}", phone=f"+3752911111{number:02}")
+            await spool.keep(Kept(wire=Wire.INCOMING_CALL, body=others, heard_ms=began_ms + 100 * number))
+        over = hangup(start=START, end="2026-11-23 15:13:30", status="0")
+        await spool.keep(Kept(wire=Wire.HANGUP_CALL, body=over, heard_ms=began_ms + 10_000))
+        rig.clock.now_ms += 11_000
+
+        async def and_worked_on(kept: Sequence[Kept]) -> int:
+            count = await rig.service.ingest.take_kept(kept)
+            await rig.settle()
+            return count
+
+        await spool.take_in(and_worked_on)
+        events = {row["external_id"]: [card["event_type"] for card in row["events"]] for row in await rig.rows()}
+        assert "SHOW" not in events.get(f"{ENTERPRISE}-{UNIQUE_ID}", [])
+        assert sum("SHOW" in types for types in events.values()) == 60, "those that ring have theirs"
 
 
 async def test_what_was_recorded_after_all_is_taken_in_once(database_url: str, spool: Spool) -> None:
