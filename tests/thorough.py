@@ -7,7 +7,7 @@ from typing import Final
 
 IS_ALL: Final = bool(os.environ.get("MS_TEST_ALL"))
 TIMES: Final = 10
-USUAL: Final = 100 if IS_ALL else 40
+USUAL: Final = 100 if IS_ALL else 30
 """Examples of a property that says nothing of how many it needs."""
 
 

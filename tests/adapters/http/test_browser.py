@@ -289,6 +289,7 @@ async def test_orders_and_tasks_are_asked_for_with_what_the_account_has(house: H
     assert len(told["task_assignee"]) == 36
 
 
+@pytest.mark.slow
 async def test_employees_are_mapped_and_tried(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page)
@@ -311,6 +312,7 @@ async def test_employees_are_mapped_and_tried(house: House) -> None:
     assert found.name == "Борис Литвинов"
 
 
+@pytest.mark.slow
 async def test_a_test_call_is_watched_to_its_end(house: House) -> None:
     async with page_of(house.browser, house.url) as page:
         await log_in(page)

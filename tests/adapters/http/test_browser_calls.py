@@ -265,6 +265,7 @@ async def test_enter_leads_to_what_was_typed_and_not_to_what_was_listed_before(h
         await page.wait_for_url(f"**/ms-admin/calls?{OF}")
 
 
+@pytest.mark.slow
 async def test_the_list_of_missed_calls_empties_itself(house: House) -> None:
     rig = house.rig
     await played(rig, answered=False)
@@ -347,6 +348,7 @@ async def test_a_leg_is_found_by_its_name_and_shown_as_one(house: House) -> None
         await looks_right(page)
 
 
+@pytest.mark.slow
 async def test_a_colleague_is_no_client_and_not_hidden(house: House) -> None:
     call = {"direction": "internal", "outcome": "internal", "phase": "internal_ended", "extensions": ["101", "102"]}
     for number in ("101", "", "anonymous"):  # the last as rows of before say it
@@ -518,6 +520,7 @@ async def test_an_administrator_s_link_shows_his_calls_and_nothing_else(house: H
         await expect(page.get_by_text("Ваша ссылка открывает только своё предприятие.")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_the_sandbox_shows_a_card_hides_it_and_calls_a_customer(house: House) -> None:
     rig = house.rig
     sandbox = str(rig.sandbox.make_url("")).rstrip("/")

@@ -103,7 +103,7 @@ async def kept_up(pool: asyncpg.Pool, store: PostgresEventStore) -> dict[str, li
     return found
 
 
-@pytest.mark.parametrize("piece", [5, 100_000])
+@pytest.mark.parametrize("piece", [5, pytest.param(100_000, marks=pytest.mark.slow)])
 async def test_of_all_recordings_rebuilt_equals_live(
     pg_pool: asyncpg.Pool, pg_store: PostgresEventStore, database_url: str, piece: int
 ) -> None:
