@@ -25,6 +25,7 @@ import asyncpg
 import msgspec
 
 from adapters.counted import counted
+from adapters.on_disk import sync
 from adapters.postgres.database import TRANSACTION_S, limit_transaction, load_sql
 from adapters.postgres.rebuild import ONE_AT_A_TIME
 
@@ -156,7 +157,7 @@ async def export(connection: Any, month: Month, folder: Path) -> Path:
         each.chmod(0o600)  # telephone numbers
     part.rename(path)
     for each in (beside, folder):
-        _on_disk(each)
+        sync(each)
     return path
 
 
@@ -329,7 +330,7 @@ def _is_whole(path: Path, header: Header) -> bool:
     except NotArchived:
         return False
     for each in (path, _checksum_of(path), path.parent):
-        _on_disk(each)
+        sync(each)
     return True
 
 
@@ -380,11 +381,3 @@ def _checksum_of(path: Path) -> Path:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _on_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -61,7 +61,7 @@ def stop_command() -> None:
 
 @click.command("restart")
 def restart_command() -> None:
-    """Stop and start again; nothing is lost."""
+    """Stop and start again; what was acknowledged is kept."""
     env = ready_environment()
     if status := daemon.stop(env, click.echo):
         raise SystemExit(status)

@@ -1,6 +1,6 @@
 """Signals that the database could not take in time, in a file on this machine until it can (decision 0033).
 
-The dispatcher tries once and forgets what was not answered 200 (CONTRACT-ASTERISK, "The way here"), so a 503 is a lost signal. A
+The dispatcher tries once and forgets what was not answered 200 (CONTRACT-ASTERISK, its first lines), so a 503 is a lost signal. A
 signal in the spool is on disk, as A9 wants it, and is taken in as heard when it came. Files are written by one process each,
 which holds a lock on them; whoever finds one without its lock takes it in.
 """
@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 import orjson
 import structlog
 
+from adapters.on_disk import sync
 from adapters.postgres_keeper import try_lock
 from adapters.vault import Vault, WrongKey
 from core.errors import StoreUnavailable
@@ -260,9 +261,9 @@ class Spool:
             path = self._folder / f"{number:015d}-{uuid.uuid4().hex[:12]}.signals"
             file = _File(path=path, descriptor=os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             try:
-                is_ours = try_lock(file.descriptor) and os.fstat(file.descriptor).st_nlink > 0
+                is_ours = _is_ours(file.descriptor)
                 if is_ours:
-                    self._sync_folder()
+                    sync(self._folder)
             except OSError:
                 with contextlib.suppress(OSError):
                     self._remove(file)
@@ -271,13 +272,6 @@ class Spool:
                 self._files[path] = file
                 return file
             os.close(file.descriptor)  # another process found it without its lock just now, and takes it away
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _read(self, path: Path) -> list[Kept] | None:
         """What a file says; None for one that another process writes, or took in just now, and for one of another key."""
@@ -288,7 +282,7 @@ class Spool:
             except FileNotFoundError:
                 return None
             try:
-                is_ours = try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
+                is_ours = _is_ours(descriptor)
             except OSError:
                 os.close(descriptor)
                 raise
@@ -339,6 +333,11 @@ def files_in(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
     except FileNotFoundError:
         return []
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether this process has the file's lock now, and nobody took it in and away before. Raises OSError."""
+    return try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
 
 
 def _lane(body: Any) -> str:

@@ -171,13 +171,9 @@ async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamR
         return answer({"error": "internal error", "field": "", "hint": "see the service's log"}, 500)
 
 
-def unavailable(path: str, reason: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Body and headers of the 503 for whoever cannot be told "on disk"; ``path`` and ``reason`` are for the log."""
-    log.warning("database_unavailable", path=path, reason=reason)
-    body = {"error": "the event store is unavailable", "field": "", "hint": "send it again: a repeat is recognised"}
-    return body, {"Retry-After": "1"}
-
-
 def _unavailable(request: web.Request, error: Exception) -> web.Response:
-    body, headers = unavailable(asked(request), str(error) if isinstance(error, StoreUnavailable) else type(error).__name__)
-    return answer(body, 503, headers=headers)
+    """The 503 for whoever cannot be told "on disk"; where and why is for the log."""
+    reason = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
+    log.warning("database_unavailable", path=asked(request), reason=reason)
+    body = {"error": "the event store is unavailable", "field": "", "hint": "send it again: a repeat is recognised"}
+    return answer(body, 503, headers={"Retry-After": "1"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from datetime import UTC
 from typing import Any, Final
 
@@ -39,31 +40,31 @@ def _taker(wire: Wire) -> Any:
     async def take(request: web.Request) -> web.Response:
         holder = request.app[SERVICES]
         if holder.parts is None and holder.spool is not None:
-            return answer(told(await _put_by(holder.spool, wire, await read_json(request))))
+            return await _answered(_put_by(holder.spool, wire, await read_json(request)))
         taker = services(request).ingest
         try:
             body = await read_json(request)
         except Problem as problem:
             await taker.reject(wire.value, problem.body_text, SignalError(problem.error, problem.field, problem.hint))
             raise
-        try:
-            taken = await taker.take(wire, body, until_s=until_s(request))
-        except SignalError as error:
-            raise Problem(status_of(error), error.error, field=error.field, hint=error.hint) from error
-        return answer(told(taken))
+        return await _answered(taker.take(wire, body, until_s=until_s(request)))
 
     take.__doc__ = _SAYS[wire]
     setattr(take, WIRE, wire)
     return described("dispatcher", Taken, body=LoggedCall if wire is Wire.LOG_CALL else Signal)(take)
 
 
-async def _put_by(spool: Spool, wire: Wire, body: Any) -> ingest.Taken:
-    """While the service waits for its database: what comes is taken in once that is there."""
-    kept = Kept(wire=wire, body=body, heard_ms=time.time_ns() // 1_000_000)
+async def _answered(taking: Awaitable[ingest.Taken]) -> web.Response:
     try:
-        return await ingest.put_by(spool, kept, UTC, within_s=ingest.Patience().take_s)
+        return answer(told(await taking))
     except SignalError as error:
         raise Problem(status_of(error), error.error, field=error.field, hint=error.hint) from error
+
+
+def _put_by(spool: Spool, wire: Wire, body: Any) -> Awaitable[ingest.Taken]:
+    """While the service waits for its database: what comes is taken in once that is there."""
+    kept = Kept(wire=wire, body=body, heard_ms=time.time_ns() // 1_000_000)
+    return ingest.put_by(spool, kept, UTC, within_s=ingest.Patience().take_s)
 
 
 @described("dispatcher", Acknowledgement, media=NDJSON, body=Signal, body_media=NDJSON)
