@@ -21,7 +21,8 @@ BODY = {"events": [{"meta": {"type": "employee", "href": f"{BASE}/employee/{uuid
 
 
 @pytest.fixture
-async def address(rig: Rig) -> str:
+async def address(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(hooks, "PATIENCE_S", PATIENCE_S)  # how long that is has a test of its own, and many tests share a machine
     secret = str(uuid4())
     await rig.service.pool.execute(
         "INSERT INTO directory_hooks (enterprise, secret, account, revision) VALUES ($1, $2, '', 1)", ENTERPRISE, secret
